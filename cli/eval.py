@@ -1,0 +1,5 @@
+"""Placeholder until the command lands."""
+
+
+def evaluate() -> None:
+    """Not there yet."""

@@ -1,0 +1,5 @@
+"""Placeholder until the command lands."""
+
+
+def pack() -> None:
+    """Not there yet."""

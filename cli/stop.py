@@ -1,0 +1,5 @@
+"""Placeholder until the command lands."""
+
+
+def stop() -> None:
+    """Not there yet."""

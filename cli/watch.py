@@ -1,0 +1,5 @@
+"""Placeholder until the command lands."""
+
+
+def watch() -> None:
+    """Not there yet."""

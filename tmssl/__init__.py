@@ -1,0 +1,1 @@
+"""The engine: data, training, retrieval and the records of a run."""

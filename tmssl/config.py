@@ -1,0 +1,235 @@
+"""A run's settings: frozen structs, their checks, and their TOML."""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import tomli_w
+from msgspec import Meta
+
+from tmssl.errors import ConfigError
+from tmssl.text import nearest, safe
+
+Positives = Literal["instance", "vienna", "mixed"]
+ViewSet = Literal["logo", "published", "mild"]
+OptimizerName = Literal["sgd", "lars", "adamw"]
+ScheduleName = Literal["cosine", "constant"]
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Level = Literal["category", "division", "section"]
+
+PositiveInt = Annotated[int, Meta(ge=1)]
+PositiveFloat = Annotated[float, Meta(gt=0)]
+NonNegative = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class DataConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is learnt from."""
+
+    source: str = ""
+    """folder, CSV or JSONL of images"""
+    pack: str = ""
+    """folder of the pack made from it"""
+    image_size: Annotated[int, Meta(ge=32, le=1024)] = 224
+    """side of a view in pixels"""
+    views: ViewSet = "logo"
+    """augmentations: `logo`, `published` (MoCo v3) or `mild`"""
+    positives: Positives = "instance"
+    """two views of one image, of two images sharing a Vienna code, or a mixture"""
+    vienna_share: Share = 0.5
+    """share of Vienna positives under `mixed`"""
+    vienna_level: Level = "division"
+    """level at which two images share a code"""
+
+
+class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What learns."""
+
+    name: str = "efficientnet_b0"
+    """any timm model"""
+    hidden: PositiveInt = 4096
+    """width of the heads' hidden layers"""
+    dimensions: PositiveInt = 256
+    """dimensions in which views are compared"""
+    init: str = ""
+    """weights to start from: empty, `imagenet`, or a path"""
+
+
+class OptimConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How it learns."""
+
+    optimizer: OptimizerName = "sgd"
+    """`sgd` (Nesterov), `lars` or `adamw`"""
+    lr: PositiveFloat = 0.2
+    """highest learning rate, as is: never scaled by the batch"""
+    min_lr: NonNegative = 1e-6
+    """learning rate at the end of the cosine"""
+    schedule: ScheduleName = "cosine"
+    """`cosine` or `constant`"""
+    warmup_epochs: NonNegative = 1.0
+    """epochs of linear warm-up from the start of the run"""
+    anchor: NonNegative = 0.0
+    """epoch at which the cosine began"""
+    rewarm_steps: Annotated[int, Meta(ge=0)] = 0
+    """steps over which a jump of the LR at a resume is spread"""
+    weight_decay: NonNegative = 1e-4
+    """weight decay, not on BN or biases"""
+    temperature: PositiveFloat = 0.2
+    """temperature of the softmax"""
+    momentum: Share = 0.99
+    """momentum of the momentum encoder at the start; it rises to 1 along a cosine"""
+
+
+class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long, how large and on what."""
+
+    epochs: PositiveInt = 30
+    """epoch at which training ends"""
+    batch_size: Annotated[int, Meta(ge=2)] = 256
+    """N, the keys each query is compared with"""
+    chunk_size: Annotated[int, Meta(ge=0)] = 0
+    """images that go through the encoder at once; 0 means the whole batch"""
+    seed: Annotated[int, Meta(ge=0, lt=1 << 32)] = 0
+    """seed of order, views and initial weights"""
+    device: Device = "auto"
+    """`auto` takes CUDA when there is one"""
+    precision: Precision = "auto"
+    """`auto` is bfloat16 on CUDA where it exists, float16 on older cards, float32 on a CPU"""
+    deterministic: bool = False
+    """bitwise the same losses on every run, a little slower"""
+    compile: bool = False
+    """torch.compile the encoders"""
+    log_every: PositiveInt = 10
+    """steps between step events"""
+    checkpoint_minutes: PositiveFloat = 10.0
+    """minutes between checkpoints within an epoch"""
+    keep_every: Annotated[int, Meta(ge=0)] = 10
+    """epochs between checkpoints that are kept for good; 0 keeps none"""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that decides a run."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
+
+
+SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "data": DataConfig,
+    "model": ModelConfig,
+    "optim": OptimConfig,
+    "train": TrainConfig,
+}
+
+
+def section_of(setting: str) -> str:
+    """The section that holds a setting, which may be written `lr` or `optim.lr`.
+
+    Raises:
+        ConfigError: there is no such setting; the message names the nearest one.
+    """
+    wanted = setting.rpartition(".")
+    for section, kind in SECTIONS.items():
+        if wanted[2] in kind.__struct_fields__ and wanted[0] in ("", section):
+            return section
+    known = [name for kind in SECTIONS.values() for name in kind.__struct_fields__]
+    raise ConfigError(f"unknown setting '{safe(setting)}'{nearest(wanted[2], known)}")
+
+
+def from_dict(tree: dict[str, object]) -> Config:
+    """A checked configuration from nested dicts.
+
+    Raises:
+        ConfigError: an unknown key, a wrong type, a value out of range or a contradiction.
+    """
+    for section, settings in tree.items():
+        if section not in SECTIONS:
+            raise ConfigError(
+                f"unknown section [{safe(section)}]{nearest(section, list(SECTIONS))}"
+            )
+        for name in settings if isinstance(settings, dict) else ():
+            section_of(f"{section}.{name}")
+    try:
+        config = msgspec.convert(tree, Config, strict=True)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"bad setting: {safe(error)}") from error
+    return _checked(config)
+
+
+def _checked(config: Config) -> Config:
+    """The configuration, if its settings agree with each other."""
+    optim, train = config.optim, config.train
+    if optim.min_lr > optim.lr:
+        raise ConfigError(
+            f"min_lr is {optim.min_lr:g}, above lr {optim.lr:g}; make it smaller than lr"
+        )
+    if optim.schedule == "cosine" and optim.anchor >= train.epochs:
+        raise ConfigError(
+            f"the cosine would begin at epoch {optim.anchor:g} and end at {train.epochs}; "
+            "give more --epochs"
+        )
+    if train.chunk_size > train.batch_size:
+        raise ConfigError(
+            f"chunk_size is {train.chunk_size}, above batch_size {train.batch_size}; lower it"
+        )
+    return config
+
+
+def changed(config: Config, changes: dict[str, object]) -> Config:
+    """The configuration with some settings replaced; keys as for `section_of`."""
+    tree = to_dict(config)
+    for setting, value in changes.items():
+        section = tree[section_of(setting)]
+        assert isinstance(section, dict)
+        section[setting.rpartition(".")[2]] = value
+    return from_dict(tree)
+
+
+def differences(old: Config, new: Config) -> dict[str, list[object]]:
+    """Settings that differ, as `section.name` to [old, new]."""
+    found: dict[str, list[object]] = {}
+    for section, kind in SECTIONS.items():
+        for name in kind.__struct_fields__:
+            before = getattr(getattr(old, section), name)
+            after = getattr(getattr(new, section), name)
+            if before != after:
+                found[f"{section}.{name}"] = [before, after]
+    return found
+
+
+def to_dict(config: Config) -> dict[str, dict[str, object]]:
+    """The configuration as nested dicts of plain values."""
+    tree: dict[str, dict[str, object]] = msgspec.to_builtins(config)
+    return tree
+
+
+def read_config(path: Path) -> Config:
+    """The configuration in a TOML file.
+
+    Raises:
+        ConfigError: the file cannot be read, is not TOML, or holds a bad setting.
+    """
+    try:
+        with path.open("rb") as file:
+            return from_dict(tomllib.load(file))
+    except OSError as error:
+        raise ConfigError(f"cannot read {safe(path)}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{safe(path)} is not TOML: {safe(error)}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{safe(path)}: {error}") from error
+
+
+def write_config(config: Config, path: Path) -> None:
+    """Write the configuration as TOML, replacing the file atomically."""
+    fresh = path.with_name(f".{path.name}-{os.getpid()}")
+    with fresh.open("wb") as file:
+        tomli_w.dump(to_dict(config), file)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

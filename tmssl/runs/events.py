@@ -1,0 +1,266 @@
+"""The typed events of a journal, defined once; a field that is None was not measured or not finite."""
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="run"):
+    """The first line of a journal: what this run is and where it began."""
+
+    schema: int = SCHEMA_VERSION
+    """version of this journal format"""
+    name: str = ""
+    """name of the run"""
+    created: str = ""
+    """ISO 8601 time of creation, UTC"""
+    host: str = ""
+    """name of the machine"""
+    device: str = ""
+    """the device in words, such as `NVIDIA GeForce RTX 4090` or `cpu, 2 cores`"""
+    versions: dict[str, str] = {}
+    """library name to version"""
+    commit: str = ""
+    """git commit of the code, when it runs from a checkout"""
+    data_fingerprint: str = ""
+    """fingerprint of the pack"""
+    counts: dict[str, int] = {}
+    """marks in all, in the training split, in the validation split, with Vienna codes"""
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="segment"):
+    """A stretch of a run under one configuration; each start or resume opens one."""
+
+    number: int = 0
+    """0 for the start, then one more for each resume"""
+    step: int = 0
+    """first step of the segment"""
+    epoch: float = 0.0
+    """the same in epochs"""
+    reason: str = ""
+    """`start`, `resume` or `rollback`"""
+    config: dict[str, object] = {}
+    """the whole configuration"""
+    changed: dict[str, list[object]] = {}
+    """setting to [old, new], for those that changed"""
+    chance: float | None = None
+    """loss of a model that knows nothing: 4 tau ln N"""
+    solved: float | None = None
+    """loss of a perfect model: 4 tau ln(1 + (N - 1) exp(-1 / tau))"""
+    chance_ce: float | None = None
+    """cross-entropy of a model that knows nothing: ln N, nats"""
+    batch_size: int = 0
+    """N, the keys each query is compared with"""
+    steps_per_epoch: int = 0
+    """optimizer steps in an epoch"""
+    epochs: int = 0
+    """epoch at which training ends"""
+    lr_before: float | None = None
+    """LR at this step under the configuration before"""
+    lr_after: float | None = None
+    """LR at this step under this configuration"""
+    t: float = 0.0
+    """Unix time, seconds"""
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="step"):
+    """One logged optimizer step."""
+
+    step: int = 0
+    """steps done, counted over the whole run"""
+    epoch: float = 0.0
+    """epochs done, a fraction"""
+    loss: float | None = None
+    """ctr(q1, k2) + ctr(q2, k1), each 2 tau times a cross-entropy"""
+    ce: float | None = None
+    """mean cross-entropy in nats, whose chance level is ln N"""
+    top1: float | None = None
+    """share of queries whose own positive is their nearest key, 0 to 1"""
+    lr: float | None = None
+    """learning rate of this step"""
+    momentum: float | None = None
+    """momentum of the momentum encoder in this step"""
+    grad_norm: float | None = None
+    """L2 norm of the gradient"""
+    feature_std: float | None = None
+    """standard deviation of unit projections times sqrt(dimensions): 1 is spread out, 0 collapsed"""
+    positive_cosine: float | None = None
+    """mean cosine of query and positive key"""
+    negative_cosine: float | None = None
+    """mean over queries of the cosine to the nearest wrong key"""
+    img_s: float | None = None
+    """source images per second since the last logged step"""
+    data_s: float | None = None
+    """seconds a step waited for data, mean since the last logged step"""
+    step_s: float | None = None
+    """seconds a step took, mean since the last logged step"""
+    mem_gib: float | None = None
+    """most memory in use, GiB: of the GPU, or of the process on a CPU"""
+    gpu_util: float | None = None
+    """GPU use, 0 to 1"""
+    t: float = 0.0
+    """Unix time, seconds"""
+
+
+class Epoch(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="epoch"):
+    """The end of an epoch."""
+
+    epoch: int = 0
+    """epochs done"""
+    step: int = 0
+    """steps done"""
+    loss: float | None = None
+    """mean loss of the epoch"""
+    ce: float | None = None
+    """mean cross-entropy of the epoch, nats"""
+    top1: float | None = None
+    """mean instance discrimination accuracy, 0 to 1"""
+    lr: float | None = None
+    """learning rate of the last step"""
+    seconds: float | None = None
+    """wall time of the epoch"""
+    rank_me: float | None = None
+    """RankMe, the effective rank of the features (Garrido et al. 2023)"""
+    alignment: float | None = None
+    """mean squared distance of positives on the sphere (Wang and Isola 2020)"""
+    uniformity: float | None = None
+    """log of the mean Gaussian potential between marks (Wang and Isola 2020)"""
+    t: float = 0.0
+    """Unix time, seconds"""
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure of an evaluation, never without its chance level."""
+
+    metric: str = ""
+    """`hit`, `precision`, `recall`, `map`, `ndcg`, `group_recall`, `group_map`, `group_nar`, ..."""
+    level: str = ""
+    """`category`, `division`, `section` or `group`"""
+    codes: str = "all"
+    """`all`, `figurative` (categories 1 to 24) or `macro` (mean over divisions)"""
+    k: int = 0
+    """length of the result list, 0 for a metric over the whole ranking"""
+    value: float | None = None
+    """the figure"""
+    chance: float | None = None
+    """its expectation for a random ranking"""
+    low: float | None = None
+    """lower end of the 95 % bootstrap interval over queries"""
+    high: float | None = None
+    """upper end"""
+    queries: int = 0
+    """queries that could be scored"""
+    references: dict[str, float | None] = {}
+    """the same figure for `untrained`, `perceptual hash` and whatever else was compared"""
+
+
+class Eval(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="eval"):
+    """A retrieval evaluation."""
+
+    epoch: float = 0.0
+    """epoch of the checkpoint"""
+    step: int = 0
+    """step of the checkpoint"""
+    checkpoint: str = ""
+    """path of the checkpoint inside the run folder"""
+    split: str = ""
+    """where the queries came from: `validation`, or `sample` when there is no split"""
+    queries: int = 0
+    """number of queries"""
+    gallery: int = 0
+    """number of marks searched"""
+    scores: list[Score] = []
+    """the figures"""
+    matches: str = ""
+    """path of the matches file inside the run folder"""
+    seconds: float | None = None
+    """wall time"""
+    t: float = 0.0
+    """Unix time, seconds"""
+
+
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="checkpoint"):
+    """A checkpoint that is safely on disk."""
+
+    path: str = ""
+    """path inside the run folder"""
+    sha256: str = ""
+    """digest of the file"""
+    epoch: float = 0.0
+    """epochs done"""
+    step: int = 0
+    """steps done"""
+    reason: str = ""
+    """`epoch`, `time`, `stop`, `signal` or `end`"""
+    best: bool = False
+    """whether it is the best so far"""
+    seconds: float | None = None
+    """how long training stood still for it"""
+    t: float = 0.0
+    """Unix time, seconds"""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="finding"):
+    """Something a person should know, with what to do about it."""
+
+    code: str = ""
+    """stable name such as `at-chance`"""
+    level: str = "warning"
+    """`good`, `info`, `warning` or `bad`"""
+    text: str = ""
+    """what was seen, in one line"""
+    advice: str = ""
+    """what to try, in one line"""
+    step: int = 0
+    """where in the run"""
+    epoch: float = 0.0
+    """the same in epochs"""
+    t: float = 0.0
+    """Unix time, seconds"""
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="end"):
+    """The trainer left in an orderly way."""
+
+    status: str = ""
+    """`finished`, `stopped` or `failed`"""
+    reason: str = ""
+    """why, in one line"""
+    step: int = 0
+    """steps done"""
+    epoch: float = 0.0
+    """epochs done"""
+    t: float = 0.0
+    """Unix time, seconds"""
+
+
+Event = Started | Segment | Step | Epoch | Eval | Checkpoint | Finding | End
+
+EVENT_TYPES: tuple[type[msgspec.Struct], ...] = (
+    Started,
+    Segment,
+    Step,
+    Epoch,
+    Eval,
+    Checkpoint,
+    Finding,
+    End,
+)
+
+
+def field_table() -> str:
+    """The journal's fields as a Markdown table, read from the docstrings of this file."""
+    import ast
+    import inspect
+
+    lines = ["| kind | field | meaning |", "|---|---|---|"]
+    for kind in (*EVENT_TYPES, Score):
+        tag = kind.__struct_config__.tag or "(score)"
+        body = ast.parse(inspect.getsource(kind)).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for line, following in zip(body.body, body.body[1:], strict=False):
+            if isinstance(line, ast.AnnAssign) and isinstance(following, ast.Expr):
+                name = ast.unparse(line.target)
+                meaning = ast.literal_eval(following.value)
+                lines.append(f"| `{tag}` | `{name}` | {meaning} |")
+    return "\n".join(lines)

@@ -1,0 +1,215 @@
+"""A run's folder: every path in it, how it is made, found, locked and listed."""
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tmssl.errors import RunError
+from tmssl.text import safe
+
+CONFIG_NAME = "config.toml"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training history in one folder."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        """The configuration in force."""
+        return self.path / CONFIG_NAME
+
+    @property
+    def journal(self) -> Path:
+        """The append-only record."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """What the trainer printed."""
+        return self.path / "train.log"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the trainer for its life."""
+        return self.path / "lock"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def eval(self) -> Path:
+        """Folder of evaluations and their matches."""
+        return self.path / "eval"
+
+    @property
+    def index(self) -> Path:
+        """Folder of search indexes."""
+        return self.path / "index"
+
+    @property
+    def report(self) -> Path:
+        """The training log report."""
+        return self.path / "report.md"
+
+
+def run_name(label: str, now: float | None = None) -> str:
+    """`20261123-1530-toy`: local time and a label reduced to letters, digits and dashes."""
+    plain = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")[:40]
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
+    return f"{stamp}-{plain}" if plain else stamp
+
+
+def create_run(runs_folder: Path, name: str) -> Run:
+    """Make a new run folder and point `latest` at it.
+
+    Raises:
+        RunError: it exists already, or cannot be made.
+    """
+    run = Run(runs_folder / name)
+    try:
+        runs_folder.mkdir(parents=True, exist_ok=True)
+        run.path.mkdir()
+        for folder in (run.checkpoints, run.eval, run.index):
+            folder.mkdir()
+    except FileExistsError as error:
+        raise RunError(f"{run.path} exists already; choose another --name") from error
+    except OSError as error:
+        raise RunError(f"cannot make {run.path}: {error.strerror}; choose another --runs") from error
+    point_latest(run)
+    return run
+
+
+def point_latest(run: Run) -> None:
+    """Replace the `latest` link beside a run atomically."""
+    latest = run.path.parent / "latest"
+    fresh = run.path.parent / f".latest-{os.getpid()}"
+    with contextlib.suppress(FileNotFoundError):
+        fresh.unlink()
+    fresh.symlink_to(run.path.name)
+    fresh.replace(latest)
+
+
+def open_run(path: Path) -> Run:
+    """The run at a path, which may be the `latest` link.
+
+    Raises:
+        RunError: nothing is there, or it is not a run folder.
+    """
+    shown = safe(path)
+    if not path.exists():
+        hint = "start one with `tmssl train --data DIR` or `tmssl demo`"
+        if path.is_symlink():
+            hint = "the link points at a folder that is gone; name another run"
+        raise RunError(f"there is no run at {shown}; {hint}")
+    if not (path / CONFIG_NAME).is_file() and not (path / "metrics.jsonl").is_file():
+        raise RunError(
+            f"{shown} is not a run folder (no {CONFIG_NAME} and no metrics.jsonl in it); "
+            "`tmssl runs` lists the runs"
+        )
+    return Run(path.resolve())
+
+
+def list_runs(runs_folder: Path) -> list[Run]:
+    """The runs in a folder, newest name last; `latest` itself is not listed twice."""
+    if not runs_folder.is_dir():
+        return []
+    return [
+        Run(path.resolve())
+        for path in sorted(runs_folder.iterdir())
+        if not path.is_symlink()
+        and ((path / CONFIG_NAME).is_file() or (path / "metrics.jsonl").is_file())
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Holder:
+    """Who holds a run's lock."""
+
+    pid: int
+    started: float
+    """Unix time at which it took the lock"""
+
+
+@contextlib.contextmanager
+def hold_lock(run: Run, patience_s: float = 2.0) -> Iterator[None]:
+    """Hold a run for the life of a trainer; the kernel releases it however the process ends.
+
+    A probe by `holder` takes the lock for microseconds, hence the patience.
+
+    Raises:
+        RunError: another trainer holds it.
+    """
+    file = os.open(run.lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        _take_lock(file, run, patience_s)
+        line = json.dumps({"pid": os.getpid(), "started": time.time()}).encode()
+        os.ftruncate(file, 0)
+        os.pwrite(file, line, 0)
+        yield
+    finally:
+        os.close(file)
+
+
+def _take_lock(file: int, run: Run, patience_s: float) -> None:
+    """Lock the file exclusively, waiting a moment for probes to pass."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN):
+                raise
+            if time.monotonic() > deadline:
+                raise RunError(
+                    f"{safe(run.path)} is being trained already; watch it with "
+                    f"`tmssl watch {safe(run.path)}` or stop it with `tmssl stop {safe(run.path)}`"
+                ) from error
+            time.sleep(0.02)
+
+
+def holder(run: Run) -> Holder | None:
+    """The trainer that holds a run, or None when nobody does; a reused pid cannot pass for one."""
+    try:
+        file = os.open(run.lock, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return _read_holder(file)
+        return None
+    finally:
+        os.close(file)
+
+
+def _read_holder(file: int) -> Holder:
+    """What the holder wrote into its lock; pid 0 while it is just writing."""
+    try:
+        told = json.loads(os.pread(file, 4096, 0))
+        return Holder(int(told["pid"]), float(told["started"]))
+    except (ValueError, KeyError, TypeError):
+        return Holder(0, 0.0)
+
+
+def is_alive(run: Run) -> bool:
+    """Whether a trainer holds the run."""
+    return holder(run) is not None

@@ -1,0 +1,156 @@
+"""What a journal says once repeated steps are settled: the one reading that every command shows."""
+
+import bisect
+import dataclasses
+import time
+
+from tmssl.runs.events import Checkpoint, End, Epoch, Eval, Event, Finding, Segment, Started, Step
+
+
+@dataclasses.dataclass
+class History:
+    """A run's events by kind, in order of step; after a resume the later life of a step wins."""
+
+    started: Started | None = None
+    segments: list[Segment] = dataclasses.field(default_factory=list)
+    steps: list[Step] = dataclasses.field(default_factory=list)
+    epochs: list[Epoch] = dataclasses.field(default_factory=list)
+    evals: list[Eval] = dataclasses.field(default_factory=list)
+    checkpoints: list[Checkpoint] = dataclasses.field(default_factory=list)
+    findings: list[Finding] = dataclasses.field(default_factory=list)
+    end: End | None = None
+
+    def add(self, events: list[Event]) -> None:
+        """Take in the next events of the journal."""
+        for event in events:
+            self._add(event)
+
+    def _add(self, event: Event) -> None:
+        match event:
+            case Step():
+                _drop_from(self.steps, event.step)
+                self.steps.append(event)
+            case Epoch():
+                _drop_from(self.epochs, event.step)
+                self.epochs.append(event)
+            case Segment():
+                self._open_segment(event)
+            case Started():
+                self.started = event
+            case Eval():
+                self.evals.append(event)
+            case Checkpoint():
+                self.checkpoints.append(event)
+            case Finding():
+                self.findings.append(event)
+            case End():
+                self.end = event
+
+    def _open_segment(self, segment: Segment) -> None:
+        """A resume at a step abandons what an earlier life did after it."""
+        _drop_from(self.steps, segment.step + 1)
+        _drop_from(self.epochs, segment.step + 1)
+        self.segments.append(segment)
+        self.end = None
+
+    @property
+    def segment(self) -> Segment | None:
+        """The segment in force."""
+        return self.segments[-1] if self.segments else None
+
+    @property
+    def step(self) -> int:
+        """Steps done so far."""
+        done = [self.steps[-1].step] if self.steps else []
+        done += [self.epochs[-1].step] if self.epochs else []
+        done += [self.segments[-1].step] if self.segments else []
+        return max(done, default=0)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps at the planned end, 0 before the first segment."""
+        segment = self.segment
+        return segment.epochs * segment.steps_per_epoch if segment else 0
+
+    @property
+    def epoch(self) -> float:
+        """Epochs done so far, a fraction."""
+        segment = self.segment
+        if segment is None or not segment.steps_per_epoch:
+            return float(self.epochs[-1].epoch) if self.epochs else 0.0
+        return self.step / segment.steps_per_epoch
+
+    def segment_at(self, step: int) -> Segment | None:
+        """The segment that step `step` belongs to (the step that ends there, counted from 1)."""
+        position = bisect.bisect_left([segment.step for segment in self.segments], step)
+        return self.segments[max(0, position - 1)] if self.segments else None
+
+    def seconds_per_step(self) -> float | None:
+        """Median seconds of the last logged steps, or None when nothing was measured."""
+        recent = sorted(step.step_s for step in self.steps[-25:] if step.step_s)
+        return recent[len(recent) // 2] if recent else None
+
+    def seconds_left(self) -> float | None:
+        """Seconds to the planned end at the present pace, or None when unknown."""
+        pace = self.seconds_per_step()
+        return None if pace is None else max(0, self.total_steps - self.step) * pace
+
+
+def _drop_from(events: list[Step] | list[Epoch], step: int) -> None:
+    """Remove the events at or after `step`; they are in order, so only the tail is looked at."""
+    while events and events[-1].step >= step:
+        events.pop()
+
+
+def read_history(events: list[Event]) -> History:
+    """The history of a list of events."""
+    history = History()
+    history.add(events)
+    return history
+
+
+def state(history: History, alive: bool) -> str:
+    """`waiting`, `running`, `finished`, `stopped`, `failed` or `dead` (the trainer vanished)."""
+    if alive:
+        return "running" if history.segments else "waiting"
+    if history.end is not None:
+        return history.end.status
+    return "dead" if history.segments else "waiting"
+
+
+def summary(history: History, alive: bool, now: float | None = None) -> dict[str, object]:
+    """The snapshot that `watch --json`, `watch --once`, `runs --json` and the monitor share."""
+    moment = time.time() if now is None else now
+    segment, last = history.segment, history.steps[-1] if history.steps else None
+    mean = history.epochs[-1] if history.epochs else None
+    recent = last or mean
+    written = [event.t for event in (recent, history.end) if event is not None]
+    left = history.seconds_left() if alive else None
+    return {
+        "name": history.started.name if history.started else None,
+        "state": state(history, alive),
+        "step": history.step,
+        "total_steps": history.total_steps,
+        "epoch": round(history.epoch, 4),
+        "epochs": segment.epochs if segment else None,
+        "segments": len(history.segments),
+        "loss": recent.loss if recent else None,
+        "epoch_loss": mean.loss if mean else None,
+        "chance": segment.chance if segment else None,
+        "solved": segment.solved if segment else None,
+        "ce": recent.ce if recent else None,
+        "chance_ce": segment.chance_ce if segment else None,
+        "top1": recent.top1 if recent else None,
+        "lr": recent.lr if recent else None,
+        "feature_std": last.feature_std if last else None,
+        "img_s": last.img_s if last else None,
+        "data_share": last.data_s / last.step_s
+        if last and last.step_s and last.data_s is not None
+        else None,
+        "mem_gib": last.mem_gib if last else None,
+        "seconds_left": left,
+        "seconds_since_write": moment - max(written) if written else None,
+        "finding": history.findings[-1].text if history.findings else None,
+        "advice": history.findings[-1].advice if history.findings else None,
+        "evaluated_epoch": history.evals[-1].epoch if history.evals else None,
+    }

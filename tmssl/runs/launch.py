@@ -1,0 +1,80 @@
+"""Start, signal and stop a trainer as a detached child."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tmssl.errors import RunError, TrainingError
+from tmssl.runs.folder import Run, holder
+from tmssl.text import safe
+
+
+def start_trainer(run: Run, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start `python -m tmssl.training RUN` in a session of its own, its output in `train.log`.
+
+    It survives the terminal, and neither Ctrl-C nor a hang-up of the caller reaches it.
+    """
+    with run.log.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tmssl.training", str(run.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env={**os.environ, **(environment or {})},
+        )
+
+
+def wait_until_held(run: Run, process: subprocess.Popen[bytes], patience_s: float = 120.0) -> None:
+    """Wait until the child holds the run's lock.
+
+    Raises:
+        TrainingError: it ended first, or took too long; the end of its log is in the message.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        found = holder(run)
+        if found is not None and found.pid == process.pid:
+            return
+        if process.poll() is not None:
+            raise TrainingError(f"the trainer ended at once: {last_log_line(run.log)}")
+        if time.monotonic() > deadline:
+            raise TrainingError(f"the trainer did not start in {patience_s:.0f} s; see {safe(run.log)}")
+        time.sleep(0.05)
+
+
+def last_log_line(log: Path) -> str:
+    """The last line a trainer printed, made safe to show."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 4096))
+            lines = file.read().decode("utf-8", "replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return safe(lines[-1]) if lines else "it printed nothing"
+
+
+def signal_trainer(run: Run, number: signal.Signals) -> int:
+    """Send a signal to the trainer of a run and return its pid.
+
+    Raises:
+        RunError: nobody trains this run.
+    """
+    found = holder(run)
+    if found is None or not found.pid:
+        raise RunError(f"{safe(run.path)} is not being trained; there is nothing to stop")
+    os.kill(found.pid, number)
+    return found.pid
+
+
+def wait_until_released(run: Run, patience_s: float) -> bool:
+    """Wait until nobody holds the run; False when it is still held after `patience_s`."""
+    deadline = time.monotonic() + patience_s
+    while holder(run) is not None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

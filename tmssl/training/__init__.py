@@ -1,0 +1,1 @@
+"""The MoCo v3 trainer."""

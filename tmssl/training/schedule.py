@@ -1,0 +1,80 @@
+"""Learning rate and momentum as pure functions of the step; nothing here is ever restored.
+
+Restoring a scheduler's state brings back the old end and lets the LR climb again, and patching the
+end afterwards pins it at the floor; a closed form of the step has neither fault.
+"""
+
+import math
+
+from tmssl.config import OptimConfig
+
+
+def learning_rate(
+    step: int,
+    *,
+    steps_per_epoch: int,
+    epochs: int,
+    lr: float,
+    min_lr: float = 0.0,
+    schedule: str = "cosine",
+    warmup_epochs: float = 0.0,
+    anchor: float = 0.0,
+) -> float:
+    """The learning rate with which step `step` (counted from 0) updates the weights.
+
+    Warm-up is linear over the first `warmup_epochs` of the run, reaching its target at the end of
+    the warm-up; the cosine falls from `lr` at epoch `anchor` to `min_lr` at epoch `epochs`
+    (Loshchilov and Hutter 2017, eq. 5, without restarts) and starts where the warm-up ends.
+    """
+    warmup_steps = warmup_epochs * steps_per_epoch
+    if step < warmup_steps:
+        return lr * (step + 1) / (math.floor(warmup_steps) + 1)
+    if schedule == "constant":
+        return lr
+    begin = max(anchor * steps_per_epoch, warmup_steps)
+    end = epochs * steps_per_epoch
+    progress = min(1.0, max(0.0, (step - begin) / max(1.0, end - begin)))
+    return min_lr + (lr - min_lr) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def planned_learning_rate(
+    step: int, optim: OptimConfig, *, steps_per_epoch: int, epochs: int
+) -> float:
+    """`learning_rate` for a run's settings."""
+    return learning_rate(
+        step,
+        steps_per_epoch=steps_per_epoch,
+        epochs=epochs,
+        lr=optim.lr,
+        min_lr=optim.min_lr,
+        schedule=optim.schedule,
+        warmup_epochs=optim.warmup_epochs,
+        anchor=optim.anchor,
+    )
+
+
+def rewarmed(planned: float, before: float, steps_into_segment: int, rewarm_steps: int) -> float:
+    """The planned LR, approached linearly from the LR before over the first steps of a segment."""
+    if steps_into_segment >= rewarm_steps:
+        return planned
+    share = (steps_into_segment + 1) / (rewarm_steps + 1)
+    return before + (planned - before) * share
+
+
+def momentum(step: int, *, total_steps: int, start: float) -> float:
+    """Momentum of the momentum encoder: 1 - (1 - start)(1 + cos(pi step / total)) / 2.
+
+    Grill et al. 2020 (BYOL), section 3.2, as in MoCo v3.
+    """
+    progress = min(1.0, step / max(1, total_steps))
+    return 1 - (1 - start) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def chance_loss(keys: int, temperature: float) -> float:
+    """Loss of a model that knows nothing, 4 tau ln N: both directions, each 2 tau ln N."""
+    return 4 * temperature * math.log(keys)
+
+
+def solved_loss(keys: int, temperature: float) -> float:
+    """Loss when positives coincide and negatives are orthogonal: 4 tau ln(1 + (N-1) e^(-1/tau))."""
+    return 4 * temperature * math.log1p((keys - 1) * math.exp(-1 / temperature))
