@@ -1,0 +1,38 @@
+"""Random numbers that are functions of what they are for, so a resumed run draws what it would have.
+
+Nothing here has state: a draw is a hash of (seed, epoch, sample, view, slot), the same on every
+machine, for any number of workers and after any interruption.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+Words = npt.NDArray[np.uint64]
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+
+
+def _mixed(words: Words) -> Words:
+    """The output function of SplitMix64 (Steele, Lea and Flood 2014), a bijection of 64-bit words."""
+    words = (words ^ (words >> np.uint64(30))) * _MIX_1
+    words = (words ^ (words >> np.uint64(27))) * _MIX_2
+    return words ^ (words >> np.uint64(31))
+
+
+def hashed(*keys: npt.ArrayLike) -> Words:
+    """64 random bits for each combination of integer keys, which broadcast against each other.
+
+    Each key must be >= 0; the order of the keys matters.
+    """
+    with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is the point
+        words: Words = np.zeros(1, dtype=np.uint64)
+        for key in keys:
+            words = _mixed((words + _GOLDEN) ^ _mixed(np.asarray(key, dtype=np.uint64) + _GOLDEN))
+    return words
+
+
+def uniform(*keys: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """A number in [0, 1) for each combination of integer keys."""
+    return (hashed(*keys) >> np.uint64(11)).astype(np.float64) * 2.0**-53

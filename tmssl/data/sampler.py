@@ -1,0 +1,100 @@
+"""Who is in step s, and with which positive: pure functions of counters."""
+
+import dataclasses
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tmssl.data.counter import hashed, uniform
+from tmssl.errors import ConfigError
+
+Rows = npt.NDArray[np.int64]
+
+# What a draw is for; two purposes never share a number.
+_ORDER, _SHARE, _CODE, _MARK = 101, 102, 103, 104
+
+
+class Partners(Protocol):
+    """Finds another mark that shares a code, as `tmssl.data.vienna.CodeIndex` does."""
+
+    def partners(
+        self,
+        samples: Rows,
+        draws_code: npt.NDArray[np.float64],
+        draws_mark: npt.NDArray[np.float64],
+    ) -> Rows:
+        """A partner for each sample, or the sample itself where it has none."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """The marks of one step."""
+
+    epoch: int
+    anchors: Rows
+    """rows of the pack seen in view 1, shape (n,)"""
+    positives: Rows
+    """rows seen in view 2; equal to the anchors under instance discrimination"""
+
+
+def steps_per_epoch(count: int, batch_size: int) -> int:
+    """Steps in an epoch; the remainder that does not fill a batch waits for another epoch's order.
+
+    Raises:
+        ConfigError: there are fewer marks than a batch holds.
+    """
+    if count < batch_size:
+        raise ConfigError(
+            f"{count} marks to train on do not fill a batch of {batch_size}; "
+            f"give --batch-size {max(2, count)} or less, or more marks"
+        )
+    return count // batch_size
+
+
+def order(count: int, seed: int, epoch: int) -> Rows:
+    """A permutation of range(count), the same for any number of workers: sorted by random words."""
+    return np.argsort(hashed(seed, epoch, _ORDER, np.arange(count)), kind="stable").astype(np.int64)
+
+
+class Sampler:
+    """Batches by step. It caches one epoch's order and nothing else."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        batch_size: int,
+        seed: int,
+        *,
+        partners: Partners | None = None,
+        partner_share: float = 0.0,
+    ) -> None:
+        self.rows = rows
+        self.batch_size = batch_size
+        self.seed = seed
+        self.steps_per_epoch = steps_per_epoch(len(rows), batch_size)
+        self._partners = partners
+        self._partner_share = partner_share
+        self._cached: tuple[int, Rows] | None = None
+
+    def batch(self, step: int) -> Batch:
+        """The marks of step `step`, counted from 0 over the whole run."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        if self._cached is None or self._cached[0] != epoch:
+            self._cached = (epoch, order(len(self.rows), self.seed, epoch))
+        begin = position * self.batch_size
+        chosen = self._cached[1][begin : begin + self.batch_size]
+        return Batch(epoch, self.rows[chosen], self.rows[self._positives(chosen, epoch)])
+
+    def _positives(self, chosen: Rows, epoch: int) -> Rows:
+        """The positive of each sample: itself, or a mark that shares a code with it."""
+        if self._partners is None:
+            return chosen
+        found = self._partners.partners(
+            chosen,
+            uniform(self.seed, epoch, _CODE, chosen),
+            uniform(self.seed, epoch, _MARK, chosen),
+        )
+        by_code = uniform(self.seed, epoch, _SHARE, chosen) < self._partner_share
+        return np.where(by_code, found, chosen)
