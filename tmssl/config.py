@@ -74,7 +74,11 @@ class OptimConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     anchor: NonNegative = 0.0
     """epoch at which the cosine began"""
     rewarm_steps: Annotated[int, Meta(ge=0)] = 0
-    """steps over which a jump of the LR at a resume is spread"""
+    """steps over which the jump of the LR at a resume is spread; 0 jumps at once"""
+    rewarm_step: Annotated[int, Meta(ge=0)] = 0
+    """step at which that began; set by a resume"""
+    rewarm_lr: NonNegative = 0.0
+    """learning rate it began from; set by a resume"""
     weight_decay: NonNegative = 1e-4
     """weight decay, not on BN or biases"""
     temperature: PositiveFloat = 0.2

@@ -174,9 +174,7 @@ def crop_parameters(draws: Draws, recipe: ViewRecipe) -> npt.NDArray[np.float32]
 def _crop(pixels: Tensor, draws: Draws, recipe: ViewRecipe, size: int) -> Tensor:
     """Crop, rotate and mirror in one resampling; what lies outside the image is white."""
     matrices = _to_device(crop_parameters(draws, recipe), pixels)
-    grid = functional.affine_grid(
-        matrices, [len(pixels), 3, size, size], align_corners=False
-    )
+    grid = functional.affine_grid(matrices, [len(pixels), 3, size, size], align_corners=False)
     # Outside is 0 for grid_sample, so sample the negative to make it white.
     return 1 - functional.grid_sample(1 - pixels, grid, mode="bilinear", align_corners=False)
 
@@ -206,7 +204,7 @@ def _jitter(pixels: Tensor, draws: Draws, recipe: ViewRecipe) -> Tensor:
 
 
 def blended(pixels: Tensor, towards: Tensor | None, factor: Tensor) -> Tensor:
-    """factor * pixels + (1 - factor) * towards, clamped to [0, 1]; black when `towards` is None."""
+    """Mix: factor * pixels + (1 - factor) * towards, clamped to [0, 1]; black when `towards` is None."""
     weights = factor.view(-1, 1, 1, 1)
     mixed = pixels * weights
     if towards is not None:
@@ -227,9 +225,7 @@ def hue_turned(pixels: Tensor, turns: Tensor) -> Tensor:
     sector = torch.where(
         largest == 0,
         (green - blue) / safe_chroma,
-        torch.where(
-            largest == 1, (blue - red) / safe_chroma + 2, (red - green) / safe_chroma + 4
-        ),
+        torch.where(largest == 1, (blue - red) / safe_chroma + 2, (red - green) / safe_chroma + 4),
     )
     sixths = sector + 6 * turns.view(-1, 1, 1)
     offsets = pixels.new_tensor([5.0, 3.0, 1.0]).view(1, 3, 1, 1)
@@ -246,7 +242,11 @@ def _blur(pixels: Tensor, draws: Draws, recipe: ViewRecipe) -> Tensor:
     low, high = recipe.sigma
     sigma = (low + (high - low) * draws[rows, 1]) * size / 224
     index = _to_device(rows, pixels)
-    some = blurred(pixels.index_select(0, index), _to_device(sigma.astype(np.float32), pixels), high * size / 224)
+    some = blurred(
+        pixels.index_select(0, index),
+        _to_device(sigma.astype(np.float32), pixels),
+        high * size / 224,
+    )
     return pixels.index_copy(0, index, some)
 
 

@@ -7,7 +7,6 @@ old one, synced, and only then takes its name, sidecar before file, after the ol
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 import pickle
@@ -20,8 +19,18 @@ from torch import Tensor
 
 from tmssl.config import Config, from_dict
 from tmssl.errors import CheckpointError
-from tmssl.runs.folder import Run
 from tmssl.text import safe
+from tmssl.training.kept import digest, find_checkpoint
+
+__all__ = [
+    "FORMAT",
+    "Weights",
+    "Written",
+    "find_checkpoint",
+    "load_payload",
+    "load_weights",
+    "save_checkpoint",
+]
 
 FORMAT = 1
 
@@ -87,7 +96,10 @@ def save_checkpoint(
 
 def _write_sidecar(path: Path, sha256: str, payload: dict[str, Any]) -> None:
     """The facts of a checkpoint, readable without torch."""
-    facts = {name: payload[name] for name in ("step", "epoch", "config", "segment", "best")}
+    facts = {
+        name: payload[name]
+        for name in ("step", "epoch", "steps_per_epoch", "config", "segment", "best")
+    }
     with path.open("w", encoding="utf-8") as file:
         json.dump({"format": FORMAT, "sha256": sha256, **facts}, file, indent=1)
         file.flush()
@@ -117,63 +129,6 @@ def _sync_folder(folder: Path) -> None:
         os.close(file)
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _known_digests(folder: Path) -> dict[str, int]:
-    """Digest to step of every sidecar, including one whose checkpoint is just being renamed."""
-    known: dict[str, int] = {}
-    for path in [*folder.glob("*.json"), *folder.glob(".*.json.new")]:
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            facts = json.loads(path.read_text("utf-8"))
-            known[str(facts["sha256"])] = int(facts["step"])
-    return known
-
-
-def valid_checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """(step, path) of every undamaged checkpoint, newest first, `last` before its other names."""
-    known = _known_digests(folder)
-    found = []
-    for path in folder.glob("*.pt"):
-        step = known.get(digest(path))
-        if step is not None:
-            found.append((step, path))
-    return sorted(found, key=lambda pair: (-pair[0], pair[1].name != "last.pt", pair[1].name))
-
-
-def find_checkpoint(run: Run, which: str = "last") -> Path:
-    """The checkpoint `last`, `best`, `epoch-0010` or a path; a damaged one gives way to the newest valid.
-
-    Raises:
-        CheckpointError: the run has none, or none that is undamaged, or none of that name.
-    """
-    direct = Path(which)
-    if direct.suffix == ".pt":
-        if not direct.is_file():
-            raise CheckpointError(f"there is no checkpoint {safe(which)}; name one that exists")
-        return direct
-    if not run.checkpoints.is_dir() or not any(run.checkpoints.glob("*.pt")):
-        raise CheckpointError(
-            f"{safe(run.path)} has no checkpoint yet; one is written at the end of each epoch, "
-            "when it is stopped, and on SIGUSR1"
-        )
-    named = run.checkpoints / f"{which}.pt"
-    if which not in ("last", "best") and not named.is_file():
-        kept = ", ".join(sorted(path.stem for path in run.checkpoints.glob("*.pt")))
-        raise CheckpointError(f"no checkpoint '{safe(which)}' in {safe(run.path)}; it has {kept}")
-    if which != "last" and named.is_file() and digest(named) in _known_digests(run.checkpoints):
-        return named
-    valid = valid_checkpoints(run.checkpoints)
-    if not valid:
-        raise CheckpointError(
-            f"every checkpoint of {safe(run.path)} is damaged; restore one from a copy of the folder"
-        )
-    return valid[0][1]
-
-
 def load_payload(path: Path) -> dict[str, Any]:
     """Everything in a checkpoint, on the CPU.
 
@@ -195,12 +150,3 @@ def load_weights(path: Path) -> Weights:
     return Weights(
         payload["encoder"], from_dict(payload["config"]), payload["step"], payload["epoch"], path
     )
-
-
-def read_sidecar(path: Path) -> dict[str, Any]:
-    """The facts beside a checkpoint: step, epoch, config, digest."""
-    try:
-        facts: dict[str, Any] = json.loads(path.with_suffix(".json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"cannot read the facts beside {safe(path)}: {safe(error)}") from error
-    return facts

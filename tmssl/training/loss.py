@@ -62,7 +62,10 @@ def rank_me(features: Tensor) -> float:
 
 def alignment(first: Tensor, second: Tensor) -> float:
     """Mean squared distance of positives on the unit sphere (Wang and Isola 2020, section 4.1)."""
-    first, second = functional.normalize(first.float(), dim=1), functional.normalize(second.float(), dim=1)
+    first, second = (
+        functional.normalize(first.float(), dim=1),
+        functional.normalize(second.float(), dim=1),
+    )
     return float((first - second).square().sum(1).mean())
 
 

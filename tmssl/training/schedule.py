@@ -40,8 +40,8 @@ def learning_rate(
 def planned_learning_rate(
     step: int, optim: OptimConfig, *, steps_per_epoch: int, epochs: int
 ) -> float:
-    """`learning_rate` for a run's settings."""
-    return learning_rate(
+    """The learning rate of a run's step: `learning_rate`, with a resume's jump spread if asked."""
+    planned = learning_rate(
         step,
         steps_per_epoch=steps_per_epoch,
         epochs=epochs,
@@ -51,14 +51,11 @@ def planned_learning_rate(
         warmup_epochs=optim.warmup_epochs,
         anchor=optim.anchor,
     )
-
-
-def rewarmed(planned: float, before: float, steps_into_segment: int, rewarm_steps: int) -> float:
-    """The planned LR, approached linearly from the LR before over the first steps of a segment."""
-    if steps_into_segment >= rewarm_steps:
+    since = step - optim.rewarm_step
+    if not 0 <= since < optim.rewarm_steps:
         return planned
-    share = (steps_into_segment + 1) / (rewarm_steps + 1)
-    return before + (planned - before) * share
+    share = (since + 1) / (optim.rewarm_steps + 1)
+    return optim.rewarm_lr + (planned - optim.rewarm_lr) * share
 
 
 def momentum(step: int, *, total_steps: int, start: float) -> float:
@@ -68,6 +65,11 @@ def momentum(step: int, *, total_steps: int, start: float) -> float:
     """
     progress = min(1.0, step / max(1, total_steps))
     return 1 - (1 - start) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def chance_ce(keys: int) -> float:
+    """Cross-entropy of a model that knows nothing, ln N nats."""
+    return math.log(keys)
 
 
 def chance_loss(keys: int, temperature: float) -> float:

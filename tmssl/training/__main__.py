@@ -1,0 +1,28 @@
+"""`python -m tmssl.training RUN`: train the run in a folder, as its settings say."""
+
+import sys
+from pathlib import Path
+
+from tmssl.errors import TmsslError
+from tmssl.training.signals import SignalFlags
+
+
+def main() -> int:
+    """Train the run named on the command line; a named error is one line and its exit code."""
+    flags = SignalFlags()
+    flags.install()  # before the slow imports, so an early signal is not lost
+    if len(sys.argv) != 2:
+        print("usage: python -m tmssl.training RUN", file=sys.stderr)  # noqa: T201 - words go to stderr
+        return 2
+    try:
+        from tmssl.runs.folder import open_run
+        from tmssl.training.loop import train
+
+        return train(open_run(Path(sys.argv[1])), flags)
+    except TmsslError as error:
+        print(f"tmssl: {error}", file=sys.stderr)  # noqa: T201 - words go to stderr
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""Which checkpoints a run has kept, and which of them are whole; reads no tensors, so needs no torch."""
+
+import contextlib
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from tmssl.errors import CheckpointError
+from tmssl.runs.folder import Run
+from tmssl.text import safe
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _known_digests(folder: Path) -> dict[str, int]:
+    """Digest to step of every sidecar, including one whose checkpoint is just being renamed."""
+    known: dict[str, int] = {}
+    for path in [*folder.glob("*.json"), *folder.glob(".*.json.new")]:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            facts = json.loads(path.read_text("utf-8"))
+            known[str(facts["sha256"])] = int(facts["step"])
+    return known
+
+
+def valid_checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """(step, path) of every undamaged checkpoint, newest first, `last` before its other names."""
+    known = _known_digests(folder)
+    found = []
+    for path in folder.glob("*.pt"):
+        step = known.get(digest(path))
+        if step is not None:
+            found.append((step, path))
+    return sorted(found, key=lambda pair: (-pair[0], pair[1].name != "last.pt", pair[1].name))
+
+
+def find_checkpoint(run: Run, which: str = "last") -> Path:
+    """The checkpoint `last`, `best`, `epoch-0010` or a path; a damaged one gives way to the newest valid.
+
+    Raises:
+        CheckpointError: the run has none, or none that is undamaged, or none of that name.
+    """
+    direct = Path(which)
+    if direct.suffix == ".pt":
+        if not direct.is_file():
+            raise CheckpointError(f"there is no checkpoint {safe(which)}; name one that exists")
+        return direct
+    if not run.checkpoints.is_dir() or not any(run.checkpoints.glob("*.pt")):
+        raise CheckpointError(
+            f"{safe(run.path)} has no checkpoint yet; one is written at the end of each epoch, "
+            "when it is stopped, and on SIGUSR1"
+        )
+    named = run.checkpoints / f"{which}.pt"
+    if which not in ("last", "best") and not named.is_file():
+        kept = ", ".join(sorted(path.stem for path in run.checkpoints.glob("*.pt")))
+        raise CheckpointError(f"no checkpoint '{safe(which)}' in {safe(run.path)}; it has {kept}")
+    if which != "last" and named.is_file() and digest(named) in _known_digests(run.checkpoints):
+        return named
+    valid = valid_checkpoints(run.checkpoints)
+    if not valid:
+        raise CheckpointError(
+            f"every checkpoint of {safe(run.path)} is damaged; restore one from a copy of the folder"
+        )
+    return valid[0][1]
+
+
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """The facts beside a checkpoint: step, epoch, config, digest."""
+    try:
+        facts: dict[str, Any] = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"cannot read the facts beside {safe(path)}: {safe(error)}"
+        ) from error
+    return facts

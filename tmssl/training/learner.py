@@ -1,0 +1,178 @@
+"""Weights, optimizer and precision: everything a step changes, and how it is saved and restored."""
+
+import contextlib
+import dataclasses
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tmssl.config import Config
+from tmssl.errors import ConfigError
+from tmssl.training.encoder import create_encoder, image_size_error
+from tmssl.training.feed import Views
+from tmssl.training.moco import MoCo, StepResult, moco_step
+from tmssl.training.optimizer import create_optimizer
+
+_AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclasses.dataclass
+class Learner:
+    """What learns, on its device."""
+
+    model: MoCo
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    device: torch.device
+    precision: str
+    temperature: float
+    chunk_size: int
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Lower precision where the settings ask for it."""
+        kind = _AUTOCAST.get(self.precision)
+        if kind is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=kind)
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device of `auto`, `cpu` or `cuda`.
+
+    Raises:
+        ConfigError: CUDA is asked for and is not there.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is cuda and torch sees no GPU; check the driver, or --device cpu")
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(wanted)
+
+
+def choose_precision(wanted: str, device: torch.device) -> str:
+    """What `auto` means on a device: bfloat16 on CUDA, float16 on cards without it, else float32."""
+    if wanted != "auto":
+        return wanted
+    if device.type != "cuda":
+        return "float32"
+    return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+
+
+def create_learner(config: Config, device: torch.device) -> Learner:
+    """Fresh weights from the run's seed, and their optimizer.
+
+    Raises:
+        ConfigError: an unknown model, or one that refuses the image size.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.train.seed)
+        encoder = create_encoder(config.model.name, config.model.init)
+        model = MoCo(encoder, config.model.hidden, config.model.dimensions)
+    _probe(model, config)
+    model = model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # nn.Module.to's stub lacks this form
+    if config.train.compile:
+        model.encoder.compile()
+        model.momentum_encoder.compile()
+    precision = choose_precision(config.train.precision, device)
+    optimizer = create_optimizer(
+        config.optim.optimizer,
+        [model.encoder, model.projector, model.predictor],
+        lr=config.optim.lr,
+        weight_decay=config.optim.weight_decay,
+    )
+    return Learner(
+        model, optimizer, torch.amp.GradScaler(device.type, enabled=precision == "float16"),
+        device, precision, config.optim.temperature,
+        config.train.chunk_size or config.train.batch_size,
+    )  # fmt: skip
+
+
+def _probe(model: MoCo, config: Config) -> None:
+    """Let the model refuse the image size before any data is read."""
+    size = config.data.image_size
+    try:
+        with torch.inference_mode():
+            model.encoder.eval()(torch.zeros(1, 3, size, size))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise image_size_error(config.model.name, size, error) from error
+
+
+def update(learner: Learner, views: Views, momentum: float) -> tuple[StepResult, Tensor]:
+    """One step: momentum encoder, keys, gradient, and the optimizer unless a gradient is not finite.
+
+    Returns:
+        What was measured, and the gradient's L2 norm, NaN or infinite when the step was skipped.
+    """
+    model, optimizer, scaler = learner.model, learner.optimizer, learner.scaler
+    model.update_momentum(momentum)
+    optimizer.zero_grad(set_to_none=True)
+
+    def backward(loss: Tensor) -> None:
+        scaler.scale(loss).backward()
+
+    with learner.autocast():
+        result = moco_step(
+            model, views.first, views.second, temperature=learner.temperature,
+            chunk_size=learner.chunk_size, backward=backward,
+        )  # fmt: skip
+    scaler.unscale_(optimizer)
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    _apply(learner, norm)
+    return result, norm
+
+
+def _apply(learner: Learner, norm: Tensor) -> None:
+    """Step the optimizer unless the gradient is not finite; weights never see a NaN."""
+    if learner.scaler.is_enabled():  # it looks for infinities itself
+        learner.scaler.step(learner.optimizer)
+        learner.scaler.update()
+    elif bool(norm.isfinite()):
+        learner.optimizer.step()
+
+
+def learner_state(learner: Learner) -> dict[str, Any]:
+    """Everything `restore_learner` needs, copied to the CPU so that training can go on meanwhile."""
+    model = learner.model
+    parts = {
+        "encoder": model.encoder, "projector": model.projector, "predictor": model.predictor,
+        "momentum_encoder": model.momentum_encoder,
+        "momentum_projector": model.momentum_projector,
+    }  # fmt: skip
+    state: dict[str, Any] = {name: part.state_dict() for name, part in parts.items()}
+    state["optimizer"] = learner.optimizer.state_dict()
+    state["scaler"] = learner.scaler.state_dict()
+    copied: dict[str, Any] = _copied(state)
+    return copied
+
+
+def _copied(value: Any) -> Any:
+    """A deep copy with every tensor on the CPU."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_copied(item) for item in value]
+    return value
+
+
+def restore_learner(learner: Learner, state: dict[str, Any], *, same_optimizer: bool) -> None:
+    """Put the learner where `learner_state` was taken.
+
+    Settings such as weight decay come from the configuration in force, not from the checkpoint;
+    an optimizer of another name starts with fresh averages.
+    """
+    model = learner.model
+    for name in ("encoder", "projector", "predictor", "momentum_encoder", "momentum_projector"):
+        getattr(model, name).load_state_dict(state[name])
+    settings = [
+        {name: value for name, value in group.items() if name != "params"}
+        for group in learner.optimizer.param_groups
+    ]
+    if same_optimizer:
+        learner.optimizer.load_state_dict(state["optimizer"])
+    for group, kept in zip(learner.optimizer.param_groups, settings, strict=True):
+        group.update(kept)
+    learner.scaler.load_state_dict(state["scaler"])

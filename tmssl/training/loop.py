@@ -1,0 +1,184 @@
+"""The training loop."""
+
+import sys
+import time
+
+from tmssl.errors import TmsslError
+from tmssl.runs.events import Checkpoint, End, Epoch, Finding, Step
+from tmssl.runs.folder import Run, hold_lock
+from tmssl.runs.journal import JournalWriter
+from tmssl.training.learner import learner_state, update
+from tmssl.training.loss import feature_std
+from tmssl.training.machine import quick_cpu
+from tmssl.training.meter import memory_gib
+from tmssl.training.moco import StepResult
+from tmssl.training.optimizer import set_learning_rate
+from tmssl.training.saver import Saved
+from tmssl.training.schedule import momentum, planned_learning_rate
+from tmssl.training.session import Session, open_session
+from tmssl.training.signals import EXIT_CODES, SignalFlags
+
+_DIAGNOSE_EVERY = 50  # steps between looks at the history within an epoch
+
+
+def train(run: Run, flags: SignalFlags) -> int:
+    """Train a run to its end or until a signal, and return the process's exit code.
+
+    Raises:
+        InputError: the run cannot be opened for training; nothing was changed.
+    """
+    quick_cpu()
+    with hold_lock(run):
+        journal = JournalWriter(run.journal)
+        end = None
+        try:
+            end = learn(open_session(run, journal), flags)
+        finally:
+            # Whatever broke, the journal says so before a traceback goes to train.log.
+            journal.write(end or _failed(sys.exc_info()[1]))
+            journal.sync()
+            journal.close()
+    return EXIT_CODES[flags.stop] if flags.stop else 0
+
+
+def _failed(error: BaseException | None) -> End:
+    """The last line of a life that broke."""
+    name = "" if isinstance(error, TmsslError) else f"{type(error).__name__}: "
+    return End(status="failed", reason=f"{name}{error}", t=time.time())
+
+
+def learn(session: Session, flags: SignalFlags) -> End:
+    """The loop: one screen, in reading order."""
+    try:
+        while session.step < session.total_steps:
+            if flags.stop is not None:
+                save(session, "stop")
+                return _end(session, "stopped", f"asked to by {flags.stop.name}")
+            lr = _learning_rate(session)
+            set_learning_rate(session.learner.optimizer, lr)
+            m = momentum(
+                session.step, total_steps=session.total_steps, start=session.config.optim.momentum
+            )
+            views = session.feed.views(session.step)
+            result, grad_norm = update(session.learner, views, m)
+            session.step += 1
+            session.meter.add(result, views.data_s)
+            if _due(session, session.config.train.log_every):
+                log_step(session, result, lr=lr, m=m, grad_norm=float(grad_norm))
+            if _due(session, _DIAGNOSE_EVERY):
+                session.write_findings()
+            if session.step % session.steps_per_epoch == 0:
+                finish_epoch(session, lr)
+            elif (
+                flags.checkpoint
+                or _minutes_since_save(session) > session.config.train.checkpoint_minutes
+            ):
+                save(session, "signal" if flags.checkpoint else "time")
+                flags.checkpoint = False
+            _journal_saved(session, session.saver.poll())
+        return _end(session, "finished", f"{session.config.train.epochs} epochs done")
+    finally:
+        session.feed.close()
+        _journal_saved(session, session.saver.wait())
+        session.saver.close()
+
+
+def log_step(
+    session: Session, result: StepResult, *, lr: float, m: float, grad_norm: float
+) -> None:
+    """Journal the means since the last logged step."""
+    figures, step_s, data_s = session.meter.recent()
+    loss, ce, top1, positive, negative = figures
+    session.write(
+        Step(
+            step=session.step, epoch=session.epoch, loss=loss, ce=ce, top1=top1, lr=lr, momentum=m,
+            grad_norm=grad_norm, feature_std=float(feature_std(result.queries)),
+            positive_cosine=positive, negative_cosine=negative,
+            img_s=session.config.train.batch_size / step_s if step_s else None, data_s=data_s,
+            step_s=step_s, mem_gib=memory_gib(session.learner.device), t=time.time(),
+        )
+    )  # fmt: skip
+
+
+def finish_epoch(session: Session, lr: float) -> None:
+    """Journal the epoch, look for findings, and save a checkpoint."""
+    figures, seconds, shape = session.meter.epoch()
+    loss, ce, top1 = figures[:3]
+    epoch = session.step // session.steps_per_epoch
+    session.write(
+        Epoch(
+            epoch=epoch, step=session.step, loss=loss, ce=ce, top1=top1, lr=lr, seconds=seconds,
+            t=time.time(), **shape,
+        )
+    )  # fmt: skip
+    session.write_findings()
+    best = session.best is None or loss < session.best
+    if best:
+        session.best = loss
+    every = session.config.train.keep_every
+    keep_as = f"epoch-{epoch:04d}" if every and epoch % every == 0 else ""
+    last = session.step >= session.total_steps
+    save(session, "end" if last else "epoch", best=best, keep_as=keep_as)
+
+
+def save(session: Session, reason: str, *, best: bool = False, keep_as: str = "") -> None:
+    """Start writing a checkpoint; its journal line follows when it is on the disk."""
+    begun = time.perf_counter()
+    payload = {
+        "format": 1, "step": session.step, "epoch": session.epoch,
+        "steps_per_epoch": session.steps_per_epoch, "segment": session.segment,
+        "best": session.best, "config": session.history.segments[-1].config,
+        "data_fingerprint": session.data_fingerprint, **learner_state(session.learner),
+    }  # fmt: skip
+    before = session.saver.save(payload, reason=reason, best=best, keep_as=keep_as, begun=begun)
+    _journal_saved(session, before)
+    session.saved_at = time.monotonic()
+
+
+def _journal_saved(session: Session, saved: Saved | None) -> None:
+    """Journal how a save went; a failed one is a finding, and training goes on."""
+    if saved is None:
+        return
+    if saved.written is None:
+        session.write(
+            Finding(
+                code="checkpoint-failed", level="bad", step=session.step, epoch=session.epoch,
+                text=f"a checkpoint could not be written: {saved.problem}",
+                advice="free disk space now; the checkpoint before is intact and training goes on",
+                t=time.time(),
+            )
+        )  # fmt: skip
+        return
+    written = saved.written
+    session.write(
+        Checkpoint(
+            path=str(written.path.relative_to(session.run.path)), sha256=written.sha256,
+            epoch=written.epoch, step=written.step, reason=saved.reason, best=saved.best,
+            seconds=saved.stall_s, t=time.time(),
+        )
+    )  # fmt: skip
+
+
+def _learning_rate(session: Session) -> float:
+    """The learning rate of the next step."""
+    return planned_learning_rate(
+        session.step,
+        session.config.optim,
+        steps_per_epoch=session.steps_per_epoch,
+        epochs=session.config.train.epochs,
+    )
+
+
+def _due(session: Session, every: int) -> bool:
+    """Whether this step is logged: every so many, and at the end of an epoch."""
+    return session.step % every == 0 or session.step % session.steps_per_epoch == 0
+
+
+def _minutes_since_save(session: Session) -> float:
+    """Minutes since the last checkpoint."""
+    return (time.monotonic() - session.saved_at) / 60
+
+
+def _end(session: Session, status: str, reason: str) -> End:
+    """The last line of this life of the run."""
+    return End(status=status, reason=reason, step=session.step, epoch=session.epoch, t=time.time())

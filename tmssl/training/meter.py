@@ -1,0 +1,76 @@
+"""Running means on the device, read only when a step is logged."""
+
+import dataclasses
+import resource
+import time
+
+import torch
+from torch import Tensor
+
+from tmssl.training.loss import alignment, rank_me, uniformity
+from tmssl.training.moco import StepResult
+
+_SAMPLE = 1024  # marks that the epoch's RankMe, alignment and uniformity are taken over
+
+
+@dataclasses.dataclass
+class Meter:
+    """What has been measured since the last logged step and since the epoch began."""
+
+    device: torch.device
+    logged_at: float = dataclasses.field(default_factory=time.perf_counter)
+    epoch_at: float = dataclasses.field(default_factory=time.perf_counter)
+    steps: int = 0
+    data_s: float = 0.0
+    epoch_steps: int = 0
+
+    def __post_init__(self) -> None:
+        """Start from nothing."""
+        self._recent = torch.zeros(5, device=self.device)
+        self._epoch = torch.zeros(5, device=self.device)
+        self._kept: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def add(self, result: StepResult, data_s: float) -> None:
+        """Take in a step without waiting for the device."""
+        self._recent += result.figures
+        self._epoch += result.figures
+        self.steps += 1
+        self.epoch_steps += 1
+        self.data_s += data_s
+        self._kept.append((result.features, result.queries, result.keys))
+        while sum(len(kept[0]) for kept in self._kept[1:]) >= _SAMPLE:
+            self._kept.pop(0)
+
+    def recent(self) -> tuple[list[float], float, float]:
+        """Mean figures, seconds a step took and seconds it waited for data; starts anew."""
+        figures = (self._recent / max(1, self.steps)).tolist()  # the one sync of a logged step
+        now = time.perf_counter()
+        step_s = (now - self.logged_at) / max(1, self.steps)
+        data_s = self.data_s / max(1, self.steps)
+        self._recent = torch.zeros(5, device=self.device)
+        self.steps, self.data_s, self.logged_at = 0, 0.0, now
+        return figures, step_s, data_s
+
+    def epoch(self) -> tuple[list[float], float, dict[str, float]]:
+        """Mean figures of the epoch, its seconds, and the shape of its features; starts anew."""
+        figures = (self._epoch / max(1, self.epoch_steps)).tolist()
+        features, queries, keys = (
+            torch.cat(parts)[-_SAMPLE:].float().cpu() for parts in zip(*self._kept, strict=True)
+        )
+        shape = {
+            "rank_me": rank_me(features),
+            "alignment": alignment(queries, keys),
+            "uniformity": uniformity(features),
+        }
+        now = time.perf_counter()
+        seconds = now - self.epoch_at
+        self._epoch = torch.zeros(5, device=self.device)
+        self._kept, self.epoch_steps, self.epoch_at = [], 0, now
+        return figures, seconds, shape
+
+
+def memory_gib(device: torch.device) -> float:
+    """Most memory in use so far: of the GPU, or of this process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -1,0 +1,74 @@
+"""What a resume would change, worked out before anything runs; needs no torch."""
+
+import dataclasses
+import math
+
+from tmssl.config import Config, changed, differences
+from tmssl.errors import ConfigError, RunError
+from tmssl.training.schedule import planned_learning_rate
+
+# An epoch's steps, the data or the shapes of the weights hang on these.
+FIXED = (
+    "data.source", "data.pack", "data.image_size", "model.name", "model.hidden",
+    "model.dimensions", "model.init", "train.batch_size", "train.seed",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class ResumePlan:
+    """A resume, ready to be shown and then written down."""
+
+    config: Config
+    changed: dict[str, list[object]]
+    """setting to [old, new]"""
+    step: int
+    """steps done at the checkpoint it goes on from"""
+    epoch: float
+    lr_before: float
+    """LR of the next step under the old settings"""
+    lr_after: float
+    """LR of the next step under the new ones"""
+
+    @property
+    def jump(self) -> float:
+        """lr_after / lr_before; infinite when the old LR was 0."""
+        return self.lr_after / self.lr_before if self.lr_before else math.inf
+
+
+def plan_resume(
+    old: Config, changes: dict[str, object], *, step: int, steps_per_epoch: int,
+    restart_schedule: bool = False,
+) -> ResumePlan:  # fmt: skip
+    """The settings and learning rates with which a run would go on.
+
+    A new end moves the end of the cosine and keeps its anchor. The anchor moves to now when the
+    schedule turns from constant to cosine, and when `restart_schedule` asks for it.
+
+    Raises:
+        RunError: the run is already at or past the asked epochs.
+        ConfigError: a setting that cannot change within a run, or a bad value.
+    """
+    epoch = step / steps_per_epoch
+    new = changed(old, changes)
+    frozen = [name for name in differences(old, new) if name in FIXED]
+    if frozen:
+        raise ConfigError(
+            f"{frozen[0]} cannot change within a run ({len(frozen)} such); start a new run for it"
+        )
+    if step >= new.train.epochs * steps_per_epoch:
+        raise RunError(
+            f"the run has done {epoch:.4g} epochs already and would end at {new.train.epochs}; "
+            f"give --epochs above {math.floor(epoch)}"
+        )
+    turned = old.optim.schedule == "constant" and new.optim.schedule == "cosine"
+    if restart_schedule or (turned and "anchor" not in {n.rpartition(".")[2] for n in changes}):
+        new = changed(new, {"optim.anchor": epoch})
+    before = planned_learning_rate(
+        step, old.optim, steps_per_epoch=steps_per_epoch, epochs=old.train.epochs
+    )
+    if "optim.rewarm_steps" in changes or "rewarm_steps" in changes:
+        new = changed(new, {"optim.rewarm_step": step, "optim.rewarm_lr": before})
+    after = planned_learning_rate(
+        step, new.optim, steps_per_epoch=steps_per_epoch, epochs=new.train.epochs
+    )
+    return ResumePlan(new, differences(old, new), step, epoch, before, after)

@@ -1,0 +1,185 @@
+"""A run opened for training: everything the loop needs, from scratch or from the last checkpoint."""
+
+import dataclasses
+import platform
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+
+from tmssl.config import Config, differences, from_dict, read_config, to_dict
+from tmssl.data.pack import Pack, open_pack
+from tmssl.data.sampler import Sampler
+from tmssl.data.vienna import CodeIndex
+from tmssl.errors import CheckpointError, ConfigError
+from tmssl.runs.diagnose import new_findings
+from tmssl.runs.events import Event, Segment, Started
+from tmssl.runs.folder import Run
+from tmssl.runs.history import History, read_history
+from tmssl.runs.journal import JournalWriter, read_journal
+from tmssl.training.checkpoint import find_checkpoint, load_payload
+from tmssl.training.feed import Feed
+from tmssl.training.learner import Learner, choose_device, create_learner, restore_learner
+from tmssl.training.machine import code_commit, device_name, versions
+from tmssl.training.meter import Meter
+from tmssl.training.saver import Saver
+from tmssl.training.schedule import chance_ce, chance_loss, planned_learning_rate, solved_loss
+
+
+@dataclasses.dataclass
+class Session:
+    """The state of a trainer between two steps."""
+
+    run: Run
+    config: Config
+    journal: JournalWriter
+    history: History
+    learner: Learner
+    feed: Feed
+    meter: Meter
+    saver: Saver
+    steps_per_epoch: int
+    step: int
+    """steps done"""
+    best: float | None
+    """lowest mean loss of an epoch so far"""
+    segment: int
+    """number of the segment in force"""
+    data_fingerprint: str
+    saved_at: float
+    """`time.monotonic()` of the last checkpoint"""
+
+    @property
+    def total_steps(self) -> int:
+        """Steps at the planned end."""
+        return self.config.train.epochs * self.steps_per_epoch
+
+    @property
+    def epoch(self) -> float:
+        """Epochs done, a fraction."""
+        return self.step / self.steps_per_epoch
+
+    def write(self, event: Event) -> None:
+        """Append an event to the journal and to our own reading of it."""
+        self.journal.write(event)
+        self.history.add([event])
+
+    def write_findings(self) -> None:
+        """Journal what the history newly shows."""
+        for finding in new_findings(self.history):
+            self.write(msgspec.structs.replace(finding, t=time.time()))
+
+
+def open_session(run: Run, journal: JournalWriter) -> Session:
+    """Read the settings, the pack and the last whole checkpoint, and open a segment.
+
+    Raises:
+        InputError: settings, pack or checkpoints that cannot be used.
+    """
+    config = read_config(run.config)
+    history = read_history(read_journal(run.journal))
+    pack = open_pack(Path(config.data.pack))
+    device = choose_device(config.train.device)
+    sampler = create_sampler(pack, config)
+    learner = create_learner(config, device)
+    payload = _last_payload(run)
+    if payload is not None:
+        _check_same_data(payload, pack)
+        old = from_dict(payload["config"])
+        restore_learner(
+            learner, payload, same_optimizer=old.optim.optimizer == config.optim.optimizer
+        )
+    session = Session(
+        run, config, journal, history, learner,
+        Feed(pack, sampler, views=config.data.views, size=config.data.image_size, device=device,
+             end=config.train.epochs * sampler.steps_per_epoch),
+        Meter(device), Saver(run.checkpoints), sampler.steps_per_epoch,
+        step=payload["step"] if payload else 0, best=payload["best"] if payload else None,
+        segment=len(history.segments), data_fingerprint=pack.fingerprint, saved_at=time.monotonic(),
+    )  # fmt: skip
+    if history.started is None:
+        session.write(_started(run, pack, device))
+    session.write(_segment(session, from_dict(payload["config"]) if payload else None))
+    return session
+
+
+def training_rows(pack: Pack) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Rows that are learnt from: every mark that is not kept for validation."""
+    return np.array(
+        [i for i, mark in enumerate(pack.marks) if mark.split != "validation"], np.int64
+    )
+
+
+def create_sampler(pack: Pack, config: Config) -> Sampler:
+    """The sampler of a run's settings, with an index of codes where positives come from them."""
+    rows = training_rows(pack)
+    settings = config.data
+    partners = None
+    if settings.positives != "instance":
+        codes = [pack.marks[row].vienna for row in rows]
+        if not any(codes):
+            raise ConfigError(
+                f"positives are '{settings.positives}' and no mark has a Vienna code; "
+                "use --positives instance, or labels with codes"
+            )
+        partners = CodeIndex(codes, settings.vienna_level)
+    share = 1.0 if settings.positives == "vienna" else settings.vienna_share
+    return Sampler(
+        rows, config.train.batch_size, config.train.seed, partners=partners, partner_share=share
+    )
+
+
+def _last_payload(run: Run) -> dict[str, Any] | None:
+    """The newest whole checkpoint, or None for a run that has none yet."""
+    if not any(run.checkpoints.glob("*.pt")):
+        return None
+    return load_payload(find_checkpoint(run, "last"))
+
+
+def _check_same_data(payload: dict[str, Any], pack: Pack) -> None:
+    """A checkpoint goes on only with the images it was trained on."""
+    if payload["data_fingerprint"] != pack.fingerprint:
+        raise CheckpointError(
+            f"the pack at {pack.folder} holds other images than this run was trained on; "
+            "start a new run, or bring the old images back"
+        )
+
+
+def _started(run: Run, pack: Pack, device: torch.device) -> Started:
+    """The first line of a journal."""
+    splits = [mark.split == "validation" for mark in pack.marks]
+    return Started(
+        name=run.name, created=datetime.now(UTC).isoformat(timespec="seconds"),
+        host=platform.node(), device=device_name(device), versions=versions(),
+        commit=code_commit(), data_fingerprint=pack.fingerprint,
+        counts={
+            "marks": pack.count, "train": pack.count - sum(splits), "validation": sum(splits),
+            "with_codes": sum(bool(mark.vienna) for mark in pack.marks),
+            "quarantined": len(pack.quarantine),
+        },
+    )  # fmt: skip
+
+
+def _segment(session: Session, old: Config | None) -> Segment:
+    """The line that opens a segment."""
+    config, step = session.config, session.step
+    keys, tau = config.train.batch_size, config.optim.temperature
+    per_epoch = session.steps_per_epoch
+
+    def planned(settings: Config) -> float:
+        return planned_learning_rate(
+            step, settings.optim, steps_per_epoch=per_epoch, epochs=settings.train.epochs
+        )
+
+    return Segment(
+        number=session.segment, step=step, epoch=session.epoch,
+        reason="start" if session.segment == 0 else "resume",
+        config=dict(to_dict(config)), changed=differences(old, config) if old else {},
+        chance=chance_loss(keys, tau), solved=solved_loss(keys, tau), chance_ce=chance_ce(keys),
+        batch_size=keys, steps_per_epoch=per_epoch, epochs=config.train.epochs,
+        lr_before=planned(old) if old else None, lr_after=planned(config), t=time.time(),
+    )  # fmt: skip
