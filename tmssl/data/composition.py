@@ -1,0 +1,282 @@
+"""Toy trademarks: figures, a frame, a wordmark and a ground, put together in a square.
+
+Everything about a mark follows from its seed and its place in its group, so it can be drawn
+anywhere, in any order. Lengths are in hundredths of the square's side.
+"""
+
+import random
+from dataclasses import dataclass
+
+from tmssl.data.drawing import (
+    Drawing,
+    Figure,
+    contrast,
+    draw,
+    halo,
+    load_drawing,
+    luminance,
+    render,
+)
+from tmssl.data.lettering import choose_pen, invent_word, write_word
+
+FRAMES = {"circle": "26.01", "square": "26.04", "shield": "24.01", "hexagon": "26.05"}
+"""Frames and the Vienna division of their shape."""
+WORDMARK = "27.05"  # letters presenting a special form of writing
+
+_INKS = {
+    "black": "#141414", "navy": "#1b2a5e", "blue": "#1f5fbf", "teal": "#0f766e",
+    "green": "#1e7d3c", "olive": "#66661c", "orange": "#d4560b", "red": "#c8201f",
+    "maroon": "#7a1230", "purple": "#6a2c91", "magenta": "#b31b6f", "brown": "#6b3f1d",
+    "slate": "#44505c", "amber": "#a06a00",
+}  # fmt: skip
+_TINTS = ("#fdf3d8", "#dcecfb", "#dcf3e4", "#fbe0e0", "#e9e2f7", "#efe4d2", "#e8ebee", "#fdf0a0")
+_WHITE = "#ffffff"
+_ONE_INK = ("silhouette", "stencil", "outline")
+_DEEP = ("navy", "blue", "teal", "green", "red", "black", "maroon", "purple", "magenta", "slate")
+_HEADS = ("face-", "person", "family", "cat-face", "monkey-face")  # their silhouettes say little
+_MIRRORED = ("animal-", "food-", "transport-", "person-", "plant-", "tool", "clothing")
+
+Box = tuple[float, float, float, float]  # left, top, width, height
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which mark to draw: its row, its group, its place in the group and the group's figures."""
+
+    index: int
+    group: int
+    place: int
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """A mark as SVG markup in a 100 x 100 square, what was drawn in it, and its title."""
+
+    markup: str
+    vienna: tuple[str, ...]
+    title: str
+    treatment: str
+    frame: str
+    word: str
+
+    def png(self, size: int) -> bytes:
+        """The mark as PNG bytes, `size` x `size` pixels."""
+        return render(self.markup, 100, size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Colours:
+    """The colours of a mark: page, the frame and what is inside it, and the inks on each."""
+
+    page: str
+    frame: str
+    inside: str
+    ink: str
+    ink_name: str
+    word: str
+
+
+def compose(plan: Plan, seed: int) -> Composition:
+    """Compose one mark of the toy catalogue with this seed."""
+    rng = random.Random(f"tmssl toy {seed} {plan.group} {plan.place}")
+    drawings = [load_drawing(figure.path) for figure in plan.figures]
+    treatment = _choose_treatment(plan, drawings, seed)
+    frame = rng.choice(("", "", "", "", "circle", "circle", "square", "square", "shield", "shield",
+                        "hexagon"))  # fmt: skip
+    frame_style = rng.choice(("filled", "filled", "ring", "double")) if frame else ""
+    word = _set_case(invent_word(rng), rng) if rng.random() < 0.55 else ""
+    colours = _choose_colours(rng, treatment, frame_style)
+    picture, word_box = _lay_out(rng, word, len(drawings))
+    parts = [f'<rect width="100" height="100" fill="{colours.page}"/>']
+    boxes = _figure_boxes(picture, frame, len(drawings), rng.uniform(0.86, 1.0))
+    if frame:
+        parts.append(_frame_markup(frame, frame_style, picture, len(drawings), colours, rng))
+    turn, bold, flip = rng.uniform(0.15, 0.85), rng.uniform(0.9, 1.7), rng.random() < 0.3
+    for figure, drawing, box in zip(plan.figures, drawings, boxes, strict=True):
+        markup = draw(drawing, treatment, colours.ink, colours.inside, turn, bold)
+        if treatment not in _ONE_INK and luminance(colours.inside) < 0.5:
+            markup = halo(drawing, _WHITE, 2.5) + markup
+        mirrored = flip and figure.theme.startswith(_MIRRORED)
+        round_fit = frame in ("circle", "hexagon") and len(drawings) == 1
+        parts.append(_place(markup, drawing, box, mirrored, round_fit))
+    if word:
+        parts.append(_place_word(word, word_box, colours, rng))
+    codes = {code for figure in plan.figures for code in figure.vienna}
+    codes |= ({FRAMES[frame]} if frame else set()) | ({WORDMARK} if word else set())
+    title = _title(plan.figures, treatment, colours.ink_name, frame, word)
+    return Composition("".join(parts), tuple(sorted(codes)), title, treatment, frame, word)
+
+
+def _choose_treatment(plan: Plan, drawings: list[Drawing], seed: int) -> str:
+    """The treatment at this place of a group: all that suit every figure, in turn, shuffled."""
+    suitable = [
+        name
+        for name in drawings[0].treatments
+        if all(name in drawing.treatments for drawing in drawings)
+        and not (name == "silhouette" and any(f.theme.startswith(_HEADS) for f in plan.figures))
+    ]
+    random.Random(f"tmssl toy treatments {seed} {plan.group}").shuffle(suitable)
+    return suitable[plan.place % len(suitable)]
+
+
+def _set_case(word: str, rng: random.Random) -> str:
+    """The word as written, in capitals or in small letters."""
+    return rng.choice((word, word, word.upper(), word.upper(), word.lower()))
+
+
+def _readable(rng: random.Random, ground: str, least: float) -> tuple[str, str]:
+    """An ink (name, colour) whose contrast with the ground is at least `least`."""
+    if luminance(ground) < 0.3:
+        return rng.choice([("white", _WHITE)] * 3 + [("pale", _TINTS[i]) for i in (0, 1, 2, 7)])
+    return rng.choice(
+        [(name, ink) for name, ink in _INKS.items() if contrast(ink, ground) >= least]
+    )
+
+
+def _choose_colours(rng: random.Random, treatment: str, frame_style: str) -> _Colours:
+    """Colours that can be told apart: ink on page, frame on page, figure on what is behind it."""
+    page = rng.choices((_WHITE, rng.choice(_TINTS), _INKS[rng.choice(_DEEP)]), (6, 2, 2))[0]
+    frame = _readable(rng, page, 3.2)[1]
+    if frame_style == "filled" and luminance(page) < 0.3:
+        frame = rng.choice((_WHITE, *_TINTS))
+    inside = frame if frame_style == "filled" else page
+    if frame_style == "double" and luminance(page) > 0.3:
+        inside = rng.choice((_WHITE, *_TINTS))
+    if frame_style == "filled" and treatment not in _ONE_INK and rng.random() < 0.5:
+        frame = inside = rng.choice([t for t in (*_TINTS, _WHITE) if t != page])
+    least = 4.0 if treatment == "outline" else 3.2
+    ink_name, ink = _readable(rng, inside, least)
+    if treatment == "duotone" and luminance(inside) < 0.5:
+        ink_name, ink = rng.choice(list(_INKS.items()))  # it stands on its own white rim
+    word = (
+        ink if contrast(ink, page) >= 3.2 and rng.random() < 0.6 else _readable(rng, page, 3.2)[1]
+    )
+    return _Colours(page, frame, inside, ink, ink_name, word)
+
+
+def _lay_out(rng: random.Random, word: str, figures: int) -> tuple[Box, Box]:
+    """Where the picture and the wordmark go."""
+    if not word:
+        edge = rng.uniform(6, 11)
+        return (edge, edge, 100 - 2 * edge, 100 - 2 * edge), (0, 0, 0, 0)
+    wide = rng.uniform(0, 5)
+    if figures == 1 and len(word) <= 6 and rng.random() < 0.15:
+        return (4, 27, 44, 46), (51, 36, 45, 28)
+    if rng.random() < 0.2:
+        return (12, 33, 76, 61), (6 + wide, 7, 88 - 2 * wide, 20)
+    return (12, 6, 76, 61), (6 + wide, 73, 88 - 2 * wide, 20)
+
+
+def _figure_boxes(picture: Box, frame: str, figures: int, share: float) -> list[Box]:
+    """A box for each figure inside the picture area or the frame in it."""
+    left, top, width, height = picture
+    x, y = left + width / 2, top + height / 2
+    if frame:
+        side = min(width, height)
+        inner = {
+            "circle": (0.80, 0.80, 0.0), "hexagon": (0.74, 0.74, 0.0),
+            "square": (0.76, 0.76, 0.0), "shield": (0.62, 0.60, -0.08),
+        } if figures == 1 else {
+            "circle": (0.80, 0.50, 0.0), "hexagon": (0.80, 0.48, 0.0),
+            "square": (0.84, 0.60, 0.0), "shield": (0.74, 0.50, -0.10),
+        }  # fmt: skip
+        wide, high, up = inner[frame]
+        if figures > 1 and frame in ("circle", "square"):
+            side = min(width, 1.35 * height)
+            high /= 1.35
+            high *= 1.1
+        width, height, y = wide * side, high * side, y + up * side
+    width, height = width * share, height * share
+    gap = 3.0 if figures > 1 else 0.0
+    each = (width - gap * (figures - 1)) / figures
+    return [
+        (x - width / 2 + number * (each + gap), y - height / 2, each, height)
+        for number in range(figures)
+    ]
+
+
+def _place(markup: str, drawing: Drawing, box: Box, mirrored: bool, round_fit: bool) -> str:
+    """A drawing's ink, centred in a box and as large as it can be; in its circle if `round_fit`."""
+    left, top, width, height = box
+    scale = (
+        min(width, height) / (2 * drawing.radius)
+        if round_fit
+        else min(width / drawing.width, height / drawing.height)
+    )
+    x, y = drawing.centre
+    return (
+        f'<g transform="translate({left + width / 2:.2f} {top + height / 2:.2f}) '
+        f"scale({-scale if mirrored else scale:.4f} {scale:.4f}) "
+        f'translate({-x:g} {-y:g})">{markup}</g>'
+    )
+
+
+def _shape(frame: str, picture: Box, figures: int, share: float, corner: float) -> str:
+    """A frame's outline at `share` of its full size, as an SVG element left open for its paint."""
+    left, top, width, height = picture
+    x, y, side = left + width / 2, top + height / 2, min(width, height)
+    wide, high = side * share, side * share
+    if figures > 1 and frame in ("circle", "square"):
+        wide = min(width, 1.35 * height) * share
+        high = wide / 1.35
+    if frame == "circle":
+        return f'<ellipse cx="{x:.2f}" cy="{y:.2f}" rx="{wide / 2:.2f}" ry="{high / 2:.2f}"'
+    if frame == "square":
+        return (
+            f'<rect x="{x - wide / 2:.2f}" y="{y - high / 2:.2f}" width="{wide:.2f}" '
+            f'height="{high:.2f}" rx="{corner * high:.2f}"'
+        )
+    if frame == "hexagon":
+        points = ((-0.5, 0), (-0.25, -0.43), (0.25, -0.43), (0.5, 0), (0.25, 0.43), (-0.25, 0.43))
+        corners = " ".join(f"{x + a * wide:.2f},{y + b * high:.2f}" for a, b in points)
+        return f'<polygon points="{corners}"'
+    path = "M-.45 -.5H.45V-.02C.45 .27 .22 .42 0 .5C-.22 .42 -.45 .27 -.45 -.02Z"
+    if corner > 0.1:
+        path = "M0 -.5C.14 -.42 .3 -.4 .45 -.42V-.02C.45 .27 .22 .42 0 .5C-.22 .42 -.45 .27 -.45 -.02V-.42C-.3 -.4 -.14 -.42 0 -.5Z"
+    return (
+        f'<path vector-effect="non-scaling-stroke" transform="translate({x:.2f} {y:.2f}) '
+        f'scale({wide:.3f})" d="{path}"'
+    )
+
+
+def _frame_markup(
+    frame: str, style: str, picture: Box, figures: int, colours: _Colours, rng: random.Random
+) -> str:
+    """The frame: one filled shape, a ring, or a filled band around the inside."""
+    corner = rng.choice((0.0, 0.06, 0.2))
+    band = rng.uniform(0.05, 0.10)
+    outer = _shape(frame, picture, figures, 1.0, corner)
+    if style == "filled":
+        return f'{outer} fill="{colours.frame}"/>'
+    inner = _shape(frame, picture, figures, 1 - band, corner)
+    hole = f'{outer} fill="{colours.frame}"/>{inner} fill="{colours.inside}"/>'
+    if style == "ring":
+        return hole
+    line = _shape(frame, picture, figures, 1 - band - 0.05, corner)
+    core = _shape(frame, picture, figures, 1 - band - 0.08, corner)
+    return f'{hole}{line} fill="{colours.frame}"/>{core} fill="{colours.inside}"/>'
+
+
+def _place_word(word: str, box: Box, colours: _Colours, rng: random.Random) -> str:
+    """The wordmark, centred in its box and as large as it can be."""
+    markup, width, top, bottom = write_word(word, choose_pen(rng), colours.word, colours.page)
+    left, upper, wide, high = box
+    scale = min(wide / width, high / (bottom - top))
+    x = left + (wide - width * scale) / 2
+    y = upper + (high - (bottom - top) * scale) / 2 - top * scale
+    return f'<g transform="translate({x:.2f} {y:.2f}) scale({scale:.4f})">{markup}</g>'
+
+
+def _title(
+    figures: tuple[Figure, ...], treatment: str, ink_name: str, frame: str, word: str
+) -> str:
+    """What is to be seen: `red fox silhouette in a shield, "Velora"`."""
+    names = " and ".join(figure.name for figure in figures)
+    described = {
+        "original": names,
+        "recoloured": f"recoloured {names}",
+        "flat": f"flat {names}",
+        "duotone": f"{ink_name} {names}",
+    }.get(treatment, f"{ink_name} {names} {treatment}")
+    return described + (f" in a {frame}" if frame else "") + (f', "{word}"' if word else "")
