@@ -30,6 +30,8 @@ _INKS = {
     "slate": "#44505c", "amber": "#a06a00",
 }  # fmt: skip
 _TINTS = ("#fdf3d8", "#dcecfb", "#dcf3e4", "#fbe0e0", "#e9e2f7", "#efe4d2", "#e8ebee", "#fdf0a0")
+_PASTELS = ("#ffd166", "#9ad1f5", "#a8dfb5", "#f7b2b2", "#d3c1f2", "#e3cb9f", "#c6cfd8")
+_ON_DEEP = {"white": "#ffffff", "cream": "#fdf3d8", "sky": "#dcecfb", "lemon": "#fdf0a0"}
 _WHITE = "#ffffff"
 _ONE_INK = ("silhouette", "stencil", "outline")
 _DEEP = ("navy", "blue", "teal", "green", "red", "black", "maroon", "purple", "magenta", "slate")
@@ -128,7 +130,7 @@ def _set_case(word: str, rng: random.Random) -> str:
 def _readable(rng: random.Random, ground: str, least: float) -> tuple[str, str]:
     """An ink (name, colour) whose contrast with the ground is at least `least`."""
     if luminance(ground) < 0.3:
-        return rng.choice([("white", _WHITE)] * 3 + [("pale", _TINTS[i]) for i in (0, 1, 2, 7)])
+        return rng.choice([("white", _WHITE), ("white", _WHITE), *_ON_DEEP.items()])
     return rng.choice(
         [(name, ink) for name, ink in _INKS.items() if contrast(ink, ground) >= least]
     )
@@ -136,21 +138,22 @@ def _readable(rng: random.Random, ground: str, least: float) -> tuple[str, str]:
 
 def _choose_colours(rng: random.Random, treatment: str, frame_style: str) -> _Colours:
     """Colours that can be told apart: ink on page, frame on page, figure on what is behind it."""
-    page = rng.choices((_WHITE, rng.choice(_TINTS), _INKS[rng.choice(_DEEP)]), (6, 2, 2))[0]
+    light = (_WHITE,) if treatment == "flat" else _TINTS  # flat colours fade on a tint
+    page = rng.choices((_WHITE, rng.choice(light), _INKS[rng.choice(_DEEP)]), (6, 2, 2))[0]
     frame = _readable(rng, page, 3.2)[1]
     if frame_style == "filled" and luminance(page) < 0.3:
-        frame = rng.choice((_WHITE, *_TINTS))
+        frame = rng.choice((_WHITE, *light))
     inside = frame if frame_style == "filled" else page
     if frame_style == "double" and luminance(page) > 0.3:
-        inside = rng.choice((_WHITE, *_TINTS))
-    if frame_style == "filled" and treatment not in _ONE_INK and rng.random() < 0.5:
-        frame = inside = rng.choice([t for t in (*_TINTS, _WHITE) if t != page])
+        inside = rng.choice((_WHITE, *light))
+    elif frame_style == "filled" and treatment in ("original", "recoloured") and rng.random() < 0.5:
+        frame = inside = rng.choice(_PASTELS)
     least = 4.0 if treatment == "outline" else 3.2
     ink_name, ink = _readable(rng, inside, least)
     if treatment == "duotone" and luminance(inside) < 0.5:
         ink_name, ink = rng.choice(list(_INKS.items()))  # it stands on its own white rim
     word = (
-        ink if contrast(ink, page) >= 3.2 and rng.random() < 0.6 else _readable(rng, page, 3.2)[1]
+        ink if contrast(ink, page) >= 4.5 and rng.random() < 0.7 else _readable(rng, page, 3.2)[1]
     )
     return _Colours(page, frame, inside, ink, ink_name, word)
 

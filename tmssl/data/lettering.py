@@ -186,7 +186,7 @@ def write_word(word: str, pen: Pen, ink: str, ground: str) -> tuple[str, float, 
     skew = 0.1763 * pen.slant / 10 * CAP  # close to tan() for the slants in use
     markup = (
         f'<g transform="translate({skew:.3g} 0){lean} scale({pen.contrast:g} 1)" fill="none" '
-        f'stroke-linecap="{ends[0]}" stroke-linejoin="{ends[1]}" stroke-miterlimit="3">'
+        f'stroke-linecap="{ends[0]}" stroke-linejoin="{ends[1]}" stroke-miterlimit="2">'
         f"{strokes}</g>"
     )
     low = 13.0 if set(word) & set("gjpqyQ") else CAP

@@ -28,10 +28,11 @@ Row = tuple[int, tuple[str, ...], str]  # index, Vienna codes, title
 
 COLUMNS = ("path", "id", "vienna", "group", "split", "title")
 ATTRIBUTION = (
-    "Drawings by OpenMoji (https://openmoji.org), the open-source emoji and icon project, "
-    "CC BY-SA 4.0 (https://creativecommons.org/licenses/by-sa/4.0/).\n"
-    "These toy marks are adapted from them (recoloured, simplified, framed, lettered) "
-    "and are under the same licence, CC BY-SA 4.0.\n"
+    "Drawings by OpenMoji (https://openmoji.org), CC BY-SA 4.0; "
+    "these marks are adapted from them and under the same licence.\n"
+    "OpenMoji is the open-source emoji and icon project. Its drawings were recoloured, simplified, "
+    "framed and lettered.\n"
+    "The licence: https://creativecommons.org/licenses/by-sa/4.0/\n"
 )
 _DESIGN = 1  # raise it when marks come out differently, so that old folders are drawn again
 _CHUNK = 50  # marks a worker draws at a time
@@ -61,22 +62,30 @@ def make_toy(
             raise ConfigError(f"{name} of the toy marks must be {least} to {most:,}, got {value}")
     parameters = {"design": _DESIGN, "openmoji": require_extra(), "count": count, "size": size,
                   "seed": seed}  # fmt: skip
-    if _already_there(folder, parameters):
+    place = folder.resolve()  # a link to the folder stays a link
+    if _already_there(place, parameters):
         return folder
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".part", dir=place.parent))
         try:
-            _write(draft, parameters, workers or len(os.sched_getaffinity(0)), progress)
-            _put_in_place(draft, folder)
+            _write(draft, parameters, workers or _cores(), progress)
+            _put_in_place(draft, place)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     except OSError as error:
         raise CatalogueError(
-            f"the toy marks could not be written to {safe(folder)} ({error.strerror}): "
+            f"the toy marks could not be written to {safe(folder)} ({error.strerror or error}): "
             "choose another folder or make room"
         ) from error
     return folder
+
+
+def _cores() -> int:
+    """The cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _already_there(folder: Path, parameters: dict[str, object]) -> bool:
@@ -154,6 +163,7 @@ def plan_marks(figures: tuple[Figure, ...], count: int, seed: int) -> list[Plan]
     faces and people; none is used alone twice.
     """
     order = _order_figures(figures, seed)
+    companions = [figure for figure in order if figure.pairs]
     plans: list[Plan] = []
     alone = group = 0
     while len(plans) < count:
@@ -162,7 +172,7 @@ def plan_marks(figures: tuple[Figure, ...], count: int, seed: int) -> list[Plan]
             chosen: tuple[Figure, ...] = (order[alone],)
             alone += 1
         else:
-            chosen = tuple(rng.sample(order, 2))
+            chosen = tuple(rng.sample(companions, 2))
         for place in range(rng.choice((3, 4, 4, 5, 5, 6))):
             if len(plans) < count:
                 plans.append(Plan(len(plans), group, place, chosen))
@@ -212,7 +222,8 @@ def _draw_all(
             yield future.result()
     except BrokenProcessPool as error:
         raise TmsslError(
-            "a process that draws toy marks was killed (out of memory?): try fewer workers"
+            "a process that draws toy marks ended early: give it more memory or fewer workers, and "
+            "call make_toy under `if __name__ == '__main__':` in a script of your own"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
