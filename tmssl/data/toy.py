@@ -5,6 +5,7 @@ number of marks and of workers; only the choice of validation queries depends on
 """
 
 import csv
+import glob
 import json
 import multiprocessing
 import os
@@ -12,10 +13,13 @@ import random
 import shutil
 import signal
 import tempfile
+import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 
 from tmssl.data.composition import Plan, compose
@@ -38,6 +42,7 @@ _DESIGN = 1  # raise it when marks come out differently, so that old folders are
 _CHUNK = 50  # marks a worker draws at a time
 _IN_PROCESS = 120  # up to so many marks, starting workers costs more than it saves
 _VALIDATION = 0.1  # share of the marks that become queries
+_ABANDONED_S = 3600  # a build touches its folder many times a second
 _OURS = {"images", "labels.csv", "ATTRIBUTION.txt", "toy.json"}
 
 
@@ -67,18 +72,33 @@ def make_toy(
         return folder
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".part", dir=place.parent))
-        try:
+        with _draft_beside(place) as draft:
             _write(draft, parameters, workers or _cores(), progress)
             _put_in_place(draft, place)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
     except OSError as error:
         raise CatalogueError(
             f"the toy marks could not be written to {safe(folder)} ({error.strerror or error}): "
             "choose another folder or make room"
         ) from error
     return folder
+
+
+@contextmanager
+def _draft_beside(place: Path) -> Iterator[Path]:
+    """A hidden folder beside `place`, removed at the end.
+
+    Those that killed processes left behind, untouched for an hour, are removed first. (Age and not
+    a lock: directories cannot be locked on NFS.)
+    """
+    for left in place.parent.glob(f".{glob.escape(place.name)}.*.part*"):
+        touched = max(path.stat().st_mtime for path in (left, *left.glob("images")))
+        if time.time() - touched > _ABANDONED_S:
+            shutil.rmtree(left, ignore_errors=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".part", dir=place.parent))
+    try:
+        yield draft
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _cores() -> int:
@@ -119,7 +139,7 @@ def _put_in_place(draft: Path, folder: Path) -> None:
     """Move the finished marks to where they belong, in place of older toy marks."""
     draft.chmod(0o755)
     if folder.exists():
-        old = draft.with_suffix(".old")
+        old = draft.with_suffix(".part-old")
         folder.rename(old)
         draft.rename(folder)
         shutil.rmtree(old)
@@ -214,10 +234,11 @@ def _draw_all(
             yield _draw_chunk(chunk, seed, size, images)
         return
     pool = ProcessPoolExecutor(
-        min(workers, len(chunks)), multiprocessing.get_context("spawn"), _ignore_interrupt
+        min(workers, len(chunks)), multiprocessing.get_context("spawn"), _begin_worker
     )
     try:
-        futures = [pool.submit(_draw_chunk, chunk, seed, size, images) for chunk in chunks]
+        with _deaf_children():
+            futures = [pool.submit(_draw_chunk, chunk, seed, size, images) for chunk in chunks]
         for future in as_completed(futures):
             yield future.result()
     except BrokenProcessPool as error:
@@ -229,9 +250,35 @@ def _draw_all(
         pool.shutdown(cancel_futures=True)
 
 
-def _ignore_interrupt() -> None:
-    """Leave Ctrl-C to the parent, which stops the workers."""
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes started inside inherit an ignored SIGINT even while they import.
+
+    Ctrl-C reaches the whole foreground group; only the parent is to act on it. Signals can only be
+    set in the main thread; elsewhere the workers' initializer does the same a little later.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the parent, and end with it even if it is killed outright."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait until the parent is gone, then end this worker, which would wait for work forever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _draw_chunk(plans: list[Plan], seed: int, size: int, images: Path) -> list[Row]:
