@@ -18,7 +18,7 @@ def test_invented_words_are_short_and_plain(seed: int) -> None:
     word = invent_word(random.Random(seed))
     assert word.isascii()
     assert word.isalpha()
-    assert 3 <= len(word) <= 9
+    assert 3 <= len(word) <= 8
 
 
 def test_letters_stay_inside_the_width_and_height_they_claim() -> None:

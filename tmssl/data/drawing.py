@@ -25,7 +25,7 @@ SIDE = 72  # of an OpenMoji view box, in its own units
 TREATMENTS = ("original", "recoloured", "duotone", "flat", "silhouette", "stencil", "outline")
 """Every treatment of a drawing; the last three use a single ink."""
 
-_UNSUITABLE = frozenset("\N{REVERSED HAND WITH MIDDLE FINGER EXTENDED}")
+_UNSUITABLE = frozenset("\N{REVERSED HAND WITH MIDDLE FINGER EXTENDED}\N{HAMSA}")
 _NOT_FOR_TRADE = "religion"  # a theme nobody wants recoloured and given a brand name
 _COMPANIONS = ("activities", "animals-nature", "food-drink", "objects", "travel-places")
 _SVG = "http://www.w3.org/2000/svg"
@@ -150,7 +150,7 @@ def load_drawing(path: Path) -> Drawing:
         float(right - left),
         float(bottom - top),
         radius,
-        _recognisable(colour, lines, ink[top:bottom, left:right]),
+        _recognisable(colour, lines, ink),
     )
 
 
@@ -179,14 +179,17 @@ def _recognisable(colour: np.ndarray, lines: np.ndarray, ink: np.ndarray) -> tup
     spread = rgb.max(axis=1) - rgb.min(axis=1)
     pale = float((rgb @ np.array([0.21, 0.72, 0.07], np.float32) > 200).mean())
     stray = float((lines & ~_grown(covered, 2)).sum()) / max(1.0, float(lines.sum()))
-    plain = _blob(ink) > 0.88
+    plain = _blob(ink[np.ix_(ink.any(1), ink.any(0))]) > 0.88
     inner = float((lines & ~_grown(~covered, 3)).mean())  # lines well inside the colour
     apart = np.abs(rgb - np.median(rgb, axis=0)).max(axis=1) > 50  # a second colour
+    left = float((covered & ~lines).sum() / ink.sum())  # what a stencil still prints
+    drawn = min(float(lines.any(axis).sum() / ink.any(axis).sum()) for axis in (0, 1))
     allowed = {
         "recoloured": float((spread > 60).mean()) > 0.25,
         "flat": stray < 0.06 and pale < 0.35 and float(apart.mean()) > (0.12 if plain else 0.0),
         "silhouette": not plain,
-        "stencil": stray < 0.10 and inner > (0.02 if plain else 0.0),
+        "stencil": stray < 0.10 and inner > (0.02 if plain else 0.0) and left > 0.35,
+        "outline": drawn > 0.6,
     }
     return tuple(name for name in TREATMENTS if allowed.get(name, True))
 

@@ -71,10 +71,12 @@ _X_PARAMETERS = {"M": (0,), "L": (0,), "H": (0,), "V": (), "A": (0, 5), "C": (0,
 _ARITY = {"M": 2, "L": 2, "H": 1, "V": 1, "A": 7, "C": 6}
 _SERIF_HEIGHTS = (0.0, 3.4, 10.0, 13.0)
 
-_ONSETS = ("b", "br", "c", "cl", "d", "f", "fl", "g", "gr", "h", "j", "k", "l", "m", "n", "p", "pr",
-           "qu", "r", "s", "st", "t", "tr", "v", "w", "x", "z", "")  # fmt: skip
-_VOWELS = ("a", "e", "i", "o", "u", "ae", "io", "ea", "y")
-_CODAS = ("", "", "", "n", "r", "l", "s", "x", "nd", "rt", "m")
+_STARTS = ("a", "al", "be", "bra", "ce", "cor", "del", "do", "e", "fen", "flo", "glo", "ha", "ja",
+           "jo", "ka", "kel", "la", "lu", "ma", "mi", "mo", "no", "o", "pla", "qua", "qui", "re",
+           "ro", "sa", "sol", "ste", "ta", "tri", "u", "vel", "vi", "wo", "xe", "ya", "za", "zo")  # fmt: skip
+_MIDDLES = ("", "", "da", "li", "lo", "me", "ni", "ra", "ri", "so", "ta", "ve", "vo")
+_ENDS = ("bex", "dio", "dra", "fy", "dor", "ka", "lia", "lux", "max", "mio", "nda", "nia", "nor",
+         "quo", "ra", "rex", "ria", "sto", "ta", "tek", "tis", "va", "via", "wen", "xo", "zen")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +98,10 @@ class Pen:
 
 
 def invent_word(rng: random.Random) -> str:
-    """A pronounceable name of 3 to 9 letters, capitalised."""
+    """A pronounceable name of 3 to 8 letters, capitalised."""
     while True:
-        syllables = rng.choice((2, 2, 2, 3))
-        parts = [rng.choice(_ONSETS) + rng.choice(_VOWELS) for _ in range(syllables)]
-        word = "".join(parts) + rng.choice(_CODAS)
-        if 3 <= len(word) <= 9 and not re.search(r"[aeiouy]{3}|yy|ii|uu", word):
+        word = rng.choice(_STARTS) + rng.choice(_MIDDLES) + rng.choice(_ENDS)
+        if 3 <= len(word) <= 8:
             return word.capitalize()
 
 
