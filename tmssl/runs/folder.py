@@ -76,8 +76,8 @@ def run_name(label: str, now: float | None = None) -> str:
     return f"{stamp}-{plain}" if plain else stamp
 
 
-def create_run(runs_folder: Path, name: str) -> Run:
-    """Make a new run folder and point `latest` at it.
+def create_run(runs_folder: Path, name: str, *, latest: bool = True) -> Run:
+    """Make a new run folder and, unless told otherwise, point `latest` at it.
 
     Raises:
         RunError: it exists already, or cannot be made.
@@ -92,7 +92,8 @@ def create_run(runs_folder: Path, name: str) -> Run:
         raise RunError(f"{run.path} exists already; choose another --name") from error
     except OSError as error:
         raise RunError(f"cannot make {run.path}: {error.strerror}; choose another --runs") from error
-    point_latest(run)
+    if latest:
+        point_latest(run)
     return run
 
 

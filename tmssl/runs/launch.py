@@ -7,8 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-from tmssl.errors import RunError, TrainingError
+from tmssl.errors import InputError, RunError, TrainingError
+from tmssl.runs.events import Segment
 from tmssl.runs.folder import Run, holder
+from tmssl.runs.journal import Tail
 from tmssl.text import safe
 
 
@@ -28,21 +30,30 @@ def start_trainer(run: Run, environment: dict[str, str] | None = None) -> subpro
         )
 
 
-def wait_until_held(run: Run, process: subprocess.Popen[bytes], patience_s: float = 120.0) -> None:
-    """Wait until the child holds the run's lock.
+def wait_until_begun(
+    run: Run, process: subprocess.Popen[bytes], segments: int, patience_s: float = 600.0
+) -> None:
+    """Wait until the child has opened a segment beyond the `segments` that the journal had.
 
     Raises:
-        TrainingError: it ended first, or took too long; the end of its log is in the message.
+        InputError: it refused its settings or data; the last line of its log says why.
+        TrainingError: it broke, or took too long.
     """
     deadline = time.monotonic() + patience_s
+    tail, opened = Tail(run.journal), 0
     while True:
-        found = holder(run)
-        if found is not None and found.pid == process.pid:
+        ended = process.poll() is not None
+        events, restarted = tail.poll()
+        opened = (0 if restarted else opened) + sum(isinstance(e, Segment) for e in events)
+        if opened > segments:
             return
-        if process.poll() is not None:
-            raise TrainingError(f"the trainer ended at once: {last_log_line(run.log)}")
+        if ended and not tail.behind:
+            said = last_log_line(run.log).removeprefix("tmssl: ")
+            if process.returncode == InputError.exit_code:
+                raise InputError(said)
+            raise TrainingError(f"the trainer ended at once ({said}); see {safe(run.log)}")
         if time.monotonic() > deadline:
-            raise TrainingError(f"the trainer did not start in {patience_s:.0f} s; see {safe(run.log)}")
+            raise TrainingError(f"the trainer did not begin in {patience_s:.0f} s; see {safe(run.log)}")
         time.sleep(0.05)
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from tmssl.config import Config, from_dict
 from tmssl.errors import CheckpointError
 from tmssl.text import safe
-from tmssl.training.kept import digest, find_checkpoint
+from tmssl.training.kept import digest, find_checkpoint, is_whole
 
 __all__ = [
     "FORMAT",
@@ -83,15 +83,21 @@ def save_checkpoint(
             with contextlib.suppress(FileNotFoundError):
                 leftover.unlink()
         raise error if isinstance(error, OSError) else OSError(str(error)) from error
-    for name in ("json", "pt"):
-        with contextlib.suppress(FileNotFoundError):
-            (folder / f"last.{name}").replace(folder / f"previous.{name}")
+    _rotate(folder)
     fresh_json.replace(folder / "last.json")
     fresh.replace(folder / "last.pt")
     _sync_folder(folder)
     for name in [*(["best"] if best else []), *([keep_as] if keep_as else [])]:
         _link(folder, name)
     return Written(folder / "last.pt", sha256, int(payload["step"]), float(payload["epoch"]))
+
+
+def _rotate(folder: Path) -> None:
+    """Let a whole `last` become `previous`; a damaged or missing one must not displace a good one."""
+    if is_whole(folder / "last.pt"):
+        for name in ("json", "pt"):
+            with contextlib.suppress(FileNotFoundError):  # a crash may have moved the sidecar already
+                (folder / f"last.{name}").replace(folder / f"previous.{name}")
 
 
 def _write_sidecar(path: Path, sha256: str, payload: dict[str, Any]) -> None:

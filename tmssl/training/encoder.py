@@ -8,7 +8,7 @@ from tmssl.text import nearest, safe
 
 
 def create_encoder(name: str, init: str = "") -> nn.Module:
-    """A timm model from (n, 3, s, s) to pooled features (n, num_features).
+    """A timm model from (n, 3, s, s) to pooled features (n, f).
 
     Args:
         name: any name of `timm.list_models()`.
@@ -32,6 +32,13 @@ def create_encoder(name: str, init: str = "") -> nn.Module:
             "check the network, or train without --init"
         ) from error
     return model
+
+
+def feature_count(encoder: nn.Module) -> int:
+    """Width of an encoder's pooled features; some timm models widen them after pooling."""
+    width = encoder.head_hidden_size
+    assert isinstance(width, int)
+    return width
 
 
 def image_size_error(name: str, image_size: int, error: Exception) -> ConfigError:

@@ -17,24 +17,29 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _known_digests(folder: Path) -> dict[str, int]:
-    """Digest to step of every sidecar, including one whose checkpoint is just being renamed."""
-    known: dict[str, int] = {}
+def _sidecars(folder: Path) -> dict[str, dict[str, Any]]:
+    """Digest to facts of every sidecar, including one whose checkpoint is just being renamed."""
+    known: dict[str, dict[str, Any]] = {}
     for path in [*folder.glob("*.json"), *folder.glob(".*.json.new")]:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             facts = json.loads(path.read_text("utf-8"))
-            known[str(facts["sha256"])] = int(facts["step"])
+            known[str(facts["sha256"])] = facts
     return known
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint exists and some sidecar knows its digest."""
+    return path.is_file() and digest(path) in _sidecars(path.parent)
 
 
 def valid_checkpoints(folder: Path) -> list[tuple[int, Path]]:
     """(step, path) of every undamaged checkpoint, newest first, `last` before its other names."""
-    known = _known_digests(folder)
+    known = _sidecars(folder)
     found = []
     for path in folder.glob("*.pt"):
-        step = known.get(digest(path))
-        if step is not None:
-            found.append((step, path))
+        facts = known.get(digest(path))
+        if facts is not None:
+            found.append((int(facts["step"]), path))
     return sorted(found, key=lambda pair: (-pair[0], pair[1].name != "last.pt", pair[1].name))
 
 
@@ -58,7 +63,7 @@ def find_checkpoint(run: Run, which: str = "last") -> Path:
     if which not in ("last", "best") and not named.is_file():
         kept = ", ".join(sorted(path.stem for path in run.checkpoints.glob("*.pt")))
         raise CheckpointError(f"no checkpoint '{safe(which)}' in {safe(run.path)}; it has {kept}")
-    if which != "last" and named.is_file() and digest(named) in _known_digests(run.checkpoints):
+    if which != "last" and is_whole(named):
         return named
     valid = valid_checkpoints(run.checkpoints)
     if not valid:
@@ -69,11 +74,12 @@ def find_checkpoint(run: Run, which: str = "last") -> Path:
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:
-    """The facts beside a checkpoint: step, epoch, config, digest."""
-    try:
-        facts: dict[str, Any] = json.loads(path.with_suffix(".json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"cannot read the facts beside {safe(path)}: {safe(error)}"
-        ) from error
+    """The facts of a checkpoint (step, epoch, config), from whichever sidecar knows its digest.
+
+    Raises:
+        CheckpointError: none does; the file is damaged or foreign.
+    """
+    facts = _sidecars(path.parent).get(digest(path))
+    if facts is None:
+        raise CheckpointError(f"no facts beside {safe(path)} fit it; it is damaged or foreign")
     return facts

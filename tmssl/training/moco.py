@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from tmssl.training.encoder import feature_count
 from tmssl.training.loss import Contrast, contrast
 
 
@@ -40,8 +41,7 @@ class MoCo(nn.Module):
 
     def __init__(self, encoder: nn.Module, hidden: int, dimensions: int) -> None:
         super().__init__()
-        features = encoder.num_features
-        assert isinstance(features, int)
+        features = feature_count(encoder)
         self.encoder = encoder
         self.projector = projector(features, hidden, dimensions)
         self.predictor = predictor(hidden, dimensions)

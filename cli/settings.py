@@ -1,0 +1,85 @@
+"""Options of `tmssl train` made from the settings themselves, so help and code cannot disagree."""
+
+import ast
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+import typer
+
+from tmssl.config import SECTIONS
+
+# Settings that have their own option, or none because a command decides them.
+_NAMES = {"data.source": "data", "model.name": "model"}
+_HIDDEN = {"data.pack", "optim.anchor", "optim.rewarm_step", "optim.rewarm_lr"}
+
+
+def field_docs(kind: type[msgspec.Struct]) -> dict[str, str]:
+    """The docstring under each field of a settings struct."""
+    body = ast.parse(inspect.getsource(kind)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    docs = {}
+    for line, following in zip(body.body, body.body[1:], strict=False):
+        if isinstance(line, ast.AnnAssign) and isinstance(following, ast.Expr):
+            docs[ast.unparse(line.target)] = str(ast.literal_eval(following.value))
+    return docs
+
+
+@functools.cache
+def option_names() -> dict[str, str]:
+    """Parameter name of each setting's option, to `section.name`."""
+    names = {}
+    for section, kind in SECTIONS.items():
+        for field in kind.__struct_fields__:
+            setting = f"{section}.{field}"
+            if setting not in _HIDDEN:
+                names[_NAMES.get(setting, field)] = setting
+    return names
+
+
+def _parameter(name: str, setting: str) -> inspect.Parameter:
+    """One keyword-only option that is None unless it is given."""
+    section, _, field = setting.partition(".")
+    kind = SECTIONS[section]
+    default = getattr(kind(), field)
+    told = field_docs(kind)[field]
+    shown = default if default != "" else "none"
+    flags = [f"--{name.replace('_', '-')}"]
+    if isinstance(default, bool):
+        flags[0] += f"/--no-{name.replace('_', '-')}"
+    option = typer.Option(
+        *flags, help=f"{told}  [default: {shown}]", show_default=False,
+        rich_help_panel=None, metavar=None if isinstance(default, bool) else _metavar(kind, field),
+    )  # fmt: skip
+    plain = type(default)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[plain | None, option]
+    )
+
+
+def _metavar(kind: type[msgspec.Struct], field: str) -> str:
+    """The choices of a setting, or the kind of value it takes."""
+    hint = get_type_hints(kind)[field]
+    choices = getattr(hint, "__args__", None)
+    if choices:
+        return "|".join(map(str, choices))
+    return {int: "N", float: "X"}.get(type(getattr(kind(), field)), "TEXT")
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose `settings` parameter collects the settings that were given, by `section.name`."""
+    own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
+    extra = [_parameter(name, setting) for name, setting in option_names().items()]
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> None:
+        options = {setting: given.pop(name) for name, setting in option_names().items()}
+        settings = {setting: value for setting, value in options.items() if value is not None}
+        command(**given, settings=settings)
+
+    signature = inspect.Signature([*extra, *(p.replace(kind=p.KEYWORD_ONLY) for p in own)])
+    wrapped.__signature__ = signature  # type: ignore[attr-defined]  # functions may carry one
+    wrapped.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    return wrapped

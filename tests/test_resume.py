@@ -1,0 +1,67 @@
+import pytest
+
+from tmssl.config import Config, changed
+from tmssl.errors import ConfigError, RunError
+from tmssl.training.resume import FIXED, plan_resume
+from tmssl.training.schedule import planned_learning_rate
+
+LOG = changed(
+    Config(), {"lr": 3e-4, "min_lr": 1e-6, "epochs": 30, "warmup_epochs": 0.0, "optimizer": "adamw"}
+)  # fmt: skip
+
+
+def lr(config: Config, step: int) -> float:
+    return planned_learning_rate(step, config.optim, steps_per_epoch=100, epochs=config.train.epochs)
+
+
+def test_a_new_end_moves_the_end_and_keeps_the_anchor() -> None:
+    plan = plan_resume(LOG, {"epochs": 50}, step=2400, steps_per_epoch=100)
+    assert plan.changed == {"train.epochs": [30, 50]}
+    assert plan.lr_before == lr(LOG, 2400)
+    assert plan.lr_after == lr(plan.config, 2400)
+    assert plan.jump == pytest.approx(plan.lr_after / plan.lr_before)
+    assert plan.jump > 1
+    assert lr(plan.config, 5000) == pytest.approx(1e-6)
+
+
+def test_restarting_the_schedule_moves_the_anchor_to_now() -> None:
+    plan = plan_resume(LOG, {"epochs": 50}, step=2400, steps_per_epoch=100, restart_schedule=True)
+    assert plan.config.optim.anchor == 24
+    assert plan.lr_after == pytest.approx(3e-4)
+
+
+def test_a_cosine_after_a_constant_begins_where_it_is_asked_for() -> None:
+    constant = changed(LOG, {"schedule": "constant"})
+    plan = plan_resume(constant, {"schedule": "cosine"}, step=2000, steps_per_epoch=100)
+    assert plan.config.optim.anchor == 20
+    assert plan.jump == pytest.approx(1)
+    again = plan_resume(plan.config, {"epochs": 50}, step=2400, steps_per_epoch=100)
+    assert again.config.optim.anchor == 20
+
+
+def test_a_jump_can_be_spread_over_steps() -> None:
+    ended = 3000
+    plan = plan_resume(
+        LOG, {"epochs": 60, "rewarm_steps": 100}, step=ended, steps_per_epoch=100
+    )  # fmt: skip
+    rates = [lr(plan.config, ended + i) for i in range(120)]
+    assert plan.lr_before == pytest.approx(1e-6)
+    assert rates[0] < 4e-6
+    assert all(a < b for a, b in zip(rates[:100], rates[1:101], strict=True))
+    unspread = plan_resume(LOG, {"epochs": 60}, step=ended, steps_per_epoch=100)
+    assert rates[110] == lr(unspread.config, ended + 110)
+
+
+@pytest.mark.parametrize("epochs", [1, 23, 24])
+def test_fewer_epochs_than_done_are_refused(epochs: int) -> None:
+    with pytest.raises(RunError, match="has done 24 epochs already.*give --epochs above 24"):
+        plan_resume(LOG, {"epochs": epochs}, step=2400, steps_per_epoch=100)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("batch_size", 8), ("image_size", 64), ("model.name", "resnet18")]
+)
+def test_what_the_weights_hang_on_cannot_change(setting: str, value: object) -> None:
+    with pytest.raises(ConfigError, match="cannot change within a run"):
+        plan_resume(LOG, {setting: value}, step=100, steps_per_epoch=100)
+    assert len(FIXED) == len(set(FIXED))

@@ -1,0 +1,216 @@
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from marks import draw_marks
+
+from tmssl.config import Config, changed, write_config
+from tmssl.data.catalogue import read_catalogue
+from tmssl.data.pack import build_pack, pack_folder, pack_size
+from tmssl.errors import ConfigError
+from tmssl.runs.events import Checkpoint, End, Epoch, Segment, Started, Step
+from tmssl.runs.folder import Run, create_run, holder, is_alive
+from tmssl.runs.history import History, read_history
+from tmssl.runs.journal import JournalWriter, read_journal
+from tmssl.runs.launch import signal_trainer, start_trainer, wait_until_begun
+from tmssl.training.loop import train
+from tmssl.training.schedule import learning_rate
+from tmssl.training.signals import SignalFlags
+
+TINY = {
+    "model.name": "test_efficientnet", "hidden": 32, "dimensions": 16, "image_size": 32,
+    "batch_size": 8, "epochs": 2, "log_every": 1, "deterministic": True, "device": "cpu",
+    "lr": 0.05, "warmup_epochs": 0.5,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("marks")
+    catalogue = read_catalogue(draw_marks(folder / "source", 48, validation=8))
+    return build_pack(catalogue, folder / "pack", pack_size(32)).folder
+
+
+def new_run(folder: Path, pack: Path, **settings: object) -> Run:
+    run = create_run(folder / "runs", f"r{len(list(folder.glob('runs/r*')))}")
+    write_config(changed(Config(), {**TINY, "data.pack": str(pack), **settings}), run.config)
+    return run
+
+
+def history_of(run: Run) -> History:
+    return read_history(read_journal(run.journal))
+
+
+def losses(run: Run) -> list[float | None]:
+    return [step.loss for step in history_of(run).steps]
+
+
+def test_a_run_writes_every_kind_of_event_and_finishes(tmp_path: Path, pack: Path) -> None:
+    run = new_run(tmp_path, pack)
+    assert train(run, SignalFlags()) == 0
+    events = read_journal(run.journal)
+    assert isinstance(events[0], Started)
+    assert events[0].counts["train"] == 40
+    assert isinstance(events[1], Segment)
+    assert isinstance(events[-1], End)
+    assert events[-1].status == "finished"
+    history = read_history(events)
+    assert [step.step for step in history.steps] == list(range(1, 11))
+    assert [epoch.epoch for epoch in history.epochs] == [1, 2]
+    assert [c.reason for c in history.checkpoints] == ["epoch", "end"]
+    assert {p.name for p in run.checkpoints.glob("*.pt")} >= {"last.pt", "best.pt", "previous.pt"}
+    assert all(
+        value is not None
+        for value in (history.epochs[0].rank_me, history.epochs[0].alignment, history.steps[0].ce)
+    )
+    assert not is_alive(run)
+
+
+def test_the_loss_and_its_chance_level_belong_together(tmp_path: Path, pack: Path) -> None:
+    run = new_run(tmp_path, pack, epochs=1)
+    train(run, SignalFlags())
+    history = history_of(run)
+    segment = history.segments[0]
+    assert segment.chance == pytest.approx(4 * 0.2 * math.log(8))
+    assert segment.chance_ce == pytest.approx(math.log(8))
+    for step in history.steps:
+        assert step.loss is not None
+        assert step.ce is not None
+        assert step.loss == pytest.approx(4 * 0.2 * step.ce, rel=1e-5)
+
+
+def test_every_learning_rate_equals_the_closed_form_across_a_resume(
+    tmp_path: Path, pack: Path
+) -> None:
+    run = new_run(tmp_path, pack)
+    train(run, SignalFlags())
+    write_config(changed(Config(), {**TINY, "data.pack": str(pack), "epochs": 4}), run.config)
+    train(run, SignalFlags())
+    history = history_of(run)
+    assert [segment.reason for segment in history.segments] == ["start", "resume"]
+    assert history.segments[1].changed == {"train.epochs": [2, 4]}
+    for step in history.steps:
+        epochs = 2 if step.step <= 10 else 4
+        expected = learning_rate(
+            step.step - 1, steps_per_epoch=5, epochs=epochs, lr=0.05, min_lr=1e-6, warmup_epochs=0.5
+        )
+        assert step.lr == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_run_without_a_graceful_end_resumes_bitwise(tmp_path: Path, pack: Path) -> None:
+    undisturbed = new_run(tmp_path, pack, epochs=3)
+    train(undisturbed, SignalFlags())
+    killed = new_run(tmp_path, pack, epochs=3)
+    process = start_trainer(killed)
+    wait_until_begun(killed, process, 0)
+    while history_of(killed).step < 7:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not is_alive(killed)
+    assert train(killed, SignalFlags()) == 0
+    assert losses(killed) == losses(undisturbed)
+
+
+def test_sigterm_leaves_a_checkpoint_and_its_exit_code(tmp_path: Path, pack: Path) -> None:
+    run = new_run(tmp_path, pack, epochs=1000)
+    process = start_trainer(run)
+    wait_until_begun(run, process, 0)
+    found = holder(run)
+    assert found is not None
+    assert found.pid == process.pid
+    signal_trainer(run, signal.SIGHUP)  # a closed terminal
+    signal_trainer(run, signal.SIGUSR1)
+    while not any(c.reason == "signal" for c in history_of(run).checkpoints):
+        time.sleep(0.02)
+    signal_trainer(run, signal.SIGTERM)
+    assert process.wait(timeout=20) == 143
+    history = history_of(run)
+    assert history.end is not None
+    assert history.end.status == "stopped"
+    last = history.checkpoints[-1]
+    assert (last.reason, last.step) == ("stop", history.end.step)
+
+
+def test_stopping_and_going_on_changes_no_loss(tmp_path: Path, pack: Path) -> None:
+    undisturbed = new_run(tmp_path, pack, epochs=2)
+    train(undisturbed, SignalFlags())
+    stopped = new_run(tmp_path, pack, epochs=2)
+    flags = SignalFlags()
+    flags.stop = signal.SIGINT
+    assert train(stopped, flags) == 130  # before the first step
+    process = start_trainer(stopped)
+    wait_until_begun(stopped, process, 1)
+    signal_trainer(stopped, signal.SIGTERM)
+    process.wait(timeout=20)
+    assert train(stopped, SignalFlags()) == 0
+    assert losses(stopped) == losses(undisturbed)
+
+
+@pytest.mark.parametrize("chunk_size", [0, 3])
+def test_chunks_change_memory_not_the_number_of_keys(
+    tmp_path: Path, pack: Path, chunk_size: int
+) -> None:
+    run = new_run(tmp_path, pack, epochs=1, chunk_size=chunk_size)
+    assert train(run, SignalFlags()) == 0
+    assert history_of(run).segments[0].chance_ce == pytest.approx(math.log(8))
+
+
+def test_a_second_trainer_cannot_have_the_run(tmp_path: Path, pack: Path) -> None:
+    run = new_run(tmp_path, pack, epochs=1000)
+    process = start_trainer(run)
+    wait_until_begun(run, process, 0)
+    second = subprocess.run(
+        [sys.executable, "-m", "tmssl.training", str(run.path)], capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    process.terminate()
+    process.wait(timeout=20)
+    assert second.returncode == 2
+    assert "is being trained already" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_unknown_models_and_sizes_are_refused_by_name(tmp_path: Path, pack: Path) -> None:
+    with pytest.raises(ConfigError, match="no model 'efficientnet_b00' .did you mean 'efficientnet_b0"):
+        train(new_run(tmp_path, pack, **{"model.name": "efficientnet_b00"}), SignalFlags())
+    with pytest.raises(ConfigError, match="32 px images"):
+        train(new_run(tmp_path, pack, **{"model.name": "vit_tiny_patch16_224"}), SignalFlags())
+    with pytest.raises(ConfigError, match="do not fill a batch of 64"):
+        train(new_run(tmp_path, pack, batch_size=64), SignalFlags())
+
+
+def test_a_sudden_end_of_the_journal_is_closed_not_lost(tmp_path: Path, pack: Path) -> None:
+    run = new_run(tmp_path, pack, epochs=1)
+    run.journal.write_bytes(b'{"kind":"step","step":3,"lo')
+    train(run, SignalFlags())
+    lines = run.journal.read_bytes().splitlines()
+    assert lines[0] == b'{"kind":"step","step":3,"lo'
+    assert all(json.loads(line) for line in lines[1:])
+
+
+def test_a_non_finite_gradient_never_reaches_the_weights(tmp_path: Path, pack: Path) -> None:
+    run = new_run(tmp_path, pack, epochs=1, lr=1e30, min_lr=0.0, warmup_epochs=0.0)
+    train(run, SignalFlags())
+    from tmssl.training.checkpoint import find_checkpoint, load_payload
+
+    weights = load_payload(find_checkpoint(run))["encoder"]
+    assert all(bool(tensor.isfinite().all()) for tensor in weights.values() if tensor.is_floating_point())
+
+
+def test_checkpoints_and_epochs_are_in_the_journal_in_order(tmp_path: Path, pack: Path) -> None:
+    run = new_run(tmp_path, pack, keep_every=1)
+    train(run, SignalFlags())
+    writer = JournalWriter(run.journal)
+    writer.close()
+    kinds = [type(event) for event in read_journal(run.journal)]
+    assert kinds.count(Checkpoint) == 2
+    assert kinds.index(Epoch) < kinds.index(Checkpoint)
+    assert kinds.count(Step) == 10
+    assert (run.checkpoints / "epoch-0002.pt").exists()

@@ -1,0 +1,120 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as reference
+
+from tmssl.data.views import (
+    VIEW_SETS, ViewRecipe, augmented_view, blended, blurred, crop_parameters, hue_turned, inverted,
+    normalised, plain_view, solarized, to_grey,
+)  # fmt: skip
+
+
+@pytest.fixture
+def pixels() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(6, 3, 20, 20, generator=generator)
+
+
+def close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
+    """Within 1/255 of the mean, the figure set for every operation."""
+    assert float((ours - theirs).abs().mean()) < 1 / 255
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.6, 1.0, 1.4])
+def test_jitter_operations_equal_torchvisions(pixels: torch.Tensor, factor: float) -> None:
+    factors = torch.full((6,), factor)
+    grey = to_grey(pixels)
+    mean = grey[:, :1].mean((1, 2, 3), keepdim=True)
+    close(blended(pixels, None, factors), reference.adjust_brightness(pixels, factor))
+    close(blended(pixels, mean, factors), reference.adjust_contrast(pixels, factor))
+    close(blended(pixels, grey, factors), reference.adjust_saturation(pixels, factor))
+
+
+@pytest.mark.parametrize("turn", [-0.5, -0.1, 0.0, 0.07, 0.5])
+def test_hue_equals_torchvisions(pixels: torch.Tensor, turn: float) -> None:
+    ours = hue_turned(pixels, torch.full((6,), turn))
+    assert torch.allclose(ours, reference.adjust_hue(pixels, turn), atol=1e-5)
+
+
+def test_hue_leaves_greys_alone() -> None:
+    grey = torch.full((1, 3, 4, 4), 0.4)
+    assert torch.allclose(hue_turned(grey, torch.tensor([0.3])), grey)
+
+
+def test_grey_solarize_and_negative_equal_torchvisions(pixels: torch.Tensor) -> None:
+    close(to_grey(pixels), reference.rgb_to_grayscale(pixels, 3))
+    assert torch.equal(solarized(pixels), reference.solarize(pixels, 0.5))
+    assert torch.equal(inverted(pixels), reference.invert(pixels))
+
+
+@pytest.mark.parametrize("sigma", [0.3, 0.8, 1.5])
+def test_blur_equals_torchvisions(pixels: torch.Tensor, sigma: float) -> None:
+    ours = blurred(pixels, torch.full((6,), sigma), largest=2.0)
+    theirs = reference.gaussian_blur(pixels, [9, 9], [sigma, sigma])
+    assert float((ours - theirs)[:, :, 5:-5, 5:-5].abs().max()) < 1e-5
+
+
+def test_crops_are_distributed_as_torchvisions() -> None:
+    recipe = ViewRecipe(scale=(0.2, 1.0))
+    draws = np.random.default_rng(0).random((20_000, 6))
+    matrices = crop_parameters(draws, recipe)
+    area = matrices[:, 0, 0] * matrices[:, 1, 1]
+    torch.manual_seed(0)
+    boxes = [
+        v2.RandomResizedCrop.make_params(v2.RandomResizedCrop(32, scale=(0.2, 1.0)), [torch.zeros(3, 1000, 1000)])
+        for _ in range(4000)
+    ]
+    theirs = np.array([box["height"] * box["width"] / 1e6 for box in boxes])
+    for quantile in (0.1, 0.3, 0.5, 0.7):  # torchvision redraws what does not fit, we clip it
+        assert abs(np.quantile(area, quantile) - np.quantile(theirs, quantile)) < 0.05
+
+
+def test_an_identity_recipe_only_normalises() -> None:
+    images = torch.randint(0, 255, (3, 32, 32, 3), dtype=torch.uint8)
+    whole = dataclasses.replace(ViewRecipe(), ratio=(1.0, 1.0))
+    view = augmented_view(images, np.arange(3), seed=0, epoch=0, view=0, recipe=whole, size=32)
+    expected = normalised(images.permute(0, 3, 1, 2).float() / 255)
+    assert torch.allclose(view, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", list(VIEW_SETS))
+def test_a_view_depends_on_nothing_but_its_counters(name: str) -> None:
+    images = torch.randint(0, 255, (8, 40, 40, 3), dtype=torch.uint8)
+    rows = np.arange(8) * 1000
+
+    def view(some: slice, epoch: int = 2, number: int = 0) -> torch.Tensor:
+        return augmented_view(
+            images[some], rows[some], seed=5, epoch=epoch, view=number,
+            recipe=VIEW_SETS[name][number], size=32,
+        )  # fmt: skip
+
+    together = view(slice(0, 8))
+    assert together.shape == (8, 3, 32, 32)
+    assert torch.isfinite(together).all()
+    assert torch.allclose(view(slice(3, 5)), together[3:5], atol=1e-5)
+    assert not torch.allclose(view(slice(0, 8), epoch=3), together)
+    assert not torch.allclose(view(slice(0, 8), number=1), together)
+
+
+def test_outside_the_image_is_white() -> None:
+    black = torch.zeros(1, 32, 32, 3, dtype=torch.uint8)
+    recipe = dataclasses.replace(ViewRecipe(), rotation=45.0, ratio=(1.0, 1.0))
+    views = torch.cat(
+        [
+            augmented_view(black, np.array([row]), seed=0, epoch=0, view=0, recipe=recipe, size=32)
+            for row in range(8)
+        ]
+    )
+    white = normalised(torch.ones(1, 3, 1, 1)).flatten()
+    assert any(torch.allclose(view[:, 0, 0], white, atol=1e-4) for view in views)
+
+
+def test_the_evaluation_input_keeps_the_whole_image() -> None:
+    images = torch.randint(0, 255, (2, 80, 80, 3), dtype=torch.uint8)
+    plain = plain_view(images, 64)
+    assert plain.shape == (2, 3, 64, 64)
+    resized = reference.resize(images.permute(0, 3, 1, 2).float() / 255, [64, 64], antialias=True)
+    assert torch.allclose(plain, normalised(resized), atol=1e-4)
