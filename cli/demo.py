@@ -14,9 +14,9 @@ from tmssl.text import number, safe
 
 
 def demo(
-    folder: Annotated[
-        Path, typer.Option("--folder", help="Where the toy marks are kept.")
-    ] = Path("demo/toy-marks"),
+    folder: Annotated[Path, typer.Option("--folder", help="Where the toy marks are kept.")] = Path(
+        "demo/toy-marks"
+    ),
     count: Annotated[int, typer.Option("--marks", min=300, help="How many to draw.")] = 3000,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="Train for this long.  [default: recipe]")
@@ -73,8 +73,9 @@ def _draw(folder: Path, count: int, seed: int) -> None:
 
 def _evaluate(run: Run) -> Eval:
     """The evaluation of the last checkpoint, with its progress."""
-    from cli.progress import progress_bar
     from tmssl.retrieval.evaluate import evaluate
+
+    from cli.progress import progress_bar
 
     with progress_bar("evaluating") as progress:
         return evaluate(run, checkpoint="last", topk=(10, 100), progress=progress)

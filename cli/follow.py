@@ -94,7 +94,9 @@ def _follow_plain(run: Run, history: History, tail: Tail) -> None:
         if lines or time.monotonic() - told > _PLAIN_S:
             told = time.monotonic()
             if history.segment and not lines:
-                say(f"epoch {history.epoch:.2f}/{history.segment.epochs}: {progress_words(history)}")
+                say(
+                    f"epoch {history.epoch:.2f}/{history.segment.epochs}: {progress_words(history)}"
+                )
         if not alive and not tail.behind:
             return
         time.sleep(_POLL_S)
@@ -150,7 +152,9 @@ def _outcome(run: Run, history: History) -> int:
         say(f"finished: {safe(run.path)}")
         return 0
     if became == "stopped":
-        say(f"stopped at epoch {history.epoch:.2f}; go on with: tmssl train --resume --run {safe(run.path)}")
+        say(
+            f"stopped at epoch {history.epoch:.2f}; go on with: tmssl train --resume --run {safe(run.path)}"
+        )
         return 0
     if became == "failed" and history.end is not None:
         raise TrainingError(f"training failed: {safe(history.end.reason)}; see {safe(run.log)}")

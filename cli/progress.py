@@ -47,7 +47,13 @@ def _plain(label: str) -> Callable[[int, int], None]:
 def _live(label: str) -> Iterator[Callable[[int, int], None]]:
     """A rich progress bar on stderr."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     columns = [
         TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(),

@@ -55,7 +55,10 @@ def _parameter(name: str, setting: str) -> inspect.Parameter:
     )  # fmt: skip
     plain = type(default)
     return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[plain | None, option]
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[plain | None, option],
     )
 
 

@@ -14,7 +14,10 @@ from tmssl.config import Config, to_dict
 from tmssl.errors import CheckpointError
 from tmssl.runs.folder import Run, create_run
 from tmssl.training.checkpoint import (
-    find_checkpoint, load_payload, load_weights, save_checkpoint,
+    find_checkpoint,
+    load_payload,
+    load_weights,
+    save_checkpoint,
 )  # fmt: skip
 from tmssl.training.kept import digest, read_sidecar, valid_checkpoints
 
@@ -78,7 +81,9 @@ def test_no_whole_checkpoint_is_a_clear_error(run: Run) -> None:
         find_checkpoint(run, "nowhere.pt")
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x02cos\nsystem\n(S'true'\ntR.", b"PK\x03\x04rubbish"])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"\x80\x02cos\nsystem\n(S'true'\ntR.", b"PK\x03\x04rubbish"]
+)
 def test_a_foreign_file_is_refused_without_being_run(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.pt"
     path.write_bytes(content)
@@ -131,7 +136,11 @@ def test_a_crash_at_any_file_operation_leaves_a_usable_run(run: Run, tmp_path: P
         folder = tmp_path / f"crash-{operation}"
         shutil.copytree(run.checkpoints, folder)
         for round_, step in enumerate((3, 4)):  # the second crash meets the first one's leftovers
-            died = crash_at(random.Random(operation + 99 * round_).randrange(28) if round_ else operation, folder, step)
+            died = crash_at(
+                random.Random(operation + 99 * round_).randrange(28) if round_ else operation,
+                folder,
+                step,
+            )
             crashes += died
             newest, path = valid_checkpoints(folder)[0]
             assert newest >= 2

@@ -7,7 +7,11 @@ from torch import nn
 from torch.nn import functional
 
 from tmssl.training.loss import (
-    alignment, contrast, feature_std, rank_me, uniformity,
+    alignment,
+    contrast,
+    feature_std,
+    rank_me,
+    uniformity,
 )  # fmt: skip
 from tmssl.training.moco import MoCo, even_chunks, moco_step
 
@@ -54,7 +58,9 @@ def small_moco(seed: int = 0) -> MoCo:
     return MoCo(timm.create_model("test_efficientnet", num_classes=0), 32, 16)
 
 
-def gradients(model: MoCo, chunk_size: int, views: tuple[torch.Tensor, torch.Tensor]) -> list[torch.Tensor]:
+def gradients(
+    model: MoCo, chunk_size: int, views: tuple[torch.Tensor, torch.Tensor]
+) -> list[torch.Tensor]:
     model.zero_grad(set_to_none=True)
     moco_step(
         model, *views, temperature=0.2, chunk_size=chunk_size, backward=lambda loss: loss.backward()
@@ -76,7 +82,9 @@ def test_figures_of_a_step_do_not_depend_on_chunks() -> None:
     model = small_moco().eval()
     views = (torch.randn(12, 3, 32, 32), torch.randn(12, 3, 32, 32))
     one, other = (
-        moco_step(model, *views, temperature=0.2, chunk_size=c, backward=lambda loss: loss.backward())
+        moco_step(
+            model, *views, temperature=0.2, chunk_size=c, backward=lambda loss: loss.backward()
+        )
         for c in (12, 4)
     )
     assert torch.allclose(one.figures, other.figures, atol=1e-5)
@@ -97,7 +105,9 @@ def test_momentum_moves_the_average_by_the_formula() -> None:
             p.add_(1)
     before = [p.clone() for p in model.momentum_encoder.parameters()]
     model.update_momentum(0.9)
-    pairs = zip(before, model.momentum_encoder.parameters(), model.encoder.parameters(), strict=True)
+    pairs = zip(
+        before, model.momentum_encoder.parameters(), model.encoder.parameters(), strict=True
+    )
     for old, now, learning in pairs:
         assert torch.allclose(now, 0.9 * old + 0.1 * learning, atol=1e-6)
 
@@ -141,6 +151,8 @@ def test_alignment_and_uniformity_equal_their_definitions() -> None:
         sum(float((a - b).norm() ** 2) for a, b in zip(unit_x, unit_y, strict=True)) / 20, abs=1e-5
     )
     pairs = [
-        math.exp(-2 * float((unit_x[i] - unit_x[j]).norm() ** 2)) for i in range(20) for j in range(i)
+        math.exp(-2 * float((unit_x[i] - unit_x[j]).norm() ** 2))
+        for i in range(20)
+        for j in range(i)
     ]
     assert uniformity(x) == pytest.approx(math.log(sum(pairs) / len(pairs)), abs=1e-5)

@@ -11,7 +11,9 @@ LOG = changed(
 
 
 def lr(config: Config, step: int) -> float:
-    return planned_learning_rate(step, config.optim, steps_per_epoch=100, epochs=config.train.epochs)
+    return planned_learning_rate(
+        step, config.optim, steps_per_epoch=100, epochs=config.train.epochs
+    )
 
 
 def test_a_new_end_moves_the_end_and_keeps_the_anchor() -> None:

@@ -12,7 +12,7 @@ from marks import draw_marks
 
 from tmssl.config import Config, changed, write_config
 from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import build_pack, pack_folder, pack_size
+from tmssl.data.pack import build_pack, pack_size
 from tmssl.errors import ConfigError
 from tmssl.runs.events import Checkpoint, End, Epoch, Segment, Started, Step
 from tmssl.runs.folder import Run, create_run, holder, is_alive
@@ -178,7 +178,9 @@ def test_a_second_trainer_cannot_have_the_run(tmp_path: Path, pack: Path) -> Non
 
 
 def test_unknown_models_and_sizes_are_refused_by_name(tmp_path: Path, pack: Path) -> None:
-    with pytest.raises(ConfigError, match="no model 'efficientnet_b00' .did you mean 'efficientnet_b0"):
+    with pytest.raises(
+        ConfigError, match="no model 'efficientnet_b00' .did you mean 'efficientnet_b0"
+    ):
         train(new_run(tmp_path, pack, **{"model.name": "efficientnet_b00"}), SignalFlags())
     with pytest.raises(ConfigError, match="32 px images"):
         train(new_run(tmp_path, pack, **{"model.name": "vit_tiny_patch16_224"}), SignalFlags())
@@ -201,7 +203,9 @@ def test_a_non_finite_gradient_never_reaches_the_weights(tmp_path: Path, pack: P
     from tmssl.training.checkpoint import find_checkpoint, load_payload
 
     weights = load_payload(find_checkpoint(run))["encoder"]
-    assert all(bool(tensor.isfinite().all()) for tensor in weights.values() if tensor.is_floating_point())
+    assert all(
+        bool(tensor.isfinite().all()) for tensor in weights.values() if tensor.is_floating_point()
+    )
 
 
 def test_checkpoints_and_epochs_are_in_the_journal_in_order(tmp_path: Path, pack: Path) -> None:

@@ -7,8 +7,18 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as reference
 
 from tmssl.data.views import (
-    VIEW_SETS, ViewRecipe, augmented_view, blended, blurred, crop_parameters, hue_turned, inverted,
-    normalised, plain_view, solarized, to_grey,
+    VIEW_SETS,
+    ViewRecipe,
+    augmented_view,
+    blended,
+    blurred,
+    crop_parameters,
+    hue_turned,
+    inverted,
+    normalised,
+    plain_view,
+    solarized,
+    to_grey,
 )  # fmt: skip
 
 
@@ -64,7 +74,9 @@ def test_crops_are_distributed_as_torchvisions() -> None:
     area = matrices[:, 0, 0] * matrices[:, 1, 1]
     torch.manual_seed(0)
     boxes = [
-        v2.RandomResizedCrop.make_params(v2.RandomResizedCrop(32, scale=(0.2, 1.0)), [torch.zeros(3, 1000, 1000)])
+        v2.RandomResizedCrop.make_params(
+            v2.RandomResizedCrop(32, scale=(0.2, 1.0)), [torch.zeros(3, 1000, 1000)]
+        )
         for _ in range(4000)
     ]
     theirs = np.array([box["height"] * box["width"] / 1e6 for box in boxes])

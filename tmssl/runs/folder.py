@@ -91,7 +91,9 @@ def create_run(runs_folder: Path, name: str, *, latest: bool = True) -> Run:
     except FileExistsError as error:
         raise RunError(f"{run.path} exists already; choose another --name") from error
     except OSError as error:
-        raise RunError(f"cannot make {run.path}: {error.strerror}; choose another --runs") from error
+        raise RunError(
+            f"cannot make {run.path}: {error.strerror}; choose another --runs"
+        ) from error
     if latest:
         point_latest(run)
     return run

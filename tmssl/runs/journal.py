@@ -137,7 +137,9 @@ class Tail:
 def read_journal(path: Path) -> list[Event]:
     """All events of a journal as it is now; a complete last line counts even without its newline."""
     if not path.exists():
-        raise JournalError(f"no journal at {path}; the run has not written yet, or this is not a run")
+        raise JournalError(
+            f"no journal at {path}; the run has not written yet, or this is not a run"
+        )
     tail = Tail(path)
     events: list[Event] = []
     while tail.behind:

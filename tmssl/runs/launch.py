@@ -53,7 +53,9 @@ def wait_until_begun(
                 raise InputError(said)
             raise TrainingError(f"the trainer ended at once ({said}); see {safe(run.log)}")
         if time.monotonic() > deadline:
-            raise TrainingError(f"the trainer did not begin in {patience_s:.0f} s; see {safe(run.log)}")
+            raise TrainingError(
+                f"the trainer did not begin in {patience_s:.0f} s; see {safe(run.log)}"
+            )
         time.sleep(0.05)
 
 

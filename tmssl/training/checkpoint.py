@@ -96,7 +96,9 @@ def _rotate(folder: Path) -> None:
     """Let a whole `last` become `previous`; a damaged or missing one must not displace a good one."""
     if is_whole(folder / "last.pt"):
         for name in ("json", "pt"):
-            with contextlib.suppress(FileNotFoundError):  # a crash may have moved the sidecar already
+            with contextlib.suppress(
+                FileNotFoundError
+            ):  # a crash may have moved the sidecar already
                 (folder / f"last.{name}").replace(folder / f"previous.{name}")
 
 

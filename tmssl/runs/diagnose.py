@@ -1,0 +1,253 @@
+"""What a journal shows that a person should know, with one line of advice each.
+
+A loss is judged by where it lies between chance and a perfect model, never by its size: at
+temperature 0.2 with 1,024 keys chance is 5.55, at temperature 1 with 4,096 it is 33.27.
+"""
+
+import bisect
+import statistics
+from collections.abc import Callable
+from typing import TypeVar
+
+from tmssl.runs.events import Epoch, Finding, Segment, Step
+from tmssl.runs.history import History
+from tmssl.text import learning_rate, number, rate
+
+EventT = TypeVar("EventT", Step, Epoch)
+
+AT_CHANCE = 0.02  # share of the way from chance to solved below which nothing has been learnt
+_PATIENCE = 200  # steps after warm-up before chance is called chance
+_RISE_FROM, _RISE_TO = 0.003, 0.015  # of chance: a rise begins, and is beyond noise
+_PLATEAU_EPOCHS, _PLATEAU_GAIN = 6, 0.002
+_OUT = 0.05  # of chance, below the lowest loss so far: the plateau is behind
+_COLLAPSED, _STARVING, _JUMP = 0.1, 0.10, 2.0
+_STUCK = frozenset({"at-chance", "rising", "plateau"})
+
+
+def diagnose(history: History) -> list[Finding]:
+    """All findings of a history, each at most once in a segment, in order of step."""
+    found: list[Finding] = []
+    for index in range(len(history.segments)):
+        found += _of_segment(history, index, found)
+    return sorted(found, key=lambda finding: finding.step)
+
+
+def new_findings(history: History) -> list[Finding]:
+    """Findings of the segment in force that the journal does not hold yet.
+
+    Looks at that segment alone, so calling it often costs little in a long history.
+    """
+    if not history.segments:
+        return []
+    known = {(finding.code, _segment_number(history, finding)) for finding in history.findings}
+    current = len(history.segments) - 1
+    found = _of_segment(history, current, history.findings)
+    return [finding for finding in found if (finding.code, current) not in known]
+
+
+def _segment_number(history: History, finding: Finding) -> int:
+    """Index of the segment in which a finding was made."""
+    starts = [segment.step for segment in history.segments]
+    return max(0, bisect.bisect_left(starts, finding.step) - 1)
+
+
+def _of_segment(history: History, index: int, earlier: list[Finding]) -> list[Finding]:
+    """The findings of one segment."""
+    segment = history.segments[index]
+    after = history.segments[index + 1].step if index + 1 < len(history.segments) else None
+    steps = _between(history.steps, segment.step, after)
+    epochs = _between(history.epochs, segment.step, after)
+    found = []
+    checks: list[Callable[[Segment, list[Step], list[Epoch]], Finding | None]] = [
+        _lr_jump, _at_chance, _rising, _plateau, _collapse, _starving, _non_finite,
+    ]  # fmt: skip
+    for check in checks:
+        finding = check(segment, steps, epochs)
+        if finding is not None:
+            found.append(finding)
+    out = _broke_out(history, segment, epochs, [*earlier, *found])
+    return [*found, out] if out else found
+
+
+def _between(events: list[EventT], start: int, end: int | None) -> list[EventT]:
+    """The events after step `start`, up to and including step `end`."""
+    low = bisect.bisect_right(events, start, key=lambda event: event.step)
+    high = len(events) if end is None else bisect.bisect_right(events, end, key=lambda e: e.step)
+    return events[low:high]
+
+
+def progress(segment: Segment, loss: float) -> float | None:
+    """Where a loss lies on the way from chance (0) to solved (1); None without a chance level."""
+    if segment.chance is None:
+        return None
+    return (segment.chance - loss) / (segment.chance - (segment.solved or 0.0))
+
+
+def _warm_steps(segment: Segment) -> int:
+    """Step at which the run's warm-up is over."""
+    optim = segment.config.get("optim")
+    epochs = optim.get("warmup_epochs", 0) if isinstance(optim, dict) else 0
+    return round(float(epochs) * segment.steps_per_epoch)
+
+
+def _setting(segment: Segment, section: str, name: str) -> object:
+    """A setting of a segment, or an empty string where the journal does not say."""
+    settings = segment.config.get(section)
+    return settings.get(name, "") if isinstance(settings, dict) else ""
+
+
+def _losses(epochs: list[Epoch]) -> list[tuple[Epoch, float]]:
+    """Epochs whose loss is known."""
+    return [(epoch, epoch.loss) for epoch in epochs if epoch.loss is not None]
+
+
+def _at_chance(segment: Segment, steps: list[Step], epochs: list[Epoch]) -> Finding | None:
+    """Nothing learnt well after the warm-up."""
+    begin = max(segment.step, _warm_steps(segment))
+    late = [s for s in steps if begin + _PATIENCE // 2 < s.step <= begin + _PATIENCE and s.loss]
+    if late and steps[-1].step >= begin + _PATIENCE:
+        mean = statistics.fmean(step.loss or 0.0 for step in late)
+        where, at = late[-1].step, late[-1].epoch
+    elif not steps:
+        known = [(epoch, loss) for epoch, loss in _losses(epochs) if epoch.step > begin]
+        if not known:
+            return None
+        mean, where, at = known[0][1], known[0][0].step, float(known[0][0].epoch)
+    else:
+        return None
+    learnt = progress(segment, mean)
+    if learnt is None or learnt >= AT_CHANCE:
+        return None
+    keys = (
+        f"ln {segment.batch_size} nats" if segment.batch_size else "the log of the number of keys"
+    )
+    return Finding(
+        code="at-chance", level="bad", step=where, epoch=at,
+        text=f"loss {number(mean)} is chance ({number(segment.chance)}, {keys} scaled by the "
+        "temperature): a model that knows nothing, not a slow one",
+        advice="try --optimizer sgd with a larger --lr, milder --views, or --positives instance; "
+        "a small model such as mobilenetv3_small_100 shows within minutes whether the data works",
+    )  # fmt: skip
+
+
+def _rising(segment: Segment, _steps: list[Step], epochs: list[Epoch]) -> Finding | None:
+    """The mean loss has left its minimum upwards and stays away from it."""
+    known = _losses(epochs)
+    if len(known) < 4 or segment.chance is None:
+        return None
+    lowest = min(range(len(known)), key=lambda i: known[i][1])
+    floor = known[lowest][1]
+    begin = len(known)
+    while begin > lowest + 1 and known[begin - 1][1] > floor + _RISE_FROM * segment.chance:
+        begin -= 1
+    if len(known) - begin < 3 or known[-1][1] <= floor + _RISE_TO * segment.chance:
+        return None
+    first, schedule = known[begin][0], _setting(segment, "optim", "schedule")
+    constant = schedule == "constant"
+    return Finding(
+        code="rising", level="bad", step=known[-1][0].step, epoch=float(known[-1][0].epoch),
+        text=f"loss is rising from epoch {first.epoch} on: {number(floor)} to {number(known[-1][1])} "
+        f"under {'a constant' if constant else f'a {schedule}'.rstrip()} LR of {learning_rate(first.lr)}",
+        advice="stop and go on with a schedule: tmssl train --resume --schedule cosine"
+        if constant
+        else "lower the LR: tmssl train --resume --lr with a third of it",
+    )  # fmt: skip
+
+
+def _plateau(segment: Segment, _steps: list[Step], epochs: list[Epoch]) -> Finding | None:
+    """Left chance, then stopped improving while the LR is still high."""
+    known = _losses(epochs)
+    if len(known) <= _PLATEAU_EPOCHS or segment.chance is None:
+        return None
+    peak = max((epoch.lr or 0.0 for epoch, _ in known), default=0.0)
+    for i in range(_PLATEAU_EPOCHS, len(known)):
+        epoch, loss = known[i]
+        before = min(loss for _, loss in known[: i - _PLATEAU_EPOCHS + 1])
+        since = min(loss for _, loss in known[i - _PLATEAU_EPOCHS + 1 : i + 1])
+        settled = (epoch.lr or 0.0) < peak / 2 or (progress(segment, loss) or 0.0) > 0.9
+        away = (progress(segment, before) or 0.0) >= AT_CHANCE
+        if away and not settled and since > before - _PLATEAU_GAIN * segment.chance:
+            return Finding(
+                code="plateau", level="warning", step=epoch.step, epoch=float(epoch.epoch),
+                text=f"loss has not improved on {number(before)} for {_PLATEAU_EPOCHS} epochs",
+                advice="lower the LR or let a cosine do it: tmssl train --resume --schedule cosine",
+            )  # fmt: skip
+    return None
+
+
+def _collapse(segment: Segment, steps: list[Step], _epochs: list[Epoch]) -> Finding | None:
+    """All marks land on one point."""
+    streak = 0
+    for step in steps:
+        if step.step < _warm_steps(segment):
+            continue
+        streak = streak + 1 if step.feature_std is not None and step.feature_std < _COLLAPSED else 0
+        if streak == 5:
+            return Finding(
+                code="collapse", level="bad", step=step.step, epoch=step.epoch,
+                text=f"features have collapsed: spread {number(step.feature_std, 2)}, where 1 is healthy",
+                advice="lower --lr, lengthen --warmup-epochs, or go back to an earlier checkpoint",
+            )  # fmt: skip
+    return None
+
+
+def _starving(_segment: Segment, steps: list[Step], _epochs: list[Epoch]) -> Finding | None:
+    """The device waits for data."""
+    timed = [s for s in steps[-20:] if s.data_s is not None and s.step_s]
+    if len(timed) < 10:
+        return None
+    share = statistics.median((s.data_s or 0.0) / (s.step_s or 1.0) for s in timed)
+    if share <= _STARVING:
+        return None
+    return Finding(
+        code="starving", level="warning", step=timed[-1].step, epoch=timed[-1].epoch,
+        text=f"each step waits {rate(share)} of its time for data",
+        advice="put the pack (TMSSL_CACHE) on a local disk, and close what else uses the cores",
+    )  # fmt: skip
+
+
+def _non_finite(_segment: Segment, steps: list[Step], _epochs: list[Epoch]) -> Finding | None:
+    """A loss that is NaN or infinite."""
+    for step in steps:
+        if step.loss is None:
+            return Finding(
+                code="non-finite", level="bad", step=step.step, epoch=step.epoch,
+                text=f"the loss is not a finite number at step {step.step}",
+                advice="lower --lr, lengthen --warmup-epochs, or use --precision float32",
+            )  # fmt: skip
+    return None
+
+
+def _lr_jump(segment: Segment, _steps: list[Step], _epochs: list[Epoch]) -> Finding | None:
+    """The LR changed by more than a factor of two at a resume."""
+    before, after = segment.lr_before, segment.lr_after
+    if not before or not after or 1 / _JUMP <= after / before <= _JUMP:
+        return None
+    return Finding(
+        code="lr-jump", level="warning", step=segment.step + 1, epoch=segment.epoch,
+        text=f"the LR went from {learning_rate(before)} to {learning_rate(after)} "
+        f"(x{number(after / before, 3)}) at a resume",
+        advice="if that was not meant, resume with the old --lr; --rewarm-steps 500 spreads a jump",
+    )  # fmt: skip
+
+
+def _broke_out(
+    history: History, segment: Segment, epochs: list[Epoch], findings: list[Finding]
+) -> Finding | None:
+    """The loss fell well below everything before it, after being stuck."""
+    stuck = [finding.step for finding in findings if finding.code in _STUCK]
+    if not stuck or segment.chance is None:
+        return None
+    for epoch, loss in _losses(epochs):
+        before = [v for e, v in _losses(history.epochs) if e.step < epoch.step]
+        already = any(f.code == "broke-out" and f.step > min(stuck) for f in findings)
+        if epoch.step <= min(stuck) or not before or already:
+            continue
+        if loss < min(before) - _OUT * segment.chance:
+            return Finding(
+                code="broke-out", level="good", step=epoch.step, epoch=float(epoch.epoch),
+                text=f"broken out of the plateau: {number(before[-1])} before, {number(loss)} at "
+                f"epoch {epoch.epoch} (chance {number(segment.chance)})",
+                advice="go on; evaluate every few epochs with `tmssl eval`",
+            )  # fmt: skip
+    return None
