@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from marks import draw_marks
+from tests.marks import draw_marks
 
 from tmssl.config import Config, changed, write_config
 from tmssl.data.catalogue import read_catalogue

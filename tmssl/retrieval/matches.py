@@ -1,0 +1,90 @@
+"""The matches file of an evaluation: a header line, then one line for each query."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from tmssl.errors import InputError
+from tmssl.text import safe
+
+
+class MatchesHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """What was searched, and with what."""
+
+    pack: str = ""
+    """folder of the pack whose rows the matches name"""
+    fingerprint: str = ""
+    """fingerprint of that pack"""
+    checkpoint: str = ""
+    epoch: float = 0.0
+    topk: list[int] = []
+    gallery: int = 0
+    """number of marks searched"""
+    attribution: str = ""
+    """licence line of the images, to be shown with them"""
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """One mark that was found."""
+
+    row: int = 0
+    """row of the pack"""
+    rank: int = 0
+    """from 1"""
+    similarity: float = 0.0
+    """cosine"""
+    shared: list[str] = []
+    """Vienna codes shared with the query, rare before frequent"""
+    same_group: bool = False
+    hit: bool = False
+    """whether a figurative division, or the group, is shared"""
+    id: str = ""
+    path: str = ""
+    title: str = ""
+    vienna: list[str] = []
+
+
+class QueryMatches(msgspec.Struct, frozen=True, kw_only=True):
+    """A query and the marks nearest to it."""
+
+    row: int = 0
+    id: str = ""
+    path: str = ""
+    title: str = ""
+    vienna: list[str] = []
+    group: str = ""
+    first_hit: int = 0
+    """rank of the first hit among those searched for, 0 when there is none"""
+    matches: list[Match] = []
+
+
+def write_matches(path: Path, header: MatchesHeader, queries: Iterable[QueryMatches]) -> None:
+    """Write a matches file; it appears complete or not at all."""
+    encoder = msgspec.json.Encoder()
+    fresh = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        with fresh.open("wb") as file:
+            file.write(encoder.encode(header) + b"\n")
+            for query in queries:
+                file.write(encoder.encode(query) + b"\n")
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def read_matches(path: Path) -> tuple[MatchesHeader, list[QueryMatches]]:
+    """The header and the queries of a matches file.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    try:
+        first, *rest = path.read_bytes().splitlines()
+        decoder = msgspec.json.Decoder(QueryMatches)
+        return msgspec.json.decode(first, type=MatchesHeader), [decoder.decode(line) for line in rest]
+    except OSError as error:
+        raise InputError(f"cannot read {safe(path)}: {error.strerror}; run `tmssl eval`") from error
+    except ValueError as error:  # msgspec.DecodeError is one, as is an empty file
+        raise InputError(f"{safe(path)} is damaged ({safe(error, 100)}); run `tmssl eval` again") from error
