@@ -57,11 +57,13 @@ class Meter:
         features, queries, keys = (
             torch.cat(parts)[-_SAMPLE:].float().cpu() for parts in zip(*self._kept, strict=True)
         )
-        shape = {
-            "rank_me": rank_me(features),
-            "alignment": alignment(queries, keys),
-            "uniformity": uniformity(features),
-        }
+        shape = {}
+        if bool(features.isfinite().all()):
+            shape = {
+                "rank_me": rank_me(features),
+                "alignment": alignment(queries, keys),
+                "uniformity": uniformity(features),
+            }
         now = time.perf_counter()
         seconds = now - self.epoch_at
         self._epoch = torch.zeros(5, device=self.device)

@@ -1,0 +1,156 @@
+"""An evaluation for a person: a table of figures, and queries with their matches as pictures."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, read_matches
+from tmssl.runs.events import Eval, Score
+from tmssl.text import count, number, safe
+
+if TYPE_CHECKING:
+    from tmssl.data.pack import Pack
+
+_LEVELS = ("category", "division", "section", "group", "copy")
+_CODES = {"all": "", "figurative": ", figurative codes", "macro": ", mean over divisions"}
+_NO_CHANCE_LIFT = ("group_nar",)  # lower is better, so a ratio to chance would mislead
+_RESET = "\x1b[0m"
+
+
+def say_data(line: str = "") -> None:
+    """A line on stdout."""
+    print(line)  # noqa: T201 - stdout is data
+
+
+def figure_name(score: Score) -> str:
+    """`hit@10`, or `nar` for one over the whole ranking."""
+    name = score.metric.removeprefix("group_")
+    return f"{name}@{score.k}" if score.k else name
+
+
+def lift(score: Score) -> float | None:
+    """How many times chance a figure is."""
+    if not score.chance or score.value is None or score.metric in _NO_CHANCE_LIFT:
+        return None
+    return score.value / score.chance
+
+
+def table_lines(event: Eval) -> list[str]:
+    """The figures by level, each beside its chance level, its interval and the references."""
+    names = list(event.scores[0].references) if event.scores else []
+    head = f"{'':16}{'value':>8}{'chance':>8}{'lift':>7}{"95 % interval":>20}"
+    head += "".join(f"{name:>{max(11, len(name) + 2)}}" for name in names)
+    lines = [
+        f"{count(event.queries, 'query', 'queries')} ({event.split}) against "
+        f"{count(event.gallery, 'mark')}, checkpoint {safe(event.checkpoint)}, epoch {event.epoch:.4g}"
+    ]
+    for level in _LEVELS:
+        of_level = [score for score in event.scores if score.level == level]
+        for codes, words in _CODES.items():
+            rows = [score for score in of_level if score.codes == codes]
+            if rows:
+                lines += ["", f"{level}{words} ({rows[0].queries} scored)", head]
+                lines += [_row(score, names) for score in rows]
+    missing = [level for level in _LEVELS[:3] if not any(s.level == level for s in event.scores)]
+    if missing and len(missing) < 3:
+        lines += ["", f"{' and '.join(missing)}: no two marks share codes of this depth"]
+    return lines
+
+
+def _row(score: Score, names: Sequence[str]) -> str:
+    """One figure as a line."""
+    span = f"{number(score.low, 3)} to {number(score.high, 3)}" if score.low is not None else "-"
+    cells = [
+        f"  {figure_name(score):14}", f"{number(score.value, 3):>8}",
+        f"{number(score.chance, 3):>8}", f"{number(lift(score), 3):>7}", f"{span:>20}",
+    ]  # fmt: skip
+    cells += [f"{number(score.references.get(n), 3):>{max(11, len(n) + 2)}}" for n in names]
+    return "".join(cells)
+
+
+def print_table(event: Eval) -> None:
+    """The table on stdout."""
+    for line in table_lines(event):
+        say_data(line)
+
+
+def choose_shown(queries: list[QueryMatches], show: int) -> list[QueryMatches]:
+    """A few queries, spread evenly over those with a hit and those without."""
+    hits = [query for query in queries if query.matches and query.matches[0].hit]
+    misses = [query for query in queries if not (query.matches and query.matches[0].hit)]
+    wanted_misses = min(len(misses), max(show // 2, show - len(hits)))
+    return [*_spread(hits, show - wanted_misses), *_spread(misses, wanted_misses)]
+
+
+def _spread(queries: list[QueryMatches], wanted: int) -> list[QueryMatches]:
+    """So many of a list, at even distances."""
+    wanted = min(wanted, len(queries))
+    return [queries[i * len(queries) // wanted] for i in range(wanted)]
+
+
+def print_matches(path: Path, pack: "Pack", show: int) -> None:
+    """A few queries and their matches: pictures on a terminal, paths and scores elsewhere."""
+    header, queries = read_matches(path)
+    for query in choose_shown(queries, show):
+        say_data()
+        if sys.stdout.isatty():
+            for line in picture_lines(query, header, pack, os.get_terminal_size().columns):
+                say_data(line)
+        else:
+            for line in plain_lines(query):
+                say_data(line)
+    if show and header.attribution:
+        say_data()
+        say_data(safe(header.attribution))
+
+
+def describe(query: QueryMatches) -> str:
+    """A query's name, title and codes in one line."""
+    name = query.id or query.path
+    title = f" {query.title}" if query.title else ""
+    codes = f" [{' '.join(query.vienna)}]" if query.vienna else ""
+    return safe(f"{name}{title}{codes}", 200)
+
+
+def verdict(match: Match) -> str:
+    """`same group`, `hit` or `miss`."""
+    return "same group" if match.same_group else "hit" if match.hit else "miss"
+
+
+def plain_lines(query: QueryMatches) -> list[str]:
+    """A query and its matches as paths and scores."""
+    lines = [f"query {describe(query)} {safe(query.path)}"]
+    for match in query.matches[:10]:
+        shared = ",".join(match.shared) or "-"
+        lines.append(
+            f"  {match.rank:>3} {match.similarity:.4f} {verdict(match):10} {shared:24} {safe(match.path)}"
+        )
+    return lines
+
+
+def picture_lines(
+    query: QueryMatches, header: MatchesHeader, pack: "Pack", width: int
+) -> list[str]:
+    """A query and as many matches as fit side by side, each with rank, similarity and codes."""
+    from tmssl.data.vienna import title
+    from tui.thumbnail import thumbnail
+
+    cell = 16
+    columns = max(2, min(8, width // (cell + 2)))
+    matches = query.matches[: columns - 1]
+    pictures = pack.read([query.row, *(match.row for match in matches)])
+    blocks = [thumbnail(pixels, cell, cell // 2) for pixels in pictures]
+    captions = [["query", "", ""]]
+    for match in matches:
+        codes = " ".join(match.shared) or "no shared code"
+        captions.append([f"{match.rank}. {match.similarity:.3f}", verdict(match), codes])
+    lines = [describe(query)[: width - 1]]
+    lines += [f"{_RESET}  ".join(row) + _RESET for row in zip(*blocks, strict=True)]
+    lines += ["  ".join(f"{text[:cell]:{cell}}" for text in row) for row in zip(*captions, strict=True)]
+    rare = [code for match in matches for code in match.shared[:1]]
+    told = [f"{code} {title(code)}" for code in dict.fromkeys(rare) if title(code)]
+    if told:
+        lines.append(("shared: " + "; ".join(told))[: width - 1])
+    return lines

@@ -1,0 +1,92 @@
+"""Marks become unit vectors: by a run's encoder, by an untrained one, or by a perceptual hash."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from tmssl.data.pack import Pack
+from tmssl.data.views import plain_view
+from tmssl.training.checkpoint import Weights
+from tmssl.training.encoder import create_encoder
+
+Progress = Callable[[int, int], None]
+Vectors = npt.NDArray[np.float32]
+
+_HASH_SIDE, _HASH_KEEP = 32, 8  # the classical pHash: 8 x 8 low frequencies of a 32 x 32 image
+
+
+def trained_encoder(weights: Weights) -> nn.Module:
+    """The encoder of a checkpoint."""
+    encoder = create_encoder(weights.config.model.name)
+    encoder.load_state_dict(weights.encoder)
+    return encoder
+
+
+def untrained_encoder(name: str, seed: int) -> nn.Module:
+    """The encoder as it was before the first step of a run with this seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return create_encoder(name)
+
+
+def embed(
+    encoder: nn.Module, pack: Pack, *, image_size: int, device: torch.device,
+    batch_size: int = 128, progress: Progress | None = None,
+) -> Vectors:  # fmt: skip
+    """Unit vectors of every mark of a pack.
+
+    Args:
+        encoder: from (n, 3, s, s) to (n, f).
+        pack: the marks.
+        image_size: s, the side the encoder was trained at.
+        device: where to run it; bfloat16 on CUDA, float32 on a CPU.
+        batch_size: images at once.
+        progress: called with (done, total).
+
+    Returns:
+        float32 (count, f), rows of norm 1.
+    """
+    encoder = encoder.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]  # nn.Module.to's stub lacks this form
+    vectors = []
+    for begin in range(0, pack.count, batch_size):
+        rows = np.arange(begin, min(begin + batch_size, pack.count))
+        images = torch.from_numpy(pack.read(rows)).to(device, non_blocking=True)
+        with (
+            torch.inference_mode(),
+            torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"),
+        ):
+            view = plain_view(images, image_size).contiguous(memory_format=torch.channels_last)
+            vectors.append(encoder(view).float().cpu().numpy())
+        if progress:
+            progress(int(rows[-1]) + 1, pack.count)
+    return unit(np.concatenate(vectors))
+
+
+def unit(vectors: npt.NDArray[np.floating]) -> Vectors:
+    """Rows scaled to norm 1; a row of zeros stays one."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.ascontiguousarray(vectors / np.maximum(norms, 1e-12), dtype=np.float32)
+
+
+def hash_vectors(pack: Pack, batch_size: int = 512) -> Vectors:
+    """A 64-bit perceptual hash of every mark as unit vectors of +-1/8: cosine is 1 - Hamming / 32.
+
+    The sign of the lowest 8 x 8 frequencies of the cosine transform about their median (pHash,
+    Zauner 2010); bit 0, the mean, is part of it as in the classical hash.
+    """
+    frequency, place = np.arange(_HASH_KEEP)[:, None], np.arange(_HASH_SIDE)[None, :]
+    transform = np.cos(np.pi * frequency * (place + 0.5) / _HASH_SIDE)
+    vectors = []
+    for begin in range(0, pack.count, batch_size):
+        rows = np.arange(begin, min(begin + batch_size, pack.count))
+        grey = torch.from_numpy(pack.read(rows)).float().mean(3)[:, None]
+        small = nn.functional.interpolate(
+            grey, (_HASH_SIDE, _HASH_SIDE), mode="bilinear", antialias=True
+        )[:, 0].numpy()
+        spectrum = (transform @ small @ transform.T).reshape(len(rows), -1)
+        bits = spectrum > np.median(spectrum[:, 1:], axis=1, keepdims=True)
+        vectors.append(np.where(bits, 1.0, -1.0))
+    return unit(np.concatenate(vectors))
