@@ -78,22 +78,54 @@ class _Colours:
     word: str
 
 
+@dataclass(frozen=True, slots=True)
+class _House:
+    """What the marks of one group have in common, as registrations of one owner do."""
+
+    frame: str
+    frame_style: str
+    word: str
+    layout: str
+    """seed of the layout, the lettering and the figure's pose"""
+
+
+def _house(plan: Plan, seed: int) -> _House:
+    """The common style of a group."""
+    rng = random.Random(f"tmssl toy house {seed} {plan.group}")
+    frame = rng.choice(("", "", "", "", "circle", "circle", "square", "square", "shield", "shield",
+                        "hexagon"))  # fmt: skip
+    style = rng.choice(("filled", "filled", "ring", "double")) if frame else ""
+    word = _set_case(invent_word(rng), rng) if rng.random() < 0.65 else ""
+    return _House(frame, style, word, f"tmssl toy layout {seed} {plan.group}")
+
+
+def _variation(house: _House, rng: random.Random) -> _House:
+    """One registration of an owner: now and then without its name or frame, or in another frame."""
+    frame, style, layout = house.frame, house.frame_style, house.layout
+    if rng.random() < 0.2:
+        frame = rng.choice(("", *FRAMES))
+        style = rng.choice(("filled", "ring", "double")) if frame else ""
+    word = house.word if rng.random() < 0.75 else ""
+    if rng.random() < 0.15:
+        layout = f"{layout} {rng.random()}"
+    return _House(frame, style, word, layout)
+
+
 def compose(plan: Plan, seed: int) -> Composition:
     """Compose one mark of the toy catalogue with this seed."""
     rng = random.Random(f"tmssl toy {seed} {plan.group} {plan.place}")
     drawings = [load_drawing(figure.path) for figure in plan.figures]
     treatment = _choose_treatment(plan, drawings, seed)
-    frame = rng.choice(("", "", "", "", "circle", "circle", "square", "square", "shield", "shield",
-                        "hexagon"))  # fmt: skip
-    frame_style = rng.choice(("filled", "filled", "ring", "double")) if frame else ""
-    word = _set_case(invent_word(rng), rng) if rng.random() < 0.55 else ""
-    colours = _choose_colours(rng, treatment, frame_style)
-    picture, word_box = _lay_out(rng, word, len(drawings))
+    style = _variation(_house(plan, seed), rng)
+    frame, word = style.frame, style.word
+    colours = _choose_colours(rng, treatment, style.frame_style)
+    pose = random.Random(style.layout)
+    picture, word_box = _lay_out(pose, word, len(drawings))
     parts = [f'<rect width="100" height="100" fill="{colours.page}"/>']
-    boxes = _figure_boxes(picture, frame, len(drawings), rng.uniform(0.86, 1.0))
+    boxes = _figure_boxes(picture, frame, len(drawings), pose.uniform(0.86, 1.0))
     if frame:
-        parts.append(_frame_markup(frame, frame_style, picture, len(drawings), colours, rng))
-    turn, bold, flip = rng.uniform(0.15, 0.85), rng.uniform(0.9, 1.7), rng.random() < 0.3
+        parts.append(_frame_markup(frame, style.frame_style, picture, len(drawings), colours, pose))
+    turn, bold, flip = rng.uniform(0.15, 0.85), rng.uniform(0.9, 1.7), pose.random() < 0.3
     for figure, drawing, box in zip(plan.figures, drawings, boxes, strict=True):
         markup = draw(drawing, treatment, colours.ink, colours.inside, turn, bold)
         if treatment not in _ONE_INK and luminance(colours.inside) < 0.5:
@@ -102,7 +134,7 @@ def compose(plan: Plan, seed: int) -> Composition:
         round_fit = frame in ("circle", "hexagon") and len(drawings) == 1
         parts.append(_place(markup, drawing, box, mirrored, round_fit))
     if word:
-        parts.append(_place_word(word, word_box, colours, rng))
+        parts.append(_place_word(word, word_box, colours, random.Random(f"{style.layout} pen")))
     codes = {code for figure in plan.figures for code in figure.vienna}
     codes |= ({FRAMES[frame]} if frame else set()) | ({WORDMARK} if word else set())
     title = _title(plan.figures, treatment, colours.ink_name, frame, word)

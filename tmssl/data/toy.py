@@ -38,7 +38,7 @@ ATTRIBUTION = (
     "framed and lettered.\n"
     "The licence: https://creativecommons.org/licenses/by-sa/4.0/\n"
 )
-_DESIGN = 1  # raise it when marks come out differently, so that old folders are drawn again
+_DESIGN = 2  # raise it when marks come out differently, so that old folders are drawn again
 _CHUNK = 50  # marks a worker draws at a time
 _IN_PROCESS = 120  # up to so many marks, starting workers costs more than it saves
 _VALIDATION = 0.1  # share of the marks that become queries
