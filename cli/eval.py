@@ -28,7 +28,9 @@ def evaluate(
     ] = 0,
     show: Annotated[int, typer.Option("--show", min=0, help="Queries shown with matches.")] = 3,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of sample and bootstrap.")] = 0,
-    device: Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where.")] = "auto",
+    device: Annotated[
+        str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where.")
+    ] = "auto",
     json_output: JsonOutput = False,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:
@@ -53,7 +55,9 @@ def evaluate(
     print_table(event)
     from tmssl.config import read_config
 
-    print_matches(opened.path / event.matches, open_pack(Path(read_config(opened.config).data.pack)), show)
+    print_matches(
+        opened.path / event.matches, open_pack(Path(read_config(opened.config).data.pack)), show
+    )
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> None:

@@ -40,7 +40,7 @@ def lift(score: Score) -> float | None:
 def table_lines(event: Eval) -> list[str]:
     """The figures by level, each beside its chance level, its interval and the references."""
     names = list(event.scores[0].references) if event.scores else []
-    head = f"{'':16}{'value':>8}{'chance':>8}{'lift':>7}{"95 % interval":>20}"
+    head = f"{'':16}{'value':>8}{'chance':>8}{'lift':>7}{'95 % interval':>20}"
     head += "".join(f"{name:>{max(11, len(name) + 2)}}" for name in names)
     lines = [
         f"{count(event.queries, 'query', 'queries')} ({event.split}) against "
@@ -148,7 +148,9 @@ def picture_lines(
         captions.append([f"{match.rank}. {match.similarity:.3f}", verdict(match), codes])
     lines = [describe(query)[: width - 1]]
     lines += [f"{_RESET}  ".join(row) + _RESET for row in zip(*blocks, strict=True)]
-    lines += ["  ".join(f"{text[:cell]:{cell}}" for text in row) for row in zip(*captions, strict=True)]
+    lines += [
+        "  ".join(f"{text[:cell]:{cell}}" for text in row) for row in zip(*captions, strict=True)
+    ]
     rare = [code for match in matches for code in match.shared[:1]]
     told = [f"{code} {title(code)}" for code in dict.fromkeys(rare) if title(code)]
     if told:

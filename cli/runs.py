@@ -19,7 +19,9 @@ def runs(runs_folder: RunsFolder = RUNS_DEFAULT, json_output: JsonOutput = False
         print(json.dumps(told))  # noqa: T201 - stdout is data
         return
     if not found:
-        say(f"no runs in {safe(runs_folder)}; start one with `tmssl train --data DIR` or `tmssl demo`")
+        say(
+            f"no runs in {safe(runs_folder)}; start one with `tmssl train --data DIR` or `tmssl demo`"
+        )
         return
     print(f"{'run':32}{'state':>10}{'epoch':>12}{'loss':>9}{'chance':>9}{'hit@10':>9}{'chance':>9}")  # noqa: T201 - stdout is data
     for run, history in found:

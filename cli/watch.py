@@ -1,5 +1,69 @@
-"""Placeholder until the command lands."""
+"""`tmssl watch`: the monitor, or one snapshot of it as text or JSON."""
+
+import json
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from cli.follow import say
+from cli.options import RUNS_DEFAULT, JsonOutput, RunPath, RunsFolder, chosen_run
+from tmssl.errors import RunError
+from tmssl.runs.folder import Run, is_alive, open_run
+from tmssl.runs.history import read_history, summary
+from tmssl.runs.journal import read_journal
+from tmssl.text import safe
 
 
-def watch() -> None:
-    """Not there yet."""
+def watch(
+    run: RunPath = None,
+    once: Annotated[bool, typer.Option("--once", help="Print one snapshot and leave.")] = False,
+    json_output: JsonOutput = False,
+    runs_folder: RunsFolder = RUNS_DEFAULT,
+) -> None:
+    """Watch a run: curves, findings, evaluation, matches; leaving never touches the trainer."""
+    opened = open_run(chosen_run(run, runs_folder))
+    written = opened.journal.exists() and opened.journal.stat().st_size > 0
+    if not written and (once or json_output or not is_alive(opened)):
+        raise RunError(
+            f"{safe(opened.path)} has not written yet and nobody trains it; start it with "
+            f"`tmssl train --resume --run {safe(opened.path)}`"
+        )
+    if json_output:
+        history = read_history(read_journal(opened.journal))
+        print(json.dumps(summary(history, is_alive(opened))))  # noqa: T201 - stdout is data
+    elif once or not sys.stdout.isatty():
+        if not once:
+            say("stdout is no terminal, so this is one snapshot, as with --once")
+        print("\n".join(snapshot(opened)))  # noqa: T201 - stdout is data
+    else:
+        os.environ.setdefault("TEXTUAL_FPS", "15")  # gentle on a slow link
+        os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+        from tui.app import watch as open_monitor
+
+        open_monitor(opened)
+
+
+def snapshot(run: Run) -> list[str]:
+    """The state of a run as lines of text, with a small chart of its loss."""
+    from tui.chart import draw
+    from tui.series import loss_picture
+    from tui.words import (
+        evaluation_words, figure_words, finding_words, progress_words, state_words,
+    )  # fmt: skip
+
+    history, alive = read_history(read_journal(run.journal)), is_alive(run)
+    lines = [
+        f"run         {safe(run.name)}",
+        f"state       {state_words(history, alive)}",
+        f"progress    {progress_words(history, alive, 68)}",
+    ]
+    learning, machine = figure_words(history)
+    lines += [f"learning    {learning}", f"machine     {machine}"]
+    lines.append(f"evaluation  {evaluation_words(history).removesuffix('; press e')}")
+    for finding in history.findings:
+        first, advice = finding_words(finding)
+        lines += [f"finding     {first}", f"            {advice.strip()}"]
+    picture = loss_picture(history, axis="epoch", weight=0.9, log=False, buckets=140)
+    return [*lines, "", draw(picture, 78, 14, colour=False).rstrip()]

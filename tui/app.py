@@ -1,0 +1,208 @@
+"""The monitor: tails a run's journal, shows it, and starts children for what is heavy."""
+
+import signal
+import time
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import work
+from textual.app import App, SystemCommand
+from textual.screen import Screen
+
+from tmssl.errors import InputError, TmsslError
+from tmssl.runs.folder import Run, is_alive
+from tmssl.runs.history import History
+from tmssl.runs.journal import Tail
+from tmssl.runs.launch import signal_trainer, wait_until_released
+from tui.bindings import LIVE
+from tui.children import evaluate_command, resume_command, run_child
+from tui.dialogs import ResumeDialog, StopDialog
+from tui.live_screen import LiveScreen
+from tui.messages import JournalNews, News, Said
+from tui.page_screen import config_page, findings_page, help_page, log_page
+from tui.retrieval_screen import RetrievalScreen
+
+_LOOK_S = 0.5  # between looks at the journal
+_STOP_S = 300.0  # a step on a slow machine may take long
+
+
+class WatchApp(App[None]):
+    """`tmssl watch RUN`."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "tmssl"
+    ENABLE_COMMAND_PALETTE = True
+    SCREENS: ClassVar = {}
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run_folder = run
+        self.history = History()
+        self.alive = is_alive(run)
+        self._live = LiveScreen(run)
+        self._busy = ""
+
+    def on_mount(self) -> None:
+        """Show the curves and begin to tail."""
+        self.push_screen(self._live)
+        self._watch()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette offers every key of the main screen by name, and Textual's own."""
+        yield from super().get_system_commands(screen)
+        for key in LIVE:
+            name = key.action.partition("(")[0]
+            handler = getattr(self, f"action_{name}", None)
+            if handler is not None and "(" not in key.action and name != "quit":
+                yield SystemCommand(key.short, key.long, handler)
+
+    @work(thread=True, exclusive=True, group="tail")
+    def _watch(self) -> None:
+        """Tail the journal until the app ends."""
+        from textual.worker import get_current_worker
+
+        worker, tail = get_current_worker(), Tail(self.run_folder.journal)
+        while not worker.is_cancelled:
+            alive = is_alive(self.run_folder)
+            events, restarted = tail.poll()
+            behind = tail.behind
+            self.post_message(JournalNews(News(tuple(events), restarted, alive, behind)))
+            if not behind:
+                time.sleep(_LOOK_S)
+
+    def on_journal_news(self, message: JournalNews) -> None:
+        """Take in what is new; show it when the backlog is read."""
+        news = message.news
+        if news.restarted:
+            self.history = History()
+        self.history.add(list(news.events))
+        changed = bool(news.events) or news.restarted or news.alive != self.alive
+        self.alive = news.alive
+        if not news.behind and (changed or not self.history.segments):
+            self._live.show(self.history, self.alive)
+
+    def on_said(self, message: Said) -> None:
+        """Show a line about an action on whatever screen is up."""
+        if message.done:
+            self._busy = ""
+            if isinstance(self.screen, RetrievalScreen):
+                self.screen.load(-1)
+        if isinstance(self.screen, LiveScreen | RetrievalScreen):
+            self.screen.say(message.words)
+
+    def _begin(self, what: str) -> bool:
+        """Whether an action may begin; one is on its way at a time."""
+        if self._busy:
+            self.post_message(Said(f"wait: {self._busy} is not done yet"))
+            return False
+        self._busy = what
+        return True
+
+    def action_evaluate(self) -> None:
+        """Evaluate the newest checkpoint in a child."""
+        if self._begin("evaluation"):
+            self.post_message(Said("evaluating the newest checkpoint"))
+            self._evaluate()
+
+    @work(thread=True, group="child")
+    def _evaluate(self) -> None:
+        code, _, last = run_child(
+            evaluate_command(self.run_folder.path), lambda line: self._tell(f"evaluating: {line}")
+        )
+        words = "evaluated; press m for the matches" if code == 0 else f"evaluation failed: {last}"
+        self._tell(words, done=True)
+
+    def _tell(self, words: str, *, done: bool = False) -> None:
+        """Say a line from a worker."""
+        self.post_message(Said(words, done=done))
+
+    def action_stop(self) -> None:
+        """Ask, then stop the trainer."""
+        if not self.alive:
+            self._tell("nobody trains this run; there is nothing to stop")
+        else:
+            self.push_screen(StopDialog(), self._stop_answered)
+
+    def _stop_answered(self, yes: bool | None) -> None:
+        if yes and self._begin("stopping"):
+            self._tell("stopping after this step, with a checkpoint")
+            self._stop()
+
+    @work(thread=True, group="child")
+    def _stop(self) -> None:
+        self._tell(self._stopped_words(), done=True)
+
+    def _stopped_words(self) -> str:
+        """Stop the trainer, wait for it, and say what became of it."""
+        try:
+            signal_trainer(self.run_folder, signal.SIGTERM)
+        except InputError as error:
+            return str(error)
+        if wait_until_released(self.run_folder, _STOP_S):
+            return "stopped, with a checkpoint; press r to go on"
+        return f"it has not stopped in {_STOP_S:.0f} s; see the log with g"
+
+    def action_checkpoint(self) -> None:
+        """Ask the trainer for a checkpoint."""
+        try:
+            signal_trainer(self.run_folder, signal.SIGUSR1)
+            self._tell("asked for a checkpoint; it follows the step on its way")
+        except InputError as error:
+            self._tell(str(error))
+
+    def action_resume(self) -> None:
+        """Ask for the epochs, showing the learning rate to come."""
+        if not self.history.segments:
+            self._tell("the run has not begun; there is nothing to go on from")
+            return
+        self.push_screen(ResumeDialog(self.history, self.alive), self._resume_answered)
+
+    def _resume_answered(self, epochs: int | None) -> None:
+        if epochs is not None and self._begin("resume"):
+            self._tell("stopping the trainer first" if self.alive else "starting the trainer")
+            self._resume(epochs)
+
+    @work(thread=True, group="child")
+    def _resume(self, epochs: int) -> None:
+        if is_alive(self.run_folder):
+            words = self._stopped_words()
+            if is_alive(self.run_folder):
+                self._tell(words, done=True)
+                return
+        command = resume_command(self.run_folder.path, epochs)
+        code, _, last = run_child(command, self._tell)
+        self._tell(
+            f"going on to epoch {epochs}" if code == 0 else f"not resumed: {last}", done=True
+        )
+
+    def action_matches(self) -> None:
+        """The matches of the newest evaluation."""
+        self.push_screen(RetrievalScreen(self.run_folder))
+
+    def action_findings(self) -> None:
+        """Every finding."""
+        self.push_screen(findings_page(self.history))
+
+    def action_log(self) -> None:
+        """What the trainer printed."""
+        self.push_screen(log_page(self.run_folder.log))
+
+    def action_config(self) -> None:
+        """The settings in force."""
+        self.push_screen(config_page(self.history))
+
+    def action_help(self) -> None:
+        """Every key."""
+        self.push_screen(help_page())
+
+
+def watch(run: Run) -> None:
+    """Open the monitor on a run and stay until the person leaves.
+
+    Raises:
+        TmsslError: the terminal cannot show it.
+    """
+    app = WatchApp(run)
+    app.run()
+    if app.return_code:
+        raise TmsslError("the monitor ended with an error; training is not touched by that")

@@ -1,0 +1,80 @@
+"""One table of keys; the footer, the help screen and the palette are made from it."""
+
+import dataclasses
+
+from textual.binding import Binding
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """One key, what it does, and how it is told."""
+
+    key: str
+    action: str
+    short: str
+    """for the footer"""
+    long: str
+    """for the help screen and the palette"""
+    footer: bool = True
+
+
+LIVE = (
+    Key("e", "evaluate", "Evaluate", "Evaluate the newest checkpoint now, beside the training"),
+    Key("m", "matches", "Matches", "Page through queries and their matches"),
+    Key("r", "resume", "Resume", "Go on with more epochs, seeing the learning rate to come"),
+    Key("s", "stop", "Stop", "Stop the trainer after its step, with a checkpoint"),
+    Key("k", "checkpoint", "Checkpoint", "Write a checkpoint now and go on", footer=False),
+    Key("plus,equals_sign", "smooth(1)", "Smoother", "Smooth the curves more", footer=False),
+    Key("minus", "smooth(-1)", "Rougher", "Smooth the curves less", footer=False),
+    Key("x", "axis", "Axis", "Horizontal axis: step, epoch or time"),
+    Key("l", "log_scale", "Log", "Logarithmic loss, on or off"),
+    Key("f", "findings", "Findings", "Everything noticed in this run, with advice"),
+    Key("g", "log", "Log file", "What the trainer printed", footer=False),
+    Key("c", "config", "Config", "The settings in force and what changed", footer=False),
+    Key("question_mark", "help", "Help", "This list of keys"),
+    Key("q", "quit", "Quit", "Leave the monitor; training goes on"),
+)
+
+GALLERY = (
+    Key("n,right", "move(1)", "Next", "Next query"),
+    Key("p,left", "move(-1)", "Previous", "Previous query"),
+    Key("a", "filter", "Filter", "Show all queries, misses only, or hits only"),
+    Key("slash", "search", "Search", "Find queries by name, title or Vienna code"),
+    Key("left_square_bracket", "evaluation(-1)", "Older", "The evaluation before", footer=False),
+    Key("right_square_bracket", "evaluation(1)", "Newer", "The evaluation after", footer=False),
+    Key("e", "evaluate", "Evaluate", "Evaluate the newest checkpoint now"),
+    Key("escape", "back", "Back", "Back to the curves"),
+    Key("question_mark", "help", "Help", "This list of keys"),
+    Key("q", "quit", "Quit", "Leave the monitor; training goes on"),
+)
+
+_NAMES = {
+    "plus": "+", "equals_sign": "=", "minus": "-", "question_mark": "?", "slash": "/",
+    "left_square_bracket": "[", "right_square_bracket": "]", "escape": "esc",
+}  # fmt: skip
+
+
+def shown_keys(key: Key) -> str:
+    """`n right`: the keys as a person knows them."""
+    return " ".join(_NAMES.get(name, name) for name in key.key.split(","))
+
+
+def bindings(table: tuple[Key, ...]) -> list[Binding]:
+    """Textual's bindings of a table."""
+    return [
+        Binding(
+            key.key, key.action, key.short, show=key.footer,
+            key_display=shown_keys(key).split(" ")[0],
+        )
+        for key in table
+    ]  # fmt: skip
+
+
+def help_lines() -> list[str]:
+    """Every key with what it does, for the help screen and the README."""
+    lines = []
+    for heading, table in (("curves", LIVE), ("matches", GALLERY)):
+        lines += ["", heading]
+        lines += [f"  {shown_keys(key):10} {key.long}" for key in table]
+    lines += ["", "everywhere", "  ctrl+p     Every action by name", "  esc        Back"]
+    return lines[1:]

@@ -1,0 +1,79 @@
+"""Pictures become characters: the one place that knows plotext, which keeps global state."""
+
+import math
+import threading
+
+from tui.series import Line, Picture
+
+_LOCK = threading.Lock()
+_EMPTY = "nothing to draw yet"
+
+
+def drawable(line: Line, log: bool) -> tuple[list[float], list[float]]:
+    """The points plotext survives: finite, and positive on a logarithmic axis."""
+    points = [
+        (x, y)
+        for x, y in zip(line.x, line.y, strict=True)
+        if math.isfinite(x) and math.isfinite(y) and (y > 0 or not log)
+    ]
+    return [x for x, _ in points], [y for _, y in points]
+
+
+def draw(picture: Picture, width: int, height: int, *, colour: bool = True) -> str:
+    """A chart of `width` x `height` cells, in ANSI colours unless told otherwise.
+
+    Raises nothing for any data: what cannot be drawn is left out.
+    """
+    if width < 16 or height < 4:
+        return ""
+    lines = [(line, *drawable(line, picture.log)) for line in picture.lines]
+    shown = [(line, x, y) for line, x, y in lines if x]
+    if not shown:
+        return "\n".join([picture.title, "", f"  {_EMPTY}"])
+    import plotext
+
+    with _LOCK:
+        plotext.clear_figure()
+        plotext.plot_size(width, height)
+        for part in (plotext.canvas_color, plotext.axes_color):
+            part("default")
+        plotext.ticks_color("default")
+        plotext.title(_title(picture))
+        if picture.log:
+            plotext.yscale("log")
+        for place in picture.boundaries:
+            plotext.vertical_line(place, "magenta")
+        for line, x, y in shown:
+            _plot(plotext, line, x, y)
+        low, high = _limits([v for _, _, y in shown for v in y], picture.log)
+        plotext.ylim(low, high)
+        text: str = plotext.build()
+    return text if colour else plotext.uncolorize(text)
+
+
+def _title(picture: Picture) -> str:
+    """The title, with a badge for points that were not finite and a mark for a log axis."""
+    words = picture.title + (" (log)" if picture.log else "")
+    names = [line.name for line in picture.lines if line.name != picture.title]
+    if names:
+        words += ": " + ", ".join(names)
+    return words + (f"  ! {picture.gaps} not finite" if picture.gaps else "")
+
+
+def _plot(plotext: object, line: Line, x: list[float], y: list[float]) -> None:
+    """One curve; dotted ones are single points."""
+    if line.dotted:
+        plotext.scatter(x, y, marker="dot", color=line.colour)  # type: ignore[attr-defined]  # plotext has no types
+    else:
+        plotext.plot(x, y, marker="braille", color=line.colour)  # type: ignore[attr-defined]  # plotext has no types
+
+
+def _limits(values: list[float], log: bool) -> tuple[float, float]:
+    """A range around the values that is never empty."""
+    low, high = min(values), max(values)
+    if high - low < 1e-12 * max(1.0, abs(high)):
+        pad = abs(high) * 0.1 or 1.0
+        return (low / 1.1, high * 1.1) if log else (low - pad, high + pad)
+    if log:
+        return low / 1.05, high * 1.05
+    return low - 0.03 * (high - low), high + 0.03 * (high - low)

@@ -1,0 +1,138 @@
+"""A query and its matches as one page of text and pictures."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from tmssl.data.vienna import title
+from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches
+from tmssl.text import safe
+
+if TYPE_CHECKING:
+    from tmssl.data.pack import Pack
+
+_CAPTION = 3  # lines under a match
+_GAP = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How a page is divided: the query's picture, and a grid of matches."""
+
+    query: int
+    """rows of the query's picture; it is twice as wide"""
+    cell: int
+    """rows of a match's picture"""
+    columns: int
+    lines: int
+
+    @property
+    def matches(self) -> int:
+        """Matches on the page."""
+        return self.columns * self.lines
+
+
+def lay_out(width: int, height: int) -> Layout:
+    """The division of a page of `width` x `height` cells."""
+    query = max(5, min(16, height // 2, width // 6))
+    room = max(1, width - 2 * query - 2 * _GAP)
+    cell = 6 if height < 30 else 9 if height < 50 else 11
+    columns = max(1, room // (2 * cell + _GAP))
+    lines = max(1, height // (cell + _CAPTION))
+    return Layout(query, cell, columns, lines)
+
+
+def filtered(
+    queries: tuple[QueryMatches, ...], which: str, wanted: str
+) -> tuple[QueryMatches, ...]:
+    """The queries of a filter (`all`, `misses`, `hits`) whose name, title or codes hold a text.
+
+    A miss is a query without a hit among the matches that were kept.
+    """
+    text = wanted.casefold()
+    kept = []
+    for query in queries:
+        hit = any(match.hit for match in query.matches[:10])
+        if (which == "misses" and hit) or (which == "hits" and not hit):
+            continue
+        words = " ".join([query.id, query.path, query.title, query.group, *query.vienna])
+        if text in words.casefold():
+            kept.append(query)
+    return tuple(kept)
+
+
+def verdict(match: Match) -> tuple[str, str]:
+    """A word and a colour for a match."""
+    if match.same_group:
+        return "= same mark", "bold green"
+    return ("+ hit", "green") if match.hit else ("- miss", "red")
+
+
+def captions(match: Match, width: int) -> list[Text]:
+    """Three lines under a match: rank and similarity, verdict, shared codes."""
+    word, colour = verdict(match)
+    shared = " ".join(match.shared) if match.shared else "no shared code"
+    lines = [Text(f"{match.rank}. {match.similarity:.3f}"), Text(word, colour), Text(safe(shared))]
+    for line in lines:
+        line.truncate(width, overflow="ellipsis", pad=True)
+    return lines
+
+
+def describe_query(query: QueryMatches, number: int, count: int, width: int) -> list[Text]:
+    """Where we are, the query's name and title, its codes with titles."""
+    codes = "; ".join(f"{code} {title(code)}".strip() for code in query.vienna) or "no Vienna codes"
+    first = f"first hit at rank {query.first_hit}" if query.first_hit else "no hit found"
+    lines = [
+        Text(f"query {number}/{count}: {safe(query.id or query.path)} {safe(query.title)}", "bold"),
+        Text(f"{first}; {safe(codes)}"),
+    ]
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
+    return lines
+
+
+def page(
+    query: QueryMatches, pack: "Pack", layout: Layout, *, number: int, count: int, width: int
+) -> Text:
+    """The page: two lines of words, then the query's picture beside a grid of its matches."""
+    from tui.thumbnail import thumbnail
+
+    matches = query.matches[: layout.matches]
+    pictures = pack.read([query.row, *(match.row for match in matches)])
+    left = [Text.from_ansi(line) for line in thumbnail(pictures[0], 2 * layout.query, layout.query)]
+    left.append(Text("query".center(2 * layout.query), "bold"))
+    cell = 2 * layout.cell
+    blocks = [
+        [*map(Text.from_ansi, thumbnail(pixels, cell, layout.cell)), *captions(match, cell)]
+        for pixels, match in zip(pictures[1:], matches, strict=True)
+    ]
+    right = _grid(blocks, layout.columns)
+    lines = describe_query(query, number, count, width)
+    blank = Text(" " * 2 * layout.query)
+    for i in range(max(len(left), len(right))):
+        beside = right[i] if i < len(right) else Text()
+        lines.append(Text.assemble(left[i] if i < len(left) else blank, " " * _GAP, beside))
+    return Text("\n").join(lines)
+
+
+def _grid(blocks: list[list[Text]], columns: int) -> list[Text]:
+    """Blocks of equal size side by side, so many to a line."""
+    lines = []
+    for begin in range(0, len(blocks), columns):
+        for row in zip(*blocks[begin : begin + columns], strict=True):
+            lines.append(Text(" " * _GAP).join(row))
+    return lines
+
+
+def footer_words(header: MatchesHeader, name: str, which: str, wanted: str) -> str:
+    """What is shown: the evaluation, the filter, and the licence of the pictures."""
+    words = f"{name}, {header.gallery:,} marks searched, showing {which}"
+    words += f" with '{safe(wanted)}'" if wanted else ""
+    return f"{words}   {safe(header.attribution)}" if header.attribution else words
+
+
+def matches_files(folder: Path) -> list[Path]:
+    """The matches files of a run, oldest epoch first."""
+    return sorted(folder.glob("*.matches.jsonl"))

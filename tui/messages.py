@@ -1,0 +1,76 @@
+"""What workers tell the screens; each carries frozen data."""
+
+import dataclasses
+from typing import Any
+
+from rich.text import Text
+from textual.message import Message
+
+from tmssl.retrieval.matches import MatchesHeader, QueryMatches
+from tmssl.runs.events import Event
+
+
+@dataclasses.dataclass(frozen=True)
+class News:
+    """What the journal held since the last look."""
+
+    events: tuple[Event, ...]
+    restarted: bool
+    alive: bool
+    behind: bool
+    """whether more is waiting to be read"""
+
+
+class JournalNews(Message):
+    """The journal has grown, or the trainer's state was looked at again."""
+
+    def __init__(self, news: News) -> None:
+        super().__init__()
+        self.news = news
+
+
+class ChartDrawn(Message):
+    """A chart is ready to be shown."""
+
+    def __init__(self, target: str, text: Text) -> None:
+        super().__init__()
+        self.target = target
+        self.text = text
+
+
+class Said(Message):
+    """A line about an action on its way or done."""
+
+    def __init__(self, words: str, *, done: bool = False) -> None:
+        super().__init__()
+        self.words = words
+        self.done = done
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """A matches file that was read."""
+
+    names: tuple[str, ...]
+    """the evaluations there are, oldest first"""
+    index: int
+    header: MatchesHeader | None
+    queries: tuple[QueryMatches, ...]
+    problem: str = ""
+
+
+class MatchesLoaded(Message):
+    """An evaluation's matches are in memory."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        super().__init__()
+        self.loaded = loaded
+
+
+class PageDrawn(Message):
+    """A query and its matches as pictures, ready to be shown."""
+
+    def __init__(self, ticket: Any, text: Text) -> None:
+        super().__init__()
+        self.ticket = ticket
+        self.text = text

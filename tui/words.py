@@ -1,0 +1,116 @@
+"""Numbers become lines of text: the header, the figures, the last evaluation, the newest finding."""
+
+from tmssl.runs.events import Eval, Finding, Score
+from tmssl.runs.history import History, state
+from tmssl.text import duration, learning_rate, number, rate, safe
+
+_SIGNS = {
+    "running": "> running", "finished": "# finished", "stopped": "= stopped", "failed": "! failed",
+    "dead": "! dead: the trainer vanished", "waiting": ". waiting for the trainer's first line",
+}  # fmt: skip
+
+
+def state_words(history: History, alive: bool) -> str:
+    """The state with a sign, so that colour is never the only one."""
+    return _SIGNS[state(history, alive)]
+
+
+def progress_words(history: History, alive: bool, width: int) -> str:
+    """`epoch 12.30/50 [####......] 25 %, epoch ends in 3m 10s, all in 2h 07m`."""
+    segment = history.segment
+    if segment is None or not history.total_steps:
+        return "no segment yet"
+    share = min(1.0, history.step / history.total_steps)
+    pace = history.seconds_per_step()
+    to_epoch = -history.step % segment.steps_per_epoch
+    tail = ""
+    if alive and pace is not None:
+        tail = f", epoch in {duration(to_epoch * pace)}, end in {duration(history.seconds_left())}"
+    head = f"epoch {history.epoch:.2f}/{segment.epochs} "
+    bar = max(8, min(30, width - len(head) - len(tail) - 10))
+    filled = round(bar * share)
+    return f"{head}[{'#' * filled}{'.' * (bar - filled)}] {100 * share:.0f} %{tail}"
+
+
+def figure_words(history: History) -> list[str]:
+    """Two lines: what the loss says, and what the machine does."""
+    segment = history.segment
+    step = history.steps[-1] if history.steps else None
+    if step is None or segment is None:
+        return ["", ""]
+    learning = (
+        f"loss {number(step.loss)} (chance {number(segment.chance)})  "
+        f"ce {number(step.ce)} of {number(segment.chance_ce)} nats  "
+        f"top-1 {rate(step.top1)}  spread {number(step.feature_std, 2)}"
+    )
+    waiting = None
+    if step.data_s is not None and step.step_s:
+        waiting = step.data_s / step.step_s
+    machine = (
+        f"lr {learning_rate(step.lr)}  {number(step.img_s, 3)} img/s  data wait {rate(waiting)}  "
+        f"mem {number(step.mem_gib, 3)} GiB"
+    )
+    if step.gpu_util is not None:
+        machine += f"  GPU {rate(step.gpu_util)}"
+    return [learning, machine]
+
+
+def find_score(event: Eval, metric: str, level: str, codes: str, k: int) -> Score | None:
+    """One figure of an evaluation."""
+    for score in event.scores:
+        if (score.metric, score.level, score.codes, score.k) == (metric, level, codes, k):
+            return score
+    return None
+
+
+def score_words(score: Score, name: str) -> str:
+    """`hit@10 0.62 (chance 0.41, x1.5, untrained 0.48)`."""
+    times = f", x{number(score.value / score.chance, 2)}" if score.value and score.chance else ""
+    untrained = score.references.get("untrained")
+    beside = f", untrained {number(untrained, 2)}" if untrained is not None else ""
+    return f"{name} {number(score.value, 2)} (chance {number(score.chance, 2)}{times}{beside})"
+
+
+def evaluation_words(history: History) -> str:
+    """The last evaluation in one line."""
+    if not history.evals:
+        return "no evaluation yet; press e"
+    event = history.evals[-1]
+    told = []
+    for key, name in (
+        (("hit", "division", "figurative", 10), "division hit@10"),
+        (("group_recall", "group", "all", 10), "group recall@10"),
+        (("invariance", "copy", "all", 1), "copy finds its original"),
+    ):
+        score = find_score(event, *key)
+        if score is not None:
+            told.append(score_words(score, name))
+    return f"evaluated epoch {event.epoch:.4g}: " + ("; ".join(told) or "see `tmssl eval`")
+
+
+_LEVELS = {"good": "+", "info": "i", "warning": "!", "bad": "!!"}
+
+
+def finding_words(finding: Finding) -> list[str]:
+    """A finding and its advice, two lines."""
+    sign = _LEVELS.get(finding.level, "!")
+    return [
+        f"{sign} epoch {finding.epoch:.4g}: {safe(finding.text)}",
+        f"   -> {safe(finding.advice)}",
+    ]
+
+
+def newest_finding(history: History) -> list[str]:
+    """The newest finding in two lines, or that there is none."""
+    return finding_words(history.findings[-1]) if history.findings else ["nothing to report", ""]
+
+
+def epoch_table(history: History, rows: int) -> str:
+    """The last epochs as a table."""
+    lines = ["epoch     loss      ce   top-1        lr    time  RankMe"]
+    for epoch in history.epochs[-max(1, rows - 1) :]:
+        lines.append(
+            f"{epoch.epoch:>5} {number(epoch.loss):>8} {number(epoch.ce):>7} {rate(epoch.top1):>7} "
+            f"{learning_rate(epoch.lr):>9} {duration(epoch.seconds):>7} {number(epoch.rank_me, 3):>7}"
+        )
+    return "\n".join(lines)
