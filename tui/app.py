@@ -51,9 +51,9 @@ class WatchApp(App[None]):
         """The palette offers every key of the main screen by name, and Textual's own."""
         yield from super().get_system_commands(screen)
         for key in LIVE:
-            name = key.action.partition("(")[0]
-            handler = getattr(self, f"action_{name}", None)
-            if handler is not None and "(" not in key.action and name != "quit":
+            name = key.action.removeprefix("app.")
+            if name != key.action and name != "quit":
+                handler = getattr(self, f"action_{name}")
                 yield SystemCommand(key.short, key.long, handler)
 
     @work(thread=True, exclusive=True, group="tail")

@@ -19,20 +19,20 @@ class Key:
 
 
 LIVE = (
-    Key("e", "evaluate", "Evaluate", "Evaluate the newest checkpoint now, beside the training"),
-    Key("m", "matches", "Matches", "Page through queries and their matches"),
-    Key("r", "resume", "Resume", "Go on with more epochs, seeing the learning rate to come"),
-    Key("s", "stop", "Stop", "Stop the trainer after its step, with a checkpoint"),
-    Key("k", "checkpoint", "Checkpoint", "Write a checkpoint now and go on", footer=False),
+    Key("e", "app.evaluate", "Evaluate", "Evaluate the newest checkpoint now, beside the training"),
+    Key("m", "app.matches", "Matches", "Page through queries and their matches"),
+    Key("r", "app.resume", "Resume", "Go on with more epochs, seeing the learning rate to come"),
+    Key("s", "app.stop", "Stop", "Stop the trainer after its step, with a checkpoint"),
+    Key("k", "app.checkpoint", "Checkpoint", "Write a checkpoint now and go on", footer=False),
     Key("plus,equals_sign", "smooth(1)", "Smoother", "Smooth the curves more", footer=False),
     Key("minus", "smooth(-1)", "Rougher", "Smooth the curves less", footer=False),
     Key("x", "axis", "Axis", "Horizontal axis: step, epoch or time"),
     Key("l", "log_scale", "Log", "Logarithmic loss, on or off"),
-    Key("f", "findings", "Findings", "Everything noticed in this run, with advice"),
-    Key("g", "log", "Log file", "What the trainer printed", footer=False),
-    Key("c", "config", "Config", "The settings in force and what changed", footer=False),
-    Key("question_mark", "help", "Help", "This list of keys"),
-    Key("q", "quit", "Quit", "Leave the monitor; training goes on"),
+    Key("f", "app.findings", "Findings", "Everything noticed in this run, with advice"),
+    Key("g", "app.log", "Log file", "What the trainer printed", footer=False),
+    Key("c", "app.config", "Config", "The settings in force and what changed", footer=False),
+    Key("question_mark", "app.help", "Help", "This list of keys"),
+    Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
 )
 
 GALLERY = (
@@ -42,10 +42,10 @@ GALLERY = (
     Key("slash", "search", "Search", "Find queries by name, title or Vienna code"),
     Key("left_square_bracket", "evaluation(-1)", "Older", "The evaluation before", footer=False),
     Key("right_square_bracket", "evaluation(1)", "Newer", "The evaluation after", footer=False),
-    Key("e", "evaluate", "Evaluate", "Evaluate the newest checkpoint now"),
+    Key("e", "app.evaluate", "Evaluate", "Evaluate the newest checkpoint now"),
     Key("escape", "back", "Back", "Back to the curves"),
-    Key("question_mark", "help", "Help", "This list of keys"),
-    Key("q", "quit", "Quit", "Leave the monitor; training goes on"),
+    Key("question_mark", "app.help", "Help", "This list of keys"),
+    Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
 )
 
 _NAMES = {

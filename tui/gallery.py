@@ -127,10 +127,9 @@ def _grid(blocks: list[list[Text]], columns: int) -> list[Text]:
 
 
 def footer_words(header: MatchesHeader, name: str, which: str, wanted: str) -> str:
-    """What is shown: the evaluation, the filter, and the licence of the pictures."""
+    """What is shown: the evaluation and the filter."""
     words = f"{name}, {header.gallery:,} marks searched, showing {which}"
-    words += f" with '{safe(wanted)}'" if wanted else ""
-    return f"{words}   {safe(header.attribution)}" if header.attribution else words
+    return words + (f" with '{safe(wanted)}'" if wanted else "")
 
 
 def matches_files(folder: Path) -> list[Path]:

@@ -115,7 +115,7 @@ class LiveScreen(Screen[None]):
         told = {
             "#head": head,
             "#progress": Text(progress_words(history, alive, width)),
-            "#evaluation": Text(evaluation_words(history)),
+            "#evaluation": Text(evaluation_words(history, width)),
             "#small": Text(f"{self._run.name}\n{words}\n(the window is too small for curves)"),
         }
         told["#learning"], told["#machine"] = (Text(line) for line in figure_words(history))

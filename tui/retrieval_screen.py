@@ -37,6 +37,8 @@ class RetrievalScreen(Screen[None]):
 
     BINDINGS = bindings(GALLERY)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
 
+    AUTO_FOCUS = ""  # the search field takes keys only when asked for
+
     def __init__(self, run: Run) -> None:
         super().__init__()
         self._run = run
@@ -54,6 +56,7 @@ class RetrievalScreen(Screen[None]):
         yield Static("", id="gallery")
         yield Input(placeholder="name, title or Vienna code; enter", id="search", compact=True)
         yield Static("", id="gallery-words", classes="line")
+        yield Static("", id="attribution", classes="line")
         yield Static("", id="status", classes="line")
         yield Footer()
 
@@ -108,6 +111,7 @@ class RetrievalScreen(Screen[None]):
         words = Text(footer_words(self._header, name, _FILTERS[self._which], self._wanted), "dim")
         words.no_wrap, words.overflow = True, "ellipsis"
         self.query_one("#gallery-words", Static).update(words)
+        self.query_one("#attribution", Static).update(Text(safe(self._header.attribution), "dim"))
         if not self._shown:
             self.query_one("#gallery", Static).update(
                 Text("no query fits this filter; press a or /")

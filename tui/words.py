@@ -64,19 +64,18 @@ def find_score(event: Eval, metric: str, level: str, codes: str, k: int) -> Scor
 
 
 def score_words(score: Score, name: str) -> str:
-    """`hit@10 0.62 (chance 0.41, x1.5, untrained 0.48)`."""
-    times = f", x{number(score.value / score.chance, 2)}" if score.value and score.chance else ""
+    """`hit@10 0.62 (chance 0.41, untrained 0.48)`."""
     untrained = score.references.get("untrained")
     beside = f", untrained {number(untrained, 2)}" if untrained is not None else ""
-    return f"{name} {number(score.value, 2)} (chance {number(score.chance, 2)}{times}{beside})"
+    return f"{name} {number(score.value, 2)} (chance {number(score.chance, 2)}{beside})"
 
 
-def evaluation_words(history: History) -> str:
-    """The last evaluation in one line."""
+def evaluation_words(history: History, width: int = 200) -> str:
+    """The last evaluation in one line; a narrow one leaves out words, never the chance levels."""
     if not history.evals:
         return "no evaluation yet; press e"
     event = history.evals[-1]
-    told = []
+    told, short = [], []
     for key, name in (
         (("hit", "division", "figurative", 10), "division hit@10"),
         (("group_recall", "group", "all", 10), "group recall@10"),
@@ -85,7 +84,11 @@ def evaluation_words(history: History) -> str:
         score = find_score(event, *key)
         if score is not None:
             told.append(score_words(score, name))
-    return f"evaluated epoch {event.epoch:.4g}: " + ("; ".join(told) or "see `tmssl eval`")
+            short.append(
+                f"{name} {number(score.value, 2)} (chance {number(score.chance, 2)})"
+            )
+    line = f"epoch {event.epoch:.4g}: " + ("; ".join(told) or "see `tmssl eval`")
+    return line if len(line) <= width else f"epoch {event.epoch:.4g}: " + "; ".join(short)
 
 
 _LEVELS = {"good": "+", "info": "i", "warning": "!", "bad": "!!"}
