@@ -50,7 +50,11 @@ def snapshot(run: Run) -> list[str]:
     from tui.chart import draw
     from tui.series import loss_picture
     from tui.words import (
-        evaluation_words, figure_words, finding_words, progress_words, state_words,
+        evaluation_words,
+        figure_words,
+        finding_words,
+        progress_words,
+        state_words,
     )  # fmt: skip
 
     history, alive = read_history(read_journal(run.journal)), is_alive(run)

@@ -73,7 +73,7 @@ def test_no_whole_checkpoint_is_a_clear_error(run: Run) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint yet"):
         find_checkpoint(run)
     (run.checkpoints / "last.pt").write_bytes(b"x")
-    with pytest.raises(CheckpointError, match="every checkpoint .* is damaged"):
+    with pytest.raises(CheckpointError, match=r"every checkpoint .* is damaged"):
         find_checkpoint(run)
     with pytest.raises(CheckpointError, match="it has last"):
         find_checkpoint(run, "epoch-0099")

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from tmssl.config import Config, changed
@@ -49,14 +51,14 @@ def test_a_jump_can_be_spread_over_steps() -> None:
     rates = [lr(plan.config, ended + i) for i in range(120)]
     assert plan.lr_before == pytest.approx(1e-6)
     assert rates[0] < 4e-6
-    assert all(a < b for a, b in zip(rates[:100], rates[1:101], strict=True))
+    assert all(a < b for a, b in itertools.pairwise(rates))
     unspread = plan_resume(LOG, {"epochs": 60}, step=ended, steps_per_epoch=100)
     assert rates[110] == lr(unspread.config, ended + 110)
 
 
 @pytest.mark.parametrize("epochs", [1, 23, 24])
 def test_fewer_epochs_than_done_are_refused(epochs: int) -> None:
-    with pytest.raises(RunError, match="has done 24 epochs already.*give --epochs above 24"):
+    with pytest.raises(RunError, match=r"has done 24 epochs already.*give --epochs above 24"):
         plan_resume(LOG, {"epochs": epochs}, step=2400, steps_per_epoch=100)
 
 

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.marks import draw_marks
 
+from tests.marks import draw_marks
 from tmssl.config import Config, changed, write_config
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import build_pack, pack_size
@@ -179,7 +179,7 @@ def test_a_second_trainer_cannot_have_the_run(tmp_path: Path, pack: Path) -> Non
 
 def test_unknown_models_and_sizes_are_refused_by_name(tmp_path: Path, pack: Path) -> None:
     with pytest.raises(
-        ConfigError, match="no model 'efficientnet_b00' .did you mean 'efficientnet_b0"
+        ConfigError, match=r"no model 'efficientnet_b00' .did you mean 'efficientnet_b0"
     ):
         train(new_run(tmp_path, pack, **{"model.name": "efficientnet_b00"}), SignalFlags())
     with pytest.raises(ConfigError, match="32 px images"):

@@ -2,6 +2,7 @@
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -145,7 +146,7 @@ def section_of(setting: str) -> str:
     raise ConfigError(f"unknown setting '{safe(setting)}'{nearest(wanted[2], known)}")
 
 
-def from_dict(tree: dict[str, object]) -> Config:
+def from_dict(tree: Mapping[str, object]) -> Config:
     """A checked configuration from nested dicts.
 
     Raises:

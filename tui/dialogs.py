@@ -1,9 +1,11 @@
 """Questions before something happens: stopping, and going on with more epochs."""
 
+from typing import ClassVar
+
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
@@ -19,9 +21,9 @@ from tui.series import Line, Picture
 
 
 class StopDialog(ModalScreen[bool]):
-    """Stop the trainer? y or n."""
+    """Whether to stop the trainer: y or n."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y,enter", "answer(True)", "Stop"),
         Binding("n,escape", "answer(False)", "Leave it"),
     ]
@@ -87,7 +89,7 @@ def plan_picture(history: History, old: Config, new: Config) -> Picture:
 class ResumeDialog(ModalScreen[int | None]):
     """How many epochs, with the learning rate that would follow."""
 
-    BINDINGS = [Binding("escape", "cancel", "Cancel")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel")]
 
     def __init__(self, history: History, alive: bool) -> None:
         super().__init__()

@@ -121,8 +121,8 @@ def _grid(blocks: list[list[Text]], columns: int) -> list[Text]:
     """Blocks of equal size side by side, so many to a line."""
     lines = []
     for begin in range(0, len(blocks), columns):
-        for row in zip(*blocks[begin : begin + columns], strict=True):
-            lines.append(Text(" " * _GAP).join(row))
+        rows = zip(*blocks[begin : begin + columns], strict=True)
+        lines += [Text(" " * _GAP).join(row) for row in rows]
     return lines
 
 

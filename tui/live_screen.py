@@ -13,10 +13,20 @@ from tui.bindings import LIVE, bindings
 from tui.chart import draw
 from tui.messages import ChartDrawn
 from tui.series import (
-    AXES, Picture, evaluation_picture, loss_picture, rate_picture, simple_picture,
+    AXES,
+    Picture,
+    evaluation_picture,
+    loss_picture,
+    rate_picture,
+    simple_picture,
 )  # fmt: skip
 from tui.words import (
-    epoch_table, evaluation_words, figure_words, newest_finding, progress_words, state_words,
+    epoch_table,
+    evaluation_words,
+    figure_words,
+    newest_finding,
+    progress_words,
+    state_words,
 )  # fmt: skip
 
 _WEIGHTS = (0.0, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99)

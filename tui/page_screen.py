@@ -1,10 +1,11 @@
 """Screens that only show text: help, findings, the trainer's log, the configuration."""
 
 from pathlib import Path
+from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Footer, Static
@@ -20,7 +21,7 @@ _LOG_BYTES = 64 << 10
 class PageScreen(Screen[None]):
     """A title and lines that scroll; every line is safe by the time it comes here."""
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,backspace", "app.pop_screen", "Back", key_display="esc"),
         Binding("q", "app.quit", "Quit"),
     ]

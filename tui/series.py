@@ -83,7 +83,7 @@ def thinned(
 def curve(
     history: History, value: Callable[[Step], float | None], axis: str
 ) -> tuple[list[float], list[float], int]:
-    """x and y of the steps at which a figure is finite, and how many it is not."""
+    """Points of the steps at which a figure is finite, and how many it is not."""
     begun = history.steps[0].t if history.steps else 0.0
     points = [(position(step, axis, begun), value(step)) for step in history.steps]
     finite = [(x, y) for x, y in points if y is not None and math.isfinite(y) and math.isfinite(x)]
@@ -91,7 +91,7 @@ def curve(
 
 
 def boundaries(history: History, axis: str) -> tuple[float, ...]:
-    """x at which later segments begin."""
+    """Places at which later segments begin."""
     places = []
     for segment in history.segments[1:]:
         if axis == "time":
@@ -174,7 +174,7 @@ def evaluation_picture(history: History) -> Picture:
             if key == ("hit", "division", "figurative", 10) and score.value is not None:
                 points.append((event.epoch, score.value))
                 levels.append((event.epoch, score.chance or 0.0))
-    lines = ()
+    lines: tuple[Line, ...] = ()
     if points:
         lines = (
             Line("hit@10", *_frozen(_columns(points)), "cyan"),

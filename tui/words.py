@@ -84,9 +84,7 @@ def evaluation_words(history: History, width: int = 200) -> str:
         score = find_score(event, *key)
         if score is not None:
             told.append(score_words(score, name))
-            short.append(
-                f"{name} {number(score.value, 2)} (chance {number(score.chance, 2)})"
-            )
+            short.append(f"{name} {number(score.value, 2)} (chance {number(score.chance, 2)})")
     line = f"epoch {event.epoch:.4g}: " + ("; ".join(told) or "see `tmssl eval`")
     return line if len(line) <= width else f"epoch {event.epoch:.4g}: " + "; ".join(short)
 
@@ -111,9 +109,9 @@ def newest_finding(history: History) -> list[str]:
 def epoch_table(history: History, rows: int) -> str:
     """The last epochs as a table."""
     lines = ["epoch     loss      ce   top-1        lr    time  RankMe"]
-    for epoch in history.epochs[-max(1, rows - 1) :]:
-        lines.append(
-            f"{epoch.epoch:>5} {number(epoch.loss):>8} {number(epoch.ce):>7} {rate(epoch.top1):>7} "
-            f"{learning_rate(epoch.lr):>9} {duration(epoch.seconds):>7} {number(epoch.rank_me, 3):>7}"
-        )
+    lines += [
+        f"{epoch.epoch:>5} {number(epoch.loss):>8} {number(epoch.ce):>7} {rate(epoch.top1):>7} "
+        f"{learning_rate(epoch.lr):>9} {duration(epoch.seconds):>7} {number(epoch.rank_me, 3):>7}"
+        for epoch in history.epochs[-max(1, rows - 1) :]
+    ]
     return "\n".join(lines)

@@ -167,7 +167,9 @@ def _joined(
     by_name = _by_file_name(images)
     exact = set(images)
     rows: dict[str, Mark] = {}
-    lost, bad, twice = [], [], []
+    lost: list[str] = []
+    bad: list[str] = []
+    twice: list[str] = []
     for record in records:
         path = record["path"] if record["path"] in exact else by_name.get(_key(record["path"]))
         if path is None:

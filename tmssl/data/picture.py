@@ -46,7 +46,8 @@ def read_picture(file: Path | BinaryIO) -> Image.Image:
                 if image.format == "JPEG":
                     image.draft("RGB", (1024, 1024))  # decode a huge scan at a lower scale
                 image.load()
-                return on_white(ImageOps.exif_transpose(image))
+                ImageOps.exif_transpose(image, in_place=True)
+                return on_white(image)
     except UnreadableError:
         raise
     except UnidentifiedImageError:

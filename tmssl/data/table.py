@@ -72,7 +72,7 @@ def _from_csv(path: Path) -> Iterator[Record]:
         reader = csv.DictReader(file, delimiter=delimiter)
         _need_path(path, [str(name) for name in reader.fieldnames or []])
         for row in reader:
-            row.pop(None, None)  # type: ignore[call-overload]  # DictReader files surplus fields under None
+            row.pop(None, None)
             yield row
 
 

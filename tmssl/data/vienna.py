@@ -93,7 +93,7 @@ def is_figurative(code: str) -> bool:
 def _titles() -> dict[str, str]:
     """Code to title, from the embedded table."""
     table = files("tmssl.data").joinpath("tables/vienna_divisions.csv")
-    with table.open(encoding="utf-8", newline="") as file:
+    with table.open(encoding="utf-8") as file:
         return {
             row["code"]: row["title"] + ("" if row["in_wipo_scheme"] == "1" else " (EUIPO only)")
             for row in csv.DictReader(file)

@@ -14,7 +14,14 @@ from tmssl.config import read_config
 from tmssl.data.pack import Pack, open_pack
 from tmssl.errors import InputError
 from tmssl.retrieval.embed import embed, hash_vectors, trained_encoder, untrained_encoder
-from tmssl.retrieval.index import build_index, index_path, mate_ranks, open_index, save_index, search
+from tmssl.retrieval.index import (
+    build_index,
+    index_path,
+    mate_ranks,
+    open_index,
+    save_index,
+    search,
+)
 from tmssl.retrieval.invariance import invariance
 from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, write_matches
 from tmssl.retrieval.relevance import Relevance, group_mates
@@ -164,7 +171,9 @@ def describe_matches(
     divisions = Relevance(vienna, "division")
     judge = figurative if figurative.holders else divisions
     found = []
-    for query, rows, cosines in zip(queries.tolist(), top.tolist(), similarity.tolist(), strict=True):
+    for query, rows, cosines in zip(
+        queries.tolist(), top.tolist(), similarity.tolist(), strict=True
+    ):
         mark = pack.marks[query]
         mates = [bool(mark.group) and pack.marks[row].group == mark.group for row in rows]
         hits = [

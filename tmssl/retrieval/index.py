@@ -85,4 +85,6 @@ def mate_ranks(vectors: Vectors, query: int, mates: Rows) -> Rows:
     similarity = vectors @ vectors[query]
     similarity[query] = -np.inf
     others = mates[mates != query]
-    return np.sort([int((similarity >= similarity[mate]).sum()) for mate in others]).astype(np.int64)
+    return np.sort([int((similarity >= similarity[mate]).sum()) for mate in others]).astype(
+        np.int64
+    )

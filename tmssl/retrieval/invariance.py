@@ -1,4 +1,4 @@
-"""What can be scored without any label: does an augmented copy find its own original?"""
+"""What can be scored without any label: whether an augmented copy finds its own original."""
 
 import numpy as np
 import numpy.typing as npt

@@ -83,8 +83,12 @@ def read_matches(path: Path) -> tuple[MatchesHeader, list[QueryMatches]]:
     try:
         first, *rest = path.read_bytes().splitlines()
         decoder = msgspec.json.Decoder(QueryMatches)
-        return msgspec.json.decode(first, type=MatchesHeader), [decoder.decode(line) for line in rest]
+        return msgspec.json.decode(first, type=MatchesHeader), [
+            decoder.decode(line) for line in rest
+        ]
     except OSError as error:
         raise InputError(f"cannot read {safe(path)}: {error.strerror}; run `tmssl eval`") from error
     except ValueError as error:  # msgspec.DecodeError is one, as is an empty file
-        raise InputError(f"{safe(path)} is damaged ({safe(error, 100)}); run `tmssl eval` again") from error
+        raise InputError(
+            f"{safe(path)} is damaged ({safe(error, 100)}); run `tmssl eval` again"
+        ) from error

@@ -175,7 +175,7 @@ def _macro(relevance: Relevance, queries: Rows, ranking: Ranking, topk: Sequence
                     found.setdefault(code, []).append((float(hit), expected))
         if found:
             means = [tuple(np.mean(pairs, axis=0)) for _, pairs in sorted(found.items())]
-            figures["hit", "division", "macro", k] = _columns(means)  # type: ignore[arg-type]  # two columns each
+            figures["hit", "division", "macro", k] = _columns(means)
     return figures
 
 

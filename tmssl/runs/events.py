@@ -254,7 +254,8 @@ def field_table() -> str:
     import inspect
 
     lines = ["| kind | field | meaning |", "|---|---|---|"]
-    for kind in (*EVENT_TYPES, Score):
+    kinds: tuple[type[msgspec.Struct], ...] = (*EVENT_TYPES, Score)
+    for kind in kinds:
         tag = kind.__struct_config__.tag or "(score)"
         body = ast.parse(inspect.getsource(kind)).body[0]
         assert isinstance(body, ast.ClassDef)

@@ -109,7 +109,7 @@ def update(learner: Learner, views: Views, momentum: float) -> tuple[StepResult,
     optimizer.zero_grad(set_to_none=True)
 
     def backward(loss: Tensor) -> None:
-        scaler.scale(loss).backward()
+        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
     with learner.autocast():
         result = moco_step(

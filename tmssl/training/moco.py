@@ -63,8 +63,11 @@ class MoCo(nn.Module):
     @torch.no_grad()
     def update_momentum(self, momentum: float) -> None:
         """Move the momentum networks: w_m <- m w_m + (1 - m) w (eq. 2 of MoCo, He et al. 2020)."""
-        learning = [*self.encoder.parameters(), *self.projector.parameters()]
-        averaged = [*self.momentum_encoder.parameters(), *self.momentum_projector.parameters()]
+        learning: list[Tensor] = [*self.encoder.parameters(), *self.projector.parameters()]
+        averaged: list[Tensor] = [
+            *self.momentum_encoder.parameters(),
+            *self.momentum_projector.parameters(),
+        ]
         torch._foreach_lerp_(averaged, learning, 1 - momentum)
 
 
