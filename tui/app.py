@@ -1,7 +1,7 @@
 """The monitor: tails a run's journal, shows it, and starts children for what is heavy."""
 
 import signal
-import time
+import threading
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -41,6 +41,7 @@ class WatchApp(App[None]):
         self.alive = is_alive(run)
         self._live = LiveScreen(run)
         self._busy = ""
+        self._left = threading.Event()
 
     def on_mount(self) -> None:
         """Show the curves and begin to tail."""
@@ -59,16 +60,18 @@ class WatchApp(App[None]):
     @work(thread=True, exclusive=True, group="tail")
     def _watch(self) -> None:
         """Tail the journal until the app ends."""
-        from textual.worker import get_current_worker
-
-        worker, tail = get_current_worker(), Tail(self.run_folder.journal)
-        while not worker.is_cancelled:
+        tail = Tail(self.run_folder.journal)
+        while not self._left.is_set():
             alive = is_alive(self.run_folder)
             events, restarted = tail.poll()
             behind = tail.behind
             self.post_message(JournalNews(News(tuple(events), restarted, alive, behind)))
             if not behind:
-                time.sleep(_LOOK_S)
+                self._left.wait(_LOOK_S)
+
+    def on_unmount(self) -> None:
+        """Let the tail end at once."""
+        self._left.set()
 
     def on_journal_news(self, message: JournalNews) -> None:
         """Take in what is new; show it when the backlog is read."""

@@ -1,0 +1,263 @@
+import json
+import time
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input, Static
+
+from tests.marks import draw_marks
+from tmssl.config import Config, changed, to_dict, write_config
+from tmssl.data.catalogue import read_catalogue
+from tmssl.data.pack import build_pack
+from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, write_matches
+from tmssl.runs.events import Eval, Finding, Score, Segment, Started, Step
+from tmssl.runs.folder import Run, create_run
+from tmssl.runs.journal import JournalWriter
+from tui.app import WatchApp
+from tui.dialogs import ResumeDialog
+from tui.live_screen import LiveScreen
+from tui.page_screen import PageScreen
+from tui.retrieval_screen import RetrievalScreen
+
+SIZES = [(80, 24), (120, 40), (200, 60), (40, 10)]
+
+
+def step(number: int) -> Step:
+    return Step(
+        step=number, epoch=number / 10, loss=5.5 - number / 40, ce=6.8, top1=number / 100,
+        lr=0.1 - number / 1000, momentum=0.99, grad_norm=1.0, feature_std=0.9, img_s=100.0,
+        data_s=0.01, step_s=1.0, mem_gib=2.0, t=1000.0 + number,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A run with two segments, an evaluation with matches, and a finding."""
+    run = create_run(tmp_path / "runs", "r")
+    config = changed(Config(), {"epochs": 10, "lr": 0.1, "warmup_epochs": 0.0})
+    write_config(config, run.config)
+    journal = JournalWriter(run.journal)
+    journal.write(Started(name="r", host="box", device="cpu, 2 cores"))
+    about = {"chance": 5.55, "solved": 1.65, "chance_ce": 6.93, "batch_size": 1024}
+    for number, begin in ((0, 0), (1, 30)):
+        journal.write(
+            Segment(
+                number=number, step=begin, epoch=begin / 10, reason="start" if not number else "resume",
+                config=dict(to_dict(config)), changed={"train.epochs": [5, 10]} if number else {},
+                steps_per_epoch=10, epochs=10, t=1000.0 + begin, **about,
+            )  # type: ignore[arg-type]  # the shared facts are floats and one int
+        )
+        for i in range(begin + 1, begin + 31):
+            journal.write(step(i))
+    journal.write(Finding(code="at-chance", level="bad", text="loss is chance", advice="try sgd", step=9))
+    score = Score(metric="hit", level="division", codes="figurative", k=10, value=0.62, chance=0.41,
+                  references={"untrained": 0.48})  # fmt: skip
+    journal.write(Eval(epoch=6, scores=[score], queries=4, gallery=24))
+    journal.close()
+    catalogue = read_catalogue(draw_marks(tmp_path / "marks", 24))
+    pack = build_pack(catalogue, tmp_path / "pack", 48)
+    write_all_matches(run, pack.folder)
+    return run
+
+
+def write_all_matches(run: Run, pack: Path) -> None:
+    queries = []
+    for row in range(4):
+        matches = [
+            Match(
+                row=other, rank=rank, similarity=1 - rank / 30, hit=row > 0 and rank == 2,
+                same_group=row == 3 and rank == 1, shared=["03.01"] if rank == 2 else [],
+                id=f"m{other}", path=f"{other}.png",
+            )
+            for rank, other in enumerate((r for r in range(12) if r != row), 1)
+        ]  # fmt: skip
+        title = "evil\x1b[2J[/]" if row == 2 else f"mark {row}"
+        queries.append(
+            QueryMatches(row=row, id=f"m{row}", title=title, vienna=["03.01"],
+                         first_hit=2 if row else 0, matches=matches)
+        )  # fmt: skip
+    header = MatchesHeader(pack=str(pack), epoch=6, topk=[10], gallery=24, attribution="by OpenMoji")
+    write_matches(run.eval / "epoch-0006.matches.jsonl", header, queries)
+
+
+def text_of(app: WatchApp, selector: str) -> str:
+    return str(app.screen.query_one(selector, Static).render())
+
+
+async def settle(pilot: Pilot[None], seconds: float = 0.4) -> None:
+    """Let workers finish what was asked of them."""
+    await pilot.pause(seconds)
+    for _ in range(100):
+        busy = [w for w in pilot.app.workers if w.group in ("charts", "page", "matches")]
+        if all(w.is_finished for w in busy):
+            break
+        await pilot.pause(0.05)
+    await pilot.pause(0.05)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_live_screen_says_what_matters_at_every_size(
+    run: Run, size: tuple[int, int]
+) -> None:
+    app = WatchApp(run)
+    async with app.run_test(size=size) as pilot:
+        await settle(pilot)
+        if size == (40, 10):
+            assert "too small" in text_of(app, "#small")
+            return
+        assert "dead" in text_of(app, "#head")
+        assert "epoch 6.00/10" in text_of(app, "#progress")
+        assert "chance 5.55" in text_of(app, "#learning")
+        assert "division hit@10 0.62 (chance 0.41" in text_of(app, "#evaluation")
+        assert "loss is chance" in text_of(app, "#finding")
+        assert "try sgd" in text_of(app, "#advice")
+        assert "loss: raw, smoothed, chance 5.55" in text_of(app, "#loss")
+        assert "planned" in text_of(app, "#lr")
+        assert app.screen.query_one("#more-charts").display == (size[0] >= 120 and size[1] >= 36)
+
+
+async def test_a_growing_journal_shows_and_a_cut_one_starts_over(run: Run) -> None:
+    app = WatchApp(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        journal = JournalWriter(run.journal)
+        for i in range(61, 71):
+            journal.write(step(i))
+        await settle(pilot, 1.2)
+        assert "epoch 7.00/10" in text_of(app, "#progress")
+        run.journal.write_bytes(b'{"kind":"step","step":1,"loss":NaN}\n{"kind":"odd"}\n{"ki')
+        await settle(pilot, 1.2)
+        assert app.history.steps[0].loss is None
+        assert len(app.history.steps) == 1
+        journal.close()
+
+
+async def test_a_journal_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
+    run = create_run(tmp_path / "runs", "r")
+    write_config(Config(), run.config)
+    app = WatchApp(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        assert "waiting" in text_of(app, "#head")
+        await pilot.press("r")
+        await pilot.pause()
+        assert isinstance(app.screen, LiveScreen)
+
+
+@pytest.mark.parametrize(("key", "word"), [("f", "try sgd"), ("c", "train.epochs: 5 -> 10"), ("g", "no log"), ("question_mark", "Evaluate the newest")])  # fmt: skip
+async def test_pages_open_and_close(run: Run, key: str, word: str) -> None:
+    app = WatchApp(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press(key)
+        await pilot.pause(0.2)
+        assert isinstance(app.screen, PageScreen)
+        shown = " ".join(str(part.render()) for part in app.screen.query(Static))
+        assert word in shown
+        await pilot.press("escape")
+        await pilot.pause()
+        assert isinstance(app.screen, LiveScreen)
+
+
+async def test_curve_keys_change_smoothing_axis_and_scale(run: Run) -> None:
+    app = WatchApp(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("plus")
+        await settle(pilot)
+        assert "smoothing 0.95" in text_of(app, "#status")
+        await pilot.press("l", "x", "x")
+        await settle(pilot)
+        assert "(log)" in text_of(app, "#loss")
+        assert "axis: time" in text_of(app, "#status")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+async def test_queries_are_paged_filtered_and_searched(run: Run, size: tuple[int, int]) -> None:
+    app = WatchApp(run)
+    async with app.run_test(size=size) as pilot:
+        await settle(pilot)
+        await pilot.press("m")
+        await settle(pilot, 0.8)
+        assert isinstance(app.screen, RetrievalScreen)
+        page = text_of(app, "#gallery")
+        assert "query 1/4: m0 mark 0" in page
+        assert "1. 0.967" in page
+        assert "- miss" in page
+        assert "by OpenMoji" in text_of(app, "#attribution")
+        await pilot.press("n", "n")
+        await settle(pilot)
+        page = text_of(app, "#gallery")
+        assert "query 3/4" in page
+        assert "\x1b" not in page
+        assert "+ hit" in page
+        await pilot.press("a")
+        await settle(pilot)
+        assert "query 1/1: m0" in text_of(app, "#gallery")
+        await pilot.press("a", "a", "slash")
+        await pilot.pause()
+        app.screen.query_one("#search", Input).value = "M3"
+        await pilot.press("enter")
+        await settle(pilot)
+        assert "query 1/1: m3" in text_of(app, "#gallery")
+        assert "= same mark" in text_of(app, "#gallery")
+
+
+async def test_without_an_evaluation_the_matches_say_what_to_do(run: Run) -> None:
+    (run.eval / "epoch-0006.matches.jsonl").unlink()
+    app = WatchApp(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("m")
+        await settle(pilot)
+        assert "no evaluation yet; press e" in text_of(app, "#gallery")
+
+
+async def test_the_resume_dialog_plans_before_it_acts(run: Run) -> None:
+    app = WatchApp(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("r")
+        await pilot.pause(0.3)
+        assert isinstance(app.screen, ResumeDialog)
+        field = app.screen.query_one("#epochs", Input)
+        assert field.value == "20"
+        assert "old LR" in text_of(app, "#plan")
+        assert "new plan" in text_of(app, "#plan-chart")
+        field.value = "6"
+        await pilot.pause(0.2)
+        assert "give --epochs above 6" in text_of(app, "#plan")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, ResumeDialog)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert isinstance(app.screen, LiveScreen)
+
+
+async def test_a_failing_evaluation_says_why(run: Run) -> None:
+    app = WatchApp(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("e")
+        deadline = time.monotonic() + 30
+        while "failed" not in text_of(app, "#status") and time.monotonic() < deadline:
+            await pilot.pause(0.2)
+        assert "no checkpoint yet" in text_of(app, "#status")
+
+
+async def test_stopping_nobody_says_so(run: Run) -> None:
+    app = WatchApp(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("s")
+        await pilot.pause(0.2)
+        assert "nothing to stop" in text_of(app, "#status")
+        await pilot.press("k")
+        await pilot.pause(0.2)
+        assert "nothing to stop" in text_of(app, "#status")
+
+
+def test_the_journal_of_the_fixture_is_json(run: Run) -> None:
+    assert all(json.loads(line) for line in run.journal.read_text().splitlines())
