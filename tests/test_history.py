@@ -1,0 +1,71 @@
+import pytest
+
+from tmssl.runs.events import End, Epoch, Finding, Segment, Started, Step
+from tmssl.runs.history import History, read_history, state, summary
+
+
+def segment(number: int, step: int, **more: object) -> Segment:
+    facts = {"epochs": 10, "steps_per_epoch": 10, "chance": 5.0, **more}
+    return Segment(number=number, step=step, epoch=step / 10, **facts)  # type: ignore[arg-type]  # plain facts
+
+
+def test_after_a_resume_the_later_life_of_a_step_wins() -> None:
+    events = [
+        segment(0, 0), *(Step(step=i, loss=1.0) for i in range(1, 26)), Epoch(epoch=1, step=10),
+        Epoch(epoch=2, step=20), segment(1, 10), *(Step(step=i, loss=2.0) for i in range(11, 14)),
+    ]  # fmt: skip
+    history = read_history(events)
+    assert [step.step for step in history.steps] == list(range(1, 14))
+    assert [step.loss for step in history.steps] == [1.0] * 10 + [2.0] * 3
+    assert [epoch.epoch for epoch in history.epochs] == [1]
+    assert history.step == 13
+
+
+def test_steps_that_repeat_without_a_segment_are_replaced_too() -> None:
+    history = read_history([Step(step=1, loss=1), Step(step=2, loss=1), Step(step=2, loss=3)])
+    assert [step.loss for step in history.steps] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("events", "alive", "expected"),
+    [
+        ([], True, "waiting"), ([], False, "waiting"), ([segment(0, 0)], True, "running"),
+        ([segment(0, 0)], False, "dead"), ([segment(0, 0), End(status="stopped")], False, "stopped"),
+        ([segment(0, 0), End(status="stopped"), segment(1, 0)], True, "running"),
+        ([segment(0, 0), End(status="finished"), segment(1, 0)], False, "dead"),
+    ],
+)  # fmt: skip
+def test_states(events: list[Segment | End], alive: bool, expected: str) -> None:
+    assert state(read_history(list(events)), alive) == expected
+
+
+def test_time_left_is_steps_times_pace() -> None:
+    history = read_history([segment(0, 0), *(Step(step=i, step_s=2.0) for i in range(1, 51))])
+    assert history.seconds_left() == 100
+    assert history.epoch == 5
+    assert History().seconds_left() is None
+
+
+def test_the_segment_of_a_step_is_the_one_that_made_it() -> None:
+    history = read_history([segment(0, 0), segment(1, 10)])
+    for step, number in ((1, 0), (10, 0), (11, 1)):
+        found = history.segment_at(step)
+        assert found is not None
+        assert found.number == number
+
+
+def test_the_summary_holds_what_every_view_shows() -> None:
+    history = read_history(
+        [
+            Started(name="r"), segment(0, 0), Step(step=5, loss=4.0, data_s=0.1, step_s=1.0, t=100.0),
+            Finding(code="x", text="seen", advice="do"),
+        ]
+    )  # fmt: skip
+    told = summary(history, alive=True, now=130.0)
+    assert told["name"] == "r"
+    assert told["state"] == "running"
+    assert told["loss"] == 4.0
+    assert told["data_share"] == 0.1
+    assert told["seconds_since_write"] == 30.0
+    assert told["finding"] == "seen"
+    assert summary(History(), alive=False)["state"] == "waiting"
