@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 
 from cli.settings import field_docs, option_names
 from tmssl.config import (
-    SECTIONS, Config, changed, differences, from_dict, read_config, section_of, to_dict, write_config,
+    SECTIONS,
+    Config,
+    changed,
+    differences,
+    from_dict,
+    read_config,
+    section_of,
+    to_dict,
+    write_config,
 )  # fmt: skip
 from tmssl.errors import ConfigError
 from tmssl.recipes import recipe_names, recipe_path

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from tmssl.training.schedule import chance_ce, chance_loss, learning_rate, momentum, solved_loss
 
 
-def written_out(step: int, per_epoch: int, epochs: int, lr: float, low: float, anchor: float) -> float:
+def written_out(
+    step: int, per_epoch: int, epochs: int, lr: float, low: float, anchor: float
+) -> float:
     """The cosine as the paper prints it, from the anchor to the end."""
     t_cur, t_max = step / per_epoch - anchor, epochs - anchor
     return low + 0.5 * (lr - low) * (1 + math.cos(math.pi * min(1.0, max(0.0, t_cur / t_max))))
@@ -25,7 +27,9 @@ def test_every_rate_equals_the_closed_form(
     told = learning_rate(
         step, steps_per_epoch=per_epoch, epochs=epochs, lr=lr, min_lr=lr * share, anchor=anchor
     )
-    assert told == pytest.approx(written_out(step, per_epoch, epochs, lr, lr * share, anchor), abs=1e-12)
+    assert told == pytest.approx(
+        written_out(step, per_epoch, epochs, lr, lr * share, anchor), abs=1e-12
+    )
 
 
 def test_moving_the_end_from_30_to_60_never_climbs_back() -> None:
@@ -51,7 +55,10 @@ def test_warm_up_rises_to_the_top_and_meets_the_cosine() -> None:
 
 
 def test_a_constant_stays() -> None:
-    rates = {learning_rate(s, steps_per_epoch=5, epochs=4, lr=0.1, schedule="constant") for s in range(20)}
+    rates = {
+        learning_rate(s, steps_per_epoch=5, epochs=4, lr=0.1, schedule="constant")
+        for s in range(20)
+    }
     assert rates == {0.1}
 
 

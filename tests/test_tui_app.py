@@ -43,14 +43,23 @@ def run(tmp_path: Path) -> Run:
     for number, begin in ((0, 0), (1, 30)):
         journal.write(
             Segment(
-                number=number, step=begin, epoch=begin / 10, reason="start" if not number else "resume",
-                config=dict(to_dict(config)), changed={"train.epochs": [5, 10]} if number else {},
-                steps_per_epoch=10, epochs=10, t=1000.0 + begin, **about,
+                number=number,
+                step=begin,
+                epoch=begin / 10,
+                reason="start" if not number else "resume",
+                config=dict(to_dict(config)),
+                changed={"train.epochs": [5, 10]} if number else {},
+                steps_per_epoch=10,
+                epochs=10,
+                t=1000.0 + begin,
+                **about,
             )  # type: ignore[arg-type]  # the shared facts are floats and one int
         )
         for i in range(begin + 1, begin + 31):
             journal.write(step(i))
-    journal.write(Finding(code="at-chance", level="bad", text="loss is chance", advice="try sgd", step=9))
+    journal.write(
+        Finding(code="at-chance", level="bad", text="loss is chance", advice="try sgd", step=9)
+    )
     score = Score(metric="hit", level="division", codes="figurative", k=10, value=0.62, chance=0.41,
                   references={"untrained": 0.48})  # fmt: skip
     journal.write(Eval(epoch=6, scores=[score], queries=4, gallery=24))
@@ -77,7 +86,9 @@ def write_all_matches(run: Run, pack: Path) -> None:
             QueryMatches(row=row, id=f"m{row}", title=title, vienna=["03.01"],
                          first_hit=2 if row else 0, matches=matches)
         )  # fmt: skip
-    header = MatchesHeader(pack=str(pack), epoch=6, topk=[10], gallery=24, attribution="by OpenMoji")
+    header = MatchesHeader(
+        pack=str(pack), epoch=6, topk=[10], gallery=24, attribution="by OpenMoji"
+    )
     write_matches(run.eval / "epoch-0006.matches.jsonl", header, queries)
 
 

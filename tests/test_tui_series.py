@@ -8,10 +8,22 @@ from tmssl.runs.events import Epoch, Eval, Finding, Score, Segment, Step
 from tmssl.runs.history import History, read_history
 from tui.chart import draw
 from tui.series import (
-    Line, Picture, evaluation_picture, loss_picture, planned_points, rate_picture, smoothed, thinned,
+    Line,
+    Picture,
+    evaluation_picture,
+    loss_picture,
+    planned_points,
+    rate_picture,
+    smoothed,
+    thinned,
 )  # fmt: skip
 from tui.words import (
-    epoch_table, evaluation_words, figure_words, newest_finding, progress_words, state_words,
+    epoch_table,
+    evaluation_words,
+    figure_words,
+    newest_finding,
+    progress_words,
+    state_words,
 )  # fmt: skip
 
 Floats = st.floats(allow_nan=True, allow_infinity=True) | st.none()
@@ -140,4 +152,6 @@ def test_the_last_evaluation_keeps_its_chance_in_a_narrow_window() -> None:
 def test_hostile_findings_are_made_safe() -> None:
     told = history()
     told.add([Finding(code="x", text="\x1b]52;c;evil\x07", advice="\x9b2J\u202e")])
-    assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for line in newest_finding(told) for c in line)
+    assert not any(
+        ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for line in newest_finding(told) for c in line
+    )

@@ -84,7 +84,9 @@ def evaluation_words(history: History, width: int = 200) -> str:
         score = find_score(event, *key)
         if score is not None:
             told.append(score_words(score, name))
-            short.append(f"{name.removesuffix(' recall@10')} {number(score.value, 2)} (chance {number(score.chance, 2)})")
+            short.append(
+                f"{name.removesuffix(' recall@10')} {number(score.value, 2)} (chance {number(score.chance, 2)})"
+            )
     line = f"epoch {event.epoch:.4g}: " + ("; ".join(told) or "see `tmssl eval`")
     return line if len(line) <= width else f"epoch {event.epoch:.4g}: " + "; ".join(short)
 

@@ -16,7 +16,7 @@ _ORDER, _SHARE, _CODE, _MARK = 101, 102, 103, 104
 
 
 class Partners(Protocol):
-    """Finds another mark that shares a code, as `tmssl.data.vienna.CodeIndex` does."""
+    """Finds another mark that shares a code, as `tmssl.data.partners.CodeIndex` does."""
 
     def partners(
         self,

@@ -17,7 +17,7 @@ EventT = TypeVar("EventT", Step, Epoch)
 
 AT_CHANCE = 0.02  # share of the way from chance to solved below which nothing has been learnt
 _PATIENCE = 200  # steps after warm-up before chance is called chance
-_RISE_FROM, _RISE_TO = 0.003, 0.015  # of chance: a rise begins, and is beyond noise
+_RISE_FROM, _RISE_TO = 0.003, 0.012  # of chance: a rise begins, and is beyond noise
 _PLATEAU_EPOCHS, _PLATEAU_GAIN = 6, 0.002
 _OUT = 0.05  # of chance, below the lowest loss so far: the plateau is behind
 _COLLAPSED, _STARVING, _JUMP = 0.1, 0.10, 2.0

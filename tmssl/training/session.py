@@ -13,8 +13,8 @@ import torch
 
 from tmssl.config import Config, differences, from_dict, read_config, to_dict
 from tmssl.data.pack import Pack, open_pack
+from tmssl.data.partners import CodeIndex
 from tmssl.data.sampler import Sampler
-from tmssl.data.vienna import CodeIndex
 from tmssl.errors import CheckpointError, ConfigError
 from tmssl.runs.diagnose import new_findings
 from tmssl.runs.events import Event, Segment, Started

@@ -1,0 +1,153 @@
+import math
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tmssl.runs.diagnose import diagnose, new_findings, progress
+from tmssl.runs.events import Epoch, Finding, Segment, Step
+from tmssl.runs.history import History, read_history
+
+SEED_LOG = [7.0350, 7.0305, 7.0213, 7.0109, 7.0013, 7.0030, 7.0732, 7.0308, 7.1003, 7.2163]
+PER_EPOCH = 525
+
+
+def seed_log(last: int = 24) -> History:
+    """The figures of the log that this project grew from, epochs 10 to 19 and 24."""
+    constant = {"optim": {"schedule": "constant", "lr": 3e-4}}
+    cosine = {"optim": {"schedule": "cosine", "lr": 3e-4}}
+    facts = {"chance": 6.93, "chance_ce": 6.93, "batch_size": 1024, "steps_per_epoch": PER_EPOCH}
+    history = read_history(
+        [
+            Segment(number=0, step=10 * PER_EPOCH, epoch=10, config=dict(constant), epochs=30, **facts),  # type: ignore[arg-type]  # plain facts
+            *(Epoch(epoch=10 + i, step=(10 + i) * PER_EPOCH + 1, loss=loss, ce=loss, lr=3e-4)
+              for i, loss in enumerate(SEED_LOG)),
+        ]
+    )  # fmt: skip
+    if last == 24:
+        history.add(
+            [
+                Segment(
+                    number=1, step=20 * PER_EPOCH, epoch=20, config=dict(cosine), epochs=50, **facts
+                ),  # type: ignore[arg-type]  # plain facts
+                Epoch(epoch=24, step=24 * PER_EPOCH, loss=4.79, ce=4.79, lr=2.8e-4),
+            ]
+        )
+    return history
+
+
+def test_the_log_that_started_this_project_is_told_its_story() -> None:
+    found = diagnose(seed_log())
+    assert [finding.code for finding in found] == ["at-chance", "rising", "broke-out"]
+    chance, rising, out = found
+    assert "is chance" in chance.text
+    assert chance.epoch <= 12
+    assert "from epoch 16 on" in rising.text
+    assert "under a constant LR of 3.00e-04" in rising.text
+    assert "--schedule cosine" in rising.advice
+    assert out.level == "good"
+    assert "broken out of the plateau" in out.text
+    assert out.epoch == 24
+
+
+def test_the_rise_was_already_visible_at_epoch_18() -> None:
+    history = seed_log(last=19)
+    history.epochs.pop()
+    assert "rising" in [finding.code for finding in diagnose(history)]
+
+
+def run_of(loss: list[float], *, chance: float, solved: float, warmup: float = 0.0, per_epoch: int = 50,
+           schedule: str = "cosine", **figures: float) -> History:  # fmt: skip
+    """A history with a step event every 10 steps and an epoch event every `per_epoch`."""
+    epochs = math.ceil(len(loss) * 10 / per_epoch)
+    config = {"optim": {"schedule": schedule, "warmup_epochs": warmup}}
+    segment = Segment(chance=chance, solved=solved, batch_size=128, steps_per_epoch=per_epoch,
+                      epochs=epochs, config=dict(config))  # fmt: skip
+    history = read_history([segment])
+    base = {"feature_std": 0.9, "data_s": 0.001, "step_s": 0.1, **figures}
+    for i, value in enumerate(loss, 1):
+        step = 10 * i
+        lr = 0.1 * 0.5 * (1 + math.cos(math.pi * i / len(loss)))
+        history.add([Step(step=step, epoch=step / per_epoch, loss=value, lr=lr, **base)])
+        if step % per_epoch == 0:
+            mean = sum(loss[i - per_epoch // 10 : i]) / (per_epoch // 10)
+            history.add([Epoch(epoch=step // per_epoch, step=step, loss=mean, lr=lr)])
+    return history
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10**6), st.floats(0.3, 0.95), st.integers(80, 250), st.floats(20, 60))
+def test_a_clean_run_draws_nothing(seed: int, share: float, count: int, pace: float) -> None:
+    dice = random.Random(seed)
+    chance, solved = 3.88, 0.49
+    loss = [
+        chance - (chance - solved) * share * (1 - math.exp(-i / pace)) + dice.gauss(0, 0.02)
+        for i in range(count)
+    ]
+    assert diagnose(run_of(loss, chance=chance, solved=solved)) == []
+
+
+def test_a_slow_start_within_the_warm_up_draws_nothing() -> None:
+    loss = [3.88] * 25 + [3.88 - i * 0.01 for i in range(60)]
+    assert diagnose(run_of(loss, chance=3.88, solved=0.49, warmup=5)) == []
+
+
+def test_the_published_run_from_33_to_29_is_no_plateau_and_not_at_chance() -> None:
+    loss = [33.0 - 3.5 * (1 - math.exp(-i / 40)) for i in range(200)]
+    assert diagnose(run_of(loss, chance=33.27, solved=29.27)) == []
+
+
+def test_chance_is_called_within_200_steps_after_the_warm_up() -> None:
+    found = diagnose(run_of([3.88] * 31, chance=3.88, solved=0.49, warmup=2))
+    assert [finding.code for finding in found] == ["at-chance"]
+    assert found[0].step <= 300
+    assert "ln 128" in found[0].text
+
+
+def test_a_plateau_under_a_high_lr_is_called_once() -> None:
+    loss = [3.88 - 0.05 * i for i in range(20)] + [2.9] * 60
+    history = run_of(loss, chance=3.88, solved=0.49, schedule="constant")
+    for i, epoch in enumerate(history.epochs):
+        history.epochs[i] = Epoch(epoch=epoch.epoch, step=epoch.step, loss=epoch.loss, lr=0.1)
+    assert [finding.code for finding in diagnose(history)] == ["plateau"]
+
+
+def test_collapse_starvation_and_missing_losses_are_each_called_once() -> None:
+    falling = [3.88 - 0.01 * i for i in range(60)]
+    assert [f.code for f in diagnose(run_of(falling, chance=3.88, solved=0.49, feature_std=0.01))] == ["collapse"]  # fmt: skip
+    starved = diagnose(run_of(falling, chance=3.88, solved=0.49, data_s=0.03))
+    assert [f.code for f in starved] == ["starving"]
+    assert "30.0 %" in starved[0].text
+    history = run_of(falling, chance=3.88, solved=0.49)
+    history.add([Step(step=601, loss=None), Step(step=602, loss=None)])
+    assert [(f.code, f.step) for f in diagnose(history)] == [("non-finite", 601)]
+
+
+@pytest.mark.parametrize(("after", "codes"), [(3e-4, []), (5e-4, []), (1e-3, ["lr-jump"]), (1e-5, ["lr-jump"])])  # fmt: skip
+def test_a_jump_of_the_lr_at_a_resume_is_called(after: float, codes: list[str]) -> None:
+    history = read_history([Segment(), Segment(number=1, step=10, lr_before=3e-4, lr_after=after)])
+    assert [finding.code for finding in diagnose(history)] == codes
+
+
+def test_a_finding_is_new_once_in_a_segment() -> None:
+    history = run_of([3.88] * 31, chance=3.88, solved=0.49)
+    first = new_findings(history)
+    assert [finding.code for finding in first] == ["at-chance"]
+    history.add(list(first))
+    assert new_findings(history) == []
+    assert new_findings(History()) == []
+
+
+def test_progress_runs_from_chance_to_solved() -> None:
+    segment = Segment(chance=5.0, solved=1.0)
+    assert (progress(segment, 5.0), progress(segment, 1.0), progress(segment, 3.0)) == (0, 1, 0.5)
+    assert progress(Segment(), 3.0) is None
+
+
+def test_findings_say_what_to_do() -> None:
+    for finding in diagnose(seed_log()):
+        assert isinstance(finding, Finding)
+        assert finding.text
+        assert finding.advice
+        assert "\n" not in finding.text + finding.advice

@@ -1,0 +1,69 @@
+from typing import Annotated
+
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from cli.greedy import GreedyCommand, expand_greedy
+
+NAMES = ("--topk", "-k")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["--topk 10 100", "--topk 10,100", "--topk=10,100", "--topk 10 --topk 100", "--topk=10 --topk=100",
+     "-k 10 -k 100", "-k 10 100", "--topk=10 100"],
+)  # fmt: skip
+def test_every_form_means_the_same(arguments: str) -> None:
+    expanded = expand_greedy(arguments.split(), NAMES)
+    assert [word for word in expanded if word.isdigit()] == ["10", "100"]
+    assert len(expanded) == 4
+
+
+def test_what_is_around_stays() -> None:
+    words = ["runs/a", "--topk", "10", "100", "--json", "runs/b"]
+    assert expand_greedy(words, NAMES) == [
+        "runs/a",
+        "--topk",
+        "10",
+        "--topk",
+        "100",
+        "--json",
+        "runs/b",
+    ]
+    assert expand_greedy(["--topk", "5", "--", "7", "--topk", "9", "1"], NAMES) == [
+        "--topk",
+        "5",
+        "--",
+        "7",
+        "--topk",
+        "9",
+        "1",
+    ]
+
+
+@given(st.lists(st.text(max_size=8).filter(lambda s: not s.startswith(("--topk", "-k")))))
+def test_other_arguments_are_never_touched(words: list[str]) -> None:
+    assert expand_greedy(words, NAMES) == words
+
+
+app = typer.Typer()
+
+
+@app.command(cls=GreedyCommand)
+def lengths(
+    run: str = "latest",
+    topk: Annotated[list[int], typer.Option("--topk", "-k", min=1)] = [10, 100],  # noqa: B006 - as in tmssl eval
+) -> None:
+    typer.echo(f"{run} {topk}")
+
+
+@pytest.mark.parametrize("bad", ["--topk", "--topk abc", "--topk 0", "--topk=-5"])
+def test_bad_lengths_are_refused_by_the_parser(bad: str) -> None:
+    assert CliRunner().invoke(app, bad.split()).exit_code == 2
+
+
+def test_the_default_holds() -> None:
+    assert CliRunner().invoke(app, []).output.strip() == "latest [10, 100]"

@@ -1,0 +1,38 @@
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "torchvision", "timm", "faiss", "numpy", "PIL", "term_image")
+
+LOADED = "import sys; {0}; print(*[m for m in {1!r} if m in sys.modules])"
+HELP = (
+    "import sys; sys.argv = {0!r}\ntry:\n    from cli.app import main; main()\n"
+    "except SystemExit: pass\nprint('LOADED', *[m for m in {1!r} if m in sys.modules])"
+)
+
+
+def printed(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("statement", "banned"),
+    [
+        ("import cli.app", (*HEAVY, "textual")),
+        ("import tui.app", HEAVY),
+        ("import tmssl.runs.journal, tmssl.runs.diagnose, tmssl.runs.launch, tmssl.config", (*HEAVY, "textual", "rich", "typer")),
+        ("import tmssl.training.resume, tmssl.training.schedule, tmssl.training.kept", HEAVY),
+        ("import tmssl.training.loop", ("textual", "typer", "faiss", "term_image")),
+    ],
+)  # fmt: skip
+def test_importing_is_light(statement: str, banned: tuple[str, ...]) -> None:
+    assert printed(LOADED.format(statement, banned)).split() == []
+
+
+@pytest.mark.parametrize("words", [["tmssl", "--help"], ["tmssl", "train", "--help"], ["tmssl", "eval", "--help"], ["tmssl", "watch", "--help"]])  # fmt: skip
+def test_help_loads_nothing_heavy(words: list[str]) -> None:
+    told = printed(HELP.format(words, (*HEAVY, "textual")))
+    assert told.strip().splitlines()[-1] == "LOADED"
+    assert "Usage" in told
