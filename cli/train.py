@@ -11,6 +11,7 @@ from cli.options import RUNS_DEFAULT, RunsFolder, chosen_run
 from cli.settings import with_settings
 from tmssl.config import Config, changed, differences, read_config, write_config
 from tmssl.errors import ConfigError, RunError
+from tmssl.recipes import recipe_path
 from tmssl.runs.events import Segment
 from tmssl.runs.folder import Run, create_run, is_alive, open_run, point_latest, run_name
 from tmssl.runs.journal import read_journal
@@ -33,8 +34,11 @@ def train(
         typer.Option("--restart-schedule", help="Begin the cosine anew at the point of resume."),
     ] = False,
     recipe: Annotated[
-        Path | None, typer.Option("--recipe", help="TOML file of settings; options override it.")
-    ] = None,
+        str,
+        typer.Option(
+            "--recipe", help="A shipped recipe or a .toml file of settings; options override it."
+        ),
+    ] = "",
     name: Annotated[
         str, typer.Option("--name", help="Name of the run.  [default: date, time and data]")
     ] = "",
@@ -48,13 +52,13 @@ def train(
 ) -> None:
     """Train on a folder or table of images, or resume a run; Ctrl-C stops with a checkpoint."""
     if resume:
-        if recipe is not None or name:
+        if recipe or name:
             raise ConfigError("--recipe and --name start a run; leave them out with --resume")
         target = resume_run(open_run(chosen_run(run, runs_folder)), settings, restart_schedule)
     else:
         if run is not None or restart_schedule:
             raise ConfigError("--run and --restart-schedule belong to --resume; add it")
-        base = read_config(recipe) if recipe else Config()
+        base = read_config(recipe_path(recipe)) if recipe else Config()
         target = start_run(changed(base, settings), runs_folder, name, workers)
     if detach:
         say(f"training in {safe(target.path)}; watch it with: tmssl watch {safe(target.path)}")

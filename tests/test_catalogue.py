@@ -62,7 +62,10 @@ def test_json_lines_and_parquet_are_tables_too(tmp_path: Path) -> None:
     import pyarrow.parquet
 
     images(tmp_path, "a.png", "b.png")
-    rows = [{"path": "a.png", "vienna": ["26.1.3", "3.7"], "year": None}, {"path": "b.png", "vienna": None, "year": 2001}]
+    rows = [
+        {"path": "a.png", "vienna": ["26.1.3", "3.7"], "year": None},
+        {"path": "b.png", "vienna": None, "year": 2001},
+    ]
     (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
     table = pyarrow.Table.from_pylist(rows)
     pyarrow.parquet.write_table(table, tmp_path / "t.parquet")

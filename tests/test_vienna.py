@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from tmssl.data.partners import CodeIndex
 from tmssl.data.vienna import (
-    LEVELS, at_level, is_figurative, parse_code, parse_codes, rarity, title,
+    LEVELS,
+    at_level,
+    is_figurative,
+    parse_code,
+    parse_codes,
+    rarity,
+    title,
 )  # fmt: skip
 from tmssl.errors import CodeError
 
@@ -42,7 +48,9 @@ def test_parsing_raises_nothing_but_its_own_error(text: str) -> None:
         assert parse_code(code) == code
 
 
-@pytest.mark.parametrize("bad", ["", "0.1", "30.1", "26.0", "26.1.0", "26.", "x", "26..1", "-1", "1.2.3.4", "12345"])
+@pytest.mark.parametrize(
+    "bad", ["", "0.1", "30.1", "26.0", "26.1.0", "26.", "x", "26..1", "-1", "1.2.3.4", "12345"]
+)
 def test_what_is_no_code_is_refused(bad: str) -> None:
     if bad == "26.":
         assert parse_code(bad) == "26"
@@ -118,5 +126,7 @@ def test_partners_are_drawn_by_the_rarity_of_the_shared_code() -> None:
     counts = Counter(found.tolist())
     assert counts[4] / drawn == pytest.approx(weights["02.01"] / sum(weights.values()), abs=0.01)
     for other in (1, 2, 3):
-        assert counts[other] / drawn == pytest.approx(weights["01.01"] / sum(weights.values()) / 3, abs=0.01)
+        assert counts[other] / drawn == pytest.approx(
+            weights["01.01"] / sum(weights.values()) / 3, abs=0.01
+        )
     assert set(counts) == {1, 2, 3, 4}

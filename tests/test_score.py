@@ -1,0 +1,246 @@
+import itertools
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tmssl.data.vienna import at_level, is_figurative
+from tmssl.retrieval import chance
+from tmssl.retrieval.relevance import Relevance
+from tmssl.retrieval.score import (
+    Marks,
+    Ranking,
+    average_precision,
+    interval,
+    normalised_average_rank,
+    score,
+)  # fmt: skip
+from tmssl.runs.events import Score
+
+CODES = ["01.01", "01.02.03", "02.01.01", "24.01", "26.01.01", "26.04", "27.05.01"]
+
+
+def random_case(
+    seed: int, count: int = 14
+) -> tuple[Marks, np.ndarray, Ranking, dict[int, list[int]]]:
+    """Marks, queries, a random ranking of everything, and the full lists."""
+    dice = random.Random(seed)
+    vienna = [tuple(sorted(dice.sample(CODES, dice.randrange(4)))) for _ in range(count)]
+    groups = [dice.choice(["", "a", "b", "c"]) for _ in range(count)]
+    queries = np.array(sorted(dice.sample(range(count), 5)))
+    lists = {}
+    for query in queries.tolist():
+        others = [row for row in range(count) if row != query]
+        dice.shuffle(others)
+        lists[query] = others
+    mates = [
+        np.array(
+            [
+                rank
+                for rank, row in enumerate(lists[q], 1)
+                if groups[q] and groups[row] == groups[q]
+            ],
+            int,
+        )
+        for q in queries.tolist()
+    ]
+    top = np.array([lists[q] for q in queries.tolist()])
+    return Marks(vienna, groups), queries, Ranking(top, mates), lists
+
+
+def slow(marks: Marks, queries: np.ndarray, lists: dict[int, list[int]], metric: str, level: str,
+         codes: str, k: int) -> float | None:  # fmt: skip
+    """One figure by its definition, for one query at a time."""
+    cut = [
+        {c for c in at_level(m, level) if codes == "all" or is_figurative(c)} for m in marks.vienna
+    ]
+    weight = {c: math.log(len(cut) / sum(c in m for m in cut)) for m in cut for c in m}
+
+    def gain(a: int, b: int) -> float:
+        if not cut[a] & cut[b]:
+            return 0.0
+        both = sum(max(weight[c], 1e-9) for c in cut[a] & cut[b])
+        either = sum(weight[c] for c in cut[a]) + sum(weight[c] for c in cut[b]) - both
+        return both / max(either, both)
+
+    values = []
+    for query in queries.tolist():
+        ranked = lists[query]
+        relevant = [row for row in ranked if cut[query] & cut[row]]
+        if not relevant:
+            continue
+        found = [row for row in ranked[:k] if row in relevant]
+        if metric == "hit":
+            values.append(1.0 if found else 0.0)
+        elif metric == "precision":
+            values.append(len(found) / k)
+        elif metric == "recall":
+            values.append(len(found) / len(relevant))
+        elif metric == "map":
+            total = 0.0
+            for rank in range(1, k + 1):
+                if ranked[rank - 1] in relevant:
+                    total += sum(row in relevant for row in ranked[:rank]) / rank
+            values.append(total / min(k, len(relevant)))
+        else:
+            dcg = sum(
+                gain(query, row) / math.log2(rank + 1) for rank, row in enumerate(ranked[:k], 1)
+            )
+            best = sorted((gain(query, row) for row in ranked), reverse=True)
+            ideal = sum(g / math.log2(rank + 1) for rank, g in enumerate(best[:k], 1))
+            values.append(dcg / ideal)
+    return sum(values) / len(values) if values else None
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6))
+def test_every_figure_equals_its_definition(seed: int) -> None:
+    marks, queries, ranking, lists = random_case(seed)
+    told = {(s.metric, s.level, s.codes, s.k): s for s in score(marks, queries, {"this": ranking}, [1, 3, 13])}  # fmt: skip
+    metrics, levels = (
+        ("hit", "precision", "recall", "map", "ndcg"),
+        ("category", "division", "section"),
+    )
+    for metric, level, codes, k in itertools.product(
+        metrics, levels, ("all", "figurative"), (1, 3, 13)
+    ):
+        expected = slow(marks, queries, lists, metric, level, codes, k)
+        found = told.get((metric, level, codes, k))
+        if expected is None:
+            assert found is None
+        else:
+            assert found is not None
+            assert found.value == pytest.approx(expected)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6))
+def test_known_item_figures_equal_their_definitions(seed: int) -> None:
+    marks, queries, ranking, lists = random_case(seed)
+    told = {
+        (s.metric, s.k): s.value
+        for s in score(marks, queries, {"this": ranking}, [3])
+        if s.level == "group"
+    }
+    recall, nar = [], []
+    for query in queries.tolist():
+        mates = [
+            row
+            for row in lists[query]
+            if marks.groups[query] and marks.groups[row] == marks.groups[query]
+        ]
+        if not mates:
+            continue
+        recall.append(sum(row in mates for row in lists[query][:3]) / len(mates))
+        ranked = [query, *lists[query]]  # METU: the query is the first of its own list
+        ranks = [ranked.index(row) + 1 for row in [query, *mates]]
+        n, total = len(ranks), len(ranked)
+        nar.append((sum(ranks) - n * (n + 1) / 2) / (total * n))
+    assert told.get(("group_recall", 3)) == (pytest.approx(np.mean(recall)) if recall else None)
+    assert told.get(("group_nar", 0)) == (pytest.approx(np.mean(nar)) if nar else None)
+
+
+def test_chance_levels_equal_a_simulation() -> None:
+    marks, queries, _, _ = random_case(4, count=20)
+    dice = random.Random(0)
+    totals: dict[tuple[str, str, str, int], list[float]] = {}
+    expected: dict[tuple[str, str, str, int], float] = {}
+    for _ in range(1500):
+        top, mates = [], []
+        for query in queries.tolist():
+            others = [row for row in range(20) if row != query]
+            dice.shuffle(others)
+            top.append(others)
+            group = marks.groups[query]
+            mates.append(
+                np.array(
+                    [r for r, row in enumerate(others, 1) if group and marks.groups[row] == group],
+                    int,
+                )
+            )
+        for s in quick(marks, queries, Ranking(np.array(top), mates)):
+            key = (s.metric, s.level, s.codes, s.k)
+            totals.setdefault(key, []).append(s.value or 0.0)
+            expected[key] = s.chance or 0.0
+    assert {key[0] for key in totals} == {"hit", "precision", "recall", "map", "ndcg", "group_recall", "group_map", "group_nar"}  # fmt: skip
+    for key, values in totals.items():
+        error = 5 * np.std(values) / math.sqrt(len(values)) + 1e-9
+        assert np.mean(values) == pytest.approx(expected[key], abs=error), key
+
+
+def quick(marks: Marks, queries: np.ndarray, ranking: Ranking) -> list[Score]:
+    """`score` without its bootstrap."""
+    from unittest.mock import patch
+
+    with patch("tmssl.retrieval.score._RESAMPLES", 1):
+        return score(marks, queries, {"this": ranking}, [3, 5])
+
+
+def test_hit_chance_is_the_hypergeometric_tail() -> None:
+    for relevant, gallery, k in itertools.product((0, 1, 5, 18, 20), (20,), (1, 3, 10, 20, 50)):
+        inside = min(k, gallery)
+        exact = 1 - math.comb(gallery - relevant, inside) / math.comb(gallery, inside)
+        assert float(chance.hit_chance(relevant, gallery, k)) == pytest.approx(exact, abs=1e-9)
+    assert float(chance.hit_chance(155_000, 538_770, 10)) == pytest.approx(
+        1 - (1 - 0.2877) ** 10, abs=1e-3
+    )
+
+
+def test_references_stand_beside_the_figure() -> None:
+    marks, queries, ranking, _ = random_case(1)
+    reverse = Ranking(ranking.top[:, ::-1].copy(), ranking.mates)
+    told = score(marks, queries, {"this": ranking, "untrained": reverse}, [3])
+    alone = {
+        (s.metric, s.level, s.codes, s.k): s.value
+        for s in score(marks, queries, {"x": reverse}, [3])
+    }
+    for s in told:
+        assert s.references == {"untrained": pytest.approx(alone[s.metric, s.level, s.codes, s.k])}
+        assert s.low is not None
+        assert s.high is not None
+        assert s.value is not None
+        assert s.low <= s.value + 1e-9
+        assert s.high >= s.value - 1e-9 or s.queries < 3
+
+
+def test_a_perfect_and_a_useless_list() -> None:
+    assert normalised_average_rank(np.array([1, 2, 3]), 100) == 0
+    assert normalised_average_rank(np.array([98, 99]), 100) > 0.6
+    assert average_precision(np.array([True, True, False]), 2) == 1
+    assert average_precision(np.array([False, False, True]), 1) == pytest.approx(1 / 3)
+
+
+def test_the_interval_covers_a_mean_it_should() -> None:
+    generator = np.random.default_rng(0)
+    covered = 0
+    for seed in range(60):
+        low, high = interval((generator.random(150) < 0.3).astype(float), seed)
+        covered += low <= 0.3 <= high
+    assert covered >= 51  # 95 % of 60 is 57
+
+
+def test_macro_counts_every_division_once() -> None:
+    vienna = [("01.01",), ("01.01",), ("01.01",), ("02.01",), ("02.01",), ("26.01",)]
+    marks, queries = Marks(vienna, [""] * 6), np.array([0, 1, 3])
+    top = np.array([[1], [0], [5]])
+    told = score(marks, queries, {"this": Ranking(top, [np.empty(0, int)] * 3)}, [1])
+    macro = next(s for s in told if s.codes == "macro")
+    assert macro.value == pytest.approx(0.5)
+    plain = next(
+        s for s in told if (s.metric, s.level, s.codes) == ("hit", "division", "figurative")
+    )
+    assert plain.value == pytest.approx(2 / 3)
+
+
+def test_shared_codes_come_rare_before_frequent() -> None:
+    relevance = Relevance(
+        [("01.01", "26.01"), ("01.01", "26.01"), ("26.01",), ("26.01",)], "division"
+    )
+    assert relevance.shared(0, 1) == ["01.01", "26.01"]
+    rows, gains = relevance.relevant(0)
+    assert rows.tolist() == [1, 2, 3]
+    assert gains[0] == 1
+    assert 0 < gains[1] < 1e-6  # 26.01 is on every mark and says nothing
