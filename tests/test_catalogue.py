@@ -58,8 +58,8 @@ def test_a_csv_keeps_its_further_columns_and_tells_what_it_lost(tmp_path: Path) 
 
 
 def test_json_lines_and_parquet_are_tables_too(tmp_path: Path) -> None:
-    import pyarrow
-    import pyarrow.parquet
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
 
     images(tmp_path, "a.png", "b.png")
     rows = [
@@ -67,8 +67,8 @@ def test_json_lines_and_parquet_are_tables_too(tmp_path: Path) -> None:
         {"path": "b.png", "vienna": None, "year": 2001},
     ]
     (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    table = pyarrow.Table.from_pylist(rows)
-    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    table = pa.Table.from_pylist(rows)
+    parquet.write_table(table, tmp_path / "t.parquet")
     for name in ("t.jsonl", "t.parquet"):
         marks = read_catalogue(tmp_path / name).marks
         assert [mark.vienna for mark in marks] == [("03.07", "26.01.03"), ()]

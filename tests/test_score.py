@@ -51,7 +51,8 @@ def random_case(
     return Marks(vienna, groups), queries, Ranking(top, mates), lists
 
 
-def slow(marks: Marks, queries: np.ndarray, lists: dict[int, list[int]], metric: str, level: str,
+def slow(  # noqa: C901 - a definition is read in one piece
+    marks: Marks, queries: np.ndarray, lists: dict[int, list[int]], metric: str, level: str,
          codes: str, k: int) -> float | None:  # fmt: skip
     """One figure by its definition, for one query at a time."""
     cut = [
