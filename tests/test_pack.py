@@ -219,7 +219,7 @@ def test_an_interrupted_build_goes_on_and_ends_the_same(
     pack = build_pack(
         catalogue, tmp_path / "p", 48, workers=1, progress=lambda d, _: done.append(d)
     )
-    assert done[0] > 5 * 8
+    assert done[:2] == [5 * 8, 6 * 8]
     assert np.array_equal(pack.read(range(50)), whole.read(range(50)))
     assert pack.fingerprint == whole.fingerprint
     name = "catalogue.jsonl"

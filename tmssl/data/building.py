@@ -1,22 +1,32 @@
 """Parts of a pack, decoded by all cores; each is complete or absent, so a build can go on."""
 
+import fcntl
 import json
 import multiprocessing
 import os
+import shutil
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import forkserver
 from pathlib import Path
 
 import blosc2
 import numpy as np
 
+from tmssl.data.frame import COMPRESSION, Images
 from tmssl.data.picture import UnreadableError, picture_square
 from tmssl.errors import PackError
+from tmssl.text import safe
 
 PER_PART = 256
+
 _ALONE = 2 * PER_PART  # fewer images than this are quicker without other processes
+_SAMPLED = 32  # images whose packed size stands for all
+_RESERVE = 1.25  # of disk, since a sample may be smaller than the rest
 
 Progress = Callable[[int, int], None]
 
@@ -24,6 +34,60 @@ Progress = Callable[[int, int], None]
 def part_name(number: int) -> str:
     """File name of a part."""
     return f"part-{number:06d}.b2"
+
+
+@contextmanager
+def only_builder(building: Path) -> Iterator[None]:
+    """Hold the right to build in a folder; whoever holds it loses it by ending, however it ends.
+
+    Raises:
+        PackError: another process builds there, or nothing can be written there.
+    """
+    lock = building.with_name(f"{building.name}.lock")
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+    except BlockingIOError:
+        raise PackError(
+            f"another process is building {safe(building.with_suffix(''))}; "
+            "wait until it has finished, then start again"
+        ) from None
+
+
+def check_disk(paths: list[str], building: Path, size: int) -> None:
+    """Refuse a build that the disk has no room for, going by a sample of the images.
+
+    The finished parts and the frame made of them are there at once.
+
+    Raises:
+        PackError: too little is free.
+    """
+    there = sum(part.stat().st_size for part in building.glob("part-*"))
+    need = int(2 * _RESERVE * _packed_bytes(paths, size)) - there
+    free = shutil.disk_usage(building).free
+    if need > free:
+        raise PackError(
+            f"packing {len(paths):,} images at {size} px takes about {need / 2**30:.1f} GiB and "
+            f"{free / 2**30:.1f} GiB are free in {safe(building.parent)}; "
+            "set TMSSL_CACHE to a larger disk"
+        )
+
+
+def _packed_bytes(paths: list[str], size: int) -> float:
+    """Bytes that the images will take, judged by some that are spread over all of them."""
+    chosen = paths[:: -(-len(paths) // _SAMPLED)]
+    lengths = []
+    for path in chosen:
+        try:
+            lengths.append(len(blosc2.compress2(picture_square(Path(path), size), **COMPRESSION)))
+        except UnreadableError:
+            lengths.append(0)
+    return sum(lengths) / max(1, len(chosen)) * len(paths)
 
 
 def build_parts(
@@ -40,11 +104,13 @@ def build_parts(
     """
     parts = range(-(-len(paths) // PER_PART))
     missing = [number for number in parts if not (building / part_name(number)).is_file()]
-    done = len(paths) - sum(len(paths[n * PER_PART : (n + 1) * PER_PART]) for n in missing)
     jobs = [
         (paths[n * PER_PART : (n + 1) * PER_PART], str(building / part_name(n)), size)
         for n in missing
     ]
+    done = len(paths) - sum(len(job[0]) for job in jobs)
+    if progress:
+        progress(done, len(paths))
     if workers == 1 or len(jobs) * PER_PART <= _ALONE:
         for job in jobs:
             _check(stop)
@@ -52,7 +118,7 @@ def build_parts(
             if progress:
                 progress(done, len(paths))
     else:
-        _build_together(jobs, workers, done, len(paths), progress, stop)
+        _build_together(jobs, min(workers, len(jobs)), done, len(paths), progress, stop)
     return _quarantine(building, parts)
 
 
@@ -69,7 +135,8 @@ def _build_together(
     """Spread the jobs over processes that know nothing of torch."""
     context = multiprocessing.get_context("forkserver")
     waiting, running = list(reversed(jobs)), set[Future[int]]()
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_quiet_worker) as pool:
+    _start_deaf_forkserver()
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
         try:
             while waiting or running:
                 _check(stop)
@@ -89,10 +156,35 @@ def _build_together(
             raise
 
 
-def _quiet_worker() -> None:
-    """Ctrl-C is for the parent, which then ends its workers in order."""
+def _start_deaf_forkserver() -> None:
+    """Start the server of our workers with SIGINT ignored, which they inherit while they import.
+
+    Ctrl-C reaches the whole foreground group, and only the parent is to act on it. Signals can only
+    be set in the main thread; elsewhere the workers' initializer does the same a little later.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the parent, and end with it even if it is killed outright."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     blosc2.set_nthreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait until the parent is gone, then end this worker, which would wait for work forever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def write_part(paths: list[str], target: str, size: int) -> int:
@@ -107,15 +199,25 @@ def write_part(paths: list[str], target: str, size: int) -> int:
         except UnreadableError as error:
             reasons[i] = str(error)
     stacked = np.stack(images) if images else np.empty((0, size, size, 3), np.uint8)
-    fresh = Path(f"{target}.new")
-    Path(f"{target}.json").write_text(json.dumps(reasons), "utf-8")
-    fresh.write_bytes(
-        blosc2.pack_array2(
-            stacked, cparams={"codec": blosc2.Codec.LZ4, "filters": [blosc2.Filter.NOFILTER]}
-        )
-    )
-    os.replace(fresh, target)  # noqa: PTH105 - both are plain strings here
+    write_whole(Path(f"{target}.json"), json.dumps(reasons).encode())
+    write_whole(Path(target), blosc2.pack_array2(stacked, cparams=COMPRESSION))
     return len(paths)
+
+
+def read_parts(building: Path, count: int) -> Iterator[Images]:
+    """The images of the parts of `count` paths, in order; unreadable ones are not among them."""
+    for number in range(-(-count // PER_PART)):
+        yield blosc2.unpack_array2((building / part_name(number)).read_bytes())
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there complete or not at all, even after a power cut."""
+    fresh = path.with_name(f"{path.name}.new")
+    with fresh.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
 
 
 def _quarantine(building: Path, parts: range) -> dict[int, str]:

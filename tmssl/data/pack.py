@@ -1,52 +1,69 @@
-"""The catalogue's pixels, decoded once: one compressed, memory-mapped file read at random.
-
-A blosc2 frame of 256 images to a chunk and one image to a block, LZ4 without a filter: one image is
-one `get_slice` that decompresses one block.
-"""
+"""The catalogue's pixels, decoded once: one compressed, memory-mapped file read at random."""
 
 import csv
-import json
+import io
 import os
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import blosc2
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tmssl.data.building import PER_PART, build_parts, part_name
+from tmssl.data.building import (
+    PER_PART,
+    build_parts,
+    check_disk,
+    only_builder,
+    read_parts,
+    write_whole,
+)
 from tmssl.data.catalogue import Catalogue, Mark
+from tmssl.data.frame import open_frame, write_frame
 from tmssl.errors import PackError
 from tmssl.text import safe
 
 FORMAT = 1
-_FRAME, _ROWS, _FACTS, _QUARANTINE = (
-    "images.b2frame",
-    "catalogue.jsonl",
-    "pack.json",
-    "quarantine.csv",
-)
-_BYTES_PER_PIXEL = 0.35  # of disk, three times what LZ4 took on real logos
+_FRAME, _ROWS, _FACTS, _QUARANTINE = _FILES = (
+    "images.b2frame", "catalogue.jsonl", "pack.json", "quarantine.csv",
+)  # fmt: skip
+
+_AGAIN = "build it again with `tmssl pack SOURCE`"
 
 Progress = Callable[[int, int], None]
 Indices = Sequence[int] | npt.NDArray[np.integer[Any]]
 
 
-class Pack:
-    """A complete pack, open for reading."""
+class Facts(msgspec.Struct, rename={"version": "format"}):
+    """What pack.json says; it is written last, so a folder that has it was a whole pack."""
 
-    def __init__(self, folder: Path, facts: dict[str, Any], marks: list[Mark], frame: Any) -> None:
+    version: int
+    fingerprint: str
+    """of the catalogue"""
+    size: int
+    """side of the images in pixels"""
+    count: int
+    frame_bytes: int
+    source_root: str
+    attribution: str
+
+
+class Pack:
+    """A complete pack, open for reading, by several threads if need be."""
+
+    def __init__(self, folder: Path, facts: Facts, marks: list[Mark], frame: Any) -> None:
         self.folder = folder
-        self.size: int = facts["size"]
-        self.count: int = facts["count"]
-        self.fingerprint: str = facts["fingerprint"]
-        self.source_root: str = facts["source_root"]
-        self.attribution: str = facts["attribution"]
+        self.size = facts.size
+        self.count = facts.count
+        self.fingerprint = facts.fingerprint
+        self.source_root = facts.source_root
+        self.attribution = facts.attribution
         self.marks = marks
         self._frame = frame
+        self._reading = threading.Lock()  # a blosc2 frame decompresses in one context
 
     @property
     def quarantine(self) -> list[tuple[str, str]]:
@@ -55,14 +72,25 @@ class Pack:
             return [(row["path"], row["reason"]) for row in csv.DictReader(file)]
 
     def read(self, indices: Indices) -> npt.NDArray[np.uint8]:
-        """The images of some rows, uint8 (n, size, size, 3), in any order and with repeats."""
+        """The images of some rows, uint8 (n, size, size, 3), in any order and with repeats.
+
+        Raises:
+            IndexError: a row is not of this pack.
+            PackError: the file is damaged there.
+        """
         rows = np.asarray(indices, dtype=np.int64)
         if rows.size and (rows.min() < 0 or rows.max() >= self.count):
             raise IndexError(f"rows {rows.min()} to {rows.max()} of a pack of {self.count}")
         images = np.empty((len(rows), self.size, self.size, 3), dtype=np.uint8)
         length = self.size * self.size * 3
-        for i, row in enumerate(rows.tolist()):
-            self._frame.get_slice(row * length, (row + 1) * length, images[i])
+        try:
+            with self._reading:
+                for i, row in enumerate(rows.tolist()):
+                    self._frame.get_slice(row * length, (row + 1) * length, images[i])
+        except RuntimeError as error:
+            raise PackError(
+                f"{safe(self.folder)} is damaged ({safe(error, 120)}); remove the folder and {_AGAIN}"
+            ) from error
         return images
 
 
@@ -83,28 +111,30 @@ def open_pack(folder: Path) -> Pack:
     Raises:
         PackError: it is missing, foreign, of another format, or truncated.
     """
-    shown, again = safe(folder), "build it again with `tmssl pack SOURCE`"
+    shown = safe(folder)
     if not (folder / _FACTS).is_file():
-        raise PackError(f"there is no pack at {shown}; {again}")
+        raise PackError(f"there is no pack at {shown}; {_AGAIN}")
     try:
-        facts = json.loads((folder / _FACTS).read_text("utf-8"))
+        facts = msgspec.json.decode((folder / _FACTS).read_bytes(), type=Facts)
         marks = _read_rows(folder / _ROWS)
-        found = (facts["format"], facts["frame_bytes"], facts["count"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PackError(f"{shown} is not a pack ({safe(error, 120)}); {again}") from error
+    except (OSError, ValueError) as error:
+        raise PackError(f"{shown} is not a pack ({safe(error, 120)}); {_AGAIN}") from error
     path = folder / _FRAME
-    actual = (FORMAT, path.stat().st_size if path.is_file() else 0, len(marks))
-    if found != actual:
+    said = (facts.version, facts.frame_bytes, facts.count)
+    found = (FORMAT, path.stat().st_size if path.is_file() else 0, len(marks))
+    if said != found:
         raise PackError(
-            f"{shown} is truncated or of another format: its facts say {found} for format, bytes "
-            f"and images, and it has {actual}; remove the folder and {again}"
+            f"{shown} is truncated or of another format: its facts say {said} for format, bytes "
+            f"and images, and it has {found}; remove the folder and {_AGAIN}"
         )
     try:
-        frame = blosc2.open(str(path), mode="r", mmap_mode="r")
-    except (RuntimeError, ValueError, OSError) as error:
-        raise PackError(f"{shown} cannot be opened ({safe(error, 120)}); {again}") from error
-    if frame.nbytes != facts["count"] * facts["size"] ** 2 * 3:
-        raise PackError(f"{shown} holds {frame.nbytes:,} bytes of pixels, not its images'; {again}")
+        frame = open_frame(path)
+    except OSError as error:
+        raise PackError(f"{shown} cannot be opened ({safe(error, 120)}); {_AGAIN}") from error
+    if frame.nbytes != facts.count * facts.size**2 * 3:
+        raise PackError(
+            f"{shown} holds {frame.nbytes:,} bytes of pixels, not its images'; {_AGAIN}"
+        )
     return Pack(folder, facts, marks, frame)
 
 
@@ -114,65 +144,75 @@ def build_pack(
 ) -> Pack:  # fmt: skip
     """Open the catalogue's pack, building it first when it is not there or for other images.
 
-    An interrupted build leaves its finished parts beside `folder` and goes on from them.
+    An interrupted build leaves its finished parts beside `folder` and goes on from them. A pack that
+    is damaged, or of other images, is replaced once the new one is complete.
 
     Args:
         catalogue: what to pack.
         folder: where the pack goes.
         size: side of the packed images in pixels.
         workers: processes that decode; 0 is one for each core.
-        progress: called with (done, total).
+        progress: called with (done, total), first with what an earlier build had done.
         stop: asked between parts; when it says yes the build ends with KeyboardInterrupt.
 
     Raises:
-        PackError: no image can be read, the disk is too small, or the folder is not a pack.
+        PackError: no image can be read, the disk is too small, the folder is not a pack, or another
+            process is building it.
     """
-    if (folder / _FACTS).is_file():
-        pack = open_pack(folder)
-        if (pack.fingerprint, pack.size) == (catalogue.fingerprint, size):
-            return pack
-    elif folder.exists() and any(folder.iterdir()):
-        raise PackError(f"{safe(folder)} exists and is not a pack; choose another folder")
-    fingerprint = catalogue.fingerprint
     building = folder.with_name(f"{folder.name}.building")
-    _prepare(building, fingerprint, size, len(catalogue.marks))
-    quarantine = build_parts(
-        [str(catalogue.root / mark.path) for mark in catalogue.marks], building, size,
-        workers=workers or os.cpu_count() or 1, progress=progress, stop=stop,
-    )  # fmt: skip
-    _assemble(building, catalogue, size, fingerprint, quarantine)
-    if folder.exists():
-        shutil.rmtree(folder)
-    building.replace(folder)
+    try:
+        found = _existing(folder, catalogue, size)
+        if found:
+            return found
+        with only_builder(building):
+            if not _is_of(building, catalogue, size):
+                _build(catalogue, building, size, workers or os.cpu_count() or 1, progress, stop)
+            _install(building, folder)
+    except OSError as error:
+        raise PackError(
+            f"cannot write {safe(building)}: {safe(error.strerror or error)}; what is finished stays; "
+            "make room or set TMSSL_CACHE to another disk, then start again"
+        ) from error
     return open_pack(folder)
 
 
-def _prepare(building: Path, fingerprint: str, size: int, count: int) -> None:
-    """A folder to build in; parts of a build for other images or another size are dropped."""
-    token = building / "token"
-    wanted = f"{FORMAT} {fingerprint} {size}"
-    if building.exists() and not (token.is_file() and token.read_text("utf-8") == wanted):
-        shutil.rmtree(building)
-    try:
-        building.mkdir(parents=True, exist_ok=True)
-        token.write_text(wanted, "utf-8")
-    except OSError as error:
+def _existing(folder: Path, catalogue: Catalogue, size: int) -> Pack | None:
+    """The pack in a folder if it is the one wanted; None where one may be built."""
+    if not folder.exists():
+        return None
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
+    if _FACTS in names and _is_of(folder, catalogue, size):
+        return open_pack(folder)
+    if names - set(_FILES) or (names and _FACTS not in names):
         raise PackError(
-            f"cannot write {safe(building)}: {error.strerror}; set TMSSL_CACHE"
-        ) from error
-    need = int(count * size * size * _BYTES_PER_PIXEL * 2)  # the parts, then the frame
-    free = shutil.disk_usage(building).free
-    if need > free:
-        raise PackError(
-            f"packing {count:,} images at {size} px may take {need / 2**30:.1f} GiB and "
-            f"{free / 2**30:.1f} GiB are free in {safe(building)}; set TMSSL_CACHE to a larger disk"
+            f"{safe(folder)} exists and is not a pack; choose another folder, nothing was changed"
         )
+    return None
 
 
-def _assemble(
-    building: Path, catalogue: Catalogue, size: int, fingerprint: str, quarantine: dict[int, str]
-) -> None:
-    """One frame from the parts, the rows that made it, and the facts last."""
+def _is_of(folder: Path, catalogue: Catalogue, size: int) -> bool:
+    """Whether a folder holds the whole pack of a catalogue at a size."""
+    try:
+        pack = open_pack(folder)
+    except PackError:
+        return False
+    return (pack.fingerprint, pack.size) == (catalogue.fingerprint, size)
+
+
+def _build(
+    catalogue: Catalogue, building: Path, size: int, workers: int,
+    progress: Progress | None, stop: Callable[[], bool] | None,
+) -> None:  # fmt: skip
+    """Make a complete pack in the folder to build in, from the parts that an earlier build left."""
+    paths = [str(catalogue.root / mark.path) for mark in catalogue.marks]
+    token = building / "token"
+    wanted = f"{FORMAT} {catalogue.fingerprint} {size} {PER_PART}"
+    if building.exists() and not (token.is_file() and token.read_text("utf-8") == wanted):
+        shutil.rmtree(building)  # parts of other images or of another size
+    building.mkdir(parents=True, exist_ok=True)
+    write_whole(token, wanted.encode())
+    check_disk(paths, building, size)
+    quarantine = build_parts(paths, building, size, workers=workers, progress=progress, stop=stop)
     kept = [mark for i, mark in enumerate(catalogue.marks) if i not in quarantine]
     if not kept:
         first = min(quarantine)
@@ -180,53 +220,38 @@ def _assemble(
             f"none of {len(quarantine)} images can be read, such as "
             f"{safe(catalogue.marks[first].path)}: {quarantine[first]}"
         )
-    length = size * size * 3
-    frame_path = building / _FRAME
-    frame_path.unlink(missing_ok=True)
-    frame = blosc2.SChunk(
-        chunksize=PER_PART * length, contiguous=True, urlpath=str(frame_path),
-        cparams={
-            "codec": blosc2.Codec.LZ4, "filters": [blosc2.Filter.NOFILTER], "typesize": 1,
-            "blocksize": length,
-        },
-    )  # fmt: skip
-    waiting = np.empty((0, length), dtype=np.uint8)
-    for number in range(-(-len(catalogue.marks) // PER_PART)):
-        images = blosc2.unpack_array2((building / part_name(number)).read_bytes())
-        waiting = np.concatenate([waiting, images.reshape(-1, length)])
-        if len(waiting) >= PER_PART:
-            frame.append_data(np.ascontiguousarray(waiting[:PER_PART]))
-            waiting = waiting[PER_PART:]
-    if len(waiting):
-        frame.append_data(np.ascontiguousarray(waiting))
-    del frame
-    _write_facts(building, catalogue, size, fingerprint, kept, quarantine)
+    write_frame(building / _FRAME, read_parts(building, len(paths)), size, PER_PART)
+    _write_facts(building, catalogue, size, kept, quarantine)
+
+
+def _install(building: Path, folder: Path) -> None:
+    """Put a complete pack in its place; a kill in between leaves it where the next start looks."""
+    for name in {path.name for path in building.iterdir()} - set(_FILES):
+        (building / name).unlink()
+    if folder.exists():
+        for name in _FILES:
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
+    building.replace(folder)
 
 
 def _write_facts(
-    building: Path, catalogue: Catalogue, size: int, fingerprint: str, kept: list[Mark],
-    quarantine: dict[int, str],
-) -> None:  # fmt: skip
-    """Rows, quarantine and facts; then the parts can go."""
+    building: Path, catalogue: Catalogue, size: int, kept: list[Mark], quarantine: dict[int, str]
+) -> None:
+    """Rows, quarantine and, last, the facts."""
     encoder = msgspec.json.Encoder()
-    (building / _ROWS).write_bytes(b"".join(encoder.encode(mark) + b"\n" for mark in kept))
-    with (building / _QUARANTINE).open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["path", "reason"])
-        table.writerows([catalogue.marks[i].path, quarantine[i]] for i in sorted(quarantine))
-    facts = {
-        "format": FORMAT, "fingerprint": fingerprint, "size": size, "count": len(kept),
-        "frame_bytes": (building / _FRAME).stat().st_size,
-        "source_root": str(catalogue.root), "attribution": _attribution(catalogue.root),
-    }  # fmt: skip
-    fresh = building / f"{_FACTS}.new"
-    with fresh.open("w", encoding="utf-8") as file:
-        json.dump(facts, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(building / _FACTS)
-    for part in [*building.glob("part-*"), building / "token"]:
-        part.unlink()
+    write_whole(building / _ROWS, b"".join(encoder.encode(mark) + b"\n" for mark in kept))
+    told = io.StringIO(newline="")
+    table = csv.writer(told)
+    table.writerow(["path", "reason"])
+    table.writerows([catalogue.marks[i].path, quarantine[i]] for i in sorted(quarantine))
+    write_whole(building / _QUARANTINE, told.getvalue().encode())
+    facts = Facts(
+        version=FORMAT, fingerprint=catalogue.fingerprint, size=size, count=len(kept),
+        frame_bytes=(building / _FRAME).stat().st_size,
+        source_root=str(catalogue.root), attribution=_attribution(catalogue.root),
+    )  # fmt: skip
+    write_whole(building / _FACTS, msgspec.json.format(msgspec.json.encode(facts), indent=1))
 
 
 def _attribution(root: Path) -> str:

@@ -1,0 +1,64 @@
+"""The file that holds a pack's pixels: a blosc2 frame of which one image is one block.
+
+256 images to a chunk and LZ4 without a filter: one image is one `get_slice` that decompresses one
+block. One image to a chunk would make writing quadratic, and an `NDArray` reads ten times slower.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import blosc2
+import numpy as np
+import numpy.typing as npt
+
+COMPRESSION = {"codec": blosc2.Codec.LZ4, "filters": [blosc2.Filter.NOFILTER], "typesize": 1}
+
+Images = npt.NDArray[np.uint8]
+
+
+def write_frame(path: Path, batches: Iterable[Images], size: int, per_chunk: int) -> None:
+    """Write batches of images, each uint8 (n, size, size, 3), as one frame and sync it.
+
+    Raises:
+        OSError: the disk is full, or refuses in another way.
+    """
+    length = size * size * 3
+    path.unlink(missing_ok=True)
+    frame = blosc2.SChunk(
+        chunksize=per_chunk * length, contiguous=True, urlpath=str(path),
+        cparams=COMPRESSION | {"blocksize": length},
+    )  # fmt: skip
+    try:
+        for chunk in _chunks(batches, length, per_chunk):
+            frame.append_data(chunk)
+    except RuntimeError as error:
+        raise OSError(f"{error}, most likely a full disk") from error
+    del frame
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _chunks(batches: Iterable[Images], length: int, per_chunk: int) -> Iterator[Images]:
+    """Batches of any size as (per_chunk, length), the last one shorter."""
+    waiting = np.empty((0, length), dtype=np.uint8)
+    for batch in batches:
+        waiting = np.concatenate([waiting, batch.reshape(-1, length)])
+        while len(waiting) >= per_chunk:
+            yield np.ascontiguousarray(waiting[:per_chunk])
+            waiting = waiting[per_chunk:]
+    if len(waiting):
+        yield np.ascontiguousarray(waiting)
+
+
+def open_frame(path: Path) -> Any:
+    """A frame, mapped into memory for `get_slice`.
+
+    Raises:
+        OSError: it is not a frame.
+    """
+    try:
+        return blosc2.open(str(path), mode="r", mmap_mode="r")
+    except (RuntimeError, ValueError) as error:
+        raise OSError(str(error)) from error
