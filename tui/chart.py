@@ -2,6 +2,7 @@
 
 import math
 import threading
+from collections.abc import Callable
 
 from tui.series import Line, Picture
 
@@ -34,6 +35,7 @@ def draw(picture: Picture, width: int, height: int, *, colour: bool = True) -> s
 
     with _LOCK:
         plotext.clear_figure()
+        plotext.limit_size(False, False)  # it would cut to the terminal it thinks it is in
         plotext.plot_size(width, height)
         for part in (plotext.canvas_color, plotext.axes_color):
             part("default")
@@ -47,6 +49,9 @@ def draw(picture: Picture, width: int, height: int, *, colour: bool = True) -> s
             _plot(plotext, line, x, y)
         low, high = _limits([v for _, _, y in shown for v in y], picture.log)
         plotext.ylim(low, high)
+        _ticks(plotext.xticks, [v for _, x, _ in shown for v in x], 5)
+        if not picture.log:
+            _ticks(plotext.yticks, [low, high], max(2, height // 3))
         text: str = plotext.build()
     return text if colour else plotext.uncolorize(text)
 
@@ -68,6 +73,26 @@ def _plot(plotext: object, line: Line, x: list[float], y: list[float]) -> None:
         plotext.plot(x, y, marker="braille", color=line.colour)  # type: ignore[attr-defined]  # plotext has no types
 
 
+def _ticks(
+    place: Callable[[list[float], list[str]], None], values: list[float], count: int
+) -> None:
+    """Even ticks with short labels."""
+    low, high = min(values), max(values)
+    if high > low:
+        at = [low + (high - low) * i / (count - 1) for i in range(count)]
+        whole = high - low >= 4 * count
+        place(at, [f"{v:,.0f}" if whole else tick_label(v, high - low) for v in at])
+
+
+def tick_label(value: float, span: float) -> str:
+    """A label with two digits more than the span needs; tiny values in scientific notation."""
+    if abs(value) < span * 1e-9:
+        return "0"
+    if span < 0.01:
+        return f"{value:.1e}"
+    return f"{value:.{max(0, 2 - math.floor(math.log10(span)))}f}"
+
+
 def _limits(values: list[float], log: bool) -> tuple[float, float]:
     """A range around the values that is never empty."""
     low, high = min(values), max(values)
@@ -76,4 +101,5 @@ def _limits(values: list[float], log: bool) -> tuple[float, float]:
         return (low / 1.1, high * 1.1) if log else (low - pad, high + pad)
     if log:
         return low / 1.05, high * 1.05
-    return low - 0.03 * (high - low), high + 0.03 * (high - low)
+    margin = 0.03 * (high - low)
+    return max(low - margin, 0.0) if low >= 0 else low - margin, high + margin

@@ -36,9 +36,9 @@ class Layout:
 
 def lay_out(width: int, height: int) -> Layout:
     """The division of a page of `width` x `height` cells."""
-    query = max(5, min(16, height // 2, width // 6))
+    query = max(5, min(16, height // 2, width // 8))
     room = max(1, width - 2 * query - 2 * _GAP)
-    cell = 6 if height < 30 else 9 if height < 50 else 11
+    cell = max(5, min(14, height // (2 if height < 45 else 3) - _CAPTION))
     columns = max(1, room // (2 * cell + _GAP))
     lines = max(1, height // (cell + _CAPTION))
     return Layout(query, cell, columns, lines)
@@ -66,7 +66,7 @@ def filtered(
 def verdict(match: Match) -> tuple[str, str]:
     """A word and a colour for a match."""
     if match.same_group:
-        return "= same mark", "bold green"
+        return "= same", "bold green"
     return ("+ hit", "green") if match.hit else ("- miss", "red")
 
 

@@ -4,6 +4,7 @@ from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
@@ -35,6 +36,17 @@ _SMALL = (50, 14)
 _COLOURS = {">": "green", "#": "cyan", "=": "yellow", "!": "bold red", ".": "yellow"}
 
 
+class Fitted(Static):
+    """A widget whose content is made for its size."""
+
+    class Resized(Message):
+        """The size has changed."""
+
+    def on_resize(self) -> None:
+        """Let the screen make the content anew."""
+        self.post_message(self.Resized())
+
+
 class LiveScreen(Screen[None]):
     """The main screen."""
 
@@ -55,18 +67,18 @@ class LiveScreen(Screen[None]):
         yield Static("", id="small")
         with Vertical(id="all"):
             yield Static("", id="head", classes="line")
-            yield Static("", id="progress", classes="line")
+            yield Fitted("", id="progress", classes="line")
             yield Static("", id="learning", classes="line")
             yield Static("", id="machine", classes="line")
             with Horizontal(id="charts"):
                 with Vertical(id="main-charts"):
-                    yield Static("", id="loss", classes="chart tall")
-                    yield Static("", id="lr", classes="chart")
+                    yield Fitted("", id="loss", classes="chart tall")
+                    yield Fitted("", id="lr", classes="chart")
                 with Vertical(id="more-charts"):
-                    yield Static("", id="top1", classes="chart")
-                    yield Static("", id="grad", classes="chart")
-                    yield Static("", id="hits", classes="chart")
-                    yield Static("", id="epochs", classes="chart")
+                    yield Fitted("", id="top1", classes="chart")
+                    yield Fitted("", id="grad", classes="chart")
+                    yield Fitted("", id="hits", classes="chart")
+                    yield Fitted("", id="epochs", classes="chart")
             yield Static("", id="evaluation", classes="line")
             yield Static("", id="finding", classes="line")
             yield Static("", id="advice", classes="line")
@@ -76,6 +88,10 @@ class LiveScreen(Screen[None]):
     def show(self, history: History, alive: bool) -> None:
         """Show a history; charts follow from a thread."""
         self._history, self._alive = history, alive
+        self._show()
+
+    def _show(self) -> None:
+        """Words at once, charts from a thread, both of the newest history."""
         if self.is_mounted:
             self._show_words()
             self._ask_for_charts()
@@ -92,12 +108,15 @@ class LiveScreen(Screen[None]):
         small = self.query_one("#small", Static)
         small.display = tiny
         self.query_one("#more-charts").display = width >= _WIDE and height >= _TALL
-        self.call_after_refresh(self.show, self._history, self._alive)
+
+    def on_fitted_resized(self) -> None:
+        """A chart has another size."""
+        self._show()
 
     def on_screen_resume(self) -> None:
         """Coming back from another screen."""
         self._drawn = ()
-        self.call_after_refresh(self.show, self._history, self._alive)
+        self.call_after_refresh(self._show)
 
     def action_smooth(self, change: int) -> None:
         """Smooth the curves more or less."""
@@ -117,7 +136,8 @@ class LiveScreen(Screen[None]):
         self._ask_for_charts()
 
     def _show_words(self) -> None:
-        history, alive, width = self._history, self._alive, self.size.width
+        history, alive = self._history, self._alive
+        width = self.query_one("#progress").size.width or self.size.width
         words = state_words(history, alive)
         head = Text.assemble(
             (f" {self._run.name} ", "bold reverse"), "  ", (words, _COLOURS.get(words[0], ""))
