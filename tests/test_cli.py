@@ -19,10 +19,7 @@ from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal
 from tmssl.training.schedule import learning_rate
 
-TINY = (
-    "--model test_efficientnet --hidden 32 --dimensions 16 --image-size 32 --batch-size 8 "
-    "--log-every 1 --device cpu --lr 0.05"
-).split()  # fmt: skip
+TINY = ["--model", "test_efficientnet", "--hidden", "32", "--dimensions", "16", "--image-size", "32", "--batch-size", "8", "--log-every", "1", "--device", "cpu", "--lr", "0.05"]  # fmt: skip
 
 
 def tmssl(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -180,14 +177,31 @@ def test_no_runs_is_no_error(tmp_path: Path) -> None:
 
 
 def test_packing_reports_what_it_did(world: Path, tmp_path: Path) -> None:
-    told = json.loads(tmssl(world, "pack", "marks", "--image-size", "32", "--out", str(tmp_path / "p"), "--json").stdout)
+    told = json.loads(
+        tmssl(
+            world, "pack", "marks", "--image-size", "32", "--out", str(tmp_path / "p"), "--json"
+        ).stdout
+    )
     assert (told["images"], told["quarantined"], told["size"]) == (40, 0, 48)
     assert Path(told["folder"]) == tmp_path / "p"
 
 
-def test_a_killed_run_resumes_with_a_new_end_and_every_lr_is_the_closed_form(tmp_path: Path) -> None:
+def test_a_killed_run_resumes_with_a_new_end_and_every_lr_is_the_closed_form(
+    tmp_path: Path,
+) -> None:
     draw_marks(tmp_path / "marks", 40)
-    done = tmssl(tmp_path, "train", "--data", "marks", "--epochs", "2", *TINY, "--detach", "--checkpoint-minutes", "60")
+    done = tmssl(
+        tmp_path,
+        "train",
+        "--data",
+        "marks",
+        "--epochs",
+        "2",
+        *TINY,
+        "--detach",
+        "--checkpoint-minutes",
+        "60",
+    )
     run = open_run(tmp_path / "runs" / "latest")
     assert Path(done.stdout.strip()) == run.path
     while not history(tmp_path).checkpoints:
@@ -218,7 +232,9 @@ def test_ctrl_c_stops_with_a_checkpoint_and_stop_does_too(tmp_path: Path) -> Non
     draw_marks(tmp_path / "marks", 40)
     words = [sys.executable, "-m", "cli", "train", "--data", "marks", "--epochs", "5000", *TINY]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    follower = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment)
+    follower = subprocess.Popen(
+        words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment
+    )
     latest = tmp_path / "runs" / "latest"
     while not latest.exists() or history(tmp_path).step < 3:
         assert follower.poll() is None
@@ -234,7 +250,10 @@ def test_ctrl_c_stops_with_a_checkpoint_and_stop_does_too(tmp_path: Path) -> Non
     assert ended is not None
     assert ended.status == "stopped"
     second = subprocess.Popen(
-        [sys.executable, "-m", "cli", "train", "--resume"], cwd=tmp_path, stderr=subprocess.DEVNULL, env=environment
+        [sys.executable, "-m", "cli", "train", "--resume"],
+        cwd=tmp_path,
+        stderr=subprocess.DEVNULL,
+        env=environment,
     )
     while len(history(tmp_path).segments) < 2:
         time.sleep(0.05)

@@ -32,7 +32,9 @@ def test_searching_finds_what_sorting_finds() -> None:
     exact = vectors[own] @ vectors.T
     exact[np.arange(3), own] = -2
     expected = np.argsort(-exact, axis=1)[:, :20]
-    overlap = np.mean([len(set(a) & set(b)) / 20 for a, b in zip(rows.tolist(), expected.tolist(), strict=True)])
+    overlap = np.mean(
+        [len(set(a) & set(b)) / 20 for a, b in zip(rows.tolist(), expected.tolist(), strict=True)]
+    )
     assert overlap >= 0.95  # half precision may swap near ties
     assert np.allclose(similarity, np.take_along_axis(exact, rows, 1), atol=2e-3)
     assert not (rows == own[:, None]).any()

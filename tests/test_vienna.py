@@ -75,6 +75,54 @@ def test_what_does_not_parse_is_told() -> None:
     assert parse_codes(None) == parse_codes("") == ((), ())
 
 
+@pytest.mark.parametrize(
+    ("printed", "codes"),
+    [
+        ("CFE(9) 26.1.3", ["26.01.03"]),
+        ("CFE(9): 26.1.3 27.5", ["26.01.03", "27.05"]),
+        ("26.1.3 CFE(9) 27.5.1 VCL (8) A 3.7.16", ["03.07.16", "26.01.03", "27.05.01"]),
+        ("A 26.1.8", ["26.01.08"]),
+        ("26.1.3 A 26.1.8", ["26.01.03", "26.01.08"]),
+        ("26.1.8 A, 27.5.1.", ["26.01.08", "27.05.01"]),
+        ("2601/260103 / 27.5", ["26.01", "26.01.03", "27.05"]),
+        ("1;1;01", ["01"]),
+        ({"26.1", "3.7"}, ["03.07", "26.01"]),
+        ([260103, 26.05], ["26.01.03", "26.05"]),
+    ],
+)
+def test_printed_lists_are_read_as_they_are_meant(printed: object, codes: list[str]) -> None:
+    assert parse_codes(printed) == (tuple(codes), ())
+
+
+@pytest.mark.parametrize("nothing", [None, "", " ", "[]", float("nan"), "none", "-", "N/A", [], [None], ["", "null"]])  # fmt: skip
+def test_no_code_is_nothing_bad(nothing: object) -> None:
+    assert parse_codes(nothing) == ((), ())
+
+
+@pytest.mark.parametrize("printed", ["26 01 03", "26/01/03", "26.1 / 3", "3 7"])
+def test_what_could_be_read_in_two_ways_is_told_and_not_guessed(printed: str) -> None:
+    assert parse_codes(printed) == ((), (printed,))
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+        max_leaves=6,
+    )
+)  # fmt: skip
+def test_any_value_from_a_table_gives_codes_that_parse_and_parts_that_do_not(value: object) -> None:
+    codes, bad = parse_codes(value)
+    assert list(codes) == sorted({parse_code(code) for code in codes})
+    for part in bad:
+        with pytest.raises(CodeError):
+            parse_code(part)
+
+
+def test_digits_of_other_scripts_are_no_code() -> None:
+    assert parse_codes("\u0662\u0666.\u0661") == ((), ("\u0662\u0666.\u0661",))
+
+
 def test_levels_leave_coarser_codes_out() -> None:
     codes = ["26.01.03", "26.04", "27"]
     assert at_level(codes, "category") == {"26", "27"}
@@ -87,7 +135,9 @@ def test_titles_come_from_the_embedded_table() -> None:
     assert title("26.01") == title("26.01.03") == "Circles, ellipses"
     assert title("26")
     assert title("27.99").endswith("(EUIPO only)")
-    assert title("26.98") == ""
+    assert title("26.98") == title("26.98.01") == ""
+    assert title("26.01.97") == "Circles, ellipses (EUIPO only)"
+    assert title("27.99.01").count("(EUIPO only)") == 1
     assert is_figurative("24.17")
     assert not is_figurative("25.01")
 
@@ -130,3 +180,17 @@ def test_partners_are_drawn_by_the_rarity_of_the_shared_code() -> None:
             weights["01.01"] / sum(weights.values()) / 3, abs=0.01
         )
     assert set(counts) == {1, 2, 3, 4}
+
+
+def test_a_level_that_no_code_reaches_leaves_everybody_alone() -> None:
+    index = CodeIndex([("26.01",), ("26.01",), ()], "section")
+    samples = np.arange(3)
+    assert np.array_equal(index.partners(samples, np.full(3, 0.5), np.full(3, 0.5)), samples)
+
+
+def test_a_code_that_all_marks_carry_still_makes_partners_late_in_a_large_register() -> None:
+    count = 20_000
+    marks = [("26.01", *([f"01.{1 + i % 90:02d}"] if i < count // 2 else [])) for i in range(count)]
+    late = np.arange(count // 2, count)
+    draws = np.random.default_rng(0).random((2, len(late)))
+    assert (CodeIndex(marks, "division").partners(late, *draws) != late).all()

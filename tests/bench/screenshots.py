@@ -33,7 +33,9 @@ async def take(run: Path, folder: Path) -> None:
 
 def save(svg: str, path: Path) -> None:
     """An SVG of Textual's as PNG, with a font that is installed instead of one from the network."""
-    plain = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.S).replace("Fira Code", "DejaVu Sans Mono")
+    plain = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.S).replace(
+        "Fira Code", "DejaVu Sans Mono"
+    )
     path.write_bytes(bytes(resvg_py.svg_to_bytes(svg_string=plain, width=1320)))
     print(path, path.stat().st_size)
 

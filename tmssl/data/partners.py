@@ -33,7 +33,8 @@ class CodeIndex:
         self._codes = code_of
         self._mark_start = np.concatenate([[0], np.cumsum([len(codes) for codes in cut])])
         # A code held by one mark alone has no partner to offer.
-        shared = np.where(sizes > 1, np.maximum([weights[name] for name in names], 1e-9), 0.0)
+        # One that all carry weighs next to nothing, yet enough to be told in a sum over 10 million.
+        shared = np.where(sizes > 1, np.maximum([weights[name] for name in names], 1e-6), 0.0)
         self._running = np.concatenate([[0.0], np.cumsum(shared[code_of])])
         # Where in its code's list each (mark, code) pair stands, to leave the mark itself out.
         place = np.empty(len(code_of), dtype=np.int64)
@@ -52,7 +53,7 @@ class CodeIndex:
             return samples
         begin, end = self._mark_start[samples], self._mark_start[samples + 1]
         low, high = self._running[begin], self._running[end]
-        target = low + draws_code * (high - low)
+        target = np.minimum(low + draws_code * (high - low), np.nextafter(high, low))
         pair = np.searchsorted(self._running, target, side="right") - 1
         has = high > low
         pair = np.where(has, np.clip(pair, begin, np.maximum(end - 1, begin)), 0)

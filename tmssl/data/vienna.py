@@ -16,16 +16,26 @@ from tmssl.text import safe
 
 LEVELS = ("category", "division", "section")
 LAST_CATEGORY = 29
+LAST_PART = 99
+_EUIPO = " (EUIPO only)"
+_EUIPO_SECTIONS = 90  # sections from here on are EUIPO's own
 LAST_FIGURATIVE = 24  # 25 to 29 are ornaments, geometry, lettering, inscriptions and colours
 
-_EDITION = re.compile(r"^(?:CFE|VCL|VC)?\s*\(\s*\d{1,2}\s*\)\s*", re.IGNORECASE)
-_AUXILIARY = re.compile(r"^A\s*(?=\d)|(?<=\d)\s*A$", re.IGNORECASE)
-_DOTTED = re.compile(r"(\d{1,2})(?:\.(\d{1,2}))?(?:\.(\d{1,3}))?\.?")
-_SOLID = re.compile(r"\d{4}|\d{6}")
-_SEPARATORS = re.compile(r"[;,|/\n\t]+")
-_GLUED = re.compile(r"(?<=[\d.])\s+(?=(?:A\s*)?\d)")  # codes that only a blank keeps apart
+_EDITION_FORM = r"(?:CFE|VCL|VC)?\s*\(\s*\d{1,2}\s*\)\s*:?"
+_EDITION = re.compile(rf"^{_EDITION_FORM}\s*", re.IGNORECASE | re.ASCII)
+_AUXILIARY = re.compile(r"^A\s*(?=\d)|(?<=[\d.])\s*A$", re.IGNORECASE | re.ASCII)
+_DOTTED = re.compile(r"(\d{1,2})(?:\.(\d{1,2}))?(?:\.(\d{1,2}))?\.?", re.ASCII)
+_SOLID = re.compile(r"\d{4}|\d{6}", re.ASCII)
+_SEPARATORS = re.compile(r"[;,|\n\r\t]+")
+# Codes that only a slash, or a blank before a new code, keeps apart.
+_GLUED = re.compile(
+    rf"\s*/\s*|(?<=[\d.])\s+(?=(?:{_EDITION_FORM})?\s*(?:A\s*)?\d)", re.IGNORECASE | re.ASCII
+)
+_BARE = re.compile(r"\d{1,2}", re.ASCII)
+_NOTHING = frozenset({"", "-", "none", "null", "nan", "n/a", "na"})
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def parse_code(text: str) -> str:
     """A printed code as `26.01.03`, `26.01` or `26`.
 
@@ -33,7 +43,8 @@ def parse_code(text: str) -> str:
     such as `CFE(9)`.
 
     Raises:
-        CodeError: it is none of these, or its category is outside 1 to 29.
+        CodeError: it is none of these, or its category is outside 1 to 29, or its division or section
+            outside 1 to 99.
     """
     plain = _EDITION.sub("", text.strip())
     plain = _AUXILIARY.sub("", plain).strip()
@@ -43,33 +54,57 @@ def parse_code(text: str) -> str:
         found = _DOTTED.fullmatch(plain)
         parts = [part for part in found.groups() if part] if found else []
     numbers = [int(part) for part in parts]
-    if (
-        not numbers
-        or not 1 <= numbers[0] <= LAST_CATEGORY
-        or not all(1 <= n <= 99 for n in numbers)
-    ):
+    if not _in_range(numbers):
         raise CodeError(f"'{safe(text, 60)}' is not a Vienna code; codes look like 26.01.03")
     return ".".join(f"{number:02d}" for number in numbers)
 
 
+def _in_range(numbers: list[int]) -> bool:
+    """Whether numbers are a category, and perhaps a division and a section."""
+    return (
+        bool(numbers)
+        and 1 <= numbers[0] <= LAST_CATEGORY
+        and all(1 <= number <= LAST_PART for number in numbers)
+    )
+
+
 def parse_codes(value: object) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Codes of a list or of a string with any separators: (sorted unique codes, what did not parse)."""
-    items = [str(item) for item in value] if isinstance(value, list | tuple) else [str(value or "")]
-    codes, bad = set(), []
+    """Codes of a list or of a string with any separators: (sorted unique codes, what did not parse).
+
+    None, NaN and words such as `none` or `-` are no codes and nothing bad. `26 01 03` could be three
+    categories or one section, so it is told as bad and not guessed.
+    """
+    items = value if isinstance(value, list | tuple | set | frozenset) else [value]
+    codes: set[str] = set()
+    bad: list[str] = []
     for item in items:
-        for part in _parts(item):
-            try:
-                codes.add(parse_code(part))
-            except CodeError:
-                bad.append(part)
+        parsed, unparsed = _parsed("" if item is None else str(item))
+        codes.update(parsed)
+        bad += unparsed
     return tuple(sorted(codes)), tuple(bad)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _parsed(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The codes of one string, and its parts that are none."""
+    codes, bad = [], []
+    for part in _parts(text):
+        try:
+            codes.append(parse_code(part))
+        except CodeError:
+            bad.append(part)
+    return tuple(codes), tuple(bad)
 
 
 def _parts(text: str) -> list[str]:
     """The codes of one string, which may be separated by punctuation, brackets or only blanks."""
     bare = text.strip().strip("[]{}").replace("'", "").replace('"', "")
-    parts = (part.strip() for chunk in _SEPARATORS.split(bare) for part in _GLUED.split(chunk))
-    return [part for part in parts if part]
+    parts: list[str] = []
+    for chunk in (piece.strip() for piece in _SEPARATORS.split(bare)):
+        pieces = [piece.strip() for piece in _GLUED.split(chunk)]
+        doubtful = len(pieces) > 1 and any(_BARE.fullmatch(piece) for piece in pieces)
+        parts += [chunk] if doubtful or chunk.lower() in _NOTHING else pieces
+    return [part for part in parts if part.lower() not in _NOTHING]
 
 
 def at_level(codes: Iterable[str], level: str) -> frozenset[str]:
@@ -89,15 +124,20 @@ def _titles() -> dict[str, str]:
     table = files("tmssl.data").joinpath("tables/vienna_divisions.csv")
     with table.open(encoding="utf-8") as file:
         return {
-            row["code"]: row["title"] + ("" if row["in_wipo_scheme"] == "1" else " (EUIPO only)")
+            row["code"]: row["title"] + ("" if row["in_wipo_scheme"] == "1" else _EUIPO)
             for row in csv.DictReader(file)
         }
 
 
 def title(code: str) -> str:
-    """The title of a category or division; a section has its division's; empty when unknown."""
+    """The title of a category or division; a section has its division's; empty when unknown.
+
+    What only EUIPO's modified version has, divisions .99 and sections from .90, is told apart.
+    """
     titles = _titles()
-    return titles.get(code) or titles.get(code[:5], "")
+    found = titles.get(code) or titles.get(code[:5], "")
+    own_section = len(code) == 8 and int(code[6:]) >= _EUIPO_SECTIONS
+    return f"{found}{_EUIPO}" if found and own_section and not found.endswith(_EUIPO) else found
 
 
 def rarity(codes_per_mark: Sequence[Iterable[str]]) -> dict[str, float]:

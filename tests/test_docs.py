@@ -1,0 +1,100 @@
+"""README, help and code tell the same truth."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.marks import draw_marks
+from tmssl.recipes import recipe_names
+from tmssl.runs.events import field_table
+from tui.bindings import GALLERY, LIVE, help_lines, shown_keys
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+# What makes a documented command small enough for a test, and nothing else.
+_TINY = "--model test_efficientnet --hidden 32 --dimensions 16 --image-size 32 --batch-size 8 --chunk-size 0 --device cpu"  # fmt: skip
+SMALL = {
+    "train --data my-marks --epochs 30": f"{_TINY} --epochs 1",
+    "train --data my-marks --epochs 30 --detach": f"{_TINY} --epochs 1 --name second",
+    "train --recipe single-4090 --data my-marks": f"{_TINY} --epochs 1",
+    "train --epochs 50 --resume": "--epochs 2",
+    "train --resume": "--epochs 2",
+    "pack my-marks": "--image-size 32",
+    "demo": "--marks 300 --epochs 1 --show 1",
+}
+
+
+def documented() -> list[str]:
+    """Every `tmssl ...` line of the README's shell blocks, in order, and those in the text."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.S)
+    told = [line.split("#")[0] for block in blocks for line in block.splitlines()]
+    lines = [part.strip() for line in told for part in line.split("&&")]
+    inline = re.findall(r"`(tmssl [^`]+)`", README)
+    return [line for line in [*lines, *inline] if line.startswith("tmssl ")]
+
+
+def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *words], cwd=folder, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMSSL_CACHE": str(folder / "cache")}, timeout=100,
+    )  # fmt: skip
+
+
+@pytest.mark.timeout(240)
+def test_every_documented_command_runs(tmp_path: Path) -> None:
+    draw_marks(tmp_path / "my-marks", 40, validation=8)
+    commands = documented()
+    assert len(commands) >= 10
+    for command in dict.fromkeys(commands):
+        words = [*shlex.split(command)[1:]]
+        words += shlex.split(SMALL.get(" ".join(words), ""))
+        done = run(words, tmp_path)
+        stopping = words[0] == "stop" and "not being trained" in done.stderr
+        assert done.returncode == 0 or stopping, (command, done.stderr)
+        if "--detach" in words:
+            run(["stop"], tmp_path)
+    shutil.rmtree(tmp_path / "cache")
+
+
+def test_the_field_table_is_the_codes() -> None:
+    begin = README.index("<!-- made by tmssl.runs.events.field_table()")
+    block = README[README.index("\n", begin) + 1 : README.index("<!-- end -->")]
+    assert block.strip() == field_table()
+
+
+def test_every_recipe_is_named() -> None:
+    for name in recipe_names():
+        assert f"`{name}`" in README
+
+
+def test_the_readmes_keys_are_the_tables() -> None:
+    keys = {shown_keys(key).split(" ")[0] for key in (*LIVE, *GALLERY)}
+    rows = re.findall(r"^\| `(.)` \|", README, re.M)
+    assert len(rows) >= 5
+    assert set(rows) <= keys
+    told = "\n".join(help_lines())
+    for key in (*LIVE, *GALLERY):
+        assert key.long in told
+
+
+def test_pictures_exist_and_openmoji_is_named() -> None:
+    for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README):
+        assert (ROOT / path).is_file()
+    assert "OpenMoji" in README
+    assert "CC BY-SA 4.0" in README
+
+
+def test_no_machine_is_named_in_what_is_told() -> None:
+    for path in [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        *(ROOT / "tmssl" / "recipes").glob("*.toml"),
+    ]:
+        assert not re.search(r"/(work|tmp|root|home)/", path.read_text("utf-8"))
