@@ -1,5 +1,6 @@
 import math
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,10 +18,10 @@ def seed_log(last: int = 24) -> History:
     """The figures of the log that this project grew from, epochs 10 to 19 and 24."""
     constant = {"optim": {"schedule": "constant", "lr": 3e-4}}
     cosine = {"optim": {"schedule": "cosine", "lr": 3e-4}}
-    facts = {"chance": 6.93, "chance_ce": 6.93, "batch_size": 1024, "steps_per_epoch": PER_EPOCH}
+    facts: dict[str, Any] = {"chance": 6.93, "chance_ce": 6.93, "batch_size": 1024, "steps_per_epoch": PER_EPOCH}
     history = read_history(
         [
-            Segment(number=0, step=10 * PER_EPOCH, epoch=10, config=dict(constant), epochs=30, **facts),  # type: ignore[arg-type]  # plain facts
+            Segment(number=0, step=10 * PER_EPOCH, epoch=10, config=dict(constant), epochs=30, **facts),
             *(Epoch(epoch=10 + i, step=(10 + i) * PER_EPOCH + 1, loss=loss, ce=loss, lr=3e-4)
               for i, loss in enumerate(SEED_LOG)),
         ]
@@ -30,7 +31,7 @@ def seed_log(last: int = 24) -> History:
             [
                 Segment(
                     number=1, step=20 * PER_EPOCH, epoch=20, config=dict(cosine), epochs=50, **facts
-                ),  # type: ignore[arg-type]  # plain facts
+                ),
                 Epoch(epoch=24, step=24 * PER_EPOCH, loss=4.79, ce=4.79, lr=2.8e-4),
             ]
         )

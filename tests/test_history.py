@@ -1,6 +1,6 @@
 import pytest
 
-from tmssl.runs.events import End, Epoch, Finding, Segment, Started, Step
+from tmssl.runs.events import End, Epoch, Event, Finding, Segment, Started, Step
 from tmssl.runs.history import History, read_history, state, summary
 
 
@@ -10,7 +10,7 @@ def segment(number: int, step: int, **more: object) -> Segment:
 
 
 def test_after_a_resume_the_later_life_of_a_step_wins() -> None:
-    events = [
+    events: list[Event] = [
         segment(0, 0), *(Step(step=i, loss=1.0) for i in range(1, 26)), Epoch(epoch=1, step=10),
         Epoch(epoch=2, step=20), segment(1, 10), *(Step(step=i, loss=2.0) for i in range(11, 14)),
     ]  # fmt: skip

@@ -3,6 +3,7 @@ import math
 import multiprocessing
 import random
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -24,7 +25,7 @@ events = st.one_of(
 
 def cleaned(event: Event) -> Event:
     """What a reader sees: figures that are not finite were not measured."""
-    told = {
+    told: dict[str, Any] = {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name in event.__struct_fields__
         for value in [getattr(event, name)]

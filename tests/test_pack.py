@@ -22,7 +22,7 @@ from tmssl.errors import PackError
 
 def encoded(image: Image.Image, kind: str, **how: object) -> io.BytesIO:
     file = io.BytesIO()
-    image.save(file, kind, **how)  # type: ignore[arg-type]  # passed through to Pillow
+    image.save(file, kind, **how)
     file.seek(0)
     return file
 
@@ -58,7 +58,7 @@ def animated() -> io.BytesIO:
 
 
 def turned() -> io.BytesIO:
-    exif = Image.Exif()
+    exif = Image.Exif()  # type: ignore[no-untyped-call]  # Pillow leaves it untyped
     exif[0x0112] = 6
     return encoded(logo(), "JPEG", exif=exif, quality=95)
 

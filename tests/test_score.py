@@ -168,7 +168,7 @@ def test_chance_levels_equal_a_simulation() -> None:
             expected[key] = s.chance or 0.0
     assert {key[0] for key in totals} == {"hit", "precision", "recall", "map", "ndcg", "group_recall", "group_map", "group_nar"}  # fmt: skip
     for key, values in totals.items():
-        error = 5 * np.std(values) / math.sqrt(len(values)) + 1e-9
+        error = 5 * float(np.std(values)) / math.sqrt(len(values)) + 1e-9
         assert np.mean(values) == pytest.approx(expected[key], abs=error), key
 
 

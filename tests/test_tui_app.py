@@ -1,6 +1,7 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -39,7 +40,7 @@ def run(tmp_path: Path) -> Run:
     write_config(config, run.config)
     journal = JournalWriter(run.journal)
     journal.write(Started(name="r", host="box", device="cpu, 2 cores"))
-    about = {"chance": 5.55, "solved": 1.65, "chance_ce": 6.93, "batch_size": 1024}
+    about: dict[str, Any] = {"chance": 5.55, "solved": 1.65, "chance_ce": 6.93, "batch_size": 1024}
     for number, begin in ((0, 0), (1, 30)):
         journal.write(
             Segment(
@@ -53,7 +54,7 @@ def run(tmp_path: Path) -> Run:
                 epochs=10,
                 t=1000.0 + begin,
                 **about,
-            )  # type: ignore[arg-type]  # the shared facts are floats and one int
+            )
         )
         for i in range(begin + 1, begin + 31):
             journal.write(step(i))
