@@ -1,8 +1,11 @@
 """`tmssl pack`: read a source, tell what its join lost, and decode its images once."""
 
 import json
+import signal
+import sys
 import time
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,7 +25,13 @@ def prepare_pack(
 
     Raises:
         InputError: a source or images that cannot be used.
+        KeyboardInterrupt: Ctrl-C; what is finished stays, and the next call goes on from it.
     """
+    return _prepared(source, image_size, workers, out)[0]
+
+
+def _prepared(source: Path, image_size: int, workers: int, out: Path | None) -> tuple["Pack", int]:
+    """The pack of a source, and how many images were decoded for it just now."""
     from cli.progress import progress_bar
     from tmssl.data.catalogue import read_catalogue
     from tmssl.data.pack import build_pack, pack_folder, pack_size
@@ -31,17 +40,33 @@ def prepare_pack(
     for line in catalogue.report.lines():
         say(line)
     size = pack_size(image_size)
-    with progress_bar("packing") as progress:
+    seen: list[int] = []
+    with progress_bar("packing") as update:
+
+        def progress(done: int, total: int) -> None:
+            if not seen and done:
+                say(f"  going on: {count(done, 'image')} were packed before")
+            seen.append(done)
+            update(done - seen[0], total - seen[0])  # so that speed and ETA are of this build
+
         pack = build_pack(
             catalogue, out or pack_folder(catalogue, size), size, workers=workers, progress=progress
         )
-    if pack.quarantine:
-        path, reason = pack.quarantine[0]
+    if not seen:
+        say(f"  packed already: {safe(pack.folder)}")
+    _tell_quarantine(pack)
+    return pack, max(seen, default=0) - min(seen, default=0)
+
+
+def _tell_quarantine(pack: "Pack") -> None:
+    """How many images were left out, one of them, and where the rest are listed."""
+    left_out = pack.quarantine
+    if left_out:
+        path, reason = left_out[0]
         say(
-            f"  {count(len(pack.quarantine), 'image')} left out, such as {safe(path)} "
+            f"  {count(len(left_out), 'image')} left out, such as {safe(path)} "
             f"({safe(reason)}); all in {safe(pack.folder / 'quarantine.csv')}"
         )
-    return pack
 
 
 def pack(
@@ -58,16 +83,24 @@ def pack(
     json_output: JsonOutput = False,
 ) -> None:
     """Decode a source's images once, into the pack that training reads."""
+    signal.signal(signal.SIGTERM, _terminated)
     begun = time.monotonic()
-    built = prepare_pack(source.resolve(), image_size, workers=workers, out=out)
+    built, decoded = _prepared(source.resolve(), image_size, workers, out and out.resolve())
     seconds = time.monotonic() - begun
-    megabytes = sum(f.stat().st_size for f in built.folder.iterdir()) / 2**20
+    length = sum(file.stat().st_size for file in built.folder.iterdir())
     facts = {
         "folder": str(built.folder), "images": built.count, "quarantined": len(built.quarantine),
-        "size": built.size, "mib": round(megabytes, 1), "images_s": round(built.count / seconds, 1),
+        "size": built.size, "mib": round(length / 2**20, 1), "decoded": decoded,
+        "images_s": round(decoded / seconds, 1) if decoded else None,
     }  # fmt: skip
     if json_output:
         print(json.dumps(facts))  # noqa: T201 - stdout is data
         return
     for name, value in facts.items():
-        print(f"{name:12} {safe(value)}")  # noqa: T201 - stdout is data
+        if value is not None:
+            print(f"{name:12} {safe(value)}")  # noqa: T201 - stdout is data
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> None:
+    """End in order on SIGTERM: workers too, and the terminal's cursor comes back."""
+    sys.exit(143)
