@@ -87,10 +87,10 @@ def start_run(config: Config, runs_folder: Path, name: str = "", workers: int = 
     try:
         write_config(config, run.config)
         say("starting the trainer")
-        wait_until_begun(run, start_trainer(run), segments=0)
+        _begin(run, segments=0)
         begun = True
     finally:
-        if not begun and not is_alive(run):
+        if not begun:
             shutil.rmtree(run.path)
     point_latest(run)
     return run
@@ -133,13 +133,25 @@ def resume_run(run: Run, settings: dict[str, Any], restart_schedule: bool = Fals
     write_config(config, run.config)
     begun = False
     try:
-        wait_until_begun(run, start_trainer(run), segments=segments)
+        _begin(run, segments)
         begun = True
     finally:
-        if not begun and not is_alive(run):
+        if not begun:
             write_config(old, run.config)  # a resume that never began changes nothing
     point_latest(run)
     return run
+
+
+def _begin(run: Run, segments: int) -> None:
+    """Start the trainer and wait for its segment; one that has not begun by then is ended."""
+    trainer = start_trainer(run)
+    try:
+        wait_until_begun(run, trainer, segments)
+    except BaseException:
+        if trainer.poll() is None:
+            trainer.terminate()
+            trainer.wait()
+        raise
 
 
 def _segments(run: Run) -> int:

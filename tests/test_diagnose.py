@@ -18,7 +18,12 @@ def seed_log(last: int = 24) -> History:
     """The figures of the log that this project grew from, epochs 10 to 19 and 24."""
     constant = {"optim": {"schedule": "constant", "lr": 3e-4}}
     cosine = {"optim": {"schedule": "cosine", "lr": 3e-4}}
-    facts: dict[str, Any] = {"chance": 6.93, "chance_ce": 6.93, "batch_size": 1024, "steps_per_epoch": PER_EPOCH}
+    facts: dict[str, Any] = {
+        "chance": 6.93,
+        "chance_ce": 6.93,
+        "batch_size": 1024,
+        "steps_per_epoch": PER_EPOCH,
+    }
     history = read_history(
         [
             Segment(number=0, step=10 * PER_EPOCH, epoch=10, config=dict(constant), epochs=30, **facts),

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,12 +14,14 @@ from tests.marks import draw_marks
 from tmssl.config import Config, changed, write_config
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import build_pack, pack_size
-from tmssl.errors import ConfigError
+from tmssl.errors import ConfigError, TrainingError
 from tmssl.runs.events import Checkpoint, End, Epoch, Segment, Started, Step
 from tmssl.runs.folder import Run, create_run, holder, is_alive
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.runs.launch import signal_trainer, start_trainer, wait_until_begun
+from tmssl.training import learner, moco
+from tmssl.training.checkpoint import find_checkpoint, load_payload
 from tmssl.training.loop import train
 from tmssl.training.schedule import learning_rate
 from tmssl.training.signals import SignalFlags
@@ -197,11 +200,38 @@ def test_a_sudden_end_of_the_journal_is_closed_not_lost(tmp_path: Path, pack: Pa
     assert all(json.loads(line) for line in lines[1:])
 
 
-def test_a_non_finite_gradient_never_reaches_the_weights(tmp_path: Path, pack: Path) -> None:
+def test_gradients_that_stay_broken_end_the_run_after_rollbacks(tmp_path: Path, pack: Path) -> None:
     run = new_run(tmp_path, pack, epochs=1, lr=1e30, min_lr=0.0, warmup_epochs=0.0)
-    train(run, SignalFlags())
-    from tmssl.training.checkpoint import find_checkpoint, load_payload
+    with pytest.raises(TrainingError, match=r"even at LR 3.13e\+28, after 5 rollbacks"):
+        train(run, SignalFlags())
+    history = history_of(run)
+    assert [s.reason for s in history.segments] == ["start", *["rollback"] * 5]
+    assert {f.code for f in history.findings} >= {"non-finite"}
+    assert history.end is not None
+    assert history.end.status == "failed"
 
+
+def test_a_burst_of_bad_gradients_goes_back_to_the_checkpoint_at_half_the_lr(
+    tmp_path: Path, pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run(tmp_path, pack, epochs=3)
+    real, calls = moco.moco_step, [0]
+
+    def poisoned(*arguments: Any, backward: Any, **named: Any) -> Any:
+        """The real step, with a gradient of NaN in steps 7 to 9."""
+        calls[0] += 1
+        bad = 7 <= calls[0] <= 9
+        return real(
+            *arguments, backward=lambda loss: backward(loss * (float("nan") if bad else 1)), **named
+        )
+
+    monkeypatch.setattr(learner, "moco_step", poisoned)
+    assert train(run, SignalFlags()) == 0
+    history = history_of(run)
+    assert [(s.reason, s.step) for s in history.segments] == [("start", 0), ("rollback", 5)]
+    assert history.segments[1].changed == {"optim.lr": [0.05, 0.025]}
+    assert [f.step for f in history.findings if f.code == "non-finite"] == [7]
+    assert history.step == 15
     weights = load_payload(find_checkpoint(run))["encoder"]
     assert all(
         bool(tensor.isfinite().all()) for tensor in weights.values() if tensor.is_floating_point()

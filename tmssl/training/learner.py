@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 from typing import Any
 
 import torch
@@ -98,12 +99,19 @@ def _probe(model: MoCo, config: Config) -> None:
         raise image_size_error(config.model.name, size, error) from error
 
 
-def update(learner: Learner, views: Views, momentum: float) -> tuple[StepResult, Tensor]:
-    """One step: momentum encoder, keys, gradient, and the optimizer unless a gradient is not finite.
+@dataclasses.dataclass(frozen=True)
+class Update:
+    """What a step did."""
 
-    Returns:
-        What was measured, and the gradient's L2 norm, NaN or infinite when the step was skipped.
-    """
+    result: StepResult
+    grad_norm: float
+    """L2 norm of the gradient, NaN or infinite when the step was skipped"""
+    applied: bool
+    """whether the weights were changed"""
+
+
+def update(learner: Learner, views: Views, momentum: float) -> Update:
+    """One step: momentum encoder, keys, gradient, and the optimizer unless a gradient is not finite."""
     model, optimizer, scaler = learner.model, learner.optimizer, learner.scaler
     model.update_momentum(momentum)
     optimizer.zero_grad(set_to_none=True)
@@ -119,17 +127,13 @@ def update(learner: Learner, views: Views, momentum: float) -> tuple[StepResult,
     scaler.unscale_(optimizer)
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
-    _apply(learner, norm)
-    return result, norm
-
-
-def _apply(learner: Learner, norm: Tensor) -> None:
-    """Step the optimizer unless the gradient is not finite; weights never see a NaN."""
-    if learner.scaler.is_enabled():  # it looks for infinities itself
-        learner.scaler.step(learner.optimizer)
-        learner.scaler.update()
-    elif bool(norm.isfinite()):
-        learner.optimizer.step()
+    grad_norm = float(norm)
+    if learner.scaler.is_enabled():  # it looks for infinities itself, and lowers its scale
+        scaler.step(optimizer)
+        scaler.update()
+    elif math.isfinite(grad_norm):
+        optimizer.step()
+    return Update(result, grad_norm, math.isfinite(grad_norm))
 
 
 def learner_state(learner: Learner) -> dict[str, Any]:

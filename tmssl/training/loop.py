@@ -7,12 +7,11 @@ from tmssl.errors import TmsslError
 from tmssl.runs.events import Checkpoint, End, Epoch, Finding, Step
 from tmssl.runs.folder import Run, hold_lock
 from tmssl.runs.journal import JournalWriter
-from tmssl.training.learner import learner_state, update
+from tmssl.training.learner import Update, learner_state, update
 from tmssl.training.loss import feature_std
-from tmssl.training.machine import quick_cpu
 from tmssl.training.meter import memory_gib
-from tmssl.training.moco import StepResult
 from tmssl.training.optimizer import set_learning_rate
+from tmssl.training.rollback import healthy
 from tmssl.training.saver import Saved
 from tmssl.training.schedule import momentum, planned_learning_rate
 from tmssl.training.session import Session, open_session
@@ -27,7 +26,6 @@ def train(run: Run, flags: SignalFlags) -> int:
     Raises:
         InputError: the run cannot be opened for training; nothing was changed.
     """
-    quick_cpu()
     with hold_lock(run):
         journal = JournalWriter(run.journal)
         end = None
@@ -60,11 +58,13 @@ def learn(session: Session, flags: SignalFlags) -> End:
                 session.step, total_steps=session.total_steps, start=session.config.optim.momentum
             )
             views = session.feed.views(session.step)
-            result, grad_norm = update(session.learner, views, m)
+            done = update(session.learner, views, m)
             session.step += 1
-            session.meter.add(result, views.data_s)
+            session.meter.add(done.result, views.data_s)
             if _due(session, session.config.train.log_every):
-                log_step(session, result, lr=lr, m=m, grad_norm=float(grad_norm))
+                log_step(session, done, lr=lr, m=m)
+            if not healthy(session, done):
+                continue
             if _due(session, _DIAGNOSE_EVERY):
                 session.write_findings()
             if session.step % session.steps_per_epoch == 0:
@@ -83,16 +83,14 @@ def learn(session: Session, flags: SignalFlags) -> End:
         session.saver.close()
 
 
-def log_step(
-    session: Session, result: StepResult, *, lr: float, m: float, grad_norm: float
-) -> None:
+def log_step(session: Session, done: Update, *, lr: float, m: float) -> None:
     """Journal the means since the last logged step."""
     figures, step_s, data_s = session.meter.recent()
     loss, ce, top1, positive, negative = figures
     session.write(
         Step(
             step=session.step, epoch=session.epoch, loss=loss, ce=ce, top1=top1, lr=lr, momentum=m,
-            grad_norm=grad_norm, feature_std=float(feature_std(result.queries)),
+            grad_norm=done.grad_norm, feature_std=float(feature_std(done.result.queries)),
             positive_cosine=positive, negative_cosine=negative,
             img_s=session.config.train.batch_size / step_s if step_s else None, data_s=data_s,
             step_s=step_s, mem_gib=memory_gib(session.learner.device), t=time.time(),

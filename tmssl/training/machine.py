@@ -39,6 +39,15 @@ def code_commit() -> str:
     return told.stdout.strip()
 
 
-def quick_cpu() -> None:
-    """Flush denormals: late in training they slow a CPU down many times over."""
+def set_numerics(device: torch.device, *, deterministic: bool) -> None:
+    """Flush denormals, which slow a CPU down many times over late in training; TF32 where allowed.
+
+    Deterministic means bitwise the same on every run, for the price of the quickest kernels.
+    """
     torch.set_flush_denormal(True)
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
+    elif device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
+    torch.use_deterministic_algorithms(deterministic)

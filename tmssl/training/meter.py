@@ -30,6 +30,10 @@ class Meter:
         self._epoch = torch.zeros(5, device=self.device)
         self._kept: list[tuple[Tensor, Tensor, Tensor]] = []
 
+    def restart(self) -> None:
+        """Forget what was measured; the steps are about to be done again."""
+        self.__init__(self.device)  # type: ignore[misc]  # a fresh meter in the same place
+
     def add(self, result: StepResult, data_s: float) -> None:
         """Take in a step without waiting for the device."""
         self._recent += result.figures

@@ -24,7 +24,7 @@ from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.training.checkpoint import find_checkpoint, load_payload
 from tmssl.training.feed import Feed
 from tmssl.training.learner import Learner, choose_device, create_learner, restore_learner
-from tmssl.training.machine import code_commit, device_name, versions
+from tmssl.training.machine import code_commit, device_name, set_numerics, versions
 from tmssl.training.meter import Meter
 from tmssl.training.saver import Saver
 from tmssl.training.schedule import chance_ce, chance_loss, planned_learning_rate, solved_loss
@@ -50,6 +50,8 @@ class Session:
     segment: int
     """number of the segment in force"""
     data_fingerprint: str
+    skipped: int
+    """steps in a row whose gradient was not finite"""
     saved_at: float
     """`time.monotonic()` of the last checkpoint"""
 
@@ -84,9 +86,10 @@ def open_session(run: Run, journal: JournalWriter) -> Session:
     history = read_history(read_journal(run.journal))
     pack = open_pack(Path(config.data.pack))
     device = choose_device(config.train.device)
+    set_numerics(device, deterministic=config.train.deterministic)
     sampler = create_sampler(pack, config)
     learner = create_learner(config, device)
-    payload = _last_payload(run)
+    payload = last_payload(run)
     if payload is not None:
         _check_same_data(payload, pack)
         old = from_dict(payload["config"])
@@ -99,11 +102,13 @@ def open_session(run: Run, journal: JournalWriter) -> Session:
              end=config.train.epochs * sampler.steps_per_epoch),
         Meter(device), Saver(run.checkpoints), sampler.steps_per_epoch,
         step=payload["step"] if payload else 0, best=payload["best"] if payload else None,
-        segment=len(history.segments), data_fingerprint=pack.fingerprint, saved_at=time.monotonic(),
+        segment=len(history.segments), data_fingerprint=pack.fingerprint, skipped=0, saved_at=time.monotonic(),
     )  # fmt: skip
     if history.started is None:
         session.write(_started(run, pack, device))
-    session.write(_segment(session, from_dict(payload["config"]) if payload else None))
+    before = from_dict(payload["config"]) if payload else None
+    reason = "resume" if history.segments else "start"
+    session.write(new_segment(session, before, reason=reason))
     return session
 
 
@@ -133,7 +138,7 @@ def create_sampler(pack: Pack, config: Config) -> Sampler:
     )
 
 
-def _last_payload(run: Run) -> dict[str, Any] | None:
+def last_payload(run: Run) -> dict[str, Any] | None:
     """The newest whole checkpoint, or None for a run that has none yet."""
     if not any(run.checkpoints.glob("*.pt")):
         return None
@@ -164,8 +169,8 @@ def _started(run: Run, pack: Pack, device: torch.device) -> Started:
     )  # fmt: skip
 
 
-def _segment(session: Session, old: Config | None) -> Segment:
-    """The line that opens a segment."""
+def new_segment(session: Session, old: Config | None, *, reason: str) -> Segment:
+    """The line that opens a segment; `old` is what the weights were trained under until now."""
     config, step = session.config, session.step
     keys, tau = config.train.batch_size, config.optim.temperature
     per_epoch = session.steps_per_epoch
@@ -177,7 +182,7 @@ def _segment(session: Session, old: Config | None) -> Segment:
 
     return Segment(
         number=session.segment, step=step, epoch=session.epoch,
-        reason="start" if session.segment == 0 else "resume",
+        reason=reason,
         config=dict(to_dict(config)), changed=differences(old, config) if old else {},
         chance=chance_loss(keys, tau), solved=solved_loss(keys, tau), chance_ce=chance_ce(keys),
         batch_size=keys, steps_per_epoch=per_epoch, epochs=config.train.epochs,

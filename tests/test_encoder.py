@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from tmssl.errors import ConfigError
+from tmssl.training.encoder import create_encoder, feature_count
+
+
+@pytest.mark.parametrize("name", ["test_efficientnet", "mobilenetv3_small_050", "test_vit"])
+def test_features_are_as_wide_as_they_say(name: str) -> None:
+    encoder = create_encoder(name).eval()
+    size = 160 if name == "test_vit" else 32
+    assert encoder(torch.zeros(2, 3, size, size)).shape == (2, feature_count(encoder))
+
+
+def test_the_default_has_the_1280_features_it_is_known_for() -> None:
+    assert feature_count(create_encoder("efficientnet_b0")) == 1280
+
+
+@pytest.mark.parametrize("wrap", [True, False])
+def test_weights_come_from_a_checkpoint_or_a_state_dict(tmp_path: Path, wrap: bool) -> None:
+    torch.manual_seed(1)
+    state = create_encoder("test_efficientnet").state_dict()
+    held = {"encoder": state} if wrap else {**state, "classifier.weight": torch.zeros(3, 3)}
+    torch.save(held, tmp_path / "w.pt")
+    loaded = create_encoder("test_efficientnet", str(tmp_path / "w.pt")).state_dict()
+    assert all(torch.equal(value, loaded[key]) for key, value in state.items())
+    with pytest.raises(ConfigError, match="give weights of the same model"):
+        create_encoder("resnet10t", str(tmp_path / "w.pt"))
+
+
+def test_bad_weights_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is no file"):
+        create_encoder("test_efficientnet", "nowhere.pt")
+    (tmp_path / "x.pt").write_bytes(b"hello")
+    with pytest.raises(ConfigError, match="cannot load"):
+        create_encoder("test_efficientnet", str(tmp_path / "x.pt"))

@@ -1,0 +1,59 @@
+"""Gradients that are not finite: skipped, told, and after three in a row undone at half the LR."""
+
+import time
+
+from tmssl.config import changed, write_config
+from tmssl.errors import TrainingError
+from tmssl.runs.events import Finding
+from tmssl.training.learner import Update, create_learner, restore_learner
+from tmssl.training.session import Session, last_payload, new_segment
+
+_IN_A_ROW = 3
+_MOST_ROLLBACKS = 5
+
+
+def healthy(session: Session, done: Update) -> bool:
+    """Whether training may simply go on after a step; False when it went back to a checkpoint.
+
+    Raises:
+        TrainingError: it has gone back so often that going on is pointless.
+    """
+    scaled = session.learner.scaler.is_enabled()  # its first steps overflow by design
+    session.skipped = 0 if done.applied or scaled else session.skipped + 1
+    if session.skipped == 1:
+        session.write(
+            Finding(
+                code="non-finite", level="bad", step=session.step, epoch=session.epoch,
+                text=f"the gradient of step {session.step} is not finite; the step was skipped",
+                advice="if it comes again: lower --lr, lengthen --warmup-epochs, or --precision float32",
+                t=time.time(),
+            )
+        )  # fmt: skip
+    if session.skipped < _IN_A_ROW:
+        return True
+    roll_back(session)
+    return False
+
+
+def roll_back(session: Session) -> None:
+    """Go on from the last checkpoint, or from the start, at half the LR, as a segment of its own."""
+    rolled = sum(segment.reason == "rollback" for segment in session.history.segments)
+    if rolled >= _MOST_ROLLBACKS:
+        raise TrainingError(
+            f"gradients are not finite even at LR {session.config.optim.lr:.2e}, after "
+            f"{rolled} rollbacks; look at the data and the settings"
+        )
+    session.saver.wait()
+    old = session.config
+    lr = old.optim.lr / 2
+    session.config = changed(old, {"lr": lr, "min_lr": min(old.optim.min_lr, lr)})
+    write_config(session.config, session.run.config)
+    payload = last_payload(session.run)
+    session.learner = create_learner(session.config, session.learner.device)
+    if payload is not None:
+        restore_learner(session.learner, payload, same_optimizer=True)
+    session.step = payload["step"] if payload else 0
+    session.skipped = 0
+    session.meter.restart()
+    session.segment = len(session.history.segments)
+    session.write(new_segment(session, old, reason="rollback"))
