@@ -26,7 +26,7 @@ from tmssl.data.frame import open_frame, write_frame
 from tmssl.errors import PackError
 from tmssl.text import safe
 
-FORMAT = 1
+FORMAT = 1  # raise it when the files, or what picture.py makes of an image, come out differently
 _FRAME, _ROWS, _FACTS, _QUARANTINE = _FILES = (
     "images.b2frame", "catalogue.jsonl", "pack.json", "quarantine.csv",
 )  # fmt: skip
