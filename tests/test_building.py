@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -62,6 +63,24 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(PackError, match=r"cannot write .*; what is finished stays") as caught:
         build_pack(catalogue, tmp_path / "file" / "p", SIZE)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize(("limit", "parts"), [(2_000, 0), (10_000, 8)])
+def test_a_disk_that_fills_up_is_one_line_and_nothing_is_lost(
+    tmp_path: Path, limit: int, parts: int
+) -> None:
+    catalogue = read_catalogue(draw_marks(tmp_path / "m", 64))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))  # too small for a part, the frame
+    try:
+        with pytest.raises(PackError, match=r"cannot write .*what is finished stays") as caught:
+            build_pack(catalogue, tmp_path / "p", SIZE, workers=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "\n" not in str(caught.value)
+    assert len(list((tmp_path / "p.building").glob("part-*.b2"))) == parts
+    assert build_pack(catalogue, tmp_path / "p", SIZE, workers=1).count == 64
 
 
 @pytest.mark.usefixtures("small_parts")
