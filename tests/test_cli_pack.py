@@ -35,10 +35,10 @@ def packed(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProc
     return done
 
 
-def many(folder: Path, count: int = 1100) -> Path:
+def many(folder: Path, count: int = 1100, side: int = 300) -> Path:
     """Many files of one image that takes a while to decode."""
     folder.mkdir()
-    pixels = np.random.default_rng(0).integers(0, 255, (300, 300, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "0000.png", compress_level=0)
     for i in range(1, count):
         (folder / f"{i:04d}.png").hardlink_to(folder / "0000.png")
@@ -127,7 +127,7 @@ def test_a_signal_ends_it_in_order_and_the_next_call_goes_on(
 
 
 def test_a_terminal_sees_a_bar_with_a_rate_and_gets_its_cursor_back(tmp_path: Path) -> None:
-    many(tmp_path / "marks", 300)
+    many(tmp_path / "marks", 150, side=1400)
     leader, follower = pty.openpty()
     with subprocess.Popen(
         [*COMMAND, "marks", "--image-size", "64"], cwd=tmp_path, stderr=follower,
