@@ -127,7 +127,7 @@ def test_a_signal_ends_it_in_order_and_the_next_call_goes_on(
 
 
 def test_a_terminal_sees_a_bar_with_a_rate_and_gets_its_cursor_back(tmp_path: Path) -> None:
-    many(tmp_path / "marks", 150, side=1400)
+    many(tmp_path / "marks", 60, side=1400)
     leader, follower = pty.openpty()
     with subprocess.Popen(
         [*COMMAND, "marks", "--image-size", "64"], cwd=tmp_path, stderr=follower,
