@@ -1,7 +1,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -9,59 +8,16 @@ from tests.marks import draw_marks
 from tmssl.config import Config, changed, write_config
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import Pack, build_pack, open_pack, pack_size
-from tmssl.errors import CheckpointError, InputError, PackError
-from tmssl.retrieval.embed import embed, hash_vectors, unit, untrained_encoder
-from tmssl.retrieval.evaluate import choose_queries, evaluate
-from tmssl.retrieval.index import build_index, mate_ranks, open_index, save_index, search
-from tmssl.retrieval.matches import MatchesHeader, read_matches, write_matches
+from tmssl.errors import CheckpointError, PackError
+from tmssl.retrieval.evaluate import choose_queries, eval_stem, evaluate
+from tmssl.retrieval.index import index_path
+from tmssl.retrieval.matches import read_matches
 from tmssl.runs.events import Eval
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.journal import read_journal
+from tmssl.training.checkpoint import load_weights
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
-
-
-def unit_vectors(count: int, width: int = 24, seed: int = 0) -> np.ndarray:
-    return unit(np.random.default_rng(seed).normal(size=(count, width)))
-
-
-def test_searching_finds_what_sorting_finds() -> None:
-    vectors = unit_vectors(200)
-    own = np.array([3, 77, 199])
-    similarity, rows = search(build_index(vectors), vectors[own], own, 20)
-    exact = vectors[own] @ vectors.T
-    exact[np.arange(3), own] = -2
-    expected = np.argsort(-exact, axis=1)[:, :20]
-    overlap = np.mean(
-        [len(set(a) & set(b)) / 20 for a, b in zip(rows.tolist(), expected.tolist(), strict=True)]
-    )
-    assert overlap >= 0.95  # half precision may swap near ties
-    assert np.allclose(similarity, np.take_along_axis(exact, rows, 1), atol=2e-3)
-    assert not (rows == own[:, None]).any()
-
-
-def test_a_query_hidden_among_its_duplicates_is_still_left_out() -> None:
-    vectors = np.repeat(unit_vectors(2), 6, axis=0)
-    own = np.arange(12)
-    _, rows = search(build_index(vectors), vectors, own, 3)
-    assert rows.shape == (12, 3)
-    assert not (rows == own[:, None]).any()
-
-
-def test_ranks_of_mates_count_ties_worst() -> None:
-    vectors = unit(np.array([[1, 0], [1, 0.1], [1, 0.1], [0, 1], [1, 2.0]], dtype=np.float64))
-    assert mate_ranks(vectors, 0, np.array([0, 1, 3])).tolist() == [2, 4]
-
-
-def test_an_index_survives_the_disk(tmp_path: Path) -> None:
-    vectors = unit_vectors(50)
-    save_index(build_index(vectors), tmp_path / "i.faiss")
-    rows = search(open_index(tmp_path / "i.faiss"), vectors[:5], np.arange(5), 4)[1]
-    assert np.array_equal(rows, search(build_index(vectors), vectors[:5], np.arange(5), 4)[1])
-    assert [p.name for p in tmp_path.iterdir()] == ["i.faiss"]
-    (tmp_path / "i.faiss").write_bytes(b"junk")
-    with pytest.raises(InputError, match="is damaged"):
-        open_index(tmp_path / "i.faiss")
 
 
 @pytest.fixture(scope="module")
@@ -90,29 +46,15 @@ def run(pack: Pack, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return trained(tmp_path_factory.mktemp("r"), pack)
 
 
-def test_embeddings_are_unit_rows_in_the_order_of_the_pack(pack: Pack) -> None:
-    encoder = untrained_encoder("test_efficientnet", 3)
-    vectors = embed(encoder, pack, image_size=32, device=torch.device("cpu"), batch_size=7)
-    assert vectors.shape[0] == 40
-    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    whole = embed(encoder, pack, image_size=32, device=torch.device("cpu"), batch_size=40)
-    assert np.allclose(vectors, whole, atol=1e-5)
-    again = untrained_encoder("test_efficientnet", 3).state_dict()
-    assert all(torch.equal(value, again[name]) for name, value in encoder.state_dict().items())
-
-
-def test_the_hash_of_a_brighter_copy_is_the_same(pack: Pack) -> None:
-    bits = hash_vectors(pack)
-    assert bits.shape == (40, 64)
-    assert set(np.unique(np.abs(bits))) == {np.float32(0.125)}
-    assert len(np.unique(bits, axis=0)) > 30
-
-
 def test_an_evaluation_is_written_everywhere_it_should_be(run: Run, pack: Pack) -> None:
-    told: list[tuple[int, int]] = []
-    event = evaluate(run, topk=[10, 100], progress=lambda done, total: told.append((done, total)))
+    told: dict[str, tuple[int, int]] = {}
+    event = evaluate(
+        run, topk=[10, 100], phase=lambda name: told.update({name: (0, 0)}),
+        progress=lambda done, total: told.update({list(told)[-1]: (done, total)}),
+    )  # fmt: skip
     assert (event.queries, event.gallery, event.split, event.epoch) == (8, 40, "validation", 1)
-    assert told[-1] == (80, 80)
+    assert told["embedding"] == told["embedding, untrained"] == told["hashing"] == (40, 40)
+    assert told["searching"] == (8, 8)
     assert {score.k for score in event.scores} == {0, 10, 39}  # 100 is cut to what there is
     assert {score.level for score in event.scores} == {"category", "division", "group"}
     for score in event.scores:
@@ -131,10 +73,48 @@ def test_an_evaluation_is_written_everywhere_it_should_be(run: Run, pack: Pack) 
     assert len(list(run.index.glob("*.faiss"))) == 1
 
 
-def test_evaluating_twice_gives_the_same_figures_from_the_kept_index(run: Run) -> None:
-    first, second = evaluate(run, topk=[5]), evaluate(run, topk=[5])
+def test_a_second_evaluation_embeds_nothing_and_gives_the_same_figures(run: Run) -> None:
+    phases: list[str] = []
+    first = evaluate(run, topk=[4], phase=phases.append)
+    assert "embedding, untrained" in phases
+    again: list[str] = []
+    second = evaluate(run, topk=[4], phase=again.append)
     assert first.scores == second.scores
+    assert not [name for name in again if "embedding" in name or "hash" in name]
     assert len(list(run.index.glob("*.faiss"))) == 1
+    fewer: list[str] = []
+    evaluate(run, topk=[4], queries=3, phase=fewer.append)
+    assert "embedding, untrained" in fewer
+    assert "embedding" not in fewer
+
+
+def test_damaged_references_are_measured_again(run: Run) -> None:
+    first = evaluate(run, topk=[6])
+    for path in run.eval.glob("references-*.json"):
+        path.write_bytes(b"{oops")
+    assert evaluate(run, topk=[6]).scores == first.scores
+
+
+def test_an_index_never_belongs_to_a_checkpoint_that_came_later(run: Run, pack: Pack) -> None:
+    """A trainer may replace `last` while an evaluation is still embedding it."""
+    copy = run.checkpoints / "copy.pt"
+    copy.write_bytes((run.checkpoints / "last.pt").read_bytes())
+    payload = torch.load(copy, weights_only=True)
+    for tensor in payload["encoder"].values():
+        if tensor.is_floating_point():
+            tensor.mul_(-1)
+    before = load_weights(copy)
+    torch.save(payload, copy)
+    after = load_weights(copy)
+    assert before.path == after.path
+    paths = {index_path(run.index, weights, pack.fingerprint) for weights in (before, after)}
+    assert len(paths) == 2
+    copy.unlink()
+
+
+def test_evaluations_of_one_epoch_do_not_overwrite_each_other() -> None:
+    names = [eval_stem(epoch) for epoch in (1.0, 1.25, 24.0, 24.4)]
+    assert names == ["epoch-0001", "epoch-0001.25", "epoch-0024", "epoch-0024.40"]
 
 
 def test_fewer_queries_are_a_seeded_sample(pack: Pack) -> None:
@@ -153,7 +133,8 @@ def test_without_labels_copies_find_their_originals_or_not(tmp_path: Path) -> No
     assert event.split == "sample"
     assert [(s.metric, s.k) for s in event.scores] == [("invariance", 1)]
     assert event.scores[0].chance == pytest.approx(1 / 24)
-    assert set(event.scores[0].references) == {"untrained"}
+    assert set(event.scores[0].references) == {"untrained", "perceptual hash"}
+    assert not list((tmp_path / "runs" / "r" / "eval").glob("references-*"))
 
 
 def test_a_missing_checkpoint_or_pack_is_told(tmp_path: Path, run: Run) -> None:
@@ -168,18 +149,6 @@ def test_a_missing_checkpoint_or_pack_is_told(tmp_path: Path, run: Run) -> None:
             evaluate(run)
     finally:
         run.config.write_bytes(config)
-
-
-def test_matches_come_back_and_damage_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "m.jsonl"
-    write_matches(path, MatchesHeader(pack="p", topk=[10]), [])
-    assert read_matches(path) == (MatchesHeader(pack="p", topk=[10]), [])
-    for content in (b"", b"{oops\n", b'{"pack": 3}\n'):
-        path.write_bytes(content)
-        with pytest.raises(InputError, match="is damaged"):
-            read_matches(path)
-    with pytest.raises(InputError, match="cannot read"):
-        read_matches(tmp_path / "none")
 
 
 def test_the_pack_of_the_matches_can_be_opened(run: Run) -> None:

@@ -1,6 +1,7 @@
 import itertools
 import math
 import random
+import time
 
 import numpy as np
 import pytest
@@ -13,12 +14,10 @@ from tmssl.retrieval.relevance import Relevance
 from tmssl.retrieval.score import (
     Marks,
     Ranking,
-    average_precision,
     interval,
     normalised_average_rank,
     score,
 )  # fmt: skip
-from tmssl.runs.events import Score
 
 CODES = ["01.01", "01.02.03", "02.01.01", "24.01", "26.01.01", "26.04", "27.05.01"]
 
@@ -162,7 +161,8 @@ def test_chance_levels_equal_a_simulation() -> None:
                     int,
                 )
             )
-        for s in quick(marks, queries, Ranking(np.array(top), mates)):
+        ranking = Ranking(np.array(top), mates)
+        for s in score(marks, queries, {"this": ranking}, [3, 5], resamples=1):
             key = (s.metric, s.level, s.codes, s.k)
             totals.setdefault(key, []).append(s.value or 0.0)
             expected[key] = s.chance or 0.0
@@ -170,14 +170,6 @@ def test_chance_levels_equal_a_simulation() -> None:
     for key, values in totals.items():
         error = 5 * float(np.std(values)) / math.sqrt(len(values)) + 1e-9
         assert np.mean(values) == pytest.approx(expected[key], abs=error), key
-
-
-def quick(marks: Marks, queries: np.ndarray, ranking: Ranking) -> list[Score]:
-    """`score` without its bootstrap."""
-    from unittest.mock import patch
-
-    with patch("tmssl.retrieval.score._RESAMPLES", 1):
-        return score(marks, queries, {"this": ranking}, [3, 5])
 
 
 def test_hit_chance_is_the_hypergeometric_tail() -> None:
@@ -210,8 +202,46 @@ def test_references_stand_beside_the_figure() -> None:
 def test_a_perfect_and_a_useless_list() -> None:
     assert normalised_average_rank(np.array([1, 2, 3]), 100) == 0
     assert normalised_average_rank(np.array([98, 99]), 100) > 0.6
-    assert average_precision(np.array([True, True, False]), 2) == 1
-    assert average_precision(np.array([False, False, True]), 1) == pytest.approx(1 / 3)
+    codes = [("01.01",), ("01.01",), ("02.01",), ("02.01",)]
+    for top, value in (([[1, 2, 3]], 1.0), ([[2, 3, 1]], 1 / 3)):
+        ranking = Ranking(np.array(top), [np.empty(0, int)])
+        told = score(Marks(codes, [""] * 4), np.array([0]), {"this": ranking}, [3])
+        maps = [s.value for s in told if (s.metric, s.level) == ("map", "division")]
+        assert maps == [pytest.approx(value)] * 2
+
+
+def test_marks_without_codes_or_groups_have_no_figures() -> None:
+    ranking = Ranking(np.array([[1, 2]]), [np.empty(0, int)])
+    assert score(Marks([()] * 3, [""] * 3), np.array([0]), {"this": ranking}, [2]) == []
+    # Codes that nobody else has, and coarser ones than the level, cannot be found either.
+    lonely = Marks([("01.01",), ("02",), ("02",)], ["a", "b", "b"])
+    assert score(lonely, np.array([0]), {"this": ranking}, [2]) == []
+    told = score(lonely, np.array([1]), {"this": Ranking(np.array([[2, 0]]), [np.array([1])])}, [2])
+    assert {s.level for s in told} == {"category", "group"}
+
+
+def test_an_interval_drawn_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).random(50)
+    whole = interval(values, 3)
+    monkeypatch.setattr("tmssl.retrieval.score._DRAWN_AT_ONCE", 50 * 7)
+    assert interval(values, 3) == whole
+
+
+@pytest.mark.slow
+def test_half_a_million_marks_are_scored_in_seconds() -> None:
+    dice = np.random.default_rng(0)
+    count, wanted = 540_000, 200
+    divisions = [f"{c:02d}.{d:02d}" for c in range(1, 30) for d in range(1, 6)]
+    vienna = [
+        tuple({divisions[i] for i in row}) for row in dice.integers(0, 145, (count, 3)).tolist()
+    ]
+    queries = np.sort(dice.choice(count, wanted, replace=False))
+    ranking = Ranking(dice.integers(0, count, (wanted, 100)), [np.empty(0, int)] * wanted)
+    begun = time.monotonic()
+    told = score(Marks(vienna, [""] * count), queries, {"this": ranking}, [10, 100])
+    assert time.monotonic() - begun < 40
+    for s in told:
+        assert s.value == pytest.approx(s.chance, abs=0.1)
 
 
 def test_the_interval_covers_a_mean_it_should() -> None:
@@ -221,6 +251,28 @@ def test_the_interval_covers_a_mean_it_should() -> None:
         low, high = interval((generator.random(150) < 0.3).astype(float), seed)
         covered += low <= 0.3 <= high
     assert covered >= 51  # 95 % of 60 is 57
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6))
+def test_the_macro_average_equals_its_definition(seed: int) -> None:
+    marks, queries, ranking, lists = random_case(seed)
+    cut = [at_level(codes, "division") for codes in marks.vienna]
+    told = {s.k: s for s in score(marks, queries, {"this": ranking}, [1, 4]) if s.codes == "macro"}
+    for k in (1, 4):
+        by_division = []
+        for code in sorted(set().union(*cut)):
+            hits = [
+                any(code in cut[row] for row in lists[query][:k])
+                for query in queries.tolist()
+                if code in cut[query] and sum(code in other for other in cut) > 1
+            ]
+            if hits:
+                by_division.append(sum(hits) / len(hits))
+        assert (k in told) == bool(by_division)
+        if by_division:
+            assert told[k].value == pytest.approx(sum(by_division) / len(by_division))
+            assert told[k].queries == len(by_division)
 
 
 def test_macro_counts_every_division_once() -> None:

@@ -4,12 +4,15 @@ A query has R relevant marks among the G searched; a random ranking puts each re
 rank with equal probability.
 """
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
 
+@functools.lru_cache(maxsize=2)
 def _log_factorials(largest: int) -> Floats:
     """log(n!) for n up to `largest`."""
     return np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, largest + 1)))])
@@ -45,23 +48,30 @@ def average_precision_chance(relevant: npt.ArrayLike, gallery: int, k: int) -> F
     """
     wanted = np.asarray(relevant, dtype=np.float64)
     k = min(k, gallery)
-    ranks = np.arange(1, k + 1)
-    harmonic, rest = (1 / ranks).sum(), ((ranks - 1) / ranks).sum()
+    harmonic = _harmonic(k)
     others = max(1, gallery - 1)
-    expected = wanted / gallery * (harmonic + rest * (wanted - 1) / others)
+    # The sum over i of (i - 1) / i is k less the harmonic number.
+    expected = wanted / gallery * (harmonic + (k - harmonic) * (wanted - 1) / others)
     return expected / np.maximum(1, np.minimum(wanted, k))
 
 
-def ndcg_chance(gains: Floats, k: int, ideal: float) -> float:
+@functools.lru_cache(maxsize=16)
+def _harmonic(k: int) -> float:
+    """1 + 1/2 + ... + 1/k."""
+    return float((1 / np.arange(1, k + 1)).sum())
+
+
+def ndcg_chance(mean_gain: npt.ArrayLike, ideal: npt.ArrayLike, gallery: int, k: int) -> Floats:
     """Expected nDCG at k: every rank holds the mean gain of the gallery.
 
     Args:
-        gains: gain of every mark of the gallery for one query, (G,).
+        mean_gain: mean over the G marks of their gain, by query, (n,).
+        ideal: DCG at k of the best ranking, by query, (n,), above 0.
+        gallery: G.
         k: length of the list.
-        ideal: DCG at k of the best ranking.
     """
-    discounts = 1 / np.log2(np.arange(2, min(k, len(gains)) + 2))
-    return float(gains.mean() * discounts.sum() / ideal) if ideal > 0 else 0.0
+    discounts = 1 / np.log2(np.arange(2, min(k, gallery) + 2))
+    return np.asarray(mean_gain, dtype=np.float64) * discounts.sum() / np.asarray(ideal)
 
 
 def nar_chance(others: int, marks: int) -> float:

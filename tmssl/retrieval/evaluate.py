@@ -1,10 +1,11 @@
 """Retrieval evaluation of a checkpoint: embed, search, score, and write down what was found."""
 
-import os
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import faiss
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ import torch
 from tmssl.config import read_config
 from tmssl.data.pack import Pack, open_pack
 from tmssl.errors import InputError
-from tmssl.retrieval.embed import embed, hash_vectors, trained_encoder, untrained_encoder
+from tmssl.retrieval.embed import embed, hash_pack, trained_encoder, untrained_encoder
 from tmssl.retrieval.index import (
     build_index,
     index_path,
@@ -23,14 +24,19 @@ from tmssl.retrieval.index import (
     search,
 )
 from tmssl.retrieval.invariance import invariance
-from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, write_matches
+from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, write_matches, write_whole
+from tmssl.retrieval.reference import (
+    References,
+    read_references,
+    references_path,
+    write_references,
+)
 from tmssl.retrieval.relevance import Relevance, group_mates
-from tmssl.retrieval.score import Marks, Ranking, score
-from tmssl.runs.events import Eval
+from tmssl.retrieval.score import Marks, Ranking, means, measure, score_rows
+from tmssl.runs.events import Eval, Score
 from tmssl.runs.folder import Run
 from tmssl.runs.journal import JournalWriter
 from tmssl.training.checkpoint import Weights, find_checkpoint, load_weights
-from tmssl.training.kept import digest
 from tmssl.training.learner import choose_device
 
 Progress = Callable[[int, int], None]
@@ -41,11 +47,29 @@ _SAMPLED = 1000  # queries drawn from a catalogue without a validation split
 _KEPT = 20  # matches written down for each query
 
 
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """What is evaluated, and on what."""
+
+    weights: Weights
+    pack: Pack
+    marks: Marks
+    queries: Rows
+    topk: list[int]
+    device: torch.device
+    begin: Callable[[str], Progress | None]
+    """names the phase that begins, and returns what to tell its progress"""
+
+
 def evaluate(
     run: Run, *, checkpoint: str = "best", topk: Sequence[int] = (10, 100), queries: int = 0,
     seed: int = 0, device: str = "auto", progress: Progress | None = None,
+    phase: Callable[[str], None] | None = None,
 ) -> Eval:  # fmt: skip
     """Evaluate a checkpoint, write its `eval` event and matches, and return the event.
+
+    A second evaluation of the same weights takes their vectors from the kept index, and one with the
+    same queries and list lengths takes the kept references.
 
     Args:
         run: the run; its pack is the gallery.
@@ -54,7 +78,8 @@ def evaluate(
         queries: at most so many, drawn by seed; 0 takes all of the validation split.
         seed: of the sample of queries and of the bootstrap.
         device: `auto`, `cpu` or `cuda`.
-        progress: called with (done, total) over both encoders.
+        progress: called with (done, total) of the phase.
+        phase: called with the name of each phase as it begins.
 
     Raises:
         InputError: no checkpoint, no pack, or fewer than two marks.
@@ -64,29 +89,27 @@ def evaluate(
     pack = open_pack(Path(read_config(run.config).data.pack))
     if pack.count < 2:
         raise InputError(f"the pack holds {pack.count} mark; a search needs at least two")
-    where = choose_device(device)
-    chosen, split = choose_queries(pack, queries, seed)
-    lengths = sorted({min(k, pack.count - 1) for k in topk})
-    vectors = _embedded(weights, pack, where, progress)
-    references = _references(weights, pack, where, progress)
+
+    def begin(name: str) -> Progress | None:
+        if phase:
+            phase(name)
+        return progress
+
+    rows, split = choose_queries(pack, queries, seed)
     marks = Marks([mark.vienna for mark in pack.marks], [mark.group for mark in pack.marks])
-    similarity, ranking = _ranked(run, weights, pack, vectors, marks, chosen, max(lengths))
-    others = {name: _ranking(v, marks, chosen, max(lengths)) for name, v in references.items()}
-    scores = score(marks, chosen, {"this": ranking, **others}, lengths, seed=seed)
-    if not scores:
-        scores = invariance(weights, pack, chosen, where)
-    stem = f"epoch-{round(weights.epoch):04d}"
-    matches = run.eval / f"{stem}.matches.jsonl"
+    lengths = sorted({min(k, pack.count - 1) for k in topk})
+    question = Question(weights, pack, marks, rows, lengths, choose_device(device), begin)
+    similarity, top, scores = _answer(run, question, seed)
+    stem = eval_stem(weights.epoch)
     header = MatchesHeader(
-        pack=str(pack.folder), fingerprint=pack.fingerprint,
-        checkpoint=_inside(run, weights.path), epoch=weights.epoch, topk=list(lengths),
-        gallery=pack.count, attribution=pack.attribution,
+        pack=str(pack.folder), fingerprint=pack.fingerprint, checkpoint=_inside(run, weights.path),
+        epoch=weights.epoch, topk=lengths, gallery=pack.count, attribution=pack.attribution,
     )  # fmt: skip
-    run.eval.mkdir(exist_ok=True)
-    write_matches(matches, header, describe_matches(pack, chosen, ranking.top, similarity))
+    matches = run.eval / f"{stem}.matches.jsonl"
+    write_matches(matches, header, describe_matches(pack, rows, top, similarity))
     event = Eval(
         epoch=weights.epoch, step=weights.step, checkpoint=header.checkpoint, split=split,
-        queries=len(chosen), gallery=pack.count, scores=scores, matches=_inside(run, matches),
+        queries=len(rows), gallery=pack.count, scores=scores, matches=_inside(run, matches),
         seconds=time.monotonic() - begun, t=time.time(),
     )  # fmt: skip
     _record(run, stem, event)
@@ -103,60 +126,81 @@ def choose_queries(pack: Pack, most: int, seed: int) -> tuple[Rows, str]:
     return rows, "validation" if validation else "sample"
 
 
+def eval_stem(epoch: float) -> str:
+    """`epoch-0024`, or `epoch-0024.40` within an epoch."""
+    return f"epoch-{epoch:04.0f}" if epoch == int(epoch) else f"epoch-{epoch:07.2f}"
+
+
 def _inside(run: Run, path: Path) -> str:
     """A path relative to the run where it lies in it."""
     return str(path.relative_to(run.path)) if path.is_relative_to(run.path) else str(path)
 
 
-def _embedded(
-    weights: Weights, pack: Pack, device: torch.device, progress: Progress | None
-) -> Vectors:
-    """The marks as the checkpoint's encoder sees them: the first half of the work."""
-    return embed(
-        trained_encoder(weights), pack, image_size=weights.config.data.image_size, device=device,
-        progress=progress and (lambda done, total: progress(done, 2 * total)),
+def _answer(run: Run, question: Question, seed: int) -> tuple[Vectors, Rows, list[Score]]:
+    """Similarities and rows of the nearest marks, and every figure with its references."""
+    run.eval.mkdir(exist_ok=True)
+    similarity, ranking = _ranked(_own_index(run, question), question, "searching")
+    question.begin("scoring")
+    figures = measure(question.marks, question.queries, {"this": ranking}, question.topk)["this"]
+    if figures:
+        return similarity, ranking.top, score_rows(figures, _references(run, question), seed=seed)
+    scores = invariance(
+        question.weights, question.pack, question.queries, question.device, seed=seed,
+        progress=question.begin("copies"),
     )  # fmt: skip
+    return similarity, ranking.top, scores
 
 
-def _references(
-    weights: Weights, pack: Pack, device: torch.device, progress: Progress | None
-) -> dict[str, Vectors]:
-    """The marks as an untrained encoder and a perceptual hash see them: the second half."""
-    config = weights.config
-    untrained = embed(
-        untrained_encoder(config.model.name, config.train.seed), pack,
-        image_size=config.data.image_size, device=device,
-        progress=progress and (lambda done, total: progress(total + done, 2 * total)),
-    )  # fmt: skip
-    return {"untrained": untrained, "perceptual hash": hash_vectors(pack)}
-
-
-def _ranked(
-    run: Run, weights: Weights, pack: Pack, vectors: Vectors, marks: Marks, queries: Rows, k: int
-) -> tuple[Vectors, Ranking]:
-    """Similarities and ranking by the kept index of this checkpoint, built where it is missing."""
+def _own_index(run: Run, question: Question) -> faiss.Index:
+    """The kept index of these weights over this pack, built where there is none."""
     run.index.mkdir(exist_ok=True)
-    path = index_path(run.index, digest(weights.path), pack.fingerprint)
+    path = index_path(run.index, question.weights, question.pack.fingerprint)
     if not path.exists():
+        vectors = embed(
+            trained_encoder(question.weights), question.pack, device=question.device,
+            image_size=question.weights.config.data.image_size,
+            progress=question.begin("embedding"),
+        )  # fmt: skip
         save_index(build_index(vectors), path)
-    similarity, top = search(open_index(path), vectors[queries], queries, k)
-    return similarity, Ranking(top, _mates(vectors, marks, queries))
+    return open_index(path)
 
 
-def _ranking(vectors: Vectors, marks: Marks, queries: Rows, k: int) -> Ranking:
-    """What a reference finds."""
-    _, top = search(build_index(vectors), vectors[queries], queries, k)
-    return Ranking(top, _mates(vectors, marks, queries))
-
-
-def _mates(vectors: Vectors, marks: Marks, queries: Rows) -> list[Rows]:
-    """Ranks of each query's group mates."""
-    mates = group_mates(marks.groups)
+def _ranked(index: faiss.Index, question: Question, phase: str) -> tuple[Vectors, Ranking]:
+    """What one encoder finds for every query, and the similarities."""
+    similarity, top = search(index, question.queries, max(question.topk), question.begin(phase))
+    groups = question.marks.groups
+    rows_of = group_mates(groups)
     none = np.empty(0, np.int64)
-    return [
-        mate_ranks(vectors, query, mates[marks.groups[query]]) if marks.groups[query] else none
-        for query in queries.tolist()
-    ]
+    mates = [rows_of.get(groups[row], none) for row in question.queries.tolist()]
+    others = [rows[rows != row] for rows, row in zip(mates, question.queries, strict=True)]
+    ranks = mate_ranks(index, question.queries, others, question.begin(f"{phase} groups"))
+    return similarity, Ranking(top, ranks)
+
+
+def _references(run: Run, question: Question) -> References:
+    """What an untrained encoder and a perceptual hash score, measured where it is not kept."""
+    config, pack = question.weights.config, question.pack
+    path = references_path(
+        run.eval, fingerprint=pack.fingerprint, encoder=config.model.name,
+        image_size=config.data.image_size, seed=config.train.seed, topk=question.topk,
+        queries=question.queries,
+    )  # fmt: skip
+    kept = read_references(path)
+    if kept is not None:
+        return kept
+    untrained = embed(
+        untrained_encoder(config.model.name, config.train.seed), pack, device=question.device,
+        image_size=config.data.image_size, progress=question.begin("embedding, untrained"),
+    )  # fmt: skip
+    rankings = {"untrained": _ranked(build_index(untrained), question, "searching, untrained")[1]}
+    del untrained  # of 538,000 marks it takes 2.8 GB
+    hashes = hash_pack(pack, progress=question.begin("hashing"))
+    rankings["perceptual hash"] = _ranked(build_index(hashes), question, "searching, hash")[1]
+    question.begin("scoring the references")
+    measured = measure(question.marks, question.queries, rankings, question.topk)
+    references = {name: means(figures) for name, figures in measured.items()}
+    write_references(path, references)
+    return references
 
 
 def describe_matches(
@@ -200,9 +244,8 @@ def describe_matches(
 
 def _record(run: Run, stem: str, event: Eval) -> None:
     """Keep the event beside its matches and append it to the journal."""
-    fresh = run.eval / f".{stem}.json-{os.getpid()}"
-    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(event), indent=1))
-    fresh.replace(run.eval / f"{stem}.json")
+    told = msgspec.json.format(msgspec.json.encode(event), indent=1)
+    write_whole(run.eval / f"{stem}.json", [told])
     journal = JournalWriter(run.journal)
     journal.write(event)
     journal.close()

@@ -1,6 +1,9 @@
 """The faiss index: exact inner product on unit vectors, kept in the run and reused."""
 
+import contextlib
+import hashlib
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import faiss
@@ -9,9 +12,18 @@ import numpy.typing as npt
 
 from tmssl.errors import InputError
 from tmssl.text import safe
+from tmssl.training.checkpoint import Weights
 
+Progress = Callable[[int, int], None]
 Vectors = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
+
+_QUERIES_AT_ONCE = 256
+_GALLERY_AT_ONCE = 1 << 15  # with 1280 features 160 MiB
+_KEPT = 2  # indexes kept in a run; one of 538,000 marks takes 1.4 GB
+_TIE = 1e-6  # cosines closer than this are rounding apart
+# Only the newer flag maps the vectors themselves; before faiss 1.11 they are read into memory.
+_MAPPED = getattr(faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP)
 
 
 def build_index(vectors: Vectors) -> faiss.Index:
@@ -22,69 +34,119 @@ def build_index(vectors: Vectors) -> faiss.Index:
     index = faiss.IndexScalarQuantizer(
         vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
     )
-    index.train(vectors)
+    index.train(vectors[:1])  # half precision has nothing to learn
     index.add(vectors)
     return index
 
 
-def index_path(folder: Path, checkpoint_sha256: str, fingerprint: str) -> Path:
-    """Where the index of one checkpoint over one pack is kept."""
-    return folder / f"{checkpoint_sha256[:16]}-{fingerprint[:16]}.faiss"
+def index_path(folder: Path, weights: Weights, fingerprint: str) -> Path:
+    """Where the index of one encoder over one pack is kept.
+
+    Its name is a digest of the weights in memory, since the file they came from may have been
+    replaced by a trainer meanwhile.
+    """
+    told = hashlib.sha256(f"{weights.config.model.name} {weights.config.data.image_size}".encode())
+    for name, tensor in weights.encoder.items():
+        told.update(name.encode())
+        told.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
+    return folder / f"{told.hexdigest()[:16]}-{fingerprint[:16]}.faiss"
 
 
 def save_index(index: faiss.Index, path: Path) -> None:
-    """Write an index; it appears complete or not at all."""
+    """Write an index; it appears complete or not at all, and only the newest few are kept."""
     fresh = path.with_name(f".{path.name}-{os.getpid()}")
     try:
         faiss.write_index(index, str(fresh))
         fresh.replace(path)
+    except RuntimeError as error:
+        raise InputError(
+            f"cannot write {safe(path)} ({safe(error, 100)}); make room on the disk"
+        ) from error
     finally:
         fresh.unlink(missing_ok=True)
+    newest = sorted(path.parent.glob("*.faiss"), key=lambda one: one.stat().st_mtime_ns)
+    for old in newest[:-_KEPT]:
+        with contextlib.suppress(FileNotFoundError):  # another evaluation was faster
+            old.unlink()
 
 
 def open_index(path: Path) -> faiss.Index:
     """A kept index, mapped into memory rather than read.
 
     Raises:
-        InputError: it is damaged.
+        InputError: it is missing or damaged.
     """
     try:
-        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
+        return faiss.read_index(str(path), _MAPPED)
     except RuntimeError as error:
         raise InputError(
             f"{safe(path)} is damaged ({safe(error, 100)}); remove it and evaluate again"
         ) from error
 
 
-def search(index: faiss.Index, queries: Vectors, own: Rows, k: int) -> tuple[Vectors, Rows]:
-    """The k nearest rows of each query by cosine, the query itself left out.
+def search(
+    index: faiss.Index, own: Rows, k: int, progress: Progress | None = None
+) -> tuple[Vectors, Rows]:
+    """The k nearest rows of some rows of the gallery by cosine, each left out of its own list.
 
     Args:
         index: of the gallery.
-        queries: (q, d), unit rows.
-        own: the gallery row that is each query itself, (q,).
+        own: the rows that are the queries, (q,).
         k: length of the lists; at most the gallery less one.
+        progress: called with (queries done, queries).
 
     Returns:
         Similarities (q, k), falling, and rows (q, k).
     """
-    similarity, rows = index.search(queries, k + 1)
-    others = rows != own[:, None]
-    # Where a query is not among its own nearest (ties of duplicates), the last one goes.
-    full = others.all(1)
-    others[full, -1] = False
-    shape = (len(queries), k)
-    return similarity[others].reshape(shape), rows[others].reshape(shape)
+    similarities, found = np.empty((len(own), k), np.float32), np.empty((len(own), k), np.int64)
+    for begin in range(0, len(own), _QUERIES_AT_ONCE):
+        mine = own[begin : begin + _QUERIES_AT_ONCE]
+        similarity, rows = index.search(index.reconstruct_batch(mine), k + 1)
+        others = rows != mine[:, None]
+        # Where a query is not among its own nearest (ties of duplicates), the last one goes.
+        others[others.all(1), -1] = False
+        part = slice(begin, begin + len(mine))
+        similarities[part] = similarity[others].reshape(len(mine), k)
+        found[part] = rows[others].reshape(len(mine), k)
+        if progress:
+            progress(begin + len(mine), len(own))
+    return np.clip(similarities, -1, 1), found  # half precision may exceed 1 by a rounding
 
 
-def mate_ranks(vectors: Vectors, query: int, mates: Rows) -> Rows:
-    """Ranks of some marks in the list of a query, from 1, ascending, ties counted worst.
+def mate_ranks(
+    index: faiss.Index, own: Rows, mates: Sequence[Rows], progress: Progress | None = None
+) -> list[Rows]:
+    """Ranks of some marks in each query's list, ascending, from 1; the query itself is not in it.
 
-    The query itself is left out of the list.
+    Among ties the marks come last, METU's worst case: the j-th mate has rank j + the number of other
+    marks that are at least as similar.
+
+    Args:
+        index: of the gallery.
+        own: the rows that are the queries, (q,).
+        mates: for each query the rows whose ranks are wanted, the query not among them.
+        progress: called with (marks compared, gallery).
     """
-    similarity = vectors @ vectors[query]
-    similarity[query] = -np.inf
-    others = mates[mates != query]
-    return np.sort([int((similarity >= similarity[mate]).sum()) for mate in others]).astype(
-        np.int64
-    )
+    wanted = np.array([i for i, rows in enumerate(mates) if len(rows)], dtype=np.int64)
+    ahead = [np.zeros(len(rows), np.int64) for rows in mates]
+    if len(wanted) == 0:
+        return ahead
+    queries = index.reconstruct_batch(own[wanted])
+    limits = [
+        np.sort(index.reconstruct_batch(mates[i]) @ query)[::-1] - _TIE
+        for i, query in zip(wanted.tolist(), queries, strict=True)
+    ]
+    for begin in range(0, index.ntotal, _GALLERY_AT_ONCE):
+        block = index.reconstruct_n(begin, min(_GALLERY_AT_ONCE, index.ntotal - begin))
+        for first in range(0, len(wanted), _QUERIES_AT_ONCE):
+            some = slice(first, first + _QUERIES_AT_ONCE)
+            similarity = queries[some] @ block.T
+            for i, cosines, limit in zip(
+                wanted[some].tolist(), similarity, limits[some], strict=True
+            ):
+                left_out = np.append(mates[i], own[i]) - begin
+                cosines[left_out[(left_out >= 0) & (left_out < len(block))]] = -np.inf
+                ahead[i] += [np.count_nonzero(cosines >= least) for least in limit]
+        if progress:
+            progress(begin + len(block), index.ntotal)
+    return [count + np.arange(1, len(count) + 1) for count in ahead]

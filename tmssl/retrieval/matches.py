@@ -1,5 +1,6 @@
 """The matches file of an evaluation: a header line, then one line for each query."""
 
+import itertools
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -63,13 +64,21 @@ class QueryMatches(msgspec.Struct, frozen=True, kw_only=True):
 def write_matches(path: Path, header: MatchesHeader, queries: Iterable[QueryMatches]) -> None:
     """Write a matches file; it appears complete or not at all."""
     encoder = msgspec.json.Encoder()
+    lines = (encoder.encode(query) + b"\n" for query in queries)
+    write_whole(path, itertools.chain([encoder.encode(header) + b"\n"], lines))
+
+
+def write_whole(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a file that appears complete or not at all; several processes may write the same one."""
     fresh = path.with_name(f".{path.name}-{os.getpid()}")
     try:
         with fresh.open("wb") as file:
-            file.write(encoder.encode(header) + b"\n")
-            for query in queries:
-                file.write(encoder.encode(query) + b"\n")
+            file.writelines(parts)
         fresh.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {safe(path)}: {error.strerror}; check the disk and the folder's owner"
+        ) from error
     finally:
         fresh.unlink(missing_ok=True)
 

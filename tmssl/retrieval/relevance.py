@@ -1,6 +1,6 @@
 """Which marks of a gallery are relevant to a query, and how much."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,8 @@ from tmssl.data.vienna import at_level, is_figurative, rarity
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+
+_LEAST = 1e-9  # weight of a code that every mark has, so that sharing it is not nothing
 
 
 class Relevance:
@@ -29,36 +31,28 @@ class Relevance:
                 holders.setdefault(code, []).append(row)
         self.holders = {code: np.array(rows, dtype=np.int64) for code, rows in holders.items()}
         self._total = np.array([sum(self.weights[c] for c in codes) for codes in self.codes])
+        self._common = np.zeros(self.count)  # all zero between calls
 
     def relevant(self, query: int) -> tuple[Rows, Floats]:
-        """Rows that share a code with the query, itself left out, and their gains in (0, 1].
+        """Rows that share a code with the query, ascending, itself left out, and their gains in (0, 1].
 
         The gain is the Jaccard index of the two code sets, each code weighted by its rarity, so
-        sharing 26.11 alone is worth little. A code that every mark has weighs nothing, and then
-        counts as an unweighted one would.
+        sharing 26.11 alone is worth little. A code that every mark has weighs next to nothing.
         """
-        own = self.codes[query]
-        if not own:
-            return np.empty(0, np.int64), np.empty(0)
-        rows = np.concatenate([self.holders[code] for code in own])
-        shared = np.concatenate(
-            [np.full(len(self.holders[code]), max(self.weights[code], 1e-9)) for code in own]
-        )
-        found, place = np.unique(rows, return_inverse=True)
-        common = np.bincount(place, weights=shared)
-        gains = common / np.maximum(self._total[found] + self._total[query] - common, common)
-        others = found != query
-        return found[others], gains[others]
+        common = self._common
+        for code in self.codes[query]:
+            common[self.holders[code]] += max(self.weights[code], _LEAST)
+        common[query] = 0
+        rows = np.flatnonzero(common)
+        shared = common[rows]
+        common[rows] = 0
+        return rows, shared / np.maximum(self._total[rows] + self._total[query] - shared, shared)
 
     def shared(self, query: int, other: int) -> list[str]:
         """Codes that two marks share, rare before frequent."""
         return sorted(
             self.codes[query] & self.codes[other], key=lambda code: (-self.weights[code], code)
         )
-
-    def __iter__(self) -> Iterator[str]:
-        """The codes in use, sorted."""
-        return iter(sorted(self.holders))
 
 
 def group_mates(groups: Sequence[str]) -> dict[str, Rows]:

@@ -1,7 +1,7 @@
 """Ranked lists become figures, each beside its chance level and an interval over queries."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 _RESAMPLES = 1000
+_DRAWN_AT_ONCE = 1 << 22  # random numbers of the bootstrap in memory at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,90 +36,169 @@ class Marks:
     groups: Sequence[str]
 
 
-# Per-query values and chance levels of one figure: (metric, level, codes, k) to ((n,), (n,)).
+# (metric, level, codes, k); k is 0 for a figure over the whole ranking.
 Key = tuple[str, str, str, int]
+# Per-query values and chance levels of each figure, ((n,), (n,)).
 Figures = dict[Key, tuple[Floats, Floats]]
 
 
 def score(
-    marks: Marks, queries: Rows, rankings: dict[str, Ranking], topk: Sequence[int], *,
-    seed: int = 0,
+    marks: Marks, queries: Rows, rankings: Mapping[str, Ranking], topk: Sequence[int], *,
+    seed: int = 0, resamples: int = _RESAMPLES,
 ) -> list[Score]:  # fmt: skip
-    """Every figure of an evaluation.
+    """Every figure of an evaluation; the first ranking is evaluated, the others are references."""
+    first, *others = rankings
+    measured = measure(marks, queries, rankings, topk)
+    return score_rows(
+        measured[first], {name: means(measured[name]) for name in others}, seed=seed,
+        resamples=resamples,
+    )  # fmt: skip
+
+
+def measure(
+    marks: Marks, queries: Rows, rankings: Mapping[str, Ranking], topk: Sequence[int]
+) -> dict[str, Figures]:
+    """Per-query figures of several encoders over the same queries.
 
     Args:
         marks: the gallery.
         queries: rows of the queries, (q,).
-        rankings: by encoder; the first is the one evaluated, the others are references.
+        rankings: by encoder.
         topk: list lengths, none above the columns of the rankings.
-        seed: of the bootstrap.
 
     Returns:
-        A row for each metric, level, code set and k. Queries without anything relevant are not
-        scored, and a level at which no mark has a code has no rows.
+        By encoder a figure for each metric, level, code set and k. Queries without anything
+        relevant are not scored, and a level at which no two marks share a code has no figures.
     """
-    measured = [
-        {**_vienna(marks, queries, ranking, topk), **_groups(marks, queries, ranking, topk)}
-        for ranking in rankings.values()
-    ]
-    names = list(rankings)[1:]
+    names = list(rankings)
+    found: dict[str, Figures] = {name: {} for name in names}
+    tops = [rankings[name].top for name in names]
+    for level in LEVELS:
+        for codes in ("all", "figurative"):
+            relevance = Relevance(marks.vienna, level, figurative=codes == "figurative")
+            told = _at_level(relevance, queries, tops, topk, level, codes)
+            for name, figures in zip(names, told, strict=True):
+                found[name].update(figures)
+            if (level, codes) == ("division", "all"):
+                for name, top in zip(names, tops, strict=True):
+                    found[name].update(_macro(relevance, queries, top, topk))
+    for name in names:
+        found[name].update(_groups(marks, queries, rankings[name].mates, topk))
+    return found
+
+
+def means(figures: Figures) -> dict[Key, float]:
+    """The mean over queries of each figure."""
+    return {key: float(values.mean()) for key, (values, _) in figures.items()}
+
+
+def score_rows(
+    figures: Figures, references: Mapping[str, Mapping[Key, float]], *, seed: int = 0,
+    resamples: int = _RESAMPLES,
+) -> list[Score]:  # fmt: skip
+    """Figures as rows, each with its chance level, its interval and the references' means."""
     rows = []
-    for key, (values, expected) in measured[0].items():
+    for key, (values, expected) in figures.items():
         metric, level, codes, k = key
-        low, high = interval(values, seed)
+        low, high = interval(values, seed, resamples)
         rows.append(
             Score(
                 metric=metric, level=level, codes=codes, k=k, value=float(values.mean()),
                 chance=float(expected.mean()), low=low, high=high, queries=len(values),
-                references={
-                    name: float(other[key][0].mean())
-                    for name, other in zip(names, measured[1:], strict=True)
-                },
+                references={name: told[key] for name, told in references.items()},
             )
         )  # fmt: skip
     return rows
 
 
-def interval(values: Floats, seed: int) -> tuple[float, float]:
+def interval(values: Floats, seed: int, resamples: int = _RESAMPLES) -> tuple[float, float]:
     """95 % percentile bootstrap interval of the mean over queries (Efron 1979)."""
     generator = np.random.default_rng(seed)
-    means = values[generator.integers(0, len(values), (_RESAMPLES, len(values)))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
+    count = len(values)
+    step = max(1, _DRAWN_AT_ONCE // count)
+    found = [
+        values[generator.integers(0, count, (min(step, resamples - begin), count))].mean(axis=1)
+        for begin in range(0, resamples, step)
+    ]
+    low, high = np.quantile(np.concatenate(found), [0.025, 0.975])
     return float(low), float(high)
 
 
-def _vienna(marks: Marks, queries: Rows, ranking: Ranking, topk: Sequence[int]) -> Figures:
-    """The figures over Vienna codes, at every level that has codes."""
-    figures: Figures = {}
-    for level in LEVELS:
-        for codes in ("all", "figurative"):
-            relevance = Relevance(marks.vienna, level, figurative=codes == "figurative")
-            figures.update(_at_level(relevance, queries, ranking, topk, level, codes))
-            if level == "division" and codes == "figurative" and relevance.holders:
-                figures.update(_macro(relevance, queries, ranking, topk))
-    return figures
-
-
 def _at_level(
-    relevance: Relevance, queries: Rows, ranking: Ranking, topk: Sequence[int], level: str,
+    relevance: Relevance, queries: Rows, tops: Sequence[Rows], topk: Sequence[int], level: str,
     codes: str,
-) -> Figures:  # fmt: skip
-    """hit, precision, recall, map and ndcg at every k for one set of codes."""
-    collected: dict[Key, list[tuple[float, float]]] = {}
-    gallery = relevance.count - 1
+) -> list[Figures]:  # fmt: skip
+    """hit, precision, recall, map and ndcg at every k for one set of codes, by encoder."""
+    longest = max(topk)
     gain_of = np.zeros(relevance.count)
-    for query, top in zip(queries.tolist(), ranking.top, strict=True):
+    counts, means_of_gain, kept = [], [], []
+    best = np.zeros((len(queries), longest))
+    listed = np.zeros((len(tops), len(queries), longest))
+    for i, query in enumerate(queries.tolist()):
         rows, gains = relevance.relevant(query)
         if len(rows) == 0:
             continue
         gain_of[rows] = gains
-        listed = gain_of[top]
+        for encoder, top in enumerate(tops):
+            listed[encoder, i] = gain_of[top[i, :longest]]
         gain_of[rows] = 0
-        best = np.sort(gains)[::-1]
-        for k in topk:
-            for metric, pair in _one(listed[:k], best, len(rows), gallery, k).items():
-                collected.setdefault((metric, level, codes, k), []).append(pair)
-    return {key: _columns(pairs) for key, pairs in collected.items()}
+        if len(gains) > longest:
+            gains_first = np.partition(gains, len(gains) - longest)[-longest:]
+        else:
+            gains_first = gains
+        best[i, : len(gains_first)] = np.sort(gains_first)[::-1]
+        counts.append(len(rows))
+        means_of_gain.append(gains.sum() / (relevance.count - 1))
+        kept.append(i)
+    if not kept:
+        return [{} for _ in tops]
+    return [
+        _at_lengths(
+            one[kept], best[kept], np.array(counts), np.array(means_of_gain),
+            relevance.count - 1, topk, (level, codes),
+        )
+        for one in listed
+    ]  # fmt: skip
+
+
+def _at_lengths(
+    listed: Floats, best: Floats, relevant: Rows, mean_gain: Floats, gallery: int,
+    topk: Sequence[int], place: tuple[str, str],
+) -> Figures:  # fmt: skip
+    """Every metric of an encoder's lists, with its chance level.
+
+    Args:
+        listed: gain at each rank of each query's list, (n, K).
+        best: the highest gains there are, falling, padded with 0, (n, K).
+        relevant: number of relevant marks by query, (n,).
+        mean_gain: mean gain over the gallery by query, (n,).
+        gallery: marks searched.
+        topk: list lengths, none above K.
+        place: level and code set.
+    """
+    hits = listed > 0
+    found = hits.cumsum(1)
+    precisions = found * hits / np.arange(1, listed.shape[1] + 1)
+    discounts = 1 / np.log2(np.arange(2, listed.shape[1] + 2))
+    figures: Figures = {}
+    for k in topk:
+        ideal = (best[:, :k] * discounts[:k]).sum(1)
+        of_k = found[:, k - 1]
+        told = {
+            "hit": ((of_k > 0).astype(float), chance.hit_chance(relevant, gallery, k)),
+            "precision": (of_k / k, chance.precision_chance(relevant, gallery)),
+            "recall": (of_k / relevant, chance.recall_chance(relevant, gallery, k)),
+            "map": (
+                precisions[:, :k].sum(1) / np.minimum(relevant, k),
+                chance.average_precision_chance(relevant, gallery, k),
+            ),
+            "ndcg": (
+                (listed[:, :k] * discounts[:k]).sum(1) / ideal,
+                chance.ndcg_chance(mean_gain, ideal, gallery, k),
+            ),
+        }
+        figures |= {(metric, *place, k): pair for metric, pair in told.items()}
+    return figures
 
 
 def _columns(pairs: list[tuple[float, float]]) -> tuple[Floats, Floats]:
@@ -127,63 +207,34 @@ def _columns(pairs: list[tuple[float, float]]) -> tuple[Floats, Floats]:
     return table[:, 0], table[:, 1]
 
 
-def _one(
-    listed: Floats, best: Floats, relevant: int, gallery: int, k: int
-) -> dict[str, tuple[float, float]]:
-    """Every metric of one query's list, with its chance level."""
-    hits = listed > 0
-    found = hits.sum()
-    discounts = 1 / np.log2(np.arange(2, k + 2))
-    ideal = float((best[:k] * discounts[: len(best)]).sum())
-    gains = np.zeros(gallery)
-    gains[: len(best)] = best
+def _macro(relevance: Relevance, queries: Rows, top: Rows, topk: Sequence[int]) -> Figures:
+    """hit@k of each division by itself, and their mean, so that common divisions count once."""
+    gallery = relevance.count - 1
+    found: dict[str, list[list[bool]]] = {}
+    for query, rows in zip(queries.tolist(), top.tolist(), strict=True):
+        for code in relevance.codes[query]:
+            if len(relevance.holders[code]) > 1:
+                rank = next((i for i, row in enumerate(rows) if code in relevance.codes[row]), None)
+                hits = [rank is not None and rank < k for k in topk]
+                found.setdefault(code, []).append(hits)
+    if not found:
+        return {}
+    codes = sorted(found)
+    values = np.array([np.mean(found[code], axis=0) for code in codes])
+    others = np.array([len(relevance.holders[code]) - 1 for code in codes])
     return {
-        "hit": (float(found > 0), float(chance.hit_chance(relevant, gallery, k))),
-        "precision": (found / k, float(chance.precision_chance(relevant, gallery))),
-        "recall": (found / relevant, float(chance.recall_chance(relevant, gallery, k))),
-        "map": (
-            average_precision(hits, min(relevant, k)),
-            float(chance.average_precision_chance(relevant, gallery, k)),
-        ),
-        "ndcg": (
-            float((listed * discounts[: len(listed)]).sum()) / ideal,
-            chance.ndcg_chance(gains, k, ideal),
-        ),
+        ("hit", "division", "macro", k): (values[:, i], chance.hit_chance(others, gallery, k))
+        for i, k in enumerate(topk)
     }
 
 
-def average_precision(hits: npt.NDArray[np.bool_], normaliser: int) -> float:
-    """Mean over `normaliser` relevant marks of the precision at each one's rank."""
-    ranks = np.flatnonzero(hits) + 1
-    return float((np.arange(1, len(ranks) + 1) / ranks).sum() / max(1, normaliser))
-
-
-def _macro(relevance: Relevance, queries: Rows, ranking: Ranking, topk: Sequence[int]) -> Figures:
-    """hit@k of each division by itself, and their mean, so that common divisions count once."""
-    figures: Figures = {}
-    gallery = relevance.count - 1
-    for k in topk:
-        found: dict[str, list[tuple[float, float]]] = {}
-        for query, top in zip(queries.tolist(), ranking.top[:, :k].tolist(), strict=True):
-            for code in relevance.codes[query]:
-                others = len(relevance.holders[code]) - 1
-                if others:
-                    hit = any(code in relevance.codes[row] for row in top)
-                    expected = float(chance.hit_chance(others, gallery, k))
-                    found.setdefault(code, []).append((float(hit), expected))
-        if found:
-            means = [tuple(np.mean(pairs, axis=0)) for _, pairs in sorted(found.items())]
-            figures["hit", "division", "macro", k] = _columns(means)
-    return figures
-
-
-def _groups(marks: Marks, queries: Rows, ranking: Ranking, topk: Sequence[int]) -> Figures:
+def _groups(marks: Marks, queries: Rows, mates: list[Rows], topk: Sequence[int]) -> Figures:
     """Known-item figures: recall@k, average precision over everything, and METU's NAR."""
-    mates = group_mates(marks.groups)
+    sizes = {group: len(rows) for group, rows in group_mates(marks.groups).items()}
     gallery = len(marks.groups) - 1
     collected: dict[Key, list[tuple[float, float]]] = {}
-    for query, ranks in zip(queries.tolist(), ranking.mates, strict=True):
-        others = len(mates.get(marks.groups[query], ())) - 1
+    for query, ranks in zip(queries.tolist(), mates, strict=True):
+        others = sizes.get(marks.groups[query], 0) - 1
         if others < 1:
             continue
         for k in topk:
