@@ -157,3 +157,52 @@ def test_findings_say_what_to_do() -> None:
         assert finding.text
         assert finding.advice
         assert "\n" not in finding.text + finding.advice
+
+
+@pytest.mark.parametrize("epochs", [100, 300])
+def test_a_slow_steady_fall_at_temperature_1_is_no_plateau(epochs: int) -> None:
+    segment = Segment(
+        chance=33.27, solved=29.27, steps_per_epoch=300, epochs=epochs, batch_size=4096
+    )
+    history = read_history([segment])
+    for epoch in range(1, epochs + 1):
+        history.add([Epoch(epoch=epoch, step=epoch * 300, loss=33 - 3.5 * epoch / epochs, lr=0.3)])
+    assert diagnose(history) == []
+
+
+def test_a_late_resume_at_the_end_of_a_cosine_is_settled_not_on_a_plateau() -> None:
+    segment = Segment(number=1, step=4500, chance=3.88, solved=0.49, steps_per_epoch=50, epochs=100,
+                      config={"optim": {"schedule": "cosine", "lr": 0.1}})  # fmt: skip
+    history = read_history([segment])
+    for epoch in range(91, 101):
+        lr = 0.05 * (1 + math.cos(math.pi * epoch / 100))
+        history.add([Epoch(epoch=epoch, step=epoch * 50, loss=2.9, lr=lr)])
+    assert diagnose(history) == []
+
+
+def test_a_fault_that_comes_back_after_a_resume_before_it_is_new_again() -> None:
+    bad = [Step(step=90, loss=1.0), Step(step=100, loss=None)]
+    history = read_history([Segment(), *bad])
+    first = new_findings(history)
+    assert [finding.code for finding in first] == ["non-finite"]
+    history.add([*first, Segment(number=1, step=80, reason="rollback"), *bad])
+    again = new_findings(history)
+    assert [finding.code for finding in again] == ["non-finite"]
+    history.add(list(again))
+    assert new_findings(history) == []
+
+
+def test_each_way_out_of_a_plateau_is_told_once() -> None:
+    facts: dict[str, Any] = {"chance": 4.0, "solved": 0.0, "steps_per_epoch": 10}
+    stuck = [Epoch(epoch=i, step=10 * i, loss=4.0, lr=0.1) for i in range(1, 4)]
+    history = read_history([Segment(**facts), *stuck])
+    codes = []
+    for event in (
+        Epoch(epoch=4, step=40, loss=3.0, lr=0.1), Epoch(epoch=5, step=50, loss=2.0, lr=0.1),
+        Segment(number=1, step=50, **facts), Epoch(epoch=6, step=60, loss=1.5, lr=0.1),
+    ):  # fmt: skip
+        found = new_findings(history)
+        codes += [finding.code for finding in found]
+        history.add([*found, event])
+    codes += [finding.code for finding in new_findings(history)]
+    assert codes == ["at-chance", "broke-out"]

@@ -69,3 +69,11 @@ def test_the_summary_holds_what_every_view_shows() -> None:
     assert told["seconds_since_write"] == 30.0
     assert told["finding"] == "seen"
     assert summary(History(), alive=False)["state"] == "waiting"
+
+
+def test_a_resume_before_an_earlier_segment_takes_its_steps_over() -> None:
+    history = read_history([segment(0, 0), segment(1, 20), segment(2, 10)])
+    for step, number in ((5, 0), (10, 0), (15, 2), (25, 2)):
+        found = history.segment_at(step)
+        assert found is not None
+        assert found.number == number

@@ -5,6 +5,7 @@ temperature 0.2 with 1,024 keys chance is 5.55, at temperature 1 with 4,096 it i
 """
 
 import bisect
+import math
 import statistics
 from collections.abc import Callable
 from typing import TypeVar
@@ -17,9 +18,12 @@ EventT = TypeVar("EventT", Step, Epoch)
 
 AT_CHANCE = 0.02  # share of the way from chance to solved below which nothing has been learnt
 _PATIENCE = 200  # steps after warm-up before chance is called chance
-_RISE_FROM, _RISE_TO = 0.003, 0.012  # of chance: a rise begins, and is beyond noise
+_RISE_FROM, _RISE_TO = (
+    0.003,
+    0.012,
+)  # of chance: a rise begins, and is beyond the noise of short epochs
 _PLATEAU_EPOCHS, _PLATEAU_GAIN = 6, 0.002
-_OUT = 0.05  # of chance, below the lowest loss so far: the plateau is behind
+_OUT = 0.05  # of the way to solved, below the lowest loss so far: the plateau is behind
 _COLLAPSED, _STARVING, _JUMP = 0.1, 0.10, 2.0
 _STUCK = frozenset({"at-chance", "rising", "plateau"})
 
@@ -39,22 +43,18 @@ def new_findings(history: History) -> list[Finding]:
     """
     if not history.segments:
         return []
-    known = {(finding.code, _segment_number(history, finding)) for finding in history.findings}
     current = len(history.segments) - 1
-    found = _of_segment(history, current, history.findings)
-    return [finding for finding in found if (finding.code, current) not in known]
-
-
-def _segment_number(history: History, finding: Finding) -> int:
-    """Index of the segment in which a finding was made."""
-    starts = [segment.step for segment in history.segments]
-    return max(0, bisect.bisect_left(starts, finding.step) - 1)
+    start, own = history.segments[current].step, history.findings[history.first_finding :]
+    earlier = [f for f in history.findings[: history.first_finding] if f.step <= start]
+    known = {finding.code for finding in own}
+    found = _of_segment(history, current, [*earlier, *own])
+    return [finding for finding in found if finding.code not in known]
 
 
 def _of_segment(history: History, index: int, earlier: list[Finding]) -> list[Finding]:
     """The findings of one segment."""
     segment = history.segments[index]
-    after = history.segments[index + 1].step if index + 1 < len(history.segments) else None
+    after = min((later.step for later in history.segments[index + 1 :]), default=None)
     steps = _between(history.steps, segment.step, after)
     epochs = _between(history.epochs, segment.step, after)
     found = []
@@ -80,7 +80,12 @@ def progress(segment: Segment, loss: float) -> float | None:
     """Where a loss lies on the way from chance (0) to solved (1); None without a chance level."""
     if segment.chance is None:
         return None
-    return (segment.chance - loss) / (segment.chance - (segment.solved or 0.0))
+    return (segment.chance - loss) / _way(segment)
+
+
+def _way(segment: Segment) -> float:
+    """The way from chance to solved: the whole of the loss when nothing says what solved is."""
+    return (segment.chance or 0.0) - (segment.solved or 0.0)
 
 
 def _warm_steps(segment: Segment) -> int:
@@ -159,27 +164,32 @@ def _plateau(segment: Segment, _steps: list[Step], epochs: list[Epoch]) -> Findi
     known = _losses(epochs)
     if len(known) <= _PLATEAU_EPOCHS or segment.chance is None:
         return None
-    peak = max((epoch.lr or 0.0 for epoch, _ in known), default=0.0)
+    # A segment that began late in a cosine never saw the peak; the settings know it.
+    configured, schedule = (_setting(segment, "optim", name) for name in ("lr", "schedule"))
+    peak = max(epoch.lr or 0.0 for epoch, _ in known)
+    peak = max(peak, configured) if isinstance(configured, float) else peak
     for i in range(_PLATEAU_EPOCHS, len(known)):
         epoch, loss = known[i]
         before = min(loss for _, loss in known[: i - _PLATEAU_EPOCHS + 1])
         since = min(loss for _, loss in known[i - _PLATEAU_EPOCHS + 1 : i + 1])
         settled = (epoch.lr or 0.0) < peak / 2 or (progress(segment, loss) or 0.0) > 0.9
         away = (progress(segment, before) or 0.0) >= AT_CHANCE
-        if away and not settled and since > before - _PLATEAU_GAIN * segment.chance:
+        if away and not settled and since > before - _PLATEAU_GAIN * _way(segment):
             return Finding(
                 code="plateau", level="warning", step=epoch.step, epoch=float(epoch.epoch),
                 text=f"loss has not improved on {number(before)} for {_PLATEAU_EPOCHS} epochs",
-                advice="lower the LR or let a cosine do it: tmssl train --resume --schedule cosine",
+                advice="lower the LR: tmssl train --resume --lr with a third of it"
+                if schedule == "cosine"
+                else "lower the LR or let a cosine do it: tmssl train --resume --schedule cosine",
             )  # fmt: skip
     return None
 
 
 def _collapse(segment: Segment, steps: list[Step], _epochs: list[Epoch]) -> Finding | None:
     """All marks land on one point."""
-    streak = 0
+    streak, warm = 0, _warm_steps(segment)
     for step in steps:
-        if step.step < _warm_steps(segment):
+        if step.step < warm:
             continue
         streak = streak + 1 if step.feature_std is not None and step.feature_std < _COLLAPSED else 0
         if streak == 5:
@@ -235,19 +245,18 @@ def _broke_out(
     history: History, segment: Segment, epochs: list[Epoch], findings: list[Finding]
 ) -> Finding | None:
     """The loss fell well below everything before it, after being stuck."""
-    stuck = [finding.step for finding in findings if finding.code in _STUCK]
-    if not stuck or segment.chance is None:
+    out = max((finding.step for finding in findings if finding.code == "broke-out"), default=-1)
+    stuck = [f.step for f in findings if f.code in _STUCK and f.step > out]
+    if not stuck or not epochs or segment.chance is None:
         return None
-    for epoch, loss in _losses(epochs):
-        before = [v for e, v in _losses(history.epochs) if e.step < epoch.step]
-        already = any(f.code == "broke-out" and f.step > min(stuck) for f in findings)
-        if epoch.step <= min(stuck) or not before or already:
-            continue
-        if loss < min(before) - _OUT * segment.chance:
+    begin, floor, before = min(stuck), math.inf, math.inf
+    for epoch, loss in _losses(_between(history.epochs, -1, epochs[-1].step)):
+        if epoch.step > max(begin, segment.step) and loss < floor - _OUT * _way(segment) < math.inf:
             return Finding(
                 code="broke-out", level="good", step=epoch.step, epoch=float(epoch.epoch),
-                text=f"broken out of the plateau: {number(before[-1])} before, {number(loss)} at "
+                text=f"broken out of the plateau: {number(before)} before, {number(loss)} at "
                 f"epoch {epoch.epoch} (chance {number(segment.chance)})",
                 advice="go on; evaluate every few epochs with `tmssl eval`",
             )  # fmt: skip
+        floor, before = min(floor, loss), loss
     return None

@@ -1,6 +1,5 @@
 """What a journal says once repeated steps are settled: the one reading that every command shows."""
 
-import bisect
 import dataclasses
 import time
 
@@ -18,6 +17,8 @@ class History:
     evals: list[Eval] = dataclasses.field(default_factory=list)
     checkpoints: list[Checkpoint] = dataclasses.field(default_factory=list)
     findings: list[Finding] = dataclasses.field(default_factory=list)
+    first_finding: int = 0
+    """position in `findings` of the first made in the segment in force"""
     end: End | None = None
 
     def add(self, events: list[Event]) -> None:
@@ -51,6 +52,7 @@ class History:
         _drop_from(self.steps, segment.step + 1)
         _drop_from(self.epochs, segment.step + 1)
         self.segments.append(segment)
+        self.first_finding = len(self.findings)
         self.end = None
 
     @property
@@ -81,9 +83,12 @@ class History:
         return self.step / segment.steps_per_epoch
 
     def segment_at(self, step: int) -> Segment | None:
-        """The segment that step `step` belongs to (the step that ends there, counted from 1)."""
-        position = bisect.bisect_left([segment.step for segment in self.segments], step)
-        return self.segments[max(0, position - 1)] if self.segments else None
+        """The segment that step `step` belongs to (the step that ends there, counted from 1).
+
+        A segment may begin before the one it follows: then it took that one's steps over.
+        """
+        begun = (segment for segment in reversed(self.segments) if segment.step < step)
+        return next(begun, self.segments[0] if self.segments else None)
 
     def seconds_per_step(self) -> float | None:
         """Median seconds of the last logged steps, or None when nothing was measured."""
