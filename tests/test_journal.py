@@ -162,3 +162,8 @@ def test_every_field_of_every_event_is_in_the_table() -> None:
     for kind in EVENT_TYPES:
         for field in msgspec.structs.fields(kind):
             assert f"| `{kind.__struct_config__.tag}` | `{field.name}` |" in table
+
+
+def test_a_number_beyond_a_float_is_not_measured() -> None:
+    event = decode(b'{"kind":"step","step":3,"loss":1e400,"ce":-1e999,"lr":0.5}')
+    assert event == Step(step=3, loss=None, ce=None, lr=0.5)

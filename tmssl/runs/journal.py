@@ -37,9 +37,16 @@ def decode(line: bytes) -> Event | None:
 def _decode_non_finite(line: bytes) -> Event | None:
     """The event of a line that strict JSON refuses, read by Python's own parser."""
     try:
-        return msgspec.convert(json.loads(line, parse_constant=lambda _: None), Event)
+        told = json.loads(line, parse_constant=lambda _: None, parse_float=_finite_float)
+        return msgspec.convert(told, Event)
     except (ValueError, RecursionError):  # msgspec.ValidationError is a ValueError
         return None
+
+
+def _finite_float(text: str) -> float | None:
+    """A JSON number, or None for one such as 1e400 that is beyond a float."""
+    value = float(text)
+    return value if math.isfinite(value) else None
 
 
 class JournalWriter:
