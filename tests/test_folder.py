@@ -143,3 +143,13 @@ def test_a_trainer_that_breaks_is_reported(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="boom"):
         wait_until_begun(run, child, segments=0)
     assert last_log_line(tmp_path / "none") == "it printed nothing"
+
+
+def test_a_trainer_that_has_no_process_here_is_named(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "r")
+    with hold_lock(run):
+        gone = subprocess.Popen([sys.executable, "-c", ""])
+        gone.wait()
+        run.lock.write_text(f'{{"pid": {gone.pid}, "started": 0}}')
+        with pytest.raises(RunError, match="another machine"):
+            signal_trainer(run, signal.SIGTERM)

@@ -79,7 +79,17 @@ def signal_trainer(run: Run, number: signal.Signals) -> int:
     found = holder(run)
     if found is None or not found.pid:
         raise RunError(f"{safe(run.path)} is not being trained; there is nothing to stop")
-    os.kill(found.pid, number)
+    try:
+        os.kill(found.pid, number)
+    except ProcessLookupError as error:  # it ended this instant, or runs on another machine
+        raise RunError(
+            f"{safe(run.path)} has no process {found.pid} here; it has just ended, "
+            "or it is trained on another machine: stop it there"
+        ) from error
+    except PermissionError as error:
+        raise RunError(
+            f"process {found.pid} that trains {safe(run.path)} is another user's; ask them to stop it"
+        ) from error
     return found.pid
 
 
