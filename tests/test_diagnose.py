@@ -83,12 +83,15 @@ def run_of(loss: list[float], *, chance: float, solved: float, warmup: float = 0
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(0, 10**6), st.floats(0.3, 0.95), st.integers(80, 250), st.floats(20, 60))
+@given(st.integers(0, 10**6), st.floats(0.3, 0.95), st.integers(80, 250), st.floats(0.25, 0.5))
 def test_a_clean_run_draws_nothing(seed: int, share: float, count: int, pace: float) -> None:
+    """It falls for as long as the LR is high; one that lies flat by then is on a plateau."""
     dice = random.Random(seed)
     chance, solved = 3.88, 0.49
     loss = [
-        chance - (chance - solved) * share * (1 - math.exp(-i / pace)) + dice.gauss(0, 0.02)
+        chance
+        - (chance - solved) * share * (1 - math.exp(-i / (pace * count)))
+        + dice.gauss(0, 0.02)
         for i in range(count)
     ]
     assert diagnose(run_of(loss, chance=chance, solved=solved)) == []
@@ -206,3 +209,9 @@ def test_each_way_out_of_a_plateau_is_told_once() -> None:
         history.add([*found, event])
     codes += [finding.code for finding in new_findings(history)]
     assert codes == ["at-chance", "broke-out"]
+
+
+def test_chance_is_called_however_seldom_steps_are_logged() -> None:
+    history = read_history([Segment(chance=3.88, solved=0.49, steps_per_epoch=1000)])
+    history.add([Step(step=500, loss=3.88)])
+    assert [(f.code, f.step) for f in diagnose(history)] == [("at-chance", 500)]

@@ -109,8 +109,9 @@ def _losses(epochs: list[Epoch]) -> list[tuple[Epoch, float]]:
 def _at_chance(segment: Segment, steps: list[Step], epochs: list[Epoch]) -> Finding | None:
     """Nothing learnt well after the warm-up."""
     begin = max(segment.step, _warm_steps(segment))
-    late = [s for s in steps if begin + _PATIENCE // 2 < s.step <= begin + _PATIENCE and s.loss]
-    if late and steps[-1].step >= begin + _PATIENCE:
+    last = bisect.bisect_left(steps, begin + _PATIENCE, key=lambda step: step.step)
+    late = [s for s in steps[: last + 1] if s.step > begin + _PATIENCE // 2 and s.loss is not None]
+    if late and last < len(steps):
         mean = statistics.fmean(step.loss or 0.0 for step in late)
         where, at = late[-1].step, late[-1].epoch
     elif not steps:
