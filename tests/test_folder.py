@@ -153,3 +153,13 @@ def test_a_trainer_that_has_no_process_here_is_named(tmp_path: Path) -> None:
         run.lock.write_text(f'{{"pid": {gone.pid}, "started": 0}}')
         with pytest.raises(RunError, match="another machine"):
             signal_trainer(run, signal.SIGTERM)
+
+
+def test_what_stands_in_the_way_of_a_new_run_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"cannot make the folder of runs .*file"):
+        create_run(tmp_path / "file", "r")
+    (tmp_path / "runs" / "latest").mkdir(parents=True)
+    with pytest.raises(RunError, match=r"cannot point .*latest at r"):
+        create_run(tmp_path / "runs", "r")
+    assert {p.name for p in (tmp_path / "runs").iterdir()} == {"latest", "r"}

@@ -85,14 +85,19 @@ def create_run(runs_folder: Path, name: str, *, latest: bool = True) -> Run:
     run = Run(runs_folder / name)
     try:
         runs_folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"cannot make the folder of runs {safe(runs_folder)}: {error.strerror}; choose another --runs"
+        ) from error
+    try:
         run.path.mkdir()
         for folder in (run.checkpoints, run.eval, run.index):
             folder.mkdir()
     except FileExistsError as error:
-        raise RunError(f"{run.path} exists already; choose another --name") from error
+        raise RunError(f"{safe(run.path)} exists already; choose another --name") from error
     except OSError as error:
         raise RunError(
-            f"cannot make {run.path}: {error.strerror}; choose another --runs"
+            f"cannot make {safe(run.path)}: {error.strerror}; choose another --runs"
         ) from error
     if latest:
         point_latest(run)
@@ -100,13 +105,23 @@ def create_run(runs_folder: Path, name: str, *, latest: bool = True) -> Run:
 
 
 def point_latest(run: Run) -> None:
-    """Replace the `latest` link beside a run atomically."""
+    """Replace the `latest` link beside a run atomically.
+
+    Raises:
+        RunError: `latest` is no link, or the folder cannot be written.
+    """
     latest = run.path.parent / "latest"
     fresh = run.path.parent / f".latest-{os.getpid()}"
-    with contextlib.suppress(FileNotFoundError):
-        fresh.unlink()
-    fresh.symlink_to(run.path.name)
-    fresh.replace(latest)
+    try:
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(run.path.name)
+        fresh.replace(latest)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise RunError(
+            f"cannot point {safe(latest)} at {safe(run.name)}: {error.strerror}; "
+            "move away what has that name, or choose another --runs"
+        ) from error
 
 
 def open_run(path: Path) -> Run:
@@ -137,6 +152,7 @@ def list_runs(runs_folder: Path) -> list[Run]:
         Run(path.resolve())
         for path in sorted(runs_folder.iterdir())
         if not path.is_symlink()
+        and os.access(path, os.X_OK)  # others' private runs in a shared folder
         and ((path / CONFIG_NAME).is_file() or (path / "metrics.jsonl").is_file())
     ]
 
