@@ -54,6 +54,8 @@ def test_every_setting_is_documented_and_has_its_option() -> None:
         ({"optimm": {}}, r"unknown section \[optimm\] \(did you mean 'optim'\?\)"),
         ({"optim": {"lr": -1.0}}, "bad setting"),
         ({"optim": {"lr": "fast"}}, "bad setting"),
+        ({"optim": {"lr": float("inf")}}, "bad setting"),
+        ({"optim": {"lr": float("nan")}}, "bad setting"),
         ({"optim": {"optimizer": "adam"}}, "bad setting"),
         ({"optim": {"lr": 1e-4, "min_lr": 1e-3}}, "make it smaller than lr"),
         ({"optim": {"anchor": 40.0}}, "give more --epochs"),
