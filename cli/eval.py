@@ -1,15 +1,21 @@
 """`tmssl eval`: retrieval evaluation of a checkpoint, with pictures."""
 
+import contextlib
 import signal
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
+from cli.follow import say
 from cli.options import RUNS_DEFAULT, JsonOutput, RunPath, RunsFolder, chosen_run
+from tmssl.config import Device
+from tmssl.errors import ConfigError
 from tmssl.runs.folder import open_run
+from tmssl.text import safe
 
 
 def evaluate(
@@ -36,17 +42,19 @@ def evaluate(
 ) -> None:
     """Evaluate retrieval: figures with chance and references, and matches as pictures."""
     opened = open_run(chosen_run(run, runs_folder))
+    _check_device(device)
     signal.signal(signal.SIGTERM, _terminated)
-    from cli.progress import progress_bar
     from cli.results import print_matches, print_table, say_data
     from tmssl.data.pack import open_pack
     from tmssl.retrieval.evaluate import evaluate as run_evaluation
 
-    with progress_bar("embedding") as progress:
+    with phases() as (phase, progress):
         event = run_evaluation(
             opened, checkpoint=checkpoint, topk=topk, queries=queries, seed=seed, device=device,
-            progress=progress,
+            progress=progress, phase=phase,
         )  # fmt: skip
+    for words in cut_words(topk, event.gallery):
+        say(words)
     if json_output:
         import msgspec
 
@@ -58,6 +66,43 @@ def evaluate(
     print_matches(
         opened.path / event.matches, open_pack(Path(read_config(opened.config).data.pack)), show
     )
+
+
+@contextlib.contextmanager
+def phases() -> Iterator[tuple[Callable[[str], None], Callable[[int, int], None]]]:
+    """A function that names the phase that begins, and one to call with its (done, total)."""
+    from cli.progress import progress_bar
+
+    current: list[Callable[[int, int], None]] = []
+    with contextlib.ExitStack() as bars:
+
+        def phase(name: str) -> None:
+            bars.close()
+            current[:] = [bars.enter_context(progress_bar(name))]
+
+        def progress(done: int, total: int) -> None:
+            for update in current:
+                update(done, total)
+
+        yield phase, progress
+
+
+def cut_words(topk: Sequence[int], gallery: int) -> list[str]:
+    """What to say about list lengths above the number of marks that can be found."""
+    others = gallery - 1
+    return [
+        f"--topk {k} is above the {others} marks that a query can find; its list ends there"
+        for k in sorted(set(topk))
+        if k > others
+    ]
+
+
+def _check_device(device: str) -> None:
+    """Refuse a device that is none of ours."""
+    if device not in get_args(Device):
+        raise ConfigError(
+            f"--device is '{safe(device, 60)}'; give one of {', '.join(get_args(Device))}"
+        )
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> None:

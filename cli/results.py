@@ -1,12 +1,14 @@
 """An evaluation for a person: a table of figures, and queries with their matches as pictures."""
 
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, read_matches
+from tmssl.retrieval.matches import Match, QueryMatches, read_matches
 from tmssl.runs.events import Eval, Score
 from tmssl.text import count, number, safe
 
@@ -38,10 +40,11 @@ def lift(score: Score) -> float | None:
 
 
 def table_lines(event: Eval) -> list[str]:
-    """The figures by level, each beside its chance level, its interval and the references."""
+    """The figures by level, each beside its chance level, its interval and the references.
+
+    Lines stay below 80 columns with two references; a reference's name takes two lines.
+    """
     names = list(event.scores[0].references) if event.scores else []
-    head = f"{'':16}{'value':>8}{'chance':>8}{'lift':>7}{'95 % interval':>20}"
-    head += "".join(f"{name:>{max(11, len(name) + 2)}}" for name in names)
     lines = [
         f"{count(event.queries, 'query', 'queries')} ({event.split}) against "
         f"{count(event.gallery, 'mark')}, checkpoint {safe(event.checkpoint)}, epoch {event.epoch:.4g}"
@@ -51,7 +54,9 @@ def table_lines(event: Eval) -> list[str]:
         for codes, words in _CODES.items():
             rows = [score for score in of_level if score.codes == codes]
             if rows:
-                lines += ["", f"{level}{words} ({rows[0].queries} scored)", head]
+                scored = rows[0].queries
+                unit = count(scored, "division") if codes == "macro" else f"{scored:,} scored"
+                lines += ["", *_head(f"{level}{words} ({unit})", names)]
                 lines += [_row(score, names) for score in rows]
     missing = [level for level in _LEVELS[:3] if not any(s.level == level for s in event.scores)]
     if missing and len(missing) < 3:
@@ -59,14 +64,30 @@ def table_lines(event: Eval) -> list[str]:
     return lines
 
 
+def _head(title: str, names: Sequence[str]) -> list[str]:
+    """The title of a part and the names of its columns."""
+    columns = f"{'':13}{'value':>9}{'chance':>9}{'lift':>6}{'95 % interval':>21}"
+    upper = f"{title:{len(columns)}}"
+    for name in names:
+        first, _, second = name.partition(" ")
+        upper += f"{first if second else '':>{_width(name)}}"
+        columns += f"{second or first:>{_width(name)}}"
+    return [upper.rstrip(), columns]
+
+
+def _width(name: str) -> int:
+    """Columns that a reference takes."""
+    return max(9, *(len(word) for word in name.split(" ", 1))) + 1
+
+
 def _row(score: Score, names: Sequence[str]) -> str:
     """One figure as a line."""
     span = f"{number(score.low, 3)} to {number(score.high, 3)}" if score.low is not None else "-"
     cells = [
-        f"  {figure_name(score):14}", f"{number(score.value, 3):>8}",
-        f"{number(score.chance, 3):>8}", f"{number(lift(score), 3):>7}", f"{span:>20}",
+        f"{figure_name(score):13}", f"{number(score.value, 3):>9}",
+        f"{number(score.chance, 3):>9}", f"{number(lift(score), 3):>6}", f"{span:>21}",
     ]  # fmt: skip
-    cells += [f"{number(score.references.get(n), 3):>{max(11, len(n) + 2)}}" for n in names]
+    cells += [f"{number(score.references.get(n), 3):>{_width(n)}}" for n in names]
     return "".join(cells)
 
 
@@ -95,8 +116,8 @@ def print_matches(path: Path, pack: "Pack", show: int) -> None:
     header, queries = read_matches(path)
     for query in choose_shown(queries, show):
         say_data()
-        if sys.stdout.isatty():
-            for line in picture_lines(query, header, pack, os.get_terminal_size().columns):
+        if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+            for line in picture_lines(query, pack, shutil.get_terminal_size().columns):
                 say_data(line)
         else:
             for line in plain_lines(query):
@@ -130,15 +151,15 @@ def plain_lines(query: QueryMatches) -> list[str]:
     return lines
 
 
-def picture_lines(
-    query: QueryMatches, header: MatchesHeader, pack: "Pack", width: int
-) -> list[str]:
+def picture_lines(query: QueryMatches, pack: "Pack", width: int) -> list[str]:
     """A query and as many matches as fit side by side, each with rank, similarity and codes."""
+    from rich.cells import set_cell_size
+
     from tmssl.data.vienna import title
     from tui.thumbnail import thumbnail
 
     cell = 16
-    columns = max(2, min(8, width // (cell + 2)))
+    columns = max(2, min(8, (width + 2) // (cell + 2)))
     matches = query.matches[: columns - 1]
     pictures = pack.read([query.row, *(match.row for match in matches)])
     blocks = [thumbnail(pixels, cell, cell // 2) for pixels in pictures]
@@ -146,13 +167,12 @@ def picture_lines(
     for match in matches:
         codes = " ".join(match.shared) or "no shared code"
         captions.append([f"{match.rank}. {match.similarity:.3f}", verdict(match), codes])
-    lines = [describe(query)[: width - 1]]
+    lines = [set_cell_size(describe(query), width - 1).rstrip()]
     lines += [f"{_RESET}  ".join(row) + _RESET for row in zip(*blocks, strict=True)]
     lines += [
-        "  ".join(f"{text[:cell]:{cell}}" for text in row) for row in zip(*captions, strict=True)
+        "  ".join(f"{text[:cell]:{cell}}" for text in row).rstrip()
+        for row in zip(*captions, strict=True)
     ]
-    rare = [code for match in matches for code in match.shared[:1]]
-    told = [f"{code} {title(code)}" for code in dict.fromkeys(rare) if title(code)]
-    if told:
-        lines.append(("shared: " + "; ".join(told))[: width - 1])
-    return lines
+    rare = dict.fromkeys(match.shared[0] for match in matches if match.shared)
+    told = [f"{code} {title(code)}" for code in rare if title(code)]
+    return lines + textwrap.wrap("shared: " + "; ".join(told), width - 1) if told else lines

@@ -5,7 +5,8 @@ import torch
 from tests.marks import draw_marks
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import Pack, build_pack, pack_size
-from tmssl.retrieval.embed import embed, hash_pack, hash_vectors, unit, untrained_encoder
+from tmssl.retrieval.embed import apart, embed, hash_pack, hash_vectors, unit, untrained_encoder
+from tmssl.retrieval.index import build_index, search
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,18 @@ def test_a_hash_ignores_brightness_and_contrast_and_half_of_it_flips_in_a_negati
     assert (cosine >= 0.9).all()
     negative = (bits * hash_vectors(255 - grey)).sum(1)
     assert (negative < 0).all()
+
+
+def test_broken_ties_keep_the_order_of_bits_and_never_depend_on_the_length_of_the_list() -> None:
+    signs = np.random.default_rng(0).random((400, 64)) < 0.5
+    signs[:, :58] = signs[0, :58]  # few bits differ, so ties are everywhere
+    vectors = np.where(signs, 0.125, -0.125).astype(np.float32)
+    index, own = build_index(apart(vectors)), np.arange(400)
+    longer, shorter = search(index, own, 60)[1], search(index, own, 10)[1]
+    assert np.array_equal(longer[:, :10], shorter)
+    exact = np.take_along_axis(vectors @ vectors.T, longer, 1)
+    assert (np.diff(exact) <= 1e-6).all()
+    assert np.array_equal(apart(vectors), apart(vectors))
 
 
 def test_a_hash_agrees_with_a_transform_written_out() -> None:

@@ -102,6 +102,15 @@ def hash_pack(pack: Pack, *, batch_size: int = 128, progress: Progress | None = 
     return vectors
 
 
+def apart(vectors: Vectors, seed: int = 0) -> Vectors:
+    """Hashes moved by less than half a bit at random, so that ties fall at random but always alike.
+
+    Without it which of the tied marks are in the first 10 would depend on how many are asked for.
+    """
+    noise = np.random.default_rng(seed).uniform(-1, 1, vectors.shape).astype(np.float32)
+    return unit(vectors + noise / 512)
+
+
 def hash_vectors(grey: Tensor) -> Vectors:
     """64-bit perceptual hashes as unit vectors of +-1/8: cosine is 1 - Hamming / 32.
 

@@ -14,7 +14,7 @@ import torch
 from tmssl.config import read_config
 from tmssl.data.pack import Pack, open_pack
 from tmssl.errors import InputError
-from tmssl.retrieval.embed import embed, hash_pack, trained_encoder, untrained_encoder
+from tmssl.retrieval.embed import apart, embed, hash_pack, trained_encoder, untrained_encoder
 from tmssl.retrieval.index import (
     build_index,
     index_path,
@@ -165,9 +165,17 @@ def _own_index(run: Run, question: Question) -> faiss.Index:
     return open_index(path)
 
 
-def _ranked(index: faiss.Index, question: Question, phase: str) -> tuple[Vectors, Ranking]:
-    """What one encoder finds for every query, and the similarities."""
-    similarity, top = search(index, question.queries, max(question.topk), question.begin(phase))
+def _ranked(
+    index: faiss.Index, question: Question, phase: str, untied: faiss.Index | None = None
+) -> tuple[Vectors, Ranking]:
+    """What one encoder finds for every query, and the similarities.
+
+    The first matches come from `untied` where the vectors of `index` tie often; ranks of group mates
+    count ties worst, so they need none broken.
+    """
+    similarity, top = search(
+        untied or index, question.queries, max(question.topk), question.begin(phase)
+    )
     groups = question.marks.groups
     rows_of = group_mates(groups)
     none = np.empty(0, np.int64)
@@ -195,7 +203,9 @@ def _references(run: Run, question: Question) -> References:
     rankings = {"untrained": _ranked(build_index(untrained), question, "searching, untrained")[1]}
     del untrained  # of 538,000 marks it takes 2.8 GB
     hashes = hash_pack(pack, progress=question.begin("hashing"))
-    rankings["perceptual hash"] = _ranked(build_index(hashes), question, "searching, hash")[1]
+    rankings["perceptual hash"] = _ranked(
+        build_index(hashes), question, "searching, hash", build_index(apart(hashes))
+    )[1]
     question.begin("scoring the references")
     measured = measure(question.marks, question.queries, rankings, question.topk)
     references = {name: means(figures) for name, figures in measured.items()}

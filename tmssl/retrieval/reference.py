@@ -14,7 +14,7 @@ from tmssl.retrieval.score import Key
 Rows = npt.NDArray[np.int64]
 References = Mapping[str, Mapping[Key, float]]
 
-_VERSION = 1  # raise it when a figure, the hash or the input of an encoder changes
+_VERSION = 2  # raise it when a figure, the hash or the input of an encoder changes
 
 
 class Figure(msgspec.Struct, frozen=True):
