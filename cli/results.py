@@ -49,6 +49,8 @@ def table_lines(event: Eval) -> list[str]:
         f"{count(event.queries, 'query', 'queries')} ({event.split}) against "
         f"{count(event.gallery, 'mark')}, checkpoint {safe(event.checkpoint)}, epoch {event.epoch:.4g}"
     ]
+    if names:
+        lines.append(f"chance is a random ranking; {' and '.join(names)} stand beside it")
     for level in _LEVELS:
         of_level = [score for score in event.scores if score.level == level]
         for codes, words in _CODES.items():
