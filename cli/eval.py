@@ -14,7 +14,8 @@ from cli.follow import say
 from cli.options import RUNS_DEFAULT, JsonOutput, RunPath, RunsFolder, chosen_run
 from tmssl.config import Device
 from tmssl.errors import ConfigError
-from tmssl.runs.folder import open_run
+from tmssl.runs.events import Eval
+from tmssl.runs.folder import Run, open_run
 from tmssl.text import safe
 
 
@@ -31,7 +32,7 @@ def evaluate(
     ] = "best",
     queries: Annotated[
         int, typer.Option("--queries", min=0, help="At most so many, drawn by seed; 0 is all.")
-    ] = 0,
+    ] = 5000,
     show: Annotated[int, typer.Option("--show", min=0, help="Queries shown with matches.")] = 3,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of sample and bootstrap.")] = 0,
     device: Annotated[
@@ -44,8 +45,6 @@ def evaluate(
     opened = open_run(chosen_run(run, runs_folder))
     _check_device(device)
     signal.signal(signal.SIGTERM, _terminated)
-    from cli.results import print_matches, print_table, say_data
-    from tmssl.data.pack import open_pack
     from tmssl.retrieval.evaluate import evaluate as run_evaluation
 
     with phases() as (phase, progress):
@@ -55,17 +54,23 @@ def evaluate(
         )  # fmt: skip
     for words in cut_words(topk, event.gallery):
         say(words)
-    if json_output:
-        import msgspec
+    _print(opened, event, show, json_output)
 
+
+def _print(run: Run, event: Eval, show: int, json_output: bool) -> None:
+    """The evaluation on stdout: an object, or a table and a few queries with their matches."""
+    import msgspec
+
+    from cli.results import print_matches, print_table, say_data
+    from tmssl.data.pack import open_pack
+    from tmssl.retrieval.matches import read_matches
+
+    if json_output:
         say_data(msgspec.json.encode(event).decode())
         return
     print_table(event)
-    from tmssl.config import read_config
-
-    print_matches(
-        opened.path / event.matches, open_pack(Path(read_config(opened.config).data.pack)), show
-    )
+    matches = run.path / event.matches
+    print_matches(matches, open_pack(Path(read_matches(matches)[0].pack)), show)
 
 
 @contextlib.contextmanager

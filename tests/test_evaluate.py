@@ -12,6 +12,7 @@ from tmssl.errors import CheckpointError, PackError
 from tmssl.retrieval.evaluate import choose_queries, eval_stem, evaluate
 from tmssl.retrieval.index import index_path
 from tmssl.retrieval.matches import read_matches
+from tmssl.retrieval.reference import pack_identity
 from tmssl.runs.events import Eval
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.journal import read_journal
@@ -156,3 +157,13 @@ def test_the_pack_of_the_matches_can_be_opened(run: Run) -> None:
     assert isinstance(event, Eval)
     header, queries = read_matches(run.path / event.matches)
     assert open_pack(Path(header.pack)).read([queries[0].row]).shape == (1, 48, 48, 3)
+
+
+def test_the_identity_of_a_pack_is_its_pixels_not_its_folder(marks: Path, tmp_path: Path) -> None:
+    catalogue = read_catalogue(marks)
+    first, moved, larger = (
+        build_pack(catalogue, tmp_path / name, size)
+        for name, size in (("a", 48), ("b", 48), ("c", 64))
+    )
+    assert pack_identity(first) == pack_identity(moved)
+    assert pack_identity(first) != pack_identity(larger)

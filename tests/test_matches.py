@@ -16,7 +16,7 @@ from tmssl.retrieval.matches import (
 
 TEXT = st.text(max_size=20)
 MATCH = st.builds(
-    Match, row=st.integers(0, 10**6), rank=st.integers(1, 100), similarity=st.floats(-1, 1),
+    Match, row=st.integers(0, 10**6), rank=st.integers(1, 100), similarity=st.floats(-1, 1, allow_subnormal=False),
     shared=st.lists(TEXT, max_size=3), same_group=st.booleans(), hit=st.booleans(), id=TEXT, path=TEXT,
     title=TEXT, vienna=st.lists(TEXT, max_size=3),
 )  # fmt: skip

@@ -27,6 +27,7 @@ from tmssl.retrieval.invariance import invariance
 from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, write_matches, write_whole
 from tmssl.retrieval.reference import (
     References,
+    pack_identity,
     read_references,
     references_path,
     write_references,
@@ -100,19 +101,13 @@ def evaluate(
     lengths = sorted({min(k, pack.count - 1) for k in topk})
     question = Question(weights, pack, marks, rows, lengths, choose_device(device), begin)
     similarity, top, scores = _answer(run, question, seed)
-    stem = eval_stem(weights.epoch)
-    header = MatchesHeader(
-        pack=str(pack.folder), fingerprint=pack.fingerprint, checkpoint=_inside(run, weights.path),
-        epoch=weights.epoch, topk=lengths, gallery=pack.count, attribution=pack.attribution,
-    )  # fmt: skip
-    matches = run.eval / f"{stem}.matches.jsonl"
-    write_matches(matches, header, describe_matches(pack, rows, top, similarity))
+    matches = _keep_matches(run, question, describe_matches(pack, rows, top, similarity))
     event = Eval(
-        epoch=weights.epoch, step=weights.step, checkpoint=header.checkpoint, split=split,
+        epoch=weights.epoch, step=weights.step, checkpoint=_inside(run, weights.path), split=split,
         queries=len(rows), gallery=pack.count, scores=scores, matches=_inside(run, matches),
         seconds=time.monotonic() - begun, t=time.time(),
     )  # fmt: skip
-    _record(run, stem, event)
+    _record(run, event)
     return event
 
 
@@ -154,7 +149,7 @@ def _answer(run: Run, question: Question, seed: int) -> tuple[Vectors, Rows, lis
 def _own_index(run: Run, question: Question) -> faiss.Index:
     """The kept index of these weights over this pack, built where there is none."""
     run.index.mkdir(exist_ok=True)
-    path = index_path(run.index, question.weights, question.pack.fingerprint)
+    path = index_path(run.index, question.weights, pack_identity(question.pack))
     if not path.exists():
         vectors = embed(
             trained_encoder(question.weights), question.pack, device=question.device,
@@ -189,7 +184,7 @@ def _references(run: Run, question: Question) -> References:
     """What an untrained encoder and a perceptual hash score, measured where it is not kept."""
     config, pack = question.weights.config, question.pack
     path = references_path(
-        run.eval, fingerprint=pack.fingerprint, encoder=config.model.name,
+        run.eval, pack=pack, encoder=config.model.name,
         image_size=config.data.image_size, seed=config.train.seed, topk=question.topk,
         queries=question.queries,
     )  # fmt: skip
@@ -252,10 +247,22 @@ def describe_matches(
     return found
 
 
-def _record(run: Run, stem: str, event: Eval) -> None:
+def _keep_matches(run: Run, question: Question, found: list[QueryMatches]) -> Path:
+    """Write the matches file and return its path."""
+    weights, pack = question.weights, question.pack
+    header = MatchesHeader(
+        pack=str(pack.folder), fingerprint=pack.fingerprint, checkpoint=_inside(run, weights.path),
+        epoch=weights.epoch, topk=question.topk, gallery=pack.count, attribution=pack.attribution,
+    )  # fmt: skip
+    path = run.eval / f"{eval_stem(weights.epoch)}.matches.jsonl"
+    write_matches(path, header, found)
+    return path
+
+
+def _record(run: Run, event: Eval) -> None:
     """Keep the event beside its matches and append it to the journal."""
     told = msgspec.json.format(msgspec.json.encode(event), indent=1)
-    write_whole(run.eval / f"{stem}.json", [told])
+    write_whole(run.eval / f"{eval_stem(event.epoch)}.json", [told])
     journal = JournalWriter(run.journal)
     journal.write(event)
     journal.close()

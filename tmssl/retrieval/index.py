@@ -39,8 +39,8 @@ def build_index(vectors: Vectors) -> faiss.Index:
     return index
 
 
-def index_path(folder: Path, weights: Weights, fingerprint: str) -> Path:
-    """Where the index of one encoder over one pack is kept.
+def index_path(folder: Path, weights: Weights, pack: str) -> Path:
+    """Where the index of one encoder over the pack of this identity is kept.
 
     Its name is a digest of the weights in memory, since the file they came from may have been
     replaced by a trainer meanwhile.
@@ -49,7 +49,7 @@ def index_path(folder: Path, weights: Weights, fingerprint: str) -> Path:
     for name, tensor in weights.encoder.items():
         told.update(name.encode())
         told.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
-    return folder / f"{told.hexdigest()[:16]}-{fingerprint[:16]}.faiss"
+    return folder / f"{told.hexdigest()[:16]}-{pack[:16]}.faiss"
 
 
 def save_index(index: faiss.Index, path: Path) -> None:

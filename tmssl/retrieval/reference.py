@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from tmssl.data.pack import FORMAT, Pack
 from tmssl.retrieval.matches import write_whole
 from tmssl.retrieval.score import Key
 
@@ -27,22 +28,28 @@ class Figure(msgspec.Struct, frozen=True):
     value: float
 
 
+def pack_identity(pack: Pack) -> str:
+    """A digest of whose pixels a pack holds and how they were made."""
+    told = f"{FORMAT} {pack.fingerprint} {pack.size} {pack.count}"
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
 def references_path(
-    folder: Path, *, fingerprint: str, encoder: str, image_size: int, seed: int,
+    folder: Path, *, pack: Pack, encoder: str, image_size: int, seed: int,
     topk: Sequence[int], queries: Rows,
 ) -> Path:  # fmt: skip
     """Where the references of one question are kept.
 
     Args:
         folder: the run's folder of evaluations.
-        fingerprint: of the pack.
+        pack: the gallery.
         encoder: its name.
         image_size: side of its input in pixels.
         seed: of the untrained encoder.
         topk: list lengths.
         queries: rows of the queries.
     """
-    told = f"{_VERSION} {fingerprint} {encoder} {image_size} {seed} {list(topk)} ".encode()
+    told = f"{_VERSION} {pack_identity(pack)} {encoder} {image_size} {seed} {list(topk)} ".encode()
     return folder / f"references-{hashlib.sha256(told + queries.tobytes()).hexdigest()[:16]}.json"
 
 
