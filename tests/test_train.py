@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.marks import draw_marks
 from tmssl.config import Config, changed, write_config
@@ -73,6 +74,14 @@ def test_a_run_writes_every_kind_of_event_and_finishes(tmp_path: Path, pack: Pat
         for value in (history.epochs[0].rank_me, history.epochs[0].alignment, history.steps[0].ce)
     )
     assert not is_alive(run)
+
+
+def test_training_leaves_the_numerics_of_its_process_as_they_were(
+    tmp_path: Path, pack: Path
+) -> None:
+    train(new_run(tmp_path, pack, epochs=1), SignalFlags())
+    assert torch.tensor(1e-40).mul(1.0).item() > 0  # denormals are numbers again
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_the_loss_and_its_chance_level_belong_together(tmp_path: Path, pack: Path) -> None:

@@ -9,6 +9,7 @@ from tmssl.runs.folder import Run, hold_lock
 from tmssl.runs.journal import JournalWriter
 from tmssl.training.learner import Update, learner_state, update
 from tmssl.training.loss import feature_std
+from tmssl.training.machine import numerics_of_its_own
 from tmssl.training.meter import memory_gib
 from tmssl.training.optimizer import set_learning_rate
 from tmssl.training.rollback import healthy
@@ -26,7 +27,7 @@ def train(run: Run, flags: SignalFlags) -> int:
     Raises:
         InputError: the run cannot be opened for training; nothing was changed.
     """
-    with hold_lock(run):
+    with hold_lock(run), numerics_of_its_own():
         journal = JournalWriter(run.journal)
         end = None
         try:

@@ -1,9 +1,11 @@
 """What this run trains on, for the first line of its journal."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -51,3 +53,16 @@ def set_numerics(device: torch.device, *, deterministic: bool) -> None:
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
     torch.use_deterministic_algorithms(deterministic)
+
+
+@contextlib.contextmanager
+def numerics_of_its_own() -> Iterator[None]:
+    """Take back on leaving what `set_numerics` did to the process, for whoever trains inside another."""
+    tf32, benchmark = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+        torch.use_deterministic_algorithms(False)
+        torch.set_float32_matmul_precision(tf32)
+        torch.backends.cudnn.benchmark = benchmark
