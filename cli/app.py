@@ -2,15 +2,20 @@
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
+from cli.completion import VARIABLE, completion
 from cli.demo import demo
 from cli.eval import evaluate
 from cli.greedy import GreedyCommand
+from cli.import_log import import_log
 from cli.pack import pack
+from cli.report import report_command
 from cli.runs import runs
 from cli.stop import stop
+from cli.tail import tail
 from cli.train import train
 from cli.watch import watch
 from tmssl.errors import TmsslError
@@ -30,12 +35,41 @@ app.command("eval", cls=GreedyCommand)(evaluate)
 app.command("runs")(runs)
 app.command("stop")(stop)
 app.command("pack")(pack)
+app.command("tail")(tail)
+app.command("report")(report_command)
+app.command("import")(import_log)
+app.command("completion")(completion)
+
+
+def _show_version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"tmssl {version('tmssl')}")  # noqa: T201 - stdout is data
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Self-supervised retrieval for trademarks, run and watched from a terminal."""
 
 
 def main() -> None:
     """Run the command line; a named error is one line on stderr and its exit code."""
+    if VARIABLE in os.environ:
+        from typer.completion import (  # type: ignore[attr-defined]  # re-exported without saying so
+            completion_init,
+        )
+
+        completion_init()
     try:
-        app()
+        app(prog_name="tmssl")
     except TmsslError as error:
         print(f"tmssl: {error}", file=sys.stderr)  # noqa: T201 - words go to stderr
         raise SystemExit(error.exit_code) from None

@@ -47,7 +47,8 @@ def event_words(event: Event) -> str | None:
                 f"top-1 {number(event.top1, 3)}, lr {learning_rate(event.lr)}, {duration(event.seconds)}"
             )
         case Finding():
-            return f"{event.level}: {safe(event.text)} - {safe(event.advice)}"
+            advice = f" - {safe(event.advice)}" if event.advice else ""
+            return f"{event.level}: {safe(event.text)}{advice}"
         case Checkpoint(reason="stop" | "signal"):
             return f"checkpoint at step {event.step}: {safe(event.path)}"
         case _:

@@ -26,6 +26,8 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """fingerprint of the pack"""
     counts: dict[str, int] = {}
     """marks in all, in the training split, in the validation split, with Vienna codes"""
+    notes: dict[str, str] = {}
+    """what an imported log says of its experiment, heading to words"""
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="segment"):
@@ -39,6 +41,8 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """the same in epochs"""
     reason: str = ""
     """`start`, `resume` or `rollback`"""
+    title: str = ""
+    """name of the phase, where an imported log gives one"""
     config: dict[str, object] = {}
     """the whole configuration"""
     changed: dict[str, list[object]] = {}

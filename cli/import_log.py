@@ -1,0 +1,97 @@
+"""`tmssl import`: a plain training log becomes a run that can be watched and reported."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.follow import say
+from cli.options import RUNS_DEFAULT, RunsFolder
+from tmssl.errors import InputError
+from tmssl.runs.events import Event, Finding
+from tmssl.runs.folder import Run, create_run
+from tmssl.runs.journal import JournalWriter
+from tmssl.runs.plain_log import MAX_BYTES, Meaning, read_plain_log
+from tmssl.text import count, safe
+
+
+def import_log(
+    log: Annotated[Path, typer.Argument(metavar="LOG", help="A plain log or report of epochs.")],
+    name: Annotated[
+        str, typer.Option("--name", help="Name of the run.  [default: the file's name]")
+    ] = "",
+    keys: Annotated[
+        int,
+        typer.Option(
+            "--keys", min=0, metavar="N",
+            help="Keys each query was compared with; chance is then ln N.  [default: unknown]",
+        ),
+    ] = 0,
+    steps_per_epoch: Annotated[
+        int, typer.Option("--steps-per-epoch", min=1, metavar="N", help="Steps in an epoch.")
+    ] = 1,
+    hit_chance: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--hit-chance", metavar="K:P", help="Chance level of hit@K, such as 10:0.75; repeatable."
+        ),
+    ] = None,
+    runs_folder: RunsFolder = RUNS_DEFAULT,
+) -> None:  # fmt: skip
+    """Import a log with lines such as `Epoch 10 complete. Avg Loss: 7.0350` as a run."""
+    meaning = Meaning(keys, steps_per_epoch, dict(map(_hit_chance, hit_chance or ())))
+    run_name = name or log.stem
+    if not run_name or Path(run_name).name != run_name or run_name in (".", "..", "latest"):
+        raise InputError(f"--name is '{safe(run_name, 60)}'; give a plain name without slashes")
+    events = read_plain_log(_read(log), run_name, meaning)
+    run = create_run(runs_folder.resolve(), run_name, latest=False)
+    _write(run, events)
+    for event in events:
+        if isinstance(event, Finding) and event.advice:
+            say(f"{event.level}: {safe(event.text)} - {safe(event.advice)}")
+    say(f"imported {count(len(events), 'event')}; look with: tmssl watch {safe(run.path)}")
+    print(run.path)  # noqa: T201 - stdout is data
+
+
+def _hit_chance(text: str) -> tuple[int, float]:
+    """`10:0.75` as (10, 0.75)."""
+    k, _, share = text.partition(":")
+    try:
+        pair = int(k), float(share)
+    except ValueError:
+        pair = 0, 0.0
+    if pair[0] < 1 or not 0 < pair[1] <= 1:
+        raise InputError(f"--hit-chance is '{safe(text, 60)}'; it looks like 10:0.75")
+    return pair
+
+
+def _read(log: Path) -> str:
+    """The text of a log.
+
+    Raises:
+        InputError: it cannot be read or is too large to be one.
+    """
+    try:
+        if log.stat().st_size > MAX_BYTES:
+            raise InputError(
+                f"{safe(log)} has more than {MAX_BYTES >> 20} MiB; give the lines of its epochs alone"
+            )
+        return log.read_text("utf-8", errors="replace")
+    except OSError as error:
+        raise InputError(f"cannot read {safe(log)}: {error.strerror}") from error
+
+
+def _write(run: Run, events: list[Event]) -> None:
+    """Write the journal; a run that cannot be written leaves no folder behind."""
+    written = False
+    try:
+        journal = JournalWriter(run.journal)
+        for event in events:
+            journal.write(event)
+        journal.sync()
+        journal.close()
+        written = True
+    finally:
+        if not written:
+            shutil.rmtree(run.path)

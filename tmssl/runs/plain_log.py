@@ -1,0 +1,282 @@
+"""A plain training log becomes events, so that an old run can be watched and reported.
+
+Lines such as `Epoch 10 complete. Avg Loss: 7.0350` are enough. A report that groups its epochs under
+headings such as `## Phase 2: Switch to Instance Discrimination (Epochs 10-20)` gives segments too, with
+the settings and observations that its words name.
+"""
+
+import dataclasses
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping
+
+from tmssl.errors import InputError
+from tmssl.runs.diagnose import AT_CHANCE, diagnose
+from tmssl.runs.events import End, Epoch, Eval, Event, Finding, Score, Segment, Started
+from tmssl.runs.history import read_history
+from tmssl.text import count, number
+
+MAX_BYTES = 64 << 20  # a longer log is not one of epochs
+_MAX_LINE = 2000
+
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf"
+_EPOCH = re.compile(
+    rf"\bepoch\W{{0,4}}(\d{{1,9}})\b[^\n]{{0,80}}?\bloss\b[\W_]{{0,8}}?({_NUMBER})", re.IGNORECASE
+)
+_LR = re.compile(
+    rf"\b(?:learning[ _]rate|lr)\b[^\w\n]{{0,8}}(?:of |at |is )?[^\w\n]{{0,3}}({_NUMBER})",
+    re.IGNORECASE,
+)
+_FROM_TO = re.compile(rf"\bfrom\W{{1,3}}({_NUMBER})\W{{1,4}}to\W{{1,4}}({_NUMBER})")
+_PHASE = re.compile(r"^#+\s*Phase\s+(\d+)\b\W*(.*)$")
+_RANGE = re.compile(r"^(.*?)\s*\(Epochs?\s+(\d+)\s*(?:-|\u2013|to)\s*(\d+)\)", re.IGNORECASE)
+_HEADING = re.compile(r"^#+\s*(.+?)\s*$")
+_BULLET = re.compile(r"^\s*(?:[-*]\s+)?\*\*(.+?)\*\*:?\s*(.*)$")
+_NOTED = ("observation", "analysis", "hypothesis", "behavior", "behaviour", "qualitative", "goal")
+_STATED = re.compile(rf"\bloss\b[^.\n]{{0,40}}?({_NUMBER})", re.IGNORECASE)
+_EVALUATED = re.compile(r"evaluation\W*\(epoch\s+(\d+)(?:\s*@\s*([^)]*))?\)", re.IGNORECASE)
+_TOP = re.compile(r"\btop-?(\d+)\b[^\d\n]{0,20}(\d+)\s*/\s*(\d+)", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Meaning:
+    """What a plain log leaves out and its owner knows."""
+
+    keys: int = 0
+    """N, keys each query was compared with; makes the chance level ln N. 0 when unknown"""
+    steps_per_epoch: int = 1
+    hit_chance: Mapping[int, float] = dataclasses.field(default_factory=dict)
+    """chance level of hit@k by k, for evaluations that give none"""
+    level: str = "division"
+    """Vienna level of those evaluations"""
+
+
+@dataclasses.dataclass
+class _Phase:
+    """A heading with its epochs, and the lines below it."""
+
+    title: str
+    begin: int
+    end: int
+    lines: list[str] = dataclasses.field(default_factory=list)
+    losses: dict[int, float | None] = dataclasses.field(default_factory=dict)
+
+
+def read_plain_log(text: str, name: str, meaning: Meaning) -> list[Event]:
+    """The events of a plain log, findings included.
+
+    An epoch keeps the number that the log gives it; its step counts from the log's first number, 0 or 1.
+
+    Raises:
+        InputError: no line gives the loss of an epoch.
+    """
+    lines = [line[:_MAX_LINE] for line in text.splitlines()]
+    told = [(int(m[1]), _figure(m[2]), line) for line in lines if (m := _EPOCH.search(line))]
+    if not told:
+        raise InputError(
+            "no line gives the loss of an epoch; lines should look like "
+            "`Epoch 10 complete. Avg Loss: 7.0350`"
+        )
+    phases = list(_phases(lines)) or list(_lives(told))
+    first = _first_number(told, phases)
+    for epoch, loss, _ in told:
+        phase = _phase_of(phases, epoch, first)
+        if phase is not None:
+            phase.losses.setdefault(epoch, loss)
+    rates = {n: _figure(m[1]) for n, _, line in told if (m := _LR.search(line))}
+    events = list(_segments(phases, first, rates, meaning))
+    evals = list(_evals(lines, first, meaning))
+    started = Started(name=name, notes=_overview(lines))
+    return _with_findings([started, *events, *evals], f"imported from {count(len(lines), 'line')}")
+
+
+def _figure(text: str) -> float | None:
+    """A number of the log, None where it is not finite."""
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def _phases(lines: list[str]) -> Iterator[_Phase]:
+    """The phases that headings name, each with all lines under headings of its number."""
+    found: dict[str, _Phase] = {}
+    current: list[str] | None = None
+    for line in lines:
+        heading = _PHASE.match(line)
+        if heading:
+            ranged = _RANGE.match(heading[2])
+            if ranged and heading[1] not in found:
+                found[heading[1]] = _Phase(ranged[1].strip(), int(ranged[2]), int(ranged[3]))
+            current = found[heading[1]].lines if heading[1] in found else None
+        elif _HEADING.match(line):
+            current = None
+        elif current is not None:
+            current.append(line)
+    yield from sorted(found.values(), key=lambda phase: phase.begin)
+
+
+def _lives(told: list[tuple[int, float | None, str]]) -> Iterator[_Phase]:
+    """Without headings each step back in the count of epochs is a resume."""
+    begin = 0
+    numbers = [number for number, _, _ in told]
+    for at, (before, after) in enumerate(itertools.pairwise(numbers), 1):
+        if after < before:
+            yield _life(told[begin:at])
+            begin = at
+    yield _life(told[begin:])
+
+
+def _life(told: list[tuple[int, float | None, str]]) -> _Phase:
+    """A stretch of epochs that only go up; the last line of an epoch counts."""
+    first, last = told[0][0], told[-1][0]
+    return _Phase("", first, last, [line for *_, line in told], {n: loss for n, loss, _ in told})
+
+
+def _first_number(told: list[tuple[int, float | None, str]], phases: list[_Phase]) -> int:
+    """Whether the log counts epochs from 0 or from 1.
+
+    From 0 where it has an epoch 0, or an epoch that is the first of a phase but the first.
+    """
+    numbers = {number for number, _, _ in told}
+    starts = {phase.begin for phase in phases if phase.title}
+    return 0 if 0 in numbers or numbers & starts else 1
+
+
+def _phase_of(phases: list[_Phase], number: int, first: int) -> _Phase | None:
+    """The phase an epoch belongs to; none for one that a life without a title holds already."""
+    for phase in phases:
+        begin = phase.begin - first + 1 if phase.title else phase.begin
+        if not phase.title and number in phase.losses:
+            return None
+        if phase.title and begin - 1 < number + 1 - first <= phase.end:
+            return phase
+    return None
+
+
+def _segments(
+    phases: list[_Phase], first: int, rates: Mapping[int, float | None], meaning: Meaning
+) -> Iterator[Event]:
+    """Each phase as a segment, followed by its epochs and what was noted of it."""
+    settings: dict[str, dict[str, object]] = {}
+    chance = math.log(meaning.keys) if meaning.keys else None
+    for at, phase in enumerate(phases):
+        begin = phase.begin if phase.title else max(0, phase.begin - first)
+        before, settings = settings, _settings(phase, begin, settings)
+        yield Segment(
+            number=at, step=begin * meaning.steps_per_epoch, epoch=float(begin), title=phase.title,
+            reason="resume" if at else "start", config=dict(settings),
+            changed=_changed(before, settings) if at else {}, chance=chance, chance_ce=chance,
+            batch_size=meaning.keys, steps_per_epoch=meaning.steps_per_epoch,
+            epochs=phase.end if phase.title else phase.end + 1 - first,
+        )  # fmt: skip
+        optim = settings.get("optim", {})
+        constant = optim.get("lr") if optim.get("schedule") == "constant" else None
+        for epoch, loss in sorted(phase.losses.items()):
+            lr = rates.get(epoch, constant)
+            yield Epoch(
+                epoch=epoch, step=(epoch + 1 - first) * meaning.steps_per_epoch, loss=loss, ce=loss if chance else None,
+                lr=lr if isinstance(lr, float) else None,
+            )  # fmt: skip
+        yield from _noted(phase, begin, meaning)
+
+
+def _settings(
+    phase: _Phase, begin: int, before: Mapping[str, Mapping[str, object]]
+) -> dict[str, dict[str, object]]:
+    """The settings that a phase's words name, on top of those before."""
+    words = "\n".join([phase.title, *phase.lines])
+    found = {section: dict(values) for section, values in before.items()}
+    data, optim = found.setdefault("data", {}), found.setdefault("optim", {})
+    if re.search(r"same\W{1,4}image|instance discrimination", words, re.IGNORECASE):
+        data["positives"] = "instance"
+    elif re.search(r"(?:shared?|sharing)\W+(?:a\W+)?vienna", words, re.IGNORECASE):
+        data["positives"] = "vienna"
+    span = _FROM_TO.search(words)
+    if re.search("cosine", words, re.IGNORECASE):
+        optim |= {"schedule": "cosine", "anchor": float(begin)}
+        if span:
+            optim |= {"lr": _figure(span[1]), "min_lr": _figure(span[2])}
+    elif phase.title:  # a report that names no schedule had none; a bare log does not say
+        optim["schedule"] = "constant"
+        rate = _LR.search(words)
+        if rate:
+            optim["lr"] = _figure(rate[1])
+    return found
+
+
+def _changed(
+    before: Mapping[str, Mapping[str, object]], after: Mapping[str, Mapping[str, object]]
+) -> dict[str, list[object]]:
+    """Settings that differ between two phases, `section.name` to [old, new]."""
+    return {
+        f"{section}.{name}": [before.get(section, {}).get(name), value]
+        for section, values in after.items()
+        for name, value in values.items()
+        if before.get(section, {}).get(name) != value
+    }
+
+
+def _noted(phase: _Phase, begin: int, meaning: Meaning) -> Iterator[Finding]:
+    """What the log's author observed in a phase, and what a loss that is only stated means."""
+    epoch = float(max(phase.losses, default=begin))
+    step = int(epoch + 1) * meaning.steps_per_epoch
+    for line in phase.lines:
+        bullet = _BULLET.match(line)
+        if not (bullet and bullet[1].strip(": ").lower() in _NOTED and bullet[2]):
+            continue
+        words = bullet[2].replace("`", "").replace("**", "").strip()
+        code = f"noted-{bullet[1].strip(': ').lower()}"
+        yield Finding(code=code, level="info", text=words, step=step, epoch=epoch)
+        stated = _STATED.search(words)
+        loss = _figure(stated[1]) if stated and not phase.losses and meaning.keys else None
+        if loss is not None and loss >= (1 - AT_CHANCE) * math.log(meaning.keys):
+            yield Finding(
+                code="at-chance", level="bad", step=step, epoch=epoch,
+                text=f"a loss around {number(loss)} is chance (ln {meaning.keys} = "
+                f"{number(math.log(meaning.keys))}): a model that knows nothing, not a slow one",
+                advice="look at what the positives share; try --positives instance",
+            )  # fmt: skip
+
+
+def _evals(lines: list[str], first: int, meaning: Meaning) -> Iterator[Eval]:
+    """Evaluations such as `Evaluation (Epoch 24 @ Toy Validation)` with `Top-10 Accuracy: 0/10`."""
+    for at, line in enumerate(lines):
+        heading = _EVALUATED.search(line)
+        if not heading:
+            continue
+        found = [m for below in lines[at : at + 6] for m in _TOP.finditer(below)]
+        scores = [
+            Score(
+                metric="hit", level=meaning.level, k=int(k), value=int(hits) / int(of),
+                chance=meaning.hit_chance.get(int(k)), queries=int(of),
+            )
+            for k, hits, of in (m.groups() for m in found) if int(of)
+        ]  # fmt: skip
+        epoch = int(heading[1])
+        if scores:
+            yield Eval(
+                epoch=float(epoch), step=(epoch + 1 - first) * meaning.steps_per_epoch,
+                split=(heading[2] or "").strip(), queries=scores[0].queries, scores=scores,
+            )  # fmt: skip
+
+
+def _overview(lines: list[str]) -> dict[str, str]:
+    """What the lines before the first phase say, `**Model**: EfficientNet-B0` as a pair."""
+    before = itertools.takewhile(lambda line: not _PHASE.match(line), lines)
+    pairs = (bullet.groups() for line in before if (bullet := _BULLET.match(line)))
+    return {key.strip(": "): words for key, words in pairs if words}
+
+
+def _with_findings(events: list[Event], source: str) -> list[Event]:
+    """The events with what they show, each finding in its segment, and an end."""
+    history = read_history(events)
+    findings = diagnose(history)
+    told: list[Event] = []
+    for event in events:
+        if isinstance(event, Segment) and event.number:
+            ready = [f for f in findings if f.step <= event.step]
+            findings = findings[len(ready) :]
+            told += ready
+        told.append(event)
+    end = End(status="stopped", reason=source, step=history.step, epoch=history.epoch)
+    return [*told, *findings, end]

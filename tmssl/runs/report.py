@@ -1,0 +1,279 @@
+"""A journal becomes the training log report: Markdown that a colleague reads without the machine."""
+
+import itertools
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+from tmssl.runs.events import Epoch, Eval, Finding, Score, Segment
+from tmssl.runs.history import History, state
+from tmssl.text import count, duration, learning_rate, number, safe
+
+_TITLES = {
+    "vienna": "Weak Supervision",
+    "mixed": "Mixed Supervision",
+    "instance": "Instance Discrimination",
+}
+_MARKUP = re.compile(r"([\\`*_\[\]<>|#~&])")
+_MOST_MATCHES = 5
+
+
+def plain(text: object, limit: int = 300) -> str:
+    """Foreign text for Markdown: safe to show, and none of it markup."""
+    return _MARKUP.sub(r"\\\1", safe(text, limit))
+
+
+def report(
+    history: History, name: str, *, alive: bool, charts: Mapping[str, str] | None = None,
+    pictures: Mapping[str, str] | None = None, matches: Sequence[str] = (),
+    price_per_hour: float = 0.0,
+) -> str:  # fmt: skip
+    """The report as Markdown.
+
+    Args:
+        history: what the journal says.
+        name: of the run.
+        alive: whether it is being trained now.
+        charts: title to a chart in characters.
+        pictures: title to the path of a picture, relative to the report.
+        matches: lines of Markdown that show what was found.
+        price_per_hour: of the machine, 0 when unknown.
+    """
+    parts = [
+        f"# Training Log Report: {plain(name)}",
+        "\n".join(["## Experiment Overview", *_overview(history, alive, price_per_hour)]),
+        *(_phase(history, index) for index in range(len(history.segments))),
+        _log(history),
+    ]
+    if charts or pictures:
+        parts.append(_curves(charts or {}, pictures or {}))
+    if history.evals:
+        parts.append("\n\n".join(["## Evaluation", *map(_evaluation, history.evals)]))
+    if matches:
+        parts.append("\n".join(["## Matches", "", *matches]))
+    parts.append("\n".join(["## Next Steps", *next_steps(history, alive)]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _overview(history: History, alive: bool, price_per_hour: float) -> list[str]:
+    """Model, method, data, machine, time and state."""
+    started, segment = history.started, history.segment
+    told = {key: plain(words) for key, words in started.notes.items()} if started else {}
+    if segment and not told:
+        told["Model"] = plain(_setting(segment, "model", "name") or "not told")
+        told["Method"] = "MoCo v3 (self-supervised)"
+    if started and not started.notes:
+        told["Dataset"] = _dataset(history)
+        machine = ", ".join(plain(word) for word in (started.device, started.host) if word)
+        told["Infrastructure"] = machine or "not told"
+        told["Versions"] = ", ".join(f"{plain(k)} {plain(v)}" for k, v in started.versions.items())
+    if segment and segment.chance is not None:
+        told["Chance"] = (
+            f"a model that knows nothing scores a loss of {number(segment.chance)} "
+            f"(N = {segment.batch_size:,} keys)"
+        )
+    spent = seconds_spent(history)
+    if spent:
+        cost = f", {spent / 3600 * price_per_hour:,.2f} at {price_per_hour:g} an hour"
+        told["Time"] = duration(spent) + (cost if price_per_hour else "")
+    at = history.epoch if history.steps or not history.epochs else history.epochs[-1].epoch
+    told["Status"] = f"{state(history, alive)} at epoch {at:.4g}" + (
+        f" of {segment.epochs}" if segment else ""
+    )
+    return [f"- **{plain(key)}**: {words}" for key, words in told.items() if words]
+
+
+def _dataset(history: History) -> str:
+    """How many marks, of which how many are learnt from, and where they came from."""
+    counts = history.started.counts if history.started else {}
+    if not counts:
+        return ""
+    source = str(_setting(history.segments[0], "data", "source")) if history.segments else ""
+    told = f"{count(counts.get('marks', 0), 'mark')} ({counts.get('train', 0):,} to learn from, "
+    told += f"{counts.get('validation', 0):,} for validation, {counts.get('with_codes', 0):,} with Vienna codes)"
+    return told + (f" from {plain(source.rpartition('/')[2])}" if source else "")
+
+
+def seconds_spent(history: History) -> float:
+    """Seconds that all segments trained, from the times in the journal; 0 where it has none."""
+    total = 0.0
+    starts = [segment.t for segment in history.segments]
+    all_times = [step.t for step in history.steps]
+    all_times += [epoch.t for epoch in history.epochs] + [save.t for save in history.checkpoints]
+    for begin, end in itertools.pairwise([*starts, math.inf]):
+        times = [t for t in all_times if begin <= t < end]
+        total += max(times) - begin if times and begin else 0.0
+    return total
+
+
+def _setting(segment: Segment, section: str, name: str) -> object:
+    """A setting of a segment, or an empty string where the journal does not say."""
+    settings = segment.config.get(section)
+    return settings.get(name, "") if isinstance(settings, dict) else ""
+
+
+def _phase(history: History, index: int) -> str:
+    """One segment: what was done, what came of it, what was noticed."""
+    segment = history.segments[index]
+    epochs, findings = _of_segment(history, index)
+    following = history.segments[index + 1] if index + 1 < len(history.segments) else None
+    last = following.epoch if following else segment.epochs
+    heading = (
+        f"## Phase {index + 1}: {phase_title(segment)} (Epochs {segment.epoch:.4g}-{last:.4g})"
+    )
+    lines = [heading, f"**Strategy**: {_strategy(segment)}"]
+    lines += [f"- **Changed**: {words}" for words in _changes(segment)]
+    if epochs:
+        lines.append("- **Results**:")
+        lines += [f"  - Epoch {epoch.epoch}: Loss {_loss(epoch)}" for epoch in _few(epochs)]
+    for finding in findings:
+        kind = finding.code.removeprefix("noted-").title() if _is_noted(finding) else "Finding"
+        told = plain(finding.text, 600)
+        told += f". *Advice: {plain(finding.advice)}*" if finding.advice else ""
+        lines.append(f"- **{plain(kind)}**: {told}")
+    return "\n".join(lines)
+
+
+def phase_title(segment: Segment) -> str:
+    """The title that the log gave a phase, or one made of its settings."""
+    if segment.title:
+        return plain(segment.title)
+    positives = str(_setting(segment, "data", "positives"))
+    kind = _TITLES.get(positives, "Training")
+    return f"{kind}, rolled back" if segment.reason == "rollback" else kind
+
+
+def _strategy(segment: Segment) -> str:
+    """How positives are made and what the learning rate does, in two sentences."""
+    positives = {
+        "vienna": "Positives are two marks that share a Vienna code.",
+        "mixed": "Positives are partly two marks that share a Vienna code, partly two views of one mark.",
+        "instance": "Positives are two augmented views of the same mark.",
+    }.get(str(_setting(segment, "data", "positives")), "")
+    optim = segment.config.get("optim")
+    rates = optim if isinstance(optim, dict) else {}
+    lr, least = rates.get("lr"), rates.get("min_lr")
+    words = ""
+    if rates.get("schedule") == "cosine":
+        anchor = rates.get("anchor", 0)
+        words = (
+            f"The learning rate falls along a cosine from {_rate(lr)} at epoch {anchor:g} "
+            f"to {_rate(least)} at epoch {segment.epochs}."
+        )
+    elif lr is not None:
+        words = f"The learning rate is a constant {_rate(lr)}."
+    return " ".join(filter(None, [positives, words])) or "not told"
+
+
+def _rate(value: object) -> str:
+    """A learning rate of unknown type."""
+    return learning_rate(value) if isinstance(value, float) else "-"
+
+
+def _changes(segment: Segment) -> list[str]:
+    """What a resume changed, and what it did to the learning rate."""
+    told = [
+        f"{plain(name)} from {plain(pair[0])} to {plain(pair[1])}"
+        for name, pair in segment.changed.items()
+        if len(pair) == 2 and pair[0] is not None
+    ]
+    before, after = segment.lr_before, segment.lr_after
+    if before and after:
+        told.append(
+            f"learning rate from {learning_rate(before)} to {learning_rate(after)} "
+            f"(x{number(after / before, 3)})"
+        )
+    return told
+
+
+def _of_segment(history: History, index: int) -> tuple[list[Epoch], list[Finding]]:
+    """The epochs and findings between a segment and the next."""
+    begin = history.segments[index].step
+    later = [segment.step for segment in history.segments[index + 1 :]]
+    end = min(later, default=math.inf)
+    epochs = [epoch for epoch in history.epochs if begin < epoch.step <= end]
+    first = 0 if index == 0 else begin + 1
+    return epochs, [finding for finding in history.findings if first <= finding.step <= end]
+
+
+def _few(epochs: list[Epoch]) -> list[Epoch]:
+    """The first two epochs of a phase and its last."""
+    return epochs if len(epochs) <= 3 else [*epochs[:2], epochs[-1]]
+
+
+def _is_noted(finding: Finding) -> bool:
+    """Whether a finding is a remark of a person."""
+    return finding.code.startswith("noted-")
+
+
+def _loss(epoch: Epoch) -> str:
+    """A mean loss with four decimals, as training logs print it."""
+    return "not finite" if epoch.loss is None else f"{epoch.loss:.4f}"
+
+
+def _log(history: History) -> str:
+    """Every epoch in the line form of plain logs."""
+    lines = [f"Epoch {e.epoch} complete. Avg Loss: {_loss(e)}" for e in history.epochs]
+    return "\n".join(
+        ["## Detailed Logs", "```text", *(lines or ["no epoch is complete yet"]), "```"]
+    )
+
+
+def _curves(charts: Mapping[str, str], pictures: Mapping[str, str]) -> str:
+    """The curves, as pictures and in characters."""
+    lines = ["## Curves"]
+    lines += [f"\n![{plain(title)}]({path})" for title, path in pictures.items()]
+    for chart in charts.values():
+        lines += ["", "```text", chart.rstrip(), "```"]
+    return "\n".join(lines)
+
+
+def _evaluation(event: Eval) -> str:
+    """One evaluation as a table, each figure beside its chance level."""
+    names = list(event.scores[0].references) if event.scores else []
+    split = f", {plain(event.split)}" if event.split else ""
+    gallery = f" against {count(event.gallery, 'mark')}" if event.gallery else ""
+    head = ["Figure", "Level", "Value", "Chance", "Lift", "95 % interval", *map(plain, names)]
+    lines = [
+        f"### Epoch {event.epoch:.4g} ({count(event.queries, 'query', 'queries')}{gallery}{split})",
+        "",
+        f"| {' | '.join(head)} |",
+        f"|---|---|{'---:|' * (len(head) - 2)}",
+    ]
+    lines += [_score_row(score, names) for score in event.scores]
+    return "\n".join(lines)
+
+
+def _score_row(score: Score, names: Sequence[str]) -> str:
+    """One figure as a row of the table."""
+    lift = None
+    if score.chance and score.value is not None and not score.metric.endswith("nar"):
+        lift = score.value / score.chance
+    name = f"{score.metric}@{score.k}" if score.k else score.metric
+    level = score.level if score.codes == "all" else f"{score.level}, {score.codes}"
+    span = "-" if score.low is None else f"{number(score.low, 3)} to {number(score.high, 3)}"
+    cells = [
+        plain(name), plain(level), number(score.value, 3), number(score.chance, 3), number(lift, 3), span,
+        *(number(score.references.get(other), 3) for other in names),
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+def next_steps(history: History, alive: bool) -> list[str]:
+    """What to do now: advice on what is still wrong, then the way to the end and to an evaluation."""
+    out = max((f.step for f in history.findings if f.code == "broke-out"), default=-1)
+    open_ones = {
+        f.code: f
+        for f in history.findings
+        if f.advice and f.level in ("bad", "warning") and f.step >= out
+    }
+    told = [f"{plain(f.advice)} ({plain(f.text, 120)})" for f in open_ones.values()]
+    segment = history.segment
+    if segment and history.total_steps > history.step:
+        verb = "Let it run" if alive else "Continue training"
+        told.append(f"{verb} to epoch {segment.epochs}: `tmssl train --resume`.")
+    if not history.evals:
+        told.append("Evaluate: `tmssl eval --topk 10 100`.")
+    else:
+        told.append("Evaluate every 5 to 10 epochs and look at the matches: `tmssl eval --show 8`.")
+    return [f"{at}. {words}" for at, words in enumerate(told, 1)]
