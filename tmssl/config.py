@@ -100,6 +100,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """images that go through the encoder at once; 0 means the whole batch"""
     seed: Annotated[int, Meta(ge=0, lt=1 << 32)] = 0
     """seed of order, views and initial weights"""
+    gpus: PositiveInt = 1
+    """GPUs of this machine, a process each; N is shared among them. On a CPU: processes"""
     device: Device = "auto"
     """`auto` takes CUDA when there is one"""
     precision: Precision = "auto"
@@ -178,6 +180,11 @@ def _checked(config: Config) -> Config:
         raise ConfigError(
             f"the cosine would begin at epoch {optim.anchor:g} and end at {train.epochs}; "
             "give more --epochs"
+        )
+    if train.batch_size % train.gpus or train.batch_size < 2 * train.gpus * (train.gpus > 1):
+        raise ConfigError(
+            f"batch_size is {train.batch_size}, which {train.gpus} GPUs cannot share evenly; "
+            f"give a multiple of {train.gpus}, at least {2 * train.gpus}"
         )
     if train.chunk_size > train.batch_size:
         raise ConfigError(

@@ -1,33 +1,53 @@
 """Start, signal and stop a trainer as a detached child."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from tmssl.config import read_config
 from tmssl.errors import InputError, RunError, TrainingError
 from tmssl.runs.events import Segment
 from tmssl.runs.folder import Run, holder
 from tmssl.runs.journal import Tail
 from tmssl.text import safe
 
+_HEADER = b"--- trainer started "  # begins each life in train.log
+_NAMED = re.compile(r"tmssl(, process \d+)?: ")
+_TORCHRUN_FAILED = 1  # its exit code whatever a process of it exits with
+
 
 def start_trainer(run: Run, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
     """Start `python -m tmssl.training RUN` in a session of its own, its output in `train.log`.
 
-    It survives the terminal, and neither Ctrl-C nor a hang-up of the caller reaches it.
+    It survives the terminal, and neither Ctrl-C nor a hang-up of the caller reaches it. With several
+    GPUs the child is `torchrun`, which starts one such process for each.
     """
+    ranks = read_config(run.config).train.gpus
+    # torchrun would give each process one thread; they share the cores instead.
+    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // ranks))} if ranks > 1 else {}
     with run.log.open("ab") as log:
+        log.write(_HEADER + time.strftime("%Y-%m-%d %H:%M:%S\n").encode())
+        log.flush()
         return subprocess.Popen(
-            [sys.executable, "-m", "tmssl.training", str(run.path)],
+            [*_command(ranks), "-m", "tmssl.training", str(run.path)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env={**os.environ, **(environment or {})},
+            env={**threads, **os.environ, **(environment or {})},
         )
+
+
+def _command(ranks: int) -> list[str]:
+    """What starts a module: Python itself, or torchrun for several processes."""
+    if ranks == 1:
+        return [sys.executable]
+    torchrun = [sys.executable, "-m", "torch.distributed.run"]
+    return [*torchrun, "--standalone", "--nproc-per-node", str(ranks)]
 
 
 def wait_until_begun(
@@ -48,9 +68,10 @@ def wait_until_begun(
         if opened > segments:
             return
         if ended and not tail.behind:
-            said = last_log_line(run.log).removeprefix("tmssl: ")
-            if process.returncode == InputError.exit_code:
-                raise InputError(said)
+            refusal = _refusal(run.log)
+            if refusal and process.returncode in (InputError.exit_code, _TORCHRUN_FAILED):
+                raise InputError(refusal)
+            said = refusal or last_log_line(run.log)
             raise TrainingError(f"the trainer ended at once ({said}); see {safe(run.log)}")
         if time.monotonic() > deadline:
             raise TrainingError(
@@ -61,13 +82,29 @@ def wait_until_begun(
 
 def last_log_line(log: Path) -> str:
     """The last line a trainer printed, made safe to show."""
+    lines = _log_lines(log)
+    return safe(lines[-1]) if lines else "it printed nothing"
+
+
+def _refusal(log: Path) -> str:
+    """The first error that the trainer named in its present life, or nothing.
+
+    torchrun prints more after it, and so does a process whose fellow refused to begin.
+    """
+    named = [line for line in _log_lines(log) if _NAMED.match(line)]
+    return safe(_NAMED.sub("", named[0])) if named else ""
+
+
+def _log_lines(log: Path) -> list[str]:
+    """What the trainer printed in its present life, the last 16 KiB of it."""
     try:
         with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 4096))
-            lines = file.read().decode("utf-8", "replace").strip().splitlines()
+            file.seek(max(0, log.stat().st_size - (16 << 10)))
+            told = file.read().rpartition(_HEADER)
     except OSError:
-        lines = []
-    return safe(lines[-1]) if lines else "it printed nothing"
+        return []
+    lines = told[2].decode("utf-8", "replace").strip().splitlines()
+    return lines[1:] if told[1] else lines
 
 
 def signal_trainer(run: Run, number: signal.Signals) -> int:

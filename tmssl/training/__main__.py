@@ -1,5 +1,9 @@
-"""`python -m tmssl.training RUN`: train the run in a folder, as its settings say."""
+"""`python -m tmssl.training RUN`: train the run in a folder, as its settings say.
 
+Several GPUs: `torchrun --standalone --nproc-per-node 2 -m tmssl.training RUN`.
+"""
+
+import os
 import sys
 from pathlib import Path
 
@@ -20,7 +24,9 @@ def main() -> int:
 
         return train(open_run(Path(sys.argv[1])), flags)
     except TmsslError as error:
-        print(f"tmssl: {error}", file=sys.stderr)  # noqa: T201 - words go to stderr
+        rank = int(os.environ.get("RANK", "0"))  # set by torchrun
+        name = f"tmssl, process {rank}" if rank else "tmssl"
+        print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 - words go to stderr
         return error.exit_code
 
 

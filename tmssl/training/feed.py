@@ -32,14 +32,17 @@ class Views:
 
 
 class Feed:
-    """Batches of views in order of step, with one batch of pixels read ahead in a thread."""
+    """Batches of views in order of step, with one batch of pixels read ahead in a thread.
+
+    Of every batch it gives the `share` that this process trains on.
+    """
 
     def __init__(
         self, pixels: Pixels, sampler: Sampler, *, views: str, size: int, device: torch.device,
-        end: int,
+        end: int, share: slice = slice(None),
     ) -> None:  # fmt: skip
         self.sampler = sampler
-        self.sampler = sampler
+        self._share = share
         self._pixels = pixels
         self._recipes = VIEW_SETS[views]
         self._size = size
@@ -69,10 +72,12 @@ class Feed:
 
     def _read(self, step: int) -> tuple[Batch, Tensor, Tensor]:
         """The pixels of both views of a step, in pinned memory when they go to a GPU."""
-        batch = self.sampler.batch(step)
-        anchors = self._tensor(batch.anchors)
-        same = batch.positives is batch.anchors or np.array_equal(batch.positives, batch.anchors)
-        return batch, anchors, anchors if same else self._tensor(batch.positives)
+        whole = self.sampler.batch(step)
+        anchors, positives = whole.anchors[self._share], whole.positives[self._share]
+        batch = Batch(whole.epoch, anchors, positives)
+        first = self._tensor(anchors)
+        same = np.array_equal(positives, anchors)
+        return batch, first, first if same else self._tensor(positives)
 
     def _tensor(self, rows: npt.NDArray[np.int64]) -> Tensor:
         images = torch.from_numpy(self._pixels.read(rows))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tmssl.config import Config
 from tmssl.errors import ConfigError
+from tmssl.training.distributed import ALONE, Ranks, averaging, with_synchronised_norms
 from tmssl.training.encoder import create_encoder, image_size_error
 from tmssl.training.feed import Views
 from tmssl.training.moco import MoCo, StepResult, moco_step
@@ -29,6 +30,9 @@ class Learner:
     precision: str
     temperature: float
     chunk_size: int
+    passes: torch.nn.Module
+    """the model as the gradient goes through it: averaged over ranks where there are several"""
+    ranks: Ranks = ALONE
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """Lower precision where the settings ask for it."""
@@ -60,8 +64,8 @@ def choose_precision(wanted: str, device: torch.device) -> str:
     return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
 
 
-def create_learner(config: Config, device: torch.device) -> Learner:
-    """Fresh weights from the run's seed, and their optimizer.
+def create_learner(config: Config, device: torch.device, ranks: Ranks = ALONE) -> Learner:
+    """Fresh weights from the run's seed, and their optimizer; the same on every rank.
 
     Raises:
         ConfigError: an unknown model, or one that refuses the image size.
@@ -71,6 +75,7 @@ def create_learner(config: Config, device: torch.device) -> Learner:
         encoder = create_encoder(config.model.name, config.model.init)
         model = MoCo(encoder, config.model.hidden, config.model.dimensions)
     _probe(model, config)
+    with_synchronised_norms(model, ranks, device)
     model = model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # nn.Module.to's stub lacks this form
     if config.train.compile:
         model.encoder.compile()
@@ -85,7 +90,7 @@ def create_learner(config: Config, device: torch.device) -> Learner:
     return Learner(
         model, optimizer, torch.amp.GradScaler(device.type, enabled=precision == "float16"),
         device, precision, config.optim.temperature,
-        config.train.chunk_size or config.train.batch_size,
+        config.train.chunk_size or config.train.batch_size, averaging(model, ranks), ranks,
     )  # fmt: skip
 
 
@@ -122,7 +127,8 @@ def update(learner: Learner, views: Views, momentum: float) -> Update:
     with learner.autocast():
         result = moco_step(
             model, views.first, views.second, temperature=learner.temperature,
-            chunk_size=learner.chunk_size, backward=backward,
+            chunk_size=learner.chunk_size, backward=backward, passes=learner.passes,
+            ranks=learner.ranks,
         )  # fmt: skip
     scaler.unscale_(optimizer)
     gradients = [p.grad for p in model.parameters() if p.grad is not None]

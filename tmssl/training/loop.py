@@ -1,13 +1,17 @@
 """The training loop."""
 
+import contextlib
 import sys
 import time
 
-from tmssl.errors import TmsslError
+from tmssl.config import read_config
+from tmssl.errors import RunError, TmsslError
 from tmssl.runs.events import Checkpoint, End, Epoch, Finding, Step
 from tmssl.runs.folder import Run, hold_lock
-from tmssl.runs.journal import JournalWriter
-from tmssl.training.learner import Update, learner_state, update
+from tmssl.runs.history import read_history
+from tmssl.runs.journal import JournalWriter, read_journal
+from tmssl.training.distributed import RankLostError, Ranks, joined_ranks, named_losses
+from tmssl.training.learner import Update, choose_device, learner_state, update
 from tmssl.training.loss import feature_std
 from tmssl.training.machine import numerics_of_its_own
 from tmssl.training.meter import memory_gib
@@ -27,17 +31,67 @@ def train(run: Run, flags: SignalFlags) -> int:
     Raises:
         InputError: the run cannot be opened for training; nothing was changed.
     """
-    with hold_lock(run), numerics_of_its_own():
-        journal = JournalWriter(run.journal)
-        end = None
-        try:
-            end = learn(open_session(run, journal), flags)
-        finally:
-            # Whatever broke, the journal says so before a traceback goes to train.log.
-            journal.write(end or _failed(sys.exc_info()[1]))
-            journal.sync()
-            journal.close()
-    return EXIT_CODES[flags.stop] if flags.stop else 0
+    device = choose_device(read_config(run.config).train.device)
+    with joined_ranks(device) as ranks, numerics_of_its_own():
+        if not ranks.first:
+            _follow_first(run, ranks, flags)
+            return 0
+        with hold_lock(run):
+            _lead(run, ranks, flags)
+    # torchrun takes any other code than 0 for a crash, and says so at length.
+    return EXIT_CODES[flags.stop] if flags.stop and ranks.size == 1 else 0
+
+
+def _lead(run: Run, ranks: Ranks, flags: SignalFlags) -> None:
+    """Train and write the journal: the whole of it for a process alone, rank 0's part else."""
+    journal = JournalWriter(run.journal)
+    end = None
+    try:
+        with named_losses():
+            ranks.wait()  # the others may read the journal now
+            end = learn(open_session(run, journal, ranks), flags)
+    except RankLostError as error:
+        journal.write(_rank_lost(run, error))
+        raise
+    finally:
+        # Whatever broke, the journal says so before a traceback goes to train.log.
+        journal.write(end or _failed(sys.exc_info()[1]))
+        journal.sync()
+        journal.close()
+
+
+def _follow_first(run: Run, ranks: Ranks, flags: SignalFlags) -> None:
+    """Train without writing anything, unless rank 0 is lost and nobody has said so."""
+    try:
+        with named_losses():
+            ranks.wait()
+            learn(open_session(run, None, ranks), flags)
+    except RankLostError as error:
+        with contextlib.suppress(RunError), hold_lock(run):
+            _tell_for_first(run, error)
+        raise
+
+
+def _tell_for_first(run: Run, error: RankLostError) -> None:
+    """End the journal of a run whose rank 0 is gone, once."""
+    events = read_journal(run.journal) if run.journal.exists() else []
+    if events and isinstance(events[-1], End):
+        return
+    journal = JournalWriter(run.journal)
+    journal.write(_rank_lost(run, error))
+    journal.write(_failed(error))
+    journal.close()
+
+
+def _rank_lost(run: Run, error: RankLostError) -> Finding:
+    """The finding that a process of several is gone, at the last step that was journaled."""
+    history = read_history(read_journal(run.journal))
+    return Finding(
+        code="rank-lost", level="bad", step=history.step, epoch=history.epoch, text=str(error),
+        advice="go on from the last checkpoint with `tmssl train --resume`, with fewer --gpus if "
+        "one is broken",
+        t=time.time(),
+    )  # fmt: skip
 
 
 def _failed(error: BaseException | None) -> End:
@@ -48,11 +102,14 @@ def _failed(error: BaseException | None) -> End:
 
 def learn(session: Session, flags: SignalFlags) -> End:
     """The loop: one screen, in reading order."""
+    asked = False
     try:
         while session.step < session.total_steps:
-            if flags.stop is not None:
+            stop, checkpoint = session.ranks.agreed(flags)
+            asked = asked or checkpoint
+            if stop is not None:
                 save(session, "stop")
-                return _end(session, "stopped", f"asked to by {flags.stop.name}")
+                return _end(session, "stopped", f"asked to by {stop.name}")
             lr = _learning_rate(session)
             set_learning_rate(session.learner.optimizer, lr)
             m = momentum(
@@ -70,12 +127,9 @@ def learn(session: Session, flags: SignalFlags) -> End:
                 session.write_findings()
             if session.step % session.steps_per_epoch == 0:
                 finish_epoch(session, lr)
-            elif (
-                flags.checkpoint
-                or _minutes_since_save(session) > session.config.train.checkpoint_minutes
-            ):
-                save(session, "signal" if flags.checkpoint else "time")
-                flags.checkpoint = False
+            elif asked or _minutes_since_save(session) > session.config.train.checkpoint_minutes:
+                save(session, "signal" if asked else "time")
+                asked = False
             _journal_saved(session, session.saver.poll())
         return _end(session, "finished", f"{session.config.train.epochs} epochs done")
     finally:
@@ -122,6 +176,8 @@ def finish_epoch(session: Session, lr: float) -> None:
 
 def save(session: Session, reason: str, *, best: bool = False, keep_as: str = "") -> None:
     """Start writing a checkpoint; its journal line follows when it is on the disk."""
+    if not session.ranks.first:
+        return
     begun = time.perf_counter()
     payload = {
         "format": 1, "step": session.step, "epoch": session.epoch,

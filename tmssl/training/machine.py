@@ -19,11 +19,12 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **found}
 
 
-def device_name(device: torch.device) -> str:
-    """`NVIDIA GeForce RTX 4090`, or `cpu, 2 cores`."""
+def device_name(device: torch.device, ranks: int = 1) -> str:
+    """`NVIDIA GeForce RTX 4090`, `2 x NVIDIA GeForce RTX 4090`, or `cpu, 2 cores`."""
+    name = f"cpu, {os.cpu_count()} cores"
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"cpu, {os.cpu_count()} cores"
+        name = torch.cuda.get_device_name(device)
+    return f"{ranks} x {name}" if ranks > 1 else name
 
 
 def code_commit() -> str:

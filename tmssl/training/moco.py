@@ -3,6 +3,7 @@
 Chen, Xie and He 2021, "An Empirical Study of Training Self-Supervised Vision Transformers".
 """
 
+import contextlib
 import copy
 import dataclasses
 import itertools
@@ -11,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from tmssl.training.distributed import ALONE, Ranks, accumulating
 from tmssl.training.encoder import feature_count
 from tmssl.training.loss import Contrast, contrast
 
@@ -49,6 +51,14 @@ class MoCo(nn.Module):
         self.momentum_projector = copy.deepcopy(self.projector)
         self.momentum_encoder.requires_grad_(requires_grad=False)
         self.momentum_projector.requires_grad_(requires_grad=False)
+
+    def forward(self, view_1: Tensor, view_2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Both views' predictions (n, d), and the first's features (n, f), with gradient.
+
+        One pass for both views (n, 3, s, s), as DDP asks for one before each backward pass.
+        """
+        query_1, features = self.queries(view_1)
+        return query_1, self.queries(view_2)[0], features
 
     def queries(self, view: Tensor) -> tuple[Tensor, Tensor]:
         """Predictions (n, d) and backbone features (n, f) of a view (n, 3, s, s), with gradient."""
@@ -94,30 +104,34 @@ class StepResult:
 
 def moco_step(
     model: MoCo, view_1: Tensor, view_2: Tensor, *, temperature: float, chunk_size: int,
-    backward: Callable[[Tensor], None],
+    backward: Callable[[Tensor], None], passes: nn.Module | None = None, ranks: Ranks = ALONE,
 ) -> StepResult:  # fmt: skip
     """Accumulate the gradient of ctr(q1, k2) + ctr(q2, k1), ctr = 2 tau CE (Chen et al. 2021).
 
     Keys carry no gradient, so all N of them are encoded first and the queries then go through
     chunk by chunk: the same gradient as at once, up to BN's statistics, for the memory of a chunk.
+    With several ranks the views are this one's share, the keys are everyone's, and `passes` is the
+    model as `tmssl.training.distributed.averaging` wraps it.
     """
-    count = len(view_1)
+    count, learning = len(view_1), passes or model
+    own = ranks.rank * count
     chunks = even_chunks(count, chunk_size)
-    keys_1 = torch.cat([model.keys(view_1[chunk]) for chunk in chunks])
-    keys_2 = torch.cat([model.keys(view_2[chunk]) for chunk in chunks])
+    keys_1 = ranks.gathered(torch.cat([model.keys(view_1[chunk]) for chunk in chunks]))
+    keys_2 = ranks.gathered(torch.cat([model.keys(view_2[chunk]) for chunk in chunks]))
     total, first = torch.zeros(5, device=view_1.device), None
     for chunk in chunks:
-        query_1, features = model.queries(view_1[chunk])
-        query_2, _ = model.queries(view_2[chunk])
-        forth = contrast(query_1, keys_2, temperature, chunk.start)
-        back = contrast(query_2, keys_1, temperature, chunk.start)
-        share = len(query_1) / count
-        loss = 2 * temperature * (forth.ce + back.ce) * share
-        backward(loss)
+        unfinished = chunk is not chunks[-1]
+        with accumulating(learning) if unfinished else contextlib.nullcontext():
+            query_1, query_2, features = learning(view_1[chunk], view_2[chunk])
+            forth = contrast(query_1, keys_2, temperature, own + chunk.start)
+            back = contrast(query_2, keys_1, temperature, own + chunk.start)
+            share = len(query_1) / count
+            loss = 2 * temperature * (forth.ce + back.ce) * share
+            backward(loss)
         total += _figures(loss.detach() / share, forth, back) * share
-        first = first or (features.detach(), query_1.detach(), keys_2[chunk])
+        first = first or (features.detach(), query_1.detach(), keys_2[own:][chunk])
     assert first is not None
-    return StepResult(total, *first)
+    return StepResult(ranks.mean(total), *first)
 
 
 def _figures(loss: Tensor, forth: Contrast, back: Contrast) -> Tensor:

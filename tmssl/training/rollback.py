@@ -47,9 +47,11 @@ def roll_back(session: Session) -> None:
     old = session.config
     lr = old.optim.lr / 2
     session.config = changed(old, {"lr": lr, "min_lr": min(old.optim.min_lr, lr)})
-    write_config(session.config, session.run.config)
+    if session.ranks.first:
+        write_config(session.config, session.run.config)
+    session.ranks.wait()  # for the checkpoint that rank 0 may have been writing
     payload = last_payload(session.run)
-    session.learner = create_learner(session.config, session.learner.device)
+    session.learner = create_learner(session.config, session.learner.device, session.ranks)
     if payload is not None:
         restore_learner(session.learner, payload, same_optimizer=True)
     session.step = payload["step"] if payload else 0

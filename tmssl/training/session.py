@@ -22,6 +22,7 @@ from tmssl.runs.folder import Run
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.training.checkpoint import find_checkpoint, load_payload
+from tmssl.training.distributed import ALONE, Ranks
 from tmssl.training.feed import Feed
 from tmssl.training.learner import Learner, choose_device, create_learner, restore_learner
 from tmssl.training.machine import code_commit, device_name, set_numerics, versions
@@ -36,7 +37,8 @@ class Session:
 
     run: Run
     config: Config
-    journal: JournalWriter
+    journal: JournalWriter | None
+    """None on every rank but the first"""
     history: History
     learner: Learner
     feed: Feed
@@ -54,6 +56,7 @@ class Session:
     """steps in a row whose gradient was not finite"""
     saved_at: float
     """`time.monotonic()` of the last checkpoint"""
+    ranks: Ranks
 
     @property
     def total_steps(self) -> int:
@@ -67,7 +70,8 @@ class Session:
 
     def write(self, event: Event) -> None:
         """Append an event to the journal and to our own reading of it."""
-        self.journal.write(event)
+        if self.journal is not None:
+            self.journal.write(event)
         self.history.add([event])
 
     def write_findings(self) -> None:
@@ -76,7 +80,7 @@ class Session:
             self.write(msgspec.structs.replace(finding, t=time.time()))
 
 
-def open_session(run: Run, journal: JournalWriter) -> Session:
+def open_session(run: Run, journal: JournalWriter | None, ranks: Ranks = ALONE) -> Session:
     """Read the settings, the pack and the last whole checkpoint, and open a segment.
 
     Raises:
@@ -88,8 +92,11 @@ def open_session(run: Run, journal: JournalWriter) -> Session:
     device = choose_device(config.train.device)
     set_numerics(device, deterministic=config.train.deterministic)
     sampler = create_sampler(pack, config)
-    learner = create_learner(config, device)
+    learner = create_learner(config, device, ranks)
     payload = last_payload(run)
+    ranks.check_same({
+        "checkpoint": payload and payload["step"], "pack": pack.fingerprint, "config": config,
+    })  # fmt: skip
     if payload is not None:
         _check_same_data(payload, pack)
         old = from_dict(payload["config"])
@@ -99,13 +106,14 @@ def open_session(run: Run, journal: JournalWriter) -> Session:
     session = Session(
         run, config, journal, history, learner,
         Feed(pack, sampler, views=config.data.views, size=config.data.image_size, device=device,
-             end=config.train.epochs * sampler.steps_per_epoch),
+             end=config.train.epochs * sampler.steps_per_epoch,
+             share=ranks.share(config.train.batch_size)),
         Meter(device), Saver(run.checkpoints), sampler.steps_per_epoch,
         step=payload["step"] if payload else 0, best=payload["best"] if payload else None,
-        segment=len(history.segments), data_fingerprint=pack.fingerprint, skipped=0, saved_at=time.monotonic(),
+        segment=len(history.segments), data_fingerprint=pack.fingerprint, skipped=0, saved_at=time.monotonic(), ranks=ranks,
     )  # fmt: skip
     if history.started is None:
-        session.write(_started(run, pack, device))
+        session.write(_started(run, pack, device, ranks))
     before = from_dict(payload["config"]) if payload else None
     reason = "resume" if history.segments else "start"
     session.write(new_segment(session, before, reason=reason))
@@ -154,12 +162,12 @@ def _check_same_data(payload: dict[str, Any], pack: Pack) -> None:
         )
 
 
-def _started(run: Run, pack: Pack, device: torch.device) -> Started:
+def _started(run: Run, pack: Pack, device: torch.device, ranks: Ranks) -> Started:
     """The first line of a journal."""
     splits = [mark.split == "validation" for mark in pack.marks]
     return Started(
         name=run.name, created=datetime.now(UTC).isoformat(timespec="seconds"),
-        host=platform.node(), device=device_name(device), versions=versions(),
+        host=platform.node(), device=device_name(device, ranks.size), versions=versions(),
         commit=code_commit(), data_fingerprint=pack.fingerprint,
         counts={
             "marks": pack.count, "train": pack.count - sum(splits), "validation": sum(splits),

@@ -16,7 +16,7 @@ class SignalFlags:
         self.stop: signal.Signals | None = None
         """the signal that asked to stop, or None"""
         self.checkpoint = False
-        """whether a checkpoint was asked for; whoever makes it clears this"""
+        """whether a checkpoint was asked for; whoever takes that up clears this"""
 
     def install(self) -> None:
         """Take over the process's signals; only the main thread may."""
