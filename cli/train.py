@@ -80,6 +80,7 @@ def start_run(config: Config, runs_folder: Path, name: str = "", workers: int = 
     if not config.data.source:
         raise ConfigError("there is nothing to train on; give --data FOLDER, CSV or JSONL")
     source = Path(config.data.source).resolve()
+    config = changed(config, {"model.init": _starting_weights(config.model.init)})
     pack = prepare_pack(source, config.data.image_size, workers=workers)
     config = changed(config, {"data.source": str(source), "data.pack": str(pack.folder)})
     run = create_run(runs_folder.resolve(), name or run_name(source.stem), latest=False)
@@ -94,6 +95,21 @@ def start_run(config: Config, runs_folder: Path, name: str = "", workers: int = 
             shutil.rmtree(run.path)
     point_latest(run)
     return run
+
+
+def _starting_weights(init: str) -> str:
+    """Where the weights to start from are, wherever the trainer runs; missed before an hour of packing.
+
+    Raises:
+        ConfigError: it is no file and no folder.
+    """
+    if init in ("", "imagenet"):
+        return init
+    if not Path(init).exists():
+        raise ConfigError(
+            f"init is '{safe(init)}', which is no file; leave it empty, or give 'imagenet' or a path"
+        )
+    return str(Path(init).resolve())
 
 
 def resume_run(run: Run, settings: dict[str, Any], restart_schedule: bool = False) -> Run:

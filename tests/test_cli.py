@@ -69,6 +69,9 @@ BAD = [
     (["train", "--data", "nopath.csv"], r"has no column 'path'"),
     (["train", "--data", "badcodes.csv"], r"none of its 1 Vienna codes parses"),
     (["train", "--data", "marks", "--model", "efficientnet_b00", "--image-size", "32", "--batch-size", "8"], r"no model 'efficientnet_b00'"),
+    (["train", "--data", "marks", "--model", "test_efficientnet", "--image-size", "32", "--batch-size", "8", "--init", "imagenet"], r"cannot be fetched from huggingface.co"),  # tests keep the hub offline
+    (["train", "--data", "marks", "--init", "nowhere.pt"], r"init is 'nowhere.pt', which is no file"),
+    (["train", "--data", "marks", "--batch-size", "9", "--gpus", "2"], r"give a multiple of 2"),
     (["train", "--data", "marks", "--lr", "-1", "--image-size", "32"], r"bad setting"),
     (["train", "--data", "marks", "--recipe", "nope"], r"no recipe 'nope'"),
     (["train", "--resume", "--run", "runs/none"], r"there is no run at"),

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from tmssl.errors import ConfigError
@@ -36,3 +37,32 @@ def test_bad_weights_are_told(tmp_path: Path) -> None:
     (tmp_path / "x.pt").write_bytes(b"hello")
     with pytest.raises(ConfigError, match="cannot load"):
         create_encoder("test_efficientnet", str(tmp_path / "x.pt"))
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "training checkpoint", "average", "data parallel"])
+def test_weights_come_from_every_kind_of_file_that_timm_writes(tmp_path: Path, kind: str) -> None:
+    torch.manual_seed(1)
+    state = create_encoder("test_efficientnet").state_dict()
+    other = {key: torch.zeros_like(value) for key, value in state.items()}
+    path = tmp_path / ("w.safetensors" if kind == "safetensors" else "w.pth.tar")
+    if kind == "safetensors":
+        safetensors.torch.save_file({**state, "classifier.weight": torch.zeros(3, 3)}, path)
+    elif kind == "average":
+        torch.save({"epoch": 3, "state_dict": other, "state_dict_ema": state}, path)
+    elif kind == "data parallel":
+        torch.save({f"module.{key}": value for key, value in state.items()}, path)
+    else:
+        torch.save({"epoch": 3, "arch": "test_efficientnet", "state_dict": state}, path)
+    loaded = create_encoder("test_efficientnet", str(path)).state_dict()
+    assert all(torch.equal(value, loaded[key]) for key, value in state.items())
+
+
+def test_a_damaged_safetensors_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(b"not one")
+    with pytest.raises(ConfigError, match="cannot load"):
+        create_encoder("test_efficientnet", str(tmp_path / "w.safetensors"))
+
+
+def test_a_model_that_timm_has_no_weights_for_is_told() -> None:
+    with pytest.raises(ConfigError, match="timm has no weights for beit3_giant"):
+        create_encoder("beit3_giant_patch14_224", "imagenet")

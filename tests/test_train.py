@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from tests.marks import draw_marks
-from tmssl.config import Config, changed, write_config
+from tmssl.config import Config, changed, read_config, write_config
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import build_pack, pack_size
 from tmssl.errors import ConfigError, TrainingError
@@ -257,3 +258,21 @@ def test_checkpoints_and_epochs_are_in_the_journal_in_order(tmp_path: Path, pack
     assert kinds.index(Epoch) < kinds.index(Checkpoint)
     assert kinds.count(Step) == 10
     assert (run.checkpoints / "epoch-0002.pt").exists()
+
+
+def test_a_run_starts_from_the_weights_of_another_and_resumes_without_them(
+    tmp_path: Path, pack: Path
+) -> None:
+    first = new_run(tmp_path, pack, epochs=1)
+    train(first, SignalFlags())
+    learnt = load_payload(find_checkpoint(first, "best"))["encoder"]
+    second = new_run(tmp_path, pack, epochs=1, init=str(first.path))
+    begun = learner.create_learner(read_config(second.config), torch.device("cpu"))
+    assert all(
+        torch.equal(value, learnt[k]) for k, value in begun.model.encoder.state_dict().items()
+    )
+    train(second, SignalFlags())
+    shutil.rmtree(first.path)
+    write_config(changed(read_config(second.config), {"epochs": 2}), second.config)
+    assert train(second, SignalFlags()) == 0
+    assert history_of(second).step == 10

@@ -57,7 +57,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     dimensions: PositiveInt = 256
     """dimensions in which views are compared"""
     init: str = ""
-    """weights to start from: empty, `imagenet`, or a path"""
+    """weights to start from: `imagenet`, or a path to timm or tmssl weights, or a run"""
 
 
 class OptimConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

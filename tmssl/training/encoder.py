@@ -2,13 +2,22 @@
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
+from safetensors import SafetensorError
+from timm.models import clean_state_dict, load_state_dict
 from torch import nn
 
 from tmssl.errors import ConfigError
+from tmssl.runs.folder import open_run
 from tmssl.text import nearest, safe
+from tmssl.training.kept import find_checkpoint
+
+_BROKEN = (
+    OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError,
+)  # fmt: skip
 
 
 def create_encoder(name: str, init: str = "") -> nn.Module:
@@ -16,11 +25,11 @@ def create_encoder(name: str, init: str = "") -> nn.Module:
 
     Args:
         name: any name of `timm.list_models()`.
-        init: empty for random weights from torch's generator, `imagenet` for timm's own, or the path
-            of a tmssl checkpoint or of a timm state dict.
+        init: empty for random weights from torch's generator, `imagenet` for timm's own from the
+            hub, or a path as for `read_weights`.
 
     Raises:
-        ConfigError: no such model, or its weights cannot be fetched.
+        ConfigError: no such model, or its weights cannot be fetched, read or fitted.
     """
     if not timm.is_model(name):
         raise ConfigError(
@@ -29,27 +38,52 @@ def create_encoder(name: str, init: str = "") -> nn.Module:
         )
     if init not in ("", "imagenet"):
         return _with_weights(create_encoder(name), name, Path(init))
+    if init and not timm.get_pretrained_cfg(name).has_weights:
+        raise ConfigError(f"timm has no weights for {safe(name)}; leave --init out, or give a path")
     try:
         model: nn.Module = timm.create_model(name, pretrained=init == "imagenet", num_classes=0)
     except (OSError, RuntimeError) as error:
+        if not init:
+            raise ConfigError(f"timm cannot make {safe(name)}: {safe(error, 200)}") from error
         raise ConfigError(
-            f"cannot make {safe(name)} with init '{init}': {safe(error, 200)}; "
-            "check the network, or train without --init"
+            f"the weights of {safe(name)} cannot be fetched from huggingface.co: "
+            f"{safe(error, 120)}; check the network (and HF_HUB_OFFLINE), give --init the path of a "
+            "timm state dict, or leave it out"
         ) from error
     return model
 
 
-def _with_weights(encoder: nn.Module, name: str, path: Path) -> nn.Module:
-    """An encoder with the weights of a file; a classifier in it is left out."""
+def read_weights(path: Path) -> dict[str, Any]:
+    """Weights by name, from a tmssl checkpoint, a run's folder (its best one), or timm.
+
+    timm's are state dicts or training checkpoints, by `torch.save` or as `.safetensors`; of those that
+    hold an average of the weights too, the average is taken.
+
+    Raises:
+        ConfigError: there is no file, or it cannot be read.
+    """
+    if path.is_dir():
+        path = find_checkpoint(open_run(path), "best")
     if not path.is_file():
         raise ConfigError(
             f"init is '{safe(path)}', which is no file; leave it empty, or give 'imagenet' or a path"
         )
     try:
+        if path.suffix == ".safetensors":
+            return dict(load_state_dict(str(path)))
         held = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        if not isinstance(held, dict):
+            return {}
+        if isinstance(held.get("encoder"), dict):
+            return dict(clean_state_dict(held["encoder"]))
+        return dict(load_state_dict(str(path), weights_only=True))
+    except _BROKEN as error:
         raise ConfigError(f"cannot load {safe(path)}: {safe(error, 200)}") from error
-    weights = held.get("encoder", held) if isinstance(held, dict) else {}
+
+
+def _with_weights(encoder: nn.Module, name: str, path: Path) -> nn.Module:
+    """An encoder with the weights of a file; a classifier in it is left out."""
+    weights = read_weights(path)
     wanted = encoder.state_dict()
     fitting = {
         key: value for key, value in weights.items()

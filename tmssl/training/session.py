@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import torch
 
-from tmssl.config import Config, differences, from_dict, read_config, to_dict
+from tmssl.config import Config, changed, differences, from_dict, read_config, to_dict
 from tmssl.data.pack import Pack, open_pack
 from tmssl.data.partners import CodeIndex
 from tmssl.data.sampler import Sampler
@@ -92,8 +92,10 @@ def open_session(run: Run, journal: JournalWriter | None, ranks: Ranks = ALONE) 
     device = choose_device(config.train.device)
     set_numerics(device, deterministic=config.train.deterministic)
     sampler = create_sampler(pack, config)
-    learner = create_learner(config, device, ranks)
     payload = last_payload(run)
+    # What a run began from may be gone by now; its checkpoint holds everything.
+    begun = config if payload is None else changed(config, {"model.init": ""})
+    learner = create_learner(begun, device, ranks)
     ranks.check_same({
         "checkpoint": payload and payload["step"], "pack": pack.fingerprint, "config": config,
     })  # fmt: skip
