@@ -95,7 +95,11 @@ def test_a_bad_file_is_named(tmp_path: Path, content: bytes, message: str) -> No
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_loads_and_opens_with_what_to_expect(name: str) -> None:
     read_config(recipe_path(name))
-    assert recipe_path(name).read_text().startswith("# ")
+    head = recipe_path(name).read_text().split("\n\n")[0]
+    assert all(line.startswith("# ") for line in head.splitlines())
+    assert f"tmssl train --recipe {name} --data " in head
+    assert "Time: " in head
+    assert "Expected" in head
 
 
 def test_an_unknown_recipe_is_refused() -> None:

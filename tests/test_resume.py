@@ -1,9 +1,11 @@
 import itertools
+import math
 
 import pytest
 
-from tmssl.config import Config, changed
+from tmssl.config import Config, changed, read_config
 from tmssl.errors import ConfigError, RunError
+from tmssl.recipes import recipe_path
 from tmssl.training.resume import FIXED, plan_resume
 from tmssl.training.schedule import planned_learning_rate
 
@@ -70,3 +72,26 @@ def test_what_the_weights_hang_on_cannot_change(setting: str, value: object) -> 
     with pytest.raises(ConfigError, match="cannot change within a run"):
         plan_resume(LOG, {setting: value}, step=100, steps_per_epoch=100)
     assert len(FIXED) == len(set(FIXED))
+
+
+def test_the_three_phases_of_the_seed_log_are_its_recipe_and_three_resumes() -> None:
+    begun = read_config(recipe_path("seed-log"))
+    assert begun.data.positives == "vienna"
+    assert {lr(begun, step) for step in (0, 500, 999)} == {3e-4}
+    plan = plan_resume(
+        begun, {"data.positives": "instance", "epochs": 20}, step=1000, steps_per_epoch=100
+    )
+    assert plan.jump == 1
+    assert lr(plan.config, 1999) == 3e-4
+    plan = plan_resume(
+        plan.config, {"schedule": "cosine", "epochs": 30}, step=2000, steps_per_epoch=100
+    )
+    assert plan.jump == pytest.approx(1)
+    assert lr(plan.config, 3000) == pytest.approx(1e-6)
+    extended = plan_resume(plan.config, {"epochs": 50}, step=2400, steps_per_epoch=100)
+    assert extended.config.optim.anchor == 20  # where the cosine began, not where it was stopped
+    assert extended.lr_before == pytest.approx(1e-6 + 2.99e-4 * 0.5 * (1 + math.cos(0.4 * math.pi)))
+    assert extended.lr_after == pytest.approx(
+        1e-6 + 2.99e-4 * 0.5 * (1 + math.cos(4 / 30 * math.pi))
+    )
+    assert lr(extended.config, 5000) == pytest.approx(1e-6)
