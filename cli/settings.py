@@ -3,13 +3,15 @@
 import ast
 import functools
 import inspect
+import types
 from collections.abc import Callable
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Union, get_origin, get_type_hints
 
 import msgspec
 import typer
 
 from tmssl.config import SECTIONS
+from tmssl.text import safe
 
 # Settings that have their own option, or none because a command decides them.
 _NAMES = {"data.source": "data", "model.name": "model"}
@@ -49,9 +51,11 @@ def _parameter(name: str, setting: str) -> inspect.Parameter:
     flags = [f"--{name.replace('_', '-')}"]
     if isinstance(default, bool):
         flags[0] += f"/--no-{name.replace('_', '-')}"
+    words = _words(kind, field)
     option = typer.Option(
         *flags, help=f"{told}  [default: {shown}]", show_default=False,
         rich_help_panel=None, metavar=None if isinstance(default, bool) else _metavar(kind, field),
+        parser=functools.partial(_number_or_word, words) if words else None,
     )  # fmt: skip
     plain = type(default)
     return inspect.Parameter(
@@ -65,10 +69,28 @@ def _parameter(name: str, setting: str) -> inspect.Parameter:
 def _metavar(kind: type[msgspec.Struct], field: str) -> str:
     """The choices of a setting, or the kind of value it takes."""
     hint = get_type_hints(kind)[field]
-    choices = getattr(hint, "__args__", None)
+    words = _words(kind, field)
+    choices = ("N", *words) if words else getattr(hint, "__args__", None)
     if choices:
         return "|".join(map(str, choices))
     return {int: "N", float: "X"}.get(type(getattr(kind(), field)), "TEXT")
+
+
+def _words(kind: type[msgspec.Struct], field: str) -> tuple[str, ...]:
+    """The words that a setting takes beside a number."""
+    hint = get_type_hints(kind)[field]
+    parts = hint.__args__ if isinstance(hint, types.UnionType) or get_origin(hint) is Union else ()
+    return tuple(word for part in parts for word in getattr(part, "__args__", ()))
+
+
+def _number_or_word(words: tuple[str, ...], given: str) -> int | str:
+    """What was given for a setting that takes either."""
+    try:
+        return given if given in words else int(given)
+    except ValueError:
+        raise typer.BadParameter(
+            f"'{safe(given)}' is no number and not {' or '.join(words)}"
+        ) from None
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:

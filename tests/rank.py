@@ -37,7 +37,7 @@ def learn_a_little(folder: Path, ranks: Ranks) -> dict[str, Any]:
     set_learning_rate(learner.optimizer, 1e-4)
     losses, norms = [], []
     for step in range(3):
-        done = update(learner, feed.views(step), 0.9)
+        done = update(learner, feed.views(step), 0.9, step + 1)
         losses.append(float(done.result.figures[0]))
         norms.append(float(done.grad_norm))
     feed.close()

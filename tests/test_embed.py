@@ -5,7 +5,8 @@ import torch
 from tests.marks import draw_marks
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import Pack, build_pack, pack_size
-from tmssl.retrieval.embed import apart, embed, hash_pack, hash_vectors, unit, untrained_encoder
+from tmssl.data.phash import hash_vectors, unit
+from tmssl.retrieval.embed import apart, embed, hash_pack, untrained_encoder
 from tmssl.retrieval.index import build_index, search
 
 

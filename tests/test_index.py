@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tmssl.config import Config
+from tmssl.data.phash import unit
 from tmssl.errors import InputError
 from tmssl.retrieval import index as index_file
-from tmssl.retrieval.embed import unit
 from tmssl.retrieval.index import (
     build_index,
     index_path,

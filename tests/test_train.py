@@ -276,3 +276,80 @@ def test_a_run_starts_from_the_weights_of_another_and_resumes_without_them(
     write_config(changed(read_config(second.config), {"epochs": 2}), second.config)
     assert train(second, SignalFlags()) == 0
     assert history_of(second).step == 10
+
+
+def test_memory_that_runs_out_halves_the_chunk_and_keeps_the_keys(
+    tmp_path: Path, pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run(tmp_path, pack, epochs=2)
+    real = moco.MoCo.forward
+
+    def small(self: moco.MoCo, view: torch.Tensor) -> Any:
+        """The real pass, on a device that holds three images."""
+        if len(view) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, view)
+
+    monkeypatch.setattr(moco.MoCo, "forward", small)
+    assert train(run, SignalFlags()) == 0
+    history = history_of(run)
+    told = [f for f in history.findings if f.code == "out-of-memory"]
+    assert [f.step for f in told] == [1]
+    assert "with 8 images at once; going on with 2, still against all 8 keys" in told[0].text
+    assert history.segments[0].chance_ce == pytest.approx(math.log(8))
+    assert all(step.loss is not None for step in history.steps)
+    write_config(changed(read_config(run.config), {"epochs": 3}), run.config)
+    assert train(run, SignalFlags()) == 0
+    assert history_of(run).segments[1].chunk_size == 2  # it is not learnt anew
+
+
+def test_memory_for_not_even_two_images_is_a_clear_error(
+    tmp_path: Path, pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_self: moco.MoCo, _view: torch.Tensor) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(moco.MoCo, "forward", full)
+    with pytest.raises(TrainingError, match="out of memory with chunks of 2"):
+        train(new_run(tmp_path, pack), SignalFlags())
+
+
+def test_bad_gradients_between_two_logged_steps_are_found_at_the_second(
+    tmp_path: Path, pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run(tmp_path, pack, epochs=2, log_every=5)
+    real, calls = moco.moco_step, [0]
+
+    def poisoned(model: Any, first: Any, second: Any, **named: Any) -> Any:
+        calls[0] += 1
+        return real(model, first * (float("nan") if calls[0] in (2, 3) else 1), second, **named)
+
+    monkeypatch.setattr(learner, "moco_step", poisoned)
+    assert train(run, SignalFlags()) == 0
+    history = history_of(run)
+    assert [f.code for f in history.findings] == ["non-finite"]
+    assert all(step.loss is not None for step in history.steps)  # means of the good steps
+    assert history.epochs[0].loss is not None
+    state = load_payload(find_checkpoint(run))
+    for name in ("encoder", "momentum_encoder", "projector", "momentum_projector"):
+        assert all(bool(t.isfinite().all()) for t in state[name].values() if t.is_floating_point())
+
+
+def test_an_epoch_that_was_interrupted_has_the_mean_of_all_its_steps(
+    tmp_path: Path, pack: Path
+) -> None:
+    whole = new_run(tmp_path, pack, epochs=1)
+    train(whole, SignalFlags())
+    stopped = new_run(tmp_path, pack, epochs=1)
+    flags, real, calls = SignalFlags(), moco.MoCo.update_momentum, [0]
+
+    def counted(self: moco.MoCo, momentum: float) -> None:
+        calls[0] += 1
+        flags.stop = signal.SIGTERM if calls[0] == 3 else None
+        real(self, momentum)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(moco.MoCo, "update_momentum", counted)
+        assert train(stopped, flags) == 143
+    assert train(stopped, SignalFlags()) == 0
+    assert history_of(stopped).epochs[0].loss == history_of(whole).epochs[0].loss

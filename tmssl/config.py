@@ -25,6 +25,7 @@ Level = Literal["category", "division", "section"]
 PositiveInt = Annotated[int, Meta(ge=1)]
 PositiveFloat = Annotated[float, Meta(gt=0, le=sys.float_info.max)]
 NonNegative = Annotated[float, Meta(ge=0, le=sys.float_info.max)]
+ChunkSize = Literal["auto"] | Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -96,8 +97,9 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """epoch at which training ends"""
     batch_size: Annotated[int, Meta(ge=2)] = 256
     """N, the keys each query is compared with"""
-    chunk_size: Annotated[int, Meta(ge=0)] = 0
-    """images that go through the encoder at once; 0 means the whole batch"""
+    chunk_size: ChunkSize = 0
+    """images that go through the encoder at once: a number, 0 for the whole batch, or `auto` for
+    what the memory takes"""
     seed: Annotated[int, Meta(ge=0, lt=1 << 32)] = 0
     """seed of order, views and initial weights"""
     gpus: PositiveInt = 1
@@ -186,7 +188,7 @@ def _checked(config: Config) -> Config:
             f"batch_size is {train.batch_size}, which {train.gpus} GPUs cannot share evenly; "
             f"give a multiple of {train.gpus}, at least {2 * train.gpus}"
         )
-    if train.chunk_size > train.batch_size:
+    if train.chunk_size != "auto" and train.chunk_size > train.batch_size:
         raise ConfigError(
             f"chunk_size is {train.chunk_size}, above batch_size {train.batch_size}; lower it"
         )

@@ -87,14 +87,27 @@ class Sampler:
         chosen = self._cached[1][begin : begin + self.batch_size]
         return Batch(epoch, self.rows[chosen], self.rows[self._positives(chosen, epoch)])
 
+    def pairs(self, most: int, epoch: int) -> tuple[Rows, Rows]:
+        """Marks in an epoch's order and the partner that each would be given in it.
+
+        Both are rows of the pack, (n,), n at most `most`; a mark without a partner stands for itself.
+        """
+        chosen = order(len(self.rows), self.seed, epoch)[:most]
+        return self.rows[chosen], self.rows[self._found(chosen, epoch)]
+
     def _positives(self, chosen: Rows, epoch: int) -> Rows:
         """The positive of each sample: itself, or a mark that shares a code with it."""
         if self._partners is None:
             return chosen
-        found = self._partners.partners(
+        by_code = uniform(self.seed, epoch, _SHARE, chosen) < self._partner_share
+        return np.where(by_code, self._found(chosen, epoch), chosen)
+
+    def _found(self, chosen: Rows, epoch: int) -> Rows:
+        """The partner that the codes offer each sample."""
+        if self._partners is None:
+            return chosen
+        return self._partners.partners(
             chosen,
             uniform(self.seed, epoch, _CODE, chosen),
             uniform(self.seed, epoch, _MARK, chosen),
         )
-        by_code = uniform(self.seed, epoch, _SHARE, chosen) < self._partner_share
-        return np.where(by_code, found, chosen)

@@ -6,17 +6,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tmssl.data.pack import Pack
+from tmssl.data.phash import HASH_BITS, hash_vectors, unit
 from tmssl.data.views import plain_view
 from tmssl.training.checkpoint import Weights
 from tmssl.training.encoder import create_encoder
 
 Progress = Callable[[int, int], None]
 Vectors = npt.NDArray[np.float32]
-
-_HASH_SIDE, _HASH_KEEP = 32, 8  # the classical pHash: 8 x 8 low frequencies of a 32 x 32 image
 
 
 def trained_encoder(weights: Weights) -> nn.Module:
@@ -84,15 +82,9 @@ def features(encoder: nn.Module, view: Tensor) -> Vectors:
         )
 
 
-def unit(vectors: npt.NDArray[np.floating]) -> Vectors:
-    """Rows scaled to norm 1; a row of zeros stays one."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.ascontiguousarray(vectors / np.maximum(norms, 1e-12), dtype=np.float32)
-
-
 def hash_pack(pack: Pack, *, batch_size: int = 128, progress: Progress | None = None) -> Vectors:
     """The perceptual hash of every mark of a pack, (count, 64); see `hash_vectors`."""
-    vectors = np.empty((pack.count, _HASH_KEEP**2), np.float32)
+    vectors = np.empty((pack.count, HASH_BITS), np.float32)
     for begin in range(0, pack.count, batch_size):
         rows = np.arange(begin, min(begin + batch_size, pack.count))
         grey = torch.from_numpy(pack.read(rows)).float().mean(3)
@@ -109,22 +101,3 @@ def apart(vectors: Vectors, seed: int = 0) -> Vectors:
     """
     noise = np.random.default_rng(seed).uniform(-1, 1, vectors.shape).astype(np.float32)
     return unit(vectors + noise / 512)
-
-
-def hash_vectors(grey: Tensor) -> Vectors:
-    """64-bit perceptual hashes as unit vectors of +-1/8: cosine is 1 - Hamming / 32.
-
-    The sign of the lowest 8 x 8 frequencies of the cosine transform about their median (pHash,
-    Zauner 2010); bit 0, the mean, is part of it as in the classical hash.
-
-    Args:
-        grey: brightness, float32 (n, h, w) on any scale.
-    """
-    frequency, place = np.arange(_HASH_KEEP)[:, None], np.arange(_HASH_SIDE)[None, :]
-    transform = np.cos(np.pi * frequency * (place + 0.5) / _HASH_SIDE)
-    small = functional.interpolate(
-        grey.cpu()[:, None], (_HASH_SIDE, _HASH_SIDE), mode="bilinear", antialias=True
-    )[:, 0].numpy()
-    spectrum = (transform @ small @ transform.T).reshape(len(small), -1)
-    bits = spectrum > np.median(spectrum[:, 1:], axis=1, keepdims=True)
-    return unit(np.where(bits, 1.0, -1.0))

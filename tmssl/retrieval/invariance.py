@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from tmssl.data.pack import Pack
+from tmssl.data.phash import hash_vectors
 from tmssl.data.views import VIEW_SETS, augmented_view, plain_view
 from tmssl.retrieval.embed import (
     features,
-    hash_vectors,
     ready,
     trained_encoder,
     untrained_encoder,

@@ -25,6 +25,7 @@ _RISE_FROM, _RISE_TO = (
 _PLATEAU_EPOCHS, _PLATEAU_GAIN = 6, 0.002
 _OUT = 0.05  # of the way to solved, below the lowest loss so far: the plateau is behind
 _COLLAPSED, _STARVING, _JUMP = 0.1, 0.10, 2.0
+_NOISY = 0.8  # of the partners are no more alike than random pairs
 _STUCK = frozenset({"at-chance", "rising", "plateau"})
 
 
@@ -65,6 +66,8 @@ def _of_segment(history: History, index: int, earlier: list[Finding]) -> list[Fi
         finding = check(segment, steps, epochs)
         if finding is not None:
             found.append(finding)
+    noisy = _noisy_positives(history, segment)
+    found += [noisy] if noisy else []
     out = _broke_out(history, segment, epochs, [*earlier, *found])
     return [*found, out] if out else found
 
@@ -227,6 +230,22 @@ def _non_finite(_segment: Segment, steps: list[Step], _epochs: list[Epoch]) -> F
                 advice="lower --lr, lengthen --warmup-epochs, or use --precision float32",
             )  # fmt: skip
     return None
+
+
+def _noisy_positives(history: History, segment: Segment) -> Finding | None:
+    """Marks that share a code look hardly more alike than marks drawn at random."""
+    told = [event for event in history.positives if event.segment == segment.number]
+    if not told or told[-1].noise is None or told[-1].noise <= _NOISY:
+        return None
+    event = told[-1]
+    return Finding(
+        code="noisy-positives", level="warning", step=segment.step + 1, epoch=segment.epoch,
+        text=f"marks that share a {event.level} look hardly more alike than random ones: told apart "
+        f"{rate(event.encoder_auc)} of the time by the encoder, {rate(event.hash_auc)} by a "
+        "perceptual hash, where 50 % is a guess",
+        advice="such positives teach noise: --positives instance, or mixed with a small "
+        "--vienna-share, or a finer --vienna-level",
+    )  # fmt: skip
 
 
 def _lr_jump(segment: Segment, _steps: list[Step], _epochs: list[Epoch]) -> Finding | None:

@@ -55,6 +55,8 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """cross-entropy of a model that knows nothing: ln N, nats"""
     batch_size: int = 0
     """N, the keys each query is compared with"""
+    chunk_size: int = 0
+    """images that go through the encoder at once"""
     steps_per_epoch: int = 0
     """optimizer steps in an epoch"""
     epochs: int = 0
@@ -63,6 +65,41 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """LR at this step under the configuration before"""
     lr_after: float | None = None
     """LR at this step under this configuration"""
+    t: float = 0.0
+    """Unix time, seconds"""
+
+
+class Positives(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="positives"):
+    """How alike the marks are that a segment's Vienna codes call positives."""
+
+    segment: int = 0
+    """number of the segment"""
+    step: int = 0
+    """its first step"""
+    epoch: float = 0.0
+    """the same in epochs"""
+    level: str = ""
+    """level at which partners share a code: `category`, `division` or `section`"""
+    pairs: int = 0
+    """pairs that were looked at"""
+    with_partner: float | None = None
+    """share of marks that have a partner; the others are their own positive"""
+    encoder_partners: float | None = None
+    """mean cosine of partners under the encoder as it was"""
+    encoder_random: float | None = None
+    """mean cosine of the same marks paired at random"""
+    encoder_auc: float | None = None
+    """probability that partners are more alike than a random pair: 0.5 is no more alike"""
+    hash_partners: float | None = None
+    """mean cosine of partners under a perceptual hash"""
+    hash_random: float | None = None
+    """mean cosine of random pairs under it"""
+    hash_auc: float | None = None
+    """the probability under it"""
+    noise: float | None = None
+    """estimated share of partners no more alike than random pairs: 2 (1 - AUC) of the better one"""
+    seconds: float | None = None
+    """how long it took"""
     t: float = 0.0
     """Unix time, seconds"""
 
@@ -238,11 +275,12 @@ class End(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="end"
     """Unix time, seconds"""
 
 
-Event = Started | Segment | Step | Epoch | Eval | Checkpoint | Finding | End
+Event = Started | Segment | Positives | Step | Epoch | Eval | Checkpoint | Finding | End
 
 EVENT_TYPES: tuple[type[msgspec.Struct], ...] = (
     Started,
     Segment,
+    Positives,
     Step,
     Epoch,
     Eval,

@@ -3,7 +3,18 @@
 import dataclasses
 import time
 
-from tmssl.runs.events import Checkpoint, End, Epoch, Eval, Event, Finding, Segment, Started, Step
+from tmssl.runs.events import (
+    Checkpoint,
+    End,
+    Epoch,
+    Eval,
+    Event,
+    Finding,
+    Positives,
+    Segment,
+    Started,
+    Step,
+)
 
 
 @dataclasses.dataclass
@@ -12,6 +23,7 @@ class History:
 
     started: Started | None = None
     segments: list[Segment] = dataclasses.field(default_factory=list)
+    positives: list[Positives] = dataclasses.field(default_factory=list)
     steps: list[Step] = dataclasses.field(default_factory=list)
     epochs: list[Epoch] = dataclasses.field(default_factory=list)
     evals: list[Eval] = dataclasses.field(default_factory=list)
@@ -36,6 +48,8 @@ class History:
                 self.epochs.append(event)
             case Segment():
                 self._open_segment(event)
+            case Positives():
+                self.positives.append(event)
             case Started():
                 self.started = event
             case Eval():

@@ -84,6 +84,14 @@ class Ranks:
         number, checkpoints = asked.tolist()
         return signal.Signals(number) if number else None, bool(checkpoints)
 
+    def least(self, value: int) -> int:
+        """The smallest of what the ranks hold."""
+        if self.control is None:
+            return value
+        least = torch.tensor(value)
+        dist.all_reduce(least, op=dist.ReduceOp.MIN, group=self.control)
+        return int(least)
+
     def wait(self) -> None:
         """Wait until every rank is here."""
         if self.control is not None:

@@ -2,19 +2,22 @@
 
 import contextlib
 import dataclasses
-import math
+import functools
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tmssl.config import Config
-from tmssl.errors import ConfigError
+from tmssl.errors import ConfigError, TrainingError
+from tmssl.text import safe
+from tmssl.training.chunk import fitting_chunk, halved, out_of_memory
 from tmssl.training.distributed import ALONE, Ranks, averaging, with_synchronised_norms
 from tmssl.training.encoder import create_encoder, image_size_error
 from tmssl.training.feed import Views
+from tmssl.training.guard import Guard
 from tmssl.training.moco import MoCo, StepResult, moco_step
-from tmssl.training.optimizer import create_optimizer
+from tmssl.training.optimizer import create_optimizer, step_where
 
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -30,16 +33,21 @@ class Learner:
     precision: str
     temperature: float
     chunk_size: int
+    """images that go through the encoder at once; running out of memory halves it"""
+    guard: Guard
     passes: torch.nn.Module
     """the model as the gradient goes through it: averaged over ranks where there are several"""
     ranks: Ranks = ALONE
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """Lower precision where the settings ask for it."""
-        kind = _AUTOCAST.get(self.precision)
-        if kind is None:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=kind)
+        return autocast(self.device, self.precision)
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
+    """Matrix products and convolutions in a lower precision; nothing for float32."""
+    kind = _AUTOCAST.get(precision)
+    return torch.autocast(device.type, dtype=kind) if kind else contextlib.nullcontext()
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -75,12 +83,15 @@ def create_learner(config: Config, device: torch.device, ranks: Ranks = ALONE) -
         encoder = create_encoder(config.model.name, config.model.init)
         model = MoCo(encoder, config.model.hidden, config.model.dimensions)
     _probe(model, config)
-    with_synchronised_norms(model, ranks, device)
     model = model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # nn.Module.to's stub lacks this form
+    precision = choose_precision(config.train.precision, device)
+    chunk_size = _chunk_size(
+        model, config, precision, ranks
+    )  # before anything hangs on other ranks
+    with_synchronised_norms(model, ranks, device)
     if config.train.compile:
         model.encoder.compile()
         model.momentum_encoder.compile()
-    precision = choose_precision(config.train.precision, device)
     optimizer = create_optimizer(
         config.optim.optimizer,
         [model.encoder, model.projector, model.predictor],
@@ -89,9 +100,19 @@ def create_learner(config: Config, device: torch.device, ranks: Ranks = ALONE) -
     )
     return Learner(
         model, optimizer, torch.amp.GradScaler(device.type, enabled=precision == "float16"),
-        device, precision, config.optim.temperature,
-        config.train.chunk_size or config.train.batch_size, averaging(model, ranks), ranks,
+        device, precision, config.optim.temperature, chunk_size, Guard(model),
+        averaging(model, ranks), ranks,
     )  # fmt: skip
+
+
+def _chunk_size(model: MoCo, config: Config, precision: str, ranks: Ranks) -> int:
+    """The chunk that the settings ask for; `auto` measures or tries, and all ranks take the smallest."""
+    wanted, own = config.train.chunk_size, config.train.batch_size // ranks.size
+    if wanted != "auto":
+        return wanted or own
+    device = next(model.parameters()).device
+    cast = functools.partial(autocast, device, precision)
+    return ranks.least(fitting_chunk(model, own, config.data.image_size, cast))
 
 
 def _probe(model: MoCo, config: Config) -> None:
@@ -106,40 +127,68 @@ def _probe(model: MoCo, config: Config) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Update:
-    """What a step did."""
+    """What a step did, still on the device."""
 
     result: StepResult
-    grad_norm: float
-    """L2 norm of the gradient, NaN or infinite when the step was skipped"""
-    applied: bool
-    """whether the weights were changed"""
+    grad_norm: Tensor
+    """L2 norm of the gradient"""
+    finite: Tensor
+    """a bool: loss and gradient were finite, so the weights were changed"""
 
 
-def update(learner: Learner, views: Views, momentum: float) -> Update:
-    """One step: momentum encoder, keys, gradient, and the optimizer unless a gradient is not finite."""
-    model, optimizer, scaler = learner.model, learner.optimizer, learner.scaler
-    model.update_momentum(momentum)
-    optimizer.zero_grad(set_to_none=True)
+def update(learner: Learner, views: Views, momentum: float, step: int) -> Update:
+    """One step: momentum encoder, keys, gradient, and the optimizer unless something is not finite.
+
+    Nothing here waits for the device; `learner.guard` counts what was skipped.
+
+    Raises:
+        TrainingError: not even the smallest chunk fits the memory.
+    """
+    learner.model.update_momentum(momentum)
+    result = _gradient(learner, views)
+    learner.scaler.unscale_(learner.optimizer)
+    gradients = [p.grad for p in learner.model.parameters() if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    finite = norm.isfinite() & result.figures[0].isfinite()
+    step_where(learner.optimizer, finite)
+    learner.scaler.update()
+    learner.guard.add(finite, step)
+    return Update(result, norm, finite)
+
+
+def _gradient(learner: Learner, views: Views) -> StepResult:
+    """The gradient of a step, in chunks half as large for as long as memory runs out."""
+    while True:
+        try:
+            return _try_gradient(learner, views)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            # Other ranks are half-way through this step and cannot begin it again.
+            smaller = halved(learner.chunk_size) if learner.ranks.size == 1 else None
+            if smaller is None:
+                raise TrainingError(
+                    f"out of memory with chunks of {learner.chunk_size}: {safe(error, 200)}; "
+                    "give a smaller --chunk-size (or auto), --batch-size, --image-size or --model"
+                ) from error
+        learner.chunk_size = smaller  # here, where the failed step's tensors are gone
+        if learner.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _try_gradient(learner: Learner, views: Views) -> StepResult:
+    """The gradient of a step in chunks of the present size."""
+    learner.optimizer.zero_grad(set_to_none=True)
 
     def backward(loss: Tensor) -> None:
-        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
     with learner.autocast():
-        result = moco_step(
-            model, views.first, views.second, temperature=learner.temperature,
+        return moco_step(
+            learner.model, views.first, views.second, temperature=learner.temperature,
             chunk_size=learner.chunk_size, backward=backward, passes=learner.passes,
             ranks=learner.ranks,
         )  # fmt: skip
-    scaler.unscale_(optimizer)
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
-    grad_norm = float(norm)
-    if learner.scaler.is_enabled():  # it looks for infinities itself, and lowers its scale
-        scaler.step(optimizer)
-        scaler.update()
-    elif math.isfinite(grad_norm):
-        optimizer.step()
-    return Update(result, grad_norm, math.isfinite(grad_norm))
 
 
 def learner_state(learner: Learner) -> dict[str, Any]:
@@ -153,6 +202,7 @@ def learner_state(learner: Learner) -> dict[str, Any]:
     state: dict[str, Any] = {name: part.state_dict() for name, part in parts.items()}
     state["optimizer"] = learner.optimizer.state_dict()
     state["scaler"] = learner.scaler.state_dict()
+    state["chunk_size"] = learner.chunk_size
     copied: dict[str, Any] = _copied(state)
     return copied
 
@@ -186,3 +236,4 @@ def restore_learner(learner: Learner, state: dict[str, Any], *, same_optimizer: 
     for group, kept in zip(learner.optimizer.param_groups, settings, strict=True):
         group.update(kept)
     learner.scaler.load_state_dict(state["scaler"])
+    learner.guard.look()  # BN's averages are whole now

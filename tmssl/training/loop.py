@@ -1,8 +1,11 @@
 """The training loop."""
 
 import contextlib
+import math
 import sys
 import time
+
+import msgspec
 
 from tmssl.config import read_config
 from tmssl.errors import RunError, TmsslError
@@ -16,6 +19,7 @@ from tmssl.training.loss import feature_std
 from tmssl.training.machine import numerics_of_its_own
 from tmssl.training.meter import memory_gib
 from tmssl.training.optimizer import set_learning_rate
+from tmssl.training.positives import measure_positives
 from tmssl.training.rollback import healthy
 from tmssl.training.saver import Saved
 from tmssl.training.schedule import momentum, planned_learning_rate
@@ -104,38 +108,77 @@ def learn(session: Session, flags: SignalFlags) -> End:
     """The loop: one screen, in reading order."""
     asked = False
     try:
+        write_positives(session, flags)
         while session.step < session.total_steps:
             stop, checkpoint = session.ranks.agreed(flags)
             asked = asked or checkpoint
             if stop is not None:
+                healthy(session)
                 save(session, "stop")
                 return _end(session, "stopped", f"asked to by {stop.name}")
-            lr = _learning_rate(session)
-            set_learning_rate(session.learner.optimizer, lr)
-            m = momentum(
-                session.step, total_steps=session.total_steps, start=session.config.optim.momentum
-            )
-            views = session.feed.views(session.step)
-            done = update(session.learner, views, m)
-            session.step += 1
-            session.meter.add(done.result, views.data_s)
-            if _due(session, session.config.train.log_every):
-                log_step(session, done, lr=lr, m=m)
-            if not healthy(session, done):
+            lr = one_step(session)
+            logged = _due(session, session.config.train.log_every)
+            cheap = session.learner.device.type == "cpu"  # there is nothing to wait for
+            if (logged or asked or cheap) and not healthy(session):
                 continue
             if _due(session, _DIAGNOSE_EVERY):
                 session.write_findings()
             if session.step % session.steps_per_epoch == 0:
                 finish_epoch(session, lr)
-            elif asked or _minutes_since_save(session) > session.config.train.checkpoint_minutes:
+            elif asked or (logged and _is_late(session)):
                 save(session, "signal" if asked else "time")
-                asked = False
+            asked = False
             _journal_saved(session, session.saver.poll())
         return _end(session, "finished", f"{session.config.train.epochs} epochs done")
     finally:
         session.feed.close()
         _journal_saved(session, session.saver.wait())
         session.saver.close()
+
+
+def write_positives(session: Session, flags: SignalFlags) -> None:
+    """Journal how alike positives are where they come from Vienna codes."""
+    data = session.config.data
+    if data.positives == "instance" or not session.ranks.first:
+        return
+    event = measure_positives(
+        session.learner, session.pack, session.feed.sampler, epoch=int(session.epoch),
+        image_size=data.image_size, stop=lambda: flags.stop is not None,
+    )  # fmt: skip
+    if event is not None:
+        place = {"segment": session.segment, "step": session.step, "epoch": session.epoch}
+        session.write(
+            msgspec.structs.replace(event, level=data.vienna_level, t=time.time(), **place)
+        )
+        session.write_findings()
+
+
+def one_step(session: Session) -> float:
+    """Train one step, journal it when it is due, and return its learning rate."""
+    lr = _learning_rate(session)
+    set_learning_rate(session.learner.optimizer, lr)
+    m = momentum(session.step, total_steps=session.total_steps, start=session.config.optim.momentum)
+    views = session.feed.views(session.step)
+    chunk_size = session.learner.chunk_size
+    session.step += 1
+    done = update(session.learner, views, m, session.step)
+    session.meter.add(done.result, views.data_s, done.finite)
+    if session.learner.chunk_size < chunk_size:
+        session.write(_halved(session, chunk_size))
+    if _due(session, session.config.train.log_every):
+        log_step(session, done, lr=lr, m=m)
+    return lr
+
+
+def _halved(session: Session, before: int) -> Finding:
+    """The finding that memory ran out."""
+    return Finding(
+        code="out-of-memory", level="warning", step=session.step, epoch=session.epoch,
+        text=f"memory ran out with {before} images at once; going on with "
+        f"{session.learner.chunk_size}, still against all {session.config.train.batch_size} keys",
+        advice="nothing to do; --chunk-size auto would have found a size that fits before the start",
+        t=time.time(),
+    )  # fmt: skip
 
 
 def log_step(session: Session, done: Update, *, lr: float, m: float) -> None:
@@ -145,7 +188,7 @@ def log_step(session: Session, done: Update, *, lr: float, m: float) -> None:
     session.write(
         Step(
             step=session.step, epoch=session.epoch, loss=loss, ce=ce, top1=top1, lr=lr, momentum=m,
-            grad_norm=done.grad_norm, feature_std=float(feature_std(done.result.queries)),
+            grad_norm=float(done.grad_norm), feature_std=float(feature_std(done.result.queries)),
             positive_cosine=positive, negative_cosine=negative,
             img_s=session.config.train.batch_size / step_s if step_s else None, data_s=data_s,
             step_s=step_s, mem_gib=memory_gib(session.learner.device), t=time.time(),
@@ -165,7 +208,7 @@ def finish_epoch(session: Session, lr: float) -> None:
         )
     )  # fmt: skip
     session.write_findings()
-    best = session.best is None or loss < session.best
+    best = math.isfinite(loss) and (session.best is None or loss < session.best)
     if best:
         session.best = loss
     every = session.config.train.keep_every
@@ -183,7 +226,8 @@ def save(session: Session, reason: str, *, best: bool = False, keep_as: str = ""
         "format": 1, "step": session.step, "epoch": session.epoch,
         "steps_per_epoch": session.steps_per_epoch, "segment": session.segment,
         "best": session.best, "config": session.history.segments[-1].config,
-        "data_fingerprint": session.data_fingerprint, **learner_state(session.learner),
+        "data_fingerprint": session.pack.fingerprint, "meter": session.meter.state(),
+        **learner_state(session.learner),
     }  # fmt: skip
     before = session.saver.save(payload, reason=reason, best=best, keep_as=keep_as, begun=begun)
     _journal_saved(session, before)
@@ -229,9 +273,9 @@ def _due(session: Session, every: int) -> bool:
     return session.step % every == 0 or session.step % session.steps_per_epoch == 0
 
 
-def _minutes_since_save(session: Session) -> float:
-    """Minutes since the last checkpoint."""
-    return (time.monotonic() - session.saved_at) / 60
+def _is_late(session: Session) -> bool:
+    """Whether the last checkpoint is older than it may get."""
+    return time.monotonic() - session.saved_at > 60 * session.config.train.checkpoint_minutes
 
 
 def _end(session: Session, status: str, reason: str) -> End:

@@ -3,6 +3,7 @@
 import dataclasses
 import resource
 import time
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,42 +23,52 @@ class Meter:
     epoch_at: float = dataclasses.field(default_factory=time.perf_counter)
     steps: int = 0
     data_s: float = 0.0
-    epoch_steps: int = 0
 
     def __post_init__(self) -> None:
         """Start from nothing."""
-        self._recent = torch.zeros(5, device=self.device)
-        self._epoch = torch.zeros(5, device=self.device)
+        # Five figures and how many steps they are of.
+        self._recent = torch.zeros(6, device=self.device)
+        self._epoch = torch.zeros(6, device=self.device)
         self._kept: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def restart(self) -> None:
         """Forget what was measured; the steps are about to be done again."""
         self.__init__(self.device)  # type: ignore[misc]  # a fresh meter in the same place
 
-    def add(self, result: StepResult, data_s: float) -> None:
-        """Take in a step without waiting for the device."""
-        self._recent += result.figures
-        self._epoch += result.figures
+    def state(self) -> dict[str, object]:
+        """What the epoch has come to, so that one that is interrupted has the mean of all its steps."""
+        return {"epoch": self._epoch.cpu(), "seconds": time.perf_counter() - self.epoch_at}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with the epoch where `state` was taken."""
+        self._epoch = state["epoch"].to(self.device)
+        self.epoch_at = time.perf_counter() - state["seconds"]
+
+    def add(self, result: StepResult, data_s: float, finite: Tensor) -> None:
+        """Take in a step without waiting for the device; figures of one that is not finite don't count."""
+        figures = torch.cat([result.figures, result.figures.new_ones(1)])
+        figures = torch.where(finite, figures, 0)
+        self._recent += figures
+        self._epoch += figures
         self.steps += 1
-        self.epoch_steps += 1
         self.data_s += data_s
         self._kept.append((result.features, result.queries, result.keys))
         while sum(len(kept[0]) for kept in self._kept[1:]) >= _SAMPLE:
             self._kept.pop(0)
 
     def recent(self) -> tuple[list[float], float, float]:
-        """Mean figures, seconds a step took and seconds it waited for data; starts anew."""
-        figures = (self._recent / max(1, self.steps)).tolist()  # the one sync of a logged step
+        """Mean figures (NaN when no step was finite), seconds a step took and waited for data; starts anew."""
+        figures = (self._recent[:5] / self._recent[5]).tolist()  # the one sync of a logged step
         now = time.perf_counter()
         step_s = (now - self.logged_at) / max(1, self.steps)
         data_s = self.data_s / max(1, self.steps)
-        self._recent = torch.zeros(5, device=self.device)
+        self._recent = torch.zeros(6, device=self.device)
         self.steps, self.data_s, self.logged_at = 0, 0.0, now
         return figures, step_s, data_s
 
     def epoch(self) -> tuple[list[float], float, dict[str, float]]:
         """Mean figures of the epoch, its seconds, and the shape of its features; starts anew."""
-        figures = (self._epoch / max(1, self.epoch_steps)).tolist()
+        figures = (self._epoch[:5] / self._epoch[5]).tolist()
         features, queries, keys = (
             torch.cat(parts)[-_SAMPLE:].float().cpu() for parts in zip(*self._kept, strict=True)
         )
@@ -70,8 +81,8 @@ class Meter:
             }
         now = time.perf_counter()
         seconds = now - self.epoch_at
-        self._epoch = torch.zeros(5, device=self.device)
-        self._kept, self.epoch_steps, self.epoch_at = [], 0, now
+        self._epoch = torch.zeros(6, device=self.device)
+        self._kept, self.epoch_at = [], now
         return figures, seconds, shape
 
 

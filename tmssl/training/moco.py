@@ -52,15 +52,7 @@ class MoCo(nn.Module):
         self.momentum_encoder.requires_grad_(requires_grad=False)
         self.momentum_projector.requires_grad_(requires_grad=False)
 
-    def forward(self, view_1: Tensor, view_2: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Both views' predictions (n, d), and the first's features (n, f), with gradient.
-
-        One pass for both views (n, 3, s, s), as DDP asks for one before each backward pass.
-        """
-        query_1, features = self.queries(view_1)
-        return query_1, self.queries(view_2)[0], features
-
-    def queries(self, view: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, view: Tensor) -> tuple[Tensor, Tensor]:
         """Predictions (n, d) and backbone features (n, f) of a view (n, 3, s, s), with gradient."""
         features = self.encoder(view)
         return self.predictor(self.projector(features)), features
@@ -109,8 +101,8 @@ def moco_step(
     """Accumulate the gradient of ctr(q1, k2) + ctr(q2, k1), ctr = 2 tau CE (Chen et al. 2021).
 
     Keys carry no gradient, so all N of them are encoded first and the queries then go through
-    chunk by chunk: the same gradient as at once, up to BN's statistics, for the memory of a chunk.
-    With several ranks the views are this one's share, the keys are everyone's, and `passes` is the
+    chunk by chunk: the same gradient as at once, up to BN's statistics, for the memory of a chunk
+    of one view. With several ranks the views are this one's share, the keys are everyone's, and `passes` is the
     model as `tmssl.training.distributed.averaging` wraps it.
     """
     count, learning = len(view_1), passes or model
@@ -119,26 +111,22 @@ def moco_step(
     keys_1 = ranks.gathered(torch.cat([model.keys(view_1[chunk]) for chunk in chunks]))
     keys_2 = ranks.gathered(torch.cat([model.keys(view_2[chunk]) for chunk in chunks]))
     total, first = torch.zeros(5, device=view_1.device), None
-    for chunk in chunks:
-        unfinished = chunk is not chunks[-1]
+    passed = [(chunk, *pair) for chunk in chunks for pair in ((view_1, keys_2), (view_2, keys_1))]
+    for done, (chunk, view, keys) in enumerate(passed, 1):
+        unfinished = done < len(passed)
+        share = (chunk.stop - chunk.start) / count
         with accumulating(learning) if unfinished else contextlib.nullcontext():
-            query_1, query_2, features = learning(view_1[chunk], view_2[chunk])
-            forth = contrast(query_1, keys_2, temperature, own + chunk.start)
-            back = contrast(query_2, keys_1, temperature, own + chunk.start)
-            share = len(query_1) / count
-            loss = 2 * temperature * (forth.ce + back.ce) * share
-            backward(loss)
-        total += _figures(loss.detach() / share, forth, back) * share
-        first = first or (features.detach(), query_1.detach(), keys_2[own:][chunk])
+            query, features = learning(view[chunk])
+            told = contrast(query, keys, temperature, own + chunk.start)
+            backward(2 * temperature * told.ce * share)
+        total += _figures(told, temperature) * share
+        first = first or (features.detach(), query.detach(), keys[own:][chunk])
     assert first is not None
     return StepResult(ranks.mean(total), *first)
 
 
-def _figures(loss: Tensor, forth: Contrast, back: Contrast) -> Tensor:
-    """Loss and the mean of both directions' measurements, (5,)."""
-    pairs = zip(
-        (forth.ce.detach(), forth.top1, forth.positive, forth.negative),
-        (back.ce.detach(), back.top1, back.positive, back.negative),
-        strict=True,
-    )
-    return torch.stack([loss, *((one + other) / 2 for one, other in pairs)])
+def _figures(told: Contrast, temperature: float) -> Tensor:
+    """What one direction adds to the loss and to the means over both, (5,)."""
+    ce = told.ce.detach()
+    means = (ce, told.top1, told.positive, told.negative)
+    return torch.stack([2 * temperature * ce, *(mean / 2 for mean in means)])

@@ -1,16 +1,18 @@
 """Optimizers by name, from torch and timm, with weight decay where it belongs."""
 
+from typing import Any
+
 import torch
 from timm.optim import Lars
-from torch import nn
+from torch import Tensor, nn
 
 
 def parameter_groups(modules: list[nn.Module], weight_decay: float) -> list[dict[str, object]]:
     """Parameters in two groups: matrices and filters decay; BN, biases and other vectors do not."""
-    learning = [p for module in modules for p in module.parameters() if p.requires_grad]
+    moved = [p for module in modules for p in module.parameters() if p.requires_grad]
     return [
-        {"params": [p for p in learning if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in moved if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in moved if p.ndim <= 1], "weight_decay": 0.0},
     ]
 
 
@@ -19,11 +21,42 @@ def create_optimizer(
 ) -> torch.optim.Optimizer:
     """`sgd` with Nesterov momentum 0.9, `lars` (You et al. 2017) with 0.9, or fused `adamw`."""
     groups = parameter_groups(modules, weight_decay)
-    if name == "sgd":
-        return torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True)
-    if name == "lars":
-        return Lars(groups, lr=lr, momentum=0.9)
-    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.999), fused=True)
+    if name == "adamw":
+        return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.999), fused=True)
+    optimizer: torch.optim.Optimizer = (
+        torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True, fused=True)
+        if name == "sgd"
+        else Lars(groups, lr=lr, momentum=0.9)
+    )
+    # The first step would make them; fused SGD leaves them unwritten when that step is masked.
+    for parameter in learning(optimizer):
+        optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
+
+
+def learning(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """Every parameter that an optimizer moves."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+@torch.no_grad()
+def step_where(optimizer: torch.optim.Optimizer, finite: Tensor) -> None:
+    """Step where `finite`, a bool on the device, holds, else change nothing; never waits for it.
+
+    Fused optimizers take a mask, as `GradScaler` hands it to them; for others what a step changes is
+    put back.
+    """
+    if getattr(optimizer, "_step_supports_amp_scaling", False):
+        masked: Any = optimizer
+        masked.grad_scale, masked.found_inf = None, (~finite).float()
+        optimizer.step()
+        return
+    changing = learning(optimizer)
+    changing += [kept for p in changing for kept in optimizer.state[p].values()]
+    before = [tensor.clone() for tensor in changing]
+    optimizer.step()
+    for tensor, old in zip(changing, before, strict=True):
+        tensor.copy_(torch.where(finite, tensor, old))
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

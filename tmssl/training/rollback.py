@@ -5,31 +5,37 @@ import time
 from tmssl.config import changed, write_config
 from tmssl.errors import TrainingError
 from tmssl.runs.events import Finding
-from tmssl.training.learner import Update, create_learner, restore_learner
+from tmssl.training.learner import create_learner, restore_learner
 from tmssl.training.session import Session, last_payload, new_segment
 
 _IN_A_ROW = 3
+_IN_A_ROW_SCALED = 20  # a scaler begins at 2^16 and halves at each overflow, by design
 _MOST_ROLLBACKS = 5
 
 
-def healthy(session: Session, done: Update) -> bool:
-    """Whether training may simply go on after a step; False when it went back to a checkpoint.
+def healthy(session: Session) -> bool:
+    """Whether training may simply go on; False when it went back to a checkpoint.
+
+    Waits for the device, so it is asked when a step is logged or saved, and on a CPU always.
 
     Raises:
         TrainingError: it has gone back so often that going on is pointless.
     """
-    scaled = session.learner.scaler.is_enabled()  # its first steps overflow by design
-    session.skipped = 0 if done.applied or scaled else session.skipped + 1
-    if session.skipped == 1:
+    damage = session.learner.guard.look()
+    scaled = session.learner.scaler.is_enabled()
+    if damage.count and not session.skipped and not scaled:
+        others = f" and {damage.count - 1} before it" if damage.count > 1 else ""
         session.write(
             Finding(
-                code="non-finite", level="bad", step=session.step, epoch=session.epoch,
-                text=f"the gradient of step {session.step} is not finite; the step was skipped",
+                code="non-finite", level="bad", step=damage.last,
+                epoch=damage.last / session.steps_per_epoch,
+                text=f"the gradient of step {damage.last}{others} is not finite and was skipped",
                 advice="if it comes again: lower --lr, lengthen --warmup-epochs, or --precision float32",
                 t=time.time(),
             )
         )  # fmt: skip
-    if session.skipped < _IN_A_ROW:
+    session.skipped = damage.streak
+    if damage.longest < (_IN_A_ROW_SCALED if scaled else _IN_A_ROW):
         return True
     roll_back(session)
     return False
@@ -51,7 +57,9 @@ def roll_back(session: Session) -> None:
         write_config(session.config, session.run.config)
     session.ranks.wait()  # for the checkpoint that rank 0 may have been writing
     payload = last_payload(session.run)
+    chunk_size = session.learner.chunk_size
     session.learner = create_learner(session.config, session.learner.device, session.ranks)
+    session.learner.chunk_size = chunk_size
     if payload is not None:
         restore_learner(session.learner, payload, same_optimizer=True)
     session.step = payload["step"] if payload else 0

@@ -51,7 +51,7 @@ class Session:
     """lowest mean loss of an epoch so far"""
     segment: int
     """number of the segment in force"""
-    data_fingerprint: str
+    pack: Pack
     skipped: int
     """steps in a row whose gradient was not finite"""
     saved_at: float
@@ -105,21 +105,39 @@ def open_session(run: Run, journal: JournalWriter | None, ranks: Ranks = ALONE) 
         restore_learner(
             learner, payload, same_optimizer=old.optim.optimizer == config.optim.optimizer
         )
+        if old.train.chunk_size == config.train.chunk_size and old.train.gpus == config.train.gpus:
+            learner.chunk_size = payload["chunk_size"]  # which memory may have halved
     session = Session(
         run, config, journal, history, learner,
         Feed(pack, sampler, views=config.data.views, size=config.data.image_size, device=device,
              end=config.train.epochs * sampler.steps_per_epoch,
              share=ranks.share(config.train.batch_size)),
         Meter(device), Saver(run.checkpoints), sampler.steps_per_epoch,
-        step=payload["step"] if payload else 0, best=payload["best"] if payload else None,
-        segment=len(history.segments), data_fingerprint=pack.fingerprint, skipped=0, saved_at=time.monotonic(), ranks=ranks,
+        step=payload["step"] if payload else 0, best=_best(payload, config), segment=len(history.segments), pack=pack, skipped=0, saved_at=time.monotonic(), ranks=ranks,
     )  # fmt: skip
+    if payload is not None:
+        session.meter.restore(payload["meter"])
     if history.started is None:
         session.write(_started(run, pack, device, ranks))
     before = from_dict(payload["config"]) if payload else None
     reason = "resume" if history.segments else "start"
     session.write(new_segment(session, before, reason=reason))
     return session
+
+
+def _best(payload: dict[str, Any] | None, config: Config) -> float | None:
+    """The lowest loss so far, if this configuration's losses can be compared with it."""
+    if payload is None:
+        return None
+    judged = (
+        "optim.temperature",
+        "data.positives",
+        "data.vienna_share",
+        "data.vienna_level",
+        "data.views",
+    )
+    same = not set(judged) & set(differences(from_dict(payload["config"]), config))
+    return payload["best"] if same else None
 
 
 def training_rows(pack: Pack) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -195,6 +213,6 @@ def new_segment(session: Session, old: Config | None, *, reason: str) -> Segment
         reason=reason,
         config=dict(to_dict(config)), changed=differences(old, config) if old else {},
         chance=chance_loss(keys, tau), solved=solved_loss(keys, tau), chance_ce=chance_ce(keys),
-        batch_size=keys, steps_per_epoch=per_epoch, epochs=config.train.epochs,
+        batch_size=keys, chunk_size=session.learner.chunk_size, steps_per_epoch=per_epoch, epochs=config.train.epochs,
         lr_before=planned(old) if old else None, lr_after=planned(config), t=time.time(),
     )  # fmt: skip
