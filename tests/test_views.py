@@ -69,7 +69,7 @@ def test_blur_equals_torchvisions(pixels: torch.Tensor, sigma: float) -> None:
 
 def test_crops_are_distributed_as_torchvisions() -> None:
     recipe = ViewRecipe(scale=(0.2, 1.0))
-    draws = np.random.default_rng(0).random((20_000, 6))
+    draws = np.random.default_rng(0).random((20_000, 24))
     matrices = crop_parameters(draws, recipe)
     area = matrices[:, 0, 0] * matrices[:, 1, 1]
     torch.manual_seed(0)
@@ -80,8 +80,19 @@ def test_crops_are_distributed_as_torchvisions() -> None:
         for _ in range(4000)
     ]
     theirs = np.array([box["height"] * box["width"] / 1e6 for box in boxes])
-    for quantile in (0.1, 0.3, 0.5, 0.7):  # torchvision redraws what does not fit, we clip it
-        assert abs(np.quantile(area, quantile) - np.quantile(theirs, quantile)) < 0.05
+    ratio = matrices[:, 0, 0] / matrices[:, 1, 1]
+    shapes = np.array([box["width"] / box["height"] for box in boxes])
+    for quantile in (0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95):
+        assert abs(np.quantile(area, quantile) - np.quantile(theirs, quantile)) < 0.02
+        assert abs(np.quantile(ratio, quantile) - np.quantile(shapes, quantile)) < 0.02
+
+
+def test_a_crop_that_never_fits_is_the_largest_central_one() -> None:
+    recipe = ViewRecipe(scale=(1.0, 1.0), ratio=(1.2, 1.3))
+    matrices = crop_parameters(np.random.default_rng(0).random((50, 24)), recipe)
+    assert matrices[:, 0, 0] == pytest.approx(1.0)
+    assert matrices[:, 1, 1] == pytest.approx(1 / 1.2)
+    assert matrices[:, :, 2] == pytest.approx(0.0)
 
 
 def test_an_identity_recipe_only_normalises() -> None:

@@ -17,6 +17,7 @@ from tmssl.data.counter import uniform
 
 _MEAN = (0.485, 0.456, 0.406)  # ImageNet statistics, which timm's models expect
 _STD = (0.229, 0.224, 0.225)
+_TRIES = 10  # draws of a crop before the largest one is taken, as in torchvision
 _GREY = (0.2989, 0.587, 0.114)  # ITU-R 601, as torchvision rounds it
 
 Draws = npt.NDArray[np.float64]
@@ -104,9 +105,10 @@ def augmented_view(
     Returns:
         float32 (n, 3, size, size), normalised.
     """
-    draws = uniform(seed, epoch, samples[:, None], view, np.arange(16)[None, :])
+    slots = np.arange(16 + 2 * (_TRIES - 1))
+    draws = uniform(seed, epoch, samples[:, None], view, slots[None, :])
     pixels = images.permute(0, 3, 1, 2).float().div_(255)
-    pixels = _crop(pixels, draws[:, :6], recipe, size)
+    pixels = _crop(pixels, np.hstack([draws[:, :6], draws[:, 16:]]), recipe, size)
     pixels = _jitter(pixels, draws[:, 6:11], recipe)
     pixels = _apply(pixels, draws[:, 11] < recipe.grey, to_grey)
     pixels = _blur(pixels, draws[:, 12:14], recipe)
@@ -153,16 +155,27 @@ def _to_device(values: npt.NDArray[np.generic], like: Tensor) -> Tensor:
 def crop_parameters(draws: Draws, recipe: ViewRecipe) -> npt.NDArray[np.float32]:
     """Affine matrices (n, 2, 3) from the result's coordinates in [-1, 1] to the image's.
 
-    The crop is torchvision's RandomResizedCrop: area uniform in `scale`, aspect ratio log-uniform
-    in `ratio`, clipped to the image where a very long crop would not fit.
+    The crop is torchvision's RandomResizedCrop of a square image: area uniform in `scale`, aspect
+    ratio log-uniform in `ratio`, drawn again where it does not fit, and after ten tries the largest
+    central crop.
+
+    Args:
+        draws: (n, 24): area and ratio, place, mirror, angle, then nine more pairs of area and ratio.
+        recipe: the distribution to draw from.
     """
-    area = recipe.scale[0] + (recipe.scale[1] - recipe.scale[0]) * draws[:, 0]
-    low, high = math.log(recipe.ratio[0]), math.log(recipe.ratio[1])
-    root = np.exp((low + (high - low) * draws[:, 1]) / 2)
-    width = np.minimum(np.sqrt(area) * root, 1)
-    height = np.minimum(np.sqrt(area) / root, 1)
-    centre_x = (1 - width) * (2 * draws[:, 2] - 1)
-    centre_y = (1 - height) * (2 * draws[:, 3] - 1)
+    low, high = recipe.ratio
+    areas = np.hstack([draws[:, :1], draws[:, 6::2]])
+    ratios = np.hstack([draws[:, 1:2], draws[:, 7::2]])
+    area = recipe.scale[0] + (recipe.scale[1] - recipe.scale[0]) * areas
+    root = np.exp((math.log(low) + (math.log(high) - math.log(low)) * ratios) / 2)
+    widths, heights = np.sqrt(area) * root, np.sqrt(area) / root
+    fits = (widths <= 1) & (heights <= 1)
+    first, found = np.argmax(fits, 1), fits.any(1)
+    each = np.arange(len(draws))
+    width = np.where(found, widths[each, first], min(1.0, high))
+    height = np.where(found, heights[each, first], min(1.0, 1 / low))
+    centre_x = np.where(found, (1 - width) * (2 * draws[:, 2] - 1), 0.0)
+    centre_y = np.where(found, (1 - height) * (2 * draws[:, 3] - 1), 0.0)
     mirror = np.where(draws[:, 4] < recipe.flip, -1.0, 1.0)
     angle = np.deg2rad(recipe.rotation) * (2 * draws[:, 5] - 1)
     cosine, sine = np.cos(angle), np.sin(angle)
