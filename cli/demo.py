@@ -27,7 +27,7 @@ def demo(
 ) -> None:
     """Draw toy trademarks, train on them, evaluate, and show the matches: about five minutes."""
     from cli.results import print_matches, print_table
-    from cli.train import start_run
+    from cli.start import start_run
     from tmssl.config import changed, read_config
     from tmssl.data.pack import open_pack
     from tmssl.recipes import recipe_path

@@ -118,6 +118,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """minutes between checkpoints within an epoch"""
     keep_every: Annotated[int, Meta(ge=0)] = 10
     """epochs between checkpoints that are kept for good; 0 keeps none"""
+    price_per_hour: NonNegative = 0.0
+    """price of the machine an hour, for what a run has cost and will cost; 0 is unknown"""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -193,6 +195,30 @@ def _checked(config: Config) -> Config:
             f"chunk_size is {train.chunk_size}, above batch_size {train.batch_size}; lower it"
         )
     return config
+
+
+def parse_setting(text: str) -> tuple[str, object]:
+    """`lr=1e-4` as (`optim.lr`, 0.0001): the value as TOML writes it, or bare text for a string.
+
+    Raises:
+        ConfigError: no `=`, or no such setting.
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"'{safe(text, 60)}' sets nothing; write NAME=VALUE, such as lr=1e-4")
+    name = name.strip().replace("-", "_")
+    section = section_of(name)
+    setting = name.rpartition(".")[2]
+    kind = type(getattr(SECTIONS[section](), setting))
+    try:
+        parsed: object = tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    if kind is str and not isinstance(parsed, str):
+        parsed = value.strip()
+    if kind is float and type(parsed) is int:
+        parsed = float(parsed)
+    return f"{section}.{setting}", parsed
 
 
 def changed(config: Config, changes: dict[str, object]) -> Config:

@@ -7,9 +7,10 @@ from tmssl.config import Config, changed, differences
 from tmssl.errors import ConfigError, RunError
 from tmssl.training.schedule import planned_learning_rate
 
-# An epoch's steps, the data or the shapes of the weights hang on these.
+# An epoch's steps or the shapes of the weights hang on these. The place of the images may change, as
+# when a run moves to another machine: the pack's fingerprint tells whether they are the same ones.
 FIXED = (
-    "data.source", "data.pack", "data.image_size", "model.name", "model.hidden",
+    "data.image_size", "model.name", "model.hidden",
     "model.dimensions", "model.init", "train.batch_size", "train.seed",
 )  # fmt: skip
 

@@ -1,0 +1,201 @@
+"""Start a run, or go on with one: what `tmssl train`, the demo and the monitor's forms share."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.follow import say
+from tmssl.config import Config, changed, differences, read_config, write_config
+from tmssl.errors import ConfigError, PackError, RunError
+from tmssl.runs.events import Event, Segment, Started
+from tmssl.runs.folder import Run, create_run, is_alive, point_latest, run_name
+from tmssl.runs.journal import read_journal
+from tmssl.runs.launch import start_trainer, wait_until_begun
+from tmssl.text import learning_rate, number, safe
+
+if TYPE_CHECKING:
+    from tmssl.training.resume import ResumePlan
+
+
+def start_run(config: Config, runs_folder: Path, name: str = "", workers: int = 0) -> Run:
+    """Make the pack, the run's folder and its trainer; returns once training has begun.
+
+    A run that never begins leaves no folder behind, and `latest` stays where it was.
+
+    Raises:
+        InputError: data or settings that cannot be used.
+    """
+    config = with_pack(config, workers)
+    name = name or run_name(Path(config.data.source).stem)
+    run = create_run(runs_folder.resolve(), name, latest=False)
+    begun = False
+    try:
+        write_config(config, run.config)
+        say("starting the trainer")
+        _begin(run, segments=0)
+        begun = True
+    finally:
+        if not begun:
+            shutil.rmtree(run.path)
+    point_latest(run)
+    return run
+
+
+def with_pack(config: Config, workers: int = 0) -> Config:
+    """The configuration with its images packed, and where they and their pack are.
+
+    Raises:
+        InputError: no images, or none that can be read.
+    """
+    from cli.pack import prepare_pack
+
+    if not config.data.source:
+        raise ConfigError("there is nothing to train on; give --data FOLDER, CSV or JSONL")
+    source = Path(config.data.source).resolve()
+    config = changed(config, {"model.init": _starting_weights(config.model.init)})
+    pack = prepare_pack(source, config.data.image_size, workers=workers)
+    return changed(config, {"data.source": str(source), "data.pack": str(pack.folder)})
+
+
+def _starting_weights(init: str) -> str:
+    """Where the weights to start from are, wherever the trainer runs; missed before an hour of packing.
+
+    Raises:
+        ConfigError: it is no file and no folder.
+    """
+    if init in ("", "imagenet"):
+        return init
+    if not Path(init).exists():
+        raise ConfigError(
+            f"init is '{safe(init)}', which is no file; leave it empty, or give 'imagenet' or a path"
+        )
+    return str(Path(init).resolve())
+
+
+def planned_resume(
+    run: Run, settings: dict[str, Any], restart_schedule: bool = False
+) -> "ResumePlan | None":
+    """What going on with a run would change; None for one without a checkpoint.
+
+    Raises:
+        RunError: the run has done those epochs already.
+        ConfigError: a setting that cannot change within a run.
+    """
+    from tmssl.training.resume import plan_resume
+
+    step, per_epoch = last_step(run)
+    if not per_epoch:
+        return None
+    return plan_resume(
+        read_config(run.config), settings, step=step, steps_per_epoch=per_epoch,
+        restart_schedule=restart_schedule,
+    )  # fmt: skip
+
+
+def resume_run(run: Run, settings: dict[str, Any], restart_schedule: bool = False) -> Run:
+    """Show what a resume changes, write it down and start the trainer again.
+
+    Raises:
+        RunError: the run is being trained, or has done those epochs already.
+        ConfigError: a setting that cannot change within a run.
+    """
+    if is_alive(run):
+        raise RunError(
+            f"{safe(run.path)} is being trained now; stop it first with `tmssl stop {safe(run.path)}`"
+        )
+    old = read_config(run.config)
+    segments = _segments(run)
+    settings = {**settings, **_images_here(run, old, settings)}
+    plan = planned_resume(run, settings, restart_schedule)
+    if plan is not None:
+        config = plan.config
+        say(f"resuming {safe(run.path)} at epoch {plan.epoch:.4g}, to epoch {config.train.epochs}")
+        for setting, (before, after) in plan.changed.items():
+            say(f"  {setting}: {safe(before)} -> {safe(after)}")
+        say(
+            f"  learning rate: old {learning_rate(plan.lr_before)}, new {learning_rate(plan.lr_after)}, "
+            f"jump x{number(plan.jump, 3)}"
+        )
+    else:
+        config = changed(old, settings)
+        say(f"{safe(run.path)} has no checkpoint yet; it begins again at epoch 0")
+        for setting, (before, after) in differences(old, config).items():
+            say(f"  {setting}: {safe(before)} -> {safe(after)}")
+    write_config(config, run.config)
+    begun = False
+    try:
+        _begin(run, segments)
+        begun = True
+    finally:
+        if not begun:
+            write_config(old, run.config)  # a resume that never began changes nothing
+    point_latest(run)
+    return run
+
+
+def _images_here(run: Run, old: Config, settings: dict[str, Any]) -> dict[str, Any]:
+    """Where the images of a run are on this machine, as settings; empty when they are where they were.
+
+    A run that moved finds its images by `--data`, or packs them again where a cache did not move.
+
+    Raises:
+        RunError: neither the pack nor its source is there.
+        ConfigError: they are other images.
+    """
+    from cli.pack import prepare_pack
+    from tmssl.data.pack import open_pack
+
+    given = settings.get("data.source")
+    source = Path(given or old.data.source).resolve()
+    if given is None or str(source) == old.data.source:
+        try:
+            open_pack(Path(old.data.pack))
+        except PackError:
+            pass  # it is built again below
+        else:
+            return {"data.source": old.data.source} if given else {}
+    if not source.exists():
+        raise RunError(
+            f"the images of {safe(run.path)} are not here: no pack at {safe(old.data.pack)} and nothing "
+            f"at {safe(source)}; give --data with their place on this machine"
+        )
+    pack = prepare_pack(source, old.data.image_size)
+    known = {e.data_fingerprint for e in _events(run) if isinstance(e, Started)} - {""}
+    if known and pack.fingerprint not in known:
+        raise ConfigError(
+            f"{safe(source)} holds other images than {safe(run.path)} was trained on; give --data "
+            "with the same images, or start a new run"
+        )
+    return {"data.source": str(source), "data.pack": str(pack.folder)}
+
+
+def _begin(run: Run, segments: int) -> None:
+    """Start the trainer and wait for its segment; one that has not begun by then is ended."""
+    trainer = start_trainer(run)
+    try:
+        wait_until_begun(run, trainer, segments)
+    except BaseException:
+        if trainer.poll() is None:
+            trainer.terminate()
+            trainer.wait()
+        raise
+
+
+def _events(run: Run) -> list[Event]:
+    """What the journal holds, nothing when there is none yet."""
+    return read_journal(run.journal) if run.journal.exists() else []
+
+
+def _segments(run: Run) -> int:
+    """How many segments the journal holds."""
+    return sum(isinstance(event, Segment) for event in _events(run))
+
+
+def last_step(run: Run) -> tuple[int, int]:
+    """Steps done at the checkpoint a resume goes on from, and steps per epoch; zeros without one."""
+    from tmssl.training.kept import find_checkpoint, read_sidecar
+
+    if not any(run.checkpoints.glob("*.pt")):
+        return 0, 0
+    facts = read_sidecar(find_checkpoint(run, "last"))
+    return int(facts["step"]), int(facts["steps_per_epoch"])

@@ -1,0 +1,136 @@
+"""Starting, measuring, moving and going on with a run, as life on rented machines asks for."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.marks import draw_marks
+from tests.test_cli import TINY, error_line, history, tmssl
+from tmssl.config import parse_setting, read_config
+from tmssl.errors import ConfigError
+from tmssl.runs.folder import holder, is_alive, open_run
+
+EXACT = [*TINY, "--deterministic"]
+
+
+@pytest.mark.parametrize(
+    ("text", "setting"),
+    [
+        ("lr=1e-4", ("optim.lr", 1e-4)), ("optim.lr = 1", ("optim.lr", 1.0)),
+        ("batch-size=64", ("train.batch_size", 64)), ("model.name=resnet18", ("model.name", "resnet18")),
+        ("deterministic=true", ("train.deterministic", True)), ("source=26", ("data.source", "26")),
+        ('views="logo"', ("data.views", "logo")),
+    ],
+)  # fmt: skip
+def test_a_setting_is_set_by_name(text: str, setting: tuple[str, object]) -> None:
+    assert parse_setting(text) == setting
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("lrr=1", "did you mean 'lr'"), ("lr", "write NAME=VALUE"), ("data.lr=1", "unknown setting")],
+)
+def test_a_setting_that_is_none_names_the_nearest(text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        parse_setting(text)
+
+
+@pytest.fixture(scope="module")
+def marks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_marks(tmp_path_factory.mktemp("marks") / "marks", 40, validation=8)
+
+
+def test_a_dry_run_says_what_the_whole_takes_and_leaves_nothing(
+    tmp_path: Path, marks: Path
+) -> None:
+    words = ["train", "--data", str(marks), "--epochs", "30", *TINY, "--set", "price_per_hour=0.5"]
+    done = tmssl(tmp_path, *words, "--dry-run", "--json")
+    told = json.loads(done.stdout)
+    assert told["images_s"] > 0
+    assert told["hours"] == pytest.approx(30 * told["hours_per_epoch"])
+    assert told["cost"] == pytest.approx(told["hours"] * 0.5)
+    assert told["checkpoint_mib"] > 0
+    assert not (tmp_path / "runs").exists()
+    wrong = tmssl(tmp_path, "train", "--data", str(marks), "--set", "lrr=1", "--dry-run", code=2)
+    assert "did you mean 'lr'" in error_line(wrong)
+
+
+def test_settings_come_from_a_file_and_can_be_set_one_by_one(tmp_path: Path, marks: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[train]\nepochs = 1\nbatch_size = 8\n[optim]\nlr = 0.01\n")
+    tiny = [word for word in TINY if word not in ("--batch-size", "8", "--lr", "0.05")]
+    tmssl(
+        tmp_path,
+        "train",
+        "--data",
+        str(marks),
+        "--config",
+        "mine.toml",
+        "--set",
+        "min_lr=1e-3",
+        *tiny,
+    )
+    config = read_config(tmp_path / "runs/latest/config.toml")
+    assert (config.optim.lr, config.optim.min_lr, config.train.batch_size) == (0.01, 1e-3, 8)
+    both = tmssl(tmp_path, "train", "--config", "mine.toml", "--recipe", "toy", code=2)
+    assert "leave one out" in error_line(both)
+
+
+def test_an_on_start_script_starts_goes_on_and_is_done(tmp_path: Path, marks: Path) -> None:
+    words = ["train", "--data", str(marks), "--resume-if-any", *TINY]
+    tmssl(tmp_path, *words, "--epochs", "1")
+    assert len(history(tmp_path).segments) == 1
+    tmssl(tmp_path, *words, "--epochs", "2")
+    assert [segment.reason for segment in history(tmp_path).segments] == ["start", "resume"]
+    done = tmssl(tmp_path, *words, "--epochs", "2", "--detach")
+    assert "nothing is left to do" in done.stderr
+    assert len(history(tmp_path).segments) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_lost_machine_costs_no_step_and_no_bit(tmp_path: Path, marks: Path) -> None:
+    words = ["train", "--data", str(marks), "--epochs", "3", *EXACT]
+    undisturbed = tmp_path / "undisturbed"
+    undisturbed.mkdir()
+    tmssl(undisturbed, *words)
+    lost, found = tmp_path / "lost", tmp_path / "found"
+    lost.mkdir()
+    tmssl(lost, *words, "--set", "checkpoint_minutes=0.0001", "--detach")
+    run = open_run(lost / "runs/latest")
+    held = holder(run)
+    assert held is not None
+    while history(lost).step < 6:  # in the second of three epochs of 4 steps
+        time.sleep(0.005)
+    os.killpg(held.pid, signal.SIGKILL)
+    while is_alive(run):
+        time.sleep(0.01)
+    assert history(lost).end is None
+    shutil.copytree(lost / "runs", found / "runs", symlinks=True)  # as rsync -a would
+    shutil.copytree(marks, found / "marks")
+    shutil.rmtree(lost)
+    shutil.rmtree(os.environ["TMSSL_CACHE"])
+    told = tmssl(found, "train", "--resume", "--data", "marks")
+    assert "packing" in told.stderr or "40 images" in told.stderr
+    expected = [(step.step, step.loss) for step in history(undisturbed).steps]
+    assert [(step.step, step.loss) for step in history(found).steps] == expected
+
+
+def test_a_run_that_moved_without_its_images_says_what_to_give(tmp_path: Path, marks: Path) -> None:
+    home, away = tmp_path / "home", tmp_path / "away"
+    shutil.copytree(marks, home / "marks")
+    tmssl(home, "train", "--data", "marks", "--epochs", "1", *TINY)
+    shutil.copytree(home / "runs", away / "runs", symlinks=True)
+    shutil.rmtree(home)
+    shutil.rmtree(os.environ["TMSSL_CACHE"])
+    before = (away / "runs/latest/config.toml").read_bytes()
+    gone = tmssl(away, "train", "--resume", "--epochs", "2", code=2)
+    assert "give --data with their place on this machine" in error_line(gone)
+    draw_marks(away / "others", 24)
+    other = tmssl(away, "train", "--resume", "--epochs", "2", "--data", "others", code=2)
+    assert "holds other images" in error_line(other)
+    assert (away / "runs/latest/config.toml").read_bytes() == before
