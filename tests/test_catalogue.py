@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from tests.marks import draw_marks
-from tmssl.data.catalogue import find_images, read_catalogue
+from tmssl.data.catalogue import read_catalogue
+from tmssl.data.folder import read_folder
 from tmssl.errors import CatalogueError
 
 
@@ -21,7 +22,7 @@ def test_a_folder_is_read_at_any_depth_without_hidden_files(tmp_path: Path) -> N
     (tmp_path / "notes.txt").write_text("x")
     catalogue = read_catalogue(tmp_path)
     assert [mark.path for mark in catalogue.marks] == ["a/c.jpg", "a/deep/d.webp", "b.PNG"]
-    assert find_images(tmp_path) == [mark.path for mark in catalogue.marks]
+    assert read_folder(tmp_path).images == [mark.path for mark in catalogue.marks]
     assert catalogue.report.images == 3
     assert catalogue.report.labels == 0
 
@@ -128,7 +129,7 @@ def test_bad_sources_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(CatalogueError, match="there is nothing at"):
         read_catalogue(tmp_path / "none")
     (tmp_path / "x.doc").write_text("x")
-    with pytest.raises(CatalogueError, match="neither a folder nor"):
+    with pytest.raises(CatalogueError, match=r"neither a folder, nor a \.tar or \.zip"):
         read_catalogue(tmp_path / "x.doc")
     (tmp_path / "x.jsonl").write_text("{oops")
     with pytest.raises(CatalogueError, match="cannot read"):

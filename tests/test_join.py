@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.marks import draw_marks
-from tmssl.data.catalogue import find_images, read_catalogue
+from tmssl.data.catalogue import read_catalogue
+from tmssl.data.folder import read_folder
 from tmssl.data.join import images_of_labels
 from tmssl.data.pack import build_pack
 from tmssl.errors import CatalogueError
@@ -229,7 +230,7 @@ def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
     images(tmp_path / "set", "b.png")
     (tmp_path / "set" / "linked").symlink_to(tmp_path / "disk")
     (tmp_path / "disk" / "loop").symlink_to(tmp_path / "set")
-    assert find_images(tmp_path / "set") == ["b.png", "linked/a.png"]
+    assert read_folder(tmp_path / "set").images == ["b.png", "linked/a.png"]
 
 
 def test_a_copy_has_the_same_fingerprint_and_a_changed_image_another(tmp_path: Path) -> None:
@@ -238,3 +239,122 @@ def test_a_copy_has_the_same_fingerprint_and_a_changed_image_another(tmp_path: P
     with (tmp_path / "b" / "images" / "0003.png").open("ab") as file:
         file.write(b"x")
     assert read_catalogue(tmp_path / "b").fingerprint != first.fingerprint
+
+
+def l3d(folder: Path) -> Path:
+    """L3D in miniature, with every defect of the published files."""
+    images(folder, *(f"images/{i:04x}-ab.jpg" for i in range(20)))
+    rows: list[dict[str, object]] = []
+    for i in range(20):
+        codes: object = ["26.01.03", "27.05.01"] if i % 4 else "03.07.16"
+        title = None if i % 5 == 0 else f"MARK {i}"
+        rows.append({"file": f"{i:04X}-AB.JPG", "text": title, "vienna_codes": codes, "year": 1996 + i % 2})  # fmt: skip
+    rows += [{"file": f"9{i:03X}-AB.JPG", "text": "GONE", "vienna_codes": ["01.01"], "year": 1996} for i in range(3)]  # fmt: skip
+    rows[7]["vienna_codes"] = []
+    rows[9]["vienna_codes"] = ["26.04.99", "not a code"]
+    rows[11]["vienna_codes"] = None
+    rows[13]["vienna_codes"] = ["26.98.01"]
+    (folder / "images" / "ffff-no-label.jpg").write_bytes(
+        (folder / "images" / "0000-ab.jpg").read_bytes()
+    )
+    if folder.name == "yearly":
+        for year in (1996, 1997):
+            path = folder / "labels" / f"output_{year}.json"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps([row for row in rows if row["year"] == year]))
+    else:
+        (folder / "results.json").write_text(json.dumps(rows))
+    return folder
+
+
+@pytest.mark.parametrize("form", ["single", "yearly"])
+def test_l3d_in_miniature_is_read_without_a_flag_and_each_defect_is_counted(
+    tmp_path: Path, form: str
+) -> None:
+    catalogue = read_catalogue(l3d(tmp_path / form))
+    report = catalogue.report
+    assert (report.images, report.labels, report.joined) == (21, 23, 20)
+    assert report.respelled == 20
+    assert report.bare_codes == 5
+    assert report.untitled == 4
+    assert report.labels_without_image == ("9000-AB.JPG", "9001-AB.JPG", "9002-AB.JPG") or (
+        form == "yearly" and len(report.labels_without_image) == 3
+    )
+    assert report.images_without_label == ("images/ffff-no-label.jpg",)
+    assert report.bad_codes == ("not a code",)
+    assert report.unknown_codes == ("26.98.01",)
+    assert report.with_codes == 18
+    by_path = {mark.path: mark for mark in catalogue.marks}
+    assert by_path["images/0000-ab.jpg"].vienna == ("03.07.16",)
+    assert by_path["images/0000-ab.jpg"].title == ""
+    assert by_path["images/0001-ab.jpg"].vienna == ("26.01.03", "27.05.01")
+    assert by_path["images/0001-ab.jpg"].extra == {"year": "1997"}
+    assert build_pack(catalogue, tmp_path / "p", 32).count == 21
+    told = "\n".join(report.lines())
+    for words in (
+        "23 label rows, 20 joined", "20 joined under another spelling",
+        "5 label rows with a bare string", "4 label rows without a title",
+        "3 labels without an image", "1 images without a label",
+        "1 codes that do not parse, such as not a code",
+        "1 codes of divisions that Vienna does not have, such as 26.98.01",
+    ):  # fmt: skip
+        assert words in told
+
+
+def test_l3d_with_mangled_names_ends_with_three_examples_of_each_side(tmp_path: Path) -> None:
+    folder = l3d(tmp_path / "l3d")
+    for path in list((folder / "images").iterdir()):
+        path.rename(path.with_name(f"logo_{path.stem[::-1]}.jpg"))
+    with pytest.raises(CatalogueError) as caught:
+        read_catalogue(folder)
+    told = str(caught.value)
+    assert "only 0 of 23 labels found their image" in told
+    assert "the labels name 0000-AB.JPG, 0001-AB.JPG, 0002-AB.JPG" in told
+    assert len([word for word in told.split() if "images/logo_" in word]) == 3
+
+
+@pytest.mark.parametrize("column", ["design_search_code", "US Design Code", "Design Search Codes", "dsc"])  # fmt: skip
+def test_a_column_of_us_design_search_codes_is_kept_and_not_read_as_vienna(
+    tmp_path: Path, column: str
+) -> None:
+    images(tmp_path, "a.png", "b.png")
+    (tmp_path / "labels.csv").write_text(f"path,vienna,{column}\na.png,27.5,26.01.21\nb.png,,\n")
+    catalogue = read_catalogue(tmp_path)
+    assert catalogue.marks[0].vienna == ("27.05",)
+    assert catalogue.marks[0].extra == {column: "26.01.21"}
+    assert catalogue.report.us_codes == ("26.01.21",)
+    assert "US design search codes, another scheme" in "\n".join(catalogue.report.lines())
+
+
+def test_us_codes_among_vienna_codes_are_refused_with_a_clear_word(tmp_path: Path) -> None:
+    images(tmp_path, "a.png", "b.png")
+    (tmp_path / "labels.csv").write_text("path,vienna\na.png,27.5; US 26.01.21\nb.png,26.1.3\n")
+    report = read_catalogue(tmp_path).report
+    assert (report.us_codes, report.bad_codes) == (("US 26.01.21",), ())
+    (tmp_path / "labels.csv").write_text("path,vienna\na.png,USPTO 26.01.21\nb.png,DSC: 260121\n")
+    with pytest.raises(CatalogueError, match=r"another scheme than Vienna's; name that column"):
+        read_catalogue(tmp_path)
+
+
+def test_labels_in_an_inner_folder_name_images_beside_them(tmp_path: Path) -> None:
+    images(tmp_path, "set/img/a.png", "set/img/b.png", "other/img/a.png")
+    (tmp_path / "set" / "labels.csv").write_text("path,title\nimg/a.png,first\nimg/b.png,second\n")
+    catalogue = read_catalogue(tmp_path)
+    titles = {mark.path: mark.title for mark in catalogue.marks}
+    assert titles == {"other/img/a.png": "", "set/img/a.png": "first", "set/img/b.png": "second"}
+
+
+def test_json_larger_than_a_block_is_read_item_by_item(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images(tmp_path, *(f"{i}.png" for i in range(30)))
+    rows = [{"file": f"{i}.PNG", "text": "\u00e9\U0001f600\\\"]}[{", "vienna_codes": ["26.1"]} for i in range(30)]  # fmt: skip
+    for block in (1, 7, 64):
+        monkeypatch.setattr("tmssl.data.table._BLOCK", block)
+        (tmp_path / "results.json").write_text(json.dumps(rows, indent=block), "utf-8")
+        catalogue = read_catalogue(tmp_path)
+        assert catalogue.report.joined == 30
+        assert {mark.title for mark in catalogue.marks} == {rows[0]["text"]}
+    (tmp_path / "results.json").write_text(json.dumps(rows)[:-40], "utf-8")
+    with pytest.raises(CatalogueError, match="cannot read"):
+        read_catalogue(tmp_path)

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -17,6 +17,7 @@ from pathlib import Path
 import blosc2
 import numpy as np
 
+from tmssl.data.archive import Place, open_image
 from tmssl.data.frame import COMPRESSION, Images
 from tmssl.data.picture import UnreadableError, picture_square
 from tmssl.errors import PackError
@@ -59,7 +60,7 @@ def only_builder(building: Path) -> Iterator[None]:
         ) from None
 
 
-def check_disk(paths: list[str], building: Path, size: int) -> None:
+def check_disk(places: Sequence[Place], building: Path, size: int) -> None:
     """Refuse a build that the disk has no room for, going by a sample of the images.
 
     The finished parts and the frame made of them are there at once.
@@ -68,30 +69,32 @@ def check_disk(paths: list[str], building: Path, size: int) -> None:
         PackError: too little is free.
     """
     there = sum(part.stat().st_size for part in building.glob("part-*"))
-    need = int(2 * _RESERVE * _packed_bytes(paths, size)) - there
+    need = int(2 * _RESERVE * _packed_bytes(places, size)) - there
     free = shutil.disk_usage(building).free
     if need > free:
         raise PackError(
-            f"packing {len(paths):,} images at {size} px takes about {need / 2**30:.1f} GiB and "
+            f"packing {len(places):,} images at {size} px takes about {need / 2**30:.1f} GiB and "
             f"{free / 2**30:.1f} GiB are free in {safe(building.parent)}; "
             "set TMSSL_CACHE to a larger disk"
         )
 
 
-def _packed_bytes(paths: list[str], size: int) -> float:
+def _packed_bytes(places: Sequence[Place], size: int) -> float:
     """Bytes that the images will take, judged by some that are spread over all of them."""
-    chosen = paths[:: -(-len(paths) // _SAMPLED)]
+    chosen = places[:: -(-len(places) // _SAMPLED)]
     lengths = []
-    for path in chosen:
+    for place in chosen:
         try:
-            lengths.append(len(blosc2.compress2(picture_square(Path(path), size), **COMPRESSION)))
+            lengths.append(
+                len(blosc2.compress2(picture_square(open_image(place), size), **COMPRESSION))
+            )
         except UnreadableError:
             lengths.append(0)
-    return sum(lengths) / max(1, len(chosen)) * len(paths)
+    return sum(lengths) / max(1, len(chosen)) * len(places)
 
 
 def build_parts(
-    paths: list[str], building: Path, size: int, *, workers: int,
+    places: Sequence[Place], building: Path, size: int, *, workers: int,
     progress: Progress | None, stop: Callable[[], bool] | None,
 ) -> dict[int, str]:  # fmt: skip
     """Write every part that is missing; returns the reason for each image that cannot be read.
@@ -102,23 +105,23 @@ def build_parts(
         PackError: a worker was killed.
         KeyboardInterrupt: `stop` said yes; finished parts stay.
     """
-    parts = range(-(-len(paths) // PER_PART))
+    parts = range(-(-len(places) // PER_PART))
     missing = [number for number in parts if not (building / part_name(number)).is_file()]
     jobs = [
-        (paths[n * PER_PART : (n + 1) * PER_PART], str(building / part_name(n)), size)
+        (places[n * PER_PART : (n + 1) * PER_PART], str(building / part_name(n)), size)
         for n in missing
     ]
-    done = len(paths) - sum(len(job[0]) for job in jobs)
+    done = len(places) - sum(len(job[0]) for job in jobs)
     if progress:
-        progress(done, len(paths))
+        progress(done, len(places))
     if workers == 1 or len(jobs) * PER_PART <= _ALONE:
         for job in jobs:
             _check(stop)
             done += write_part(*job)
             if progress:
-                progress(done, len(paths))
+                progress(done, len(places))
     else:
-        _build_together(jobs, min(workers, len(jobs)), done, len(paths), progress, stop)
+        _build_together(jobs, min(workers, len(jobs)), done, len(places), progress, stop)
     return _quarantine(building, parts)
 
 
@@ -129,7 +132,7 @@ def _check(stop: Callable[[], bool] | None) -> None:
 
 
 def _build_together(
-    jobs: list[tuple[list[str], str, int]], workers: int, done: int, total: int,
+    jobs: list[tuple[Sequence[Place], str, int]], workers: int, done: int, total: int,
     progress: Progress | None, stop: Callable[[], bool] | None,
 ) -> None:  # fmt: skip
     """Spread the jobs over processes that know nothing of torch."""
@@ -187,25 +190,25 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def write_part(paths: list[str], target: str, size: int) -> int:
+def write_part(places: Sequence[Place], target: str, size: int) -> int:
     """Decode some images into one part; returns how many were looked at.
 
     The reasons for those that cannot be read are written before the part itself appears.
     """
     images, reasons = [], {}
-    for i, path in enumerate(paths):
+    for i, place in enumerate(places):
         try:
-            images.append(picture_square(Path(path), size))
+            images.append(picture_square(open_image(place), size))
         except UnreadableError as error:
             reasons[i] = str(error)
     stacked = np.stack(images) if images else np.empty((0, size, size, 3), np.uint8)
     write_whole(Path(f"{target}.json"), json.dumps(reasons).encode())
     write_whole(Path(target), blosc2.pack_array2(stacked, cparams=COMPRESSION))
-    return len(paths)
+    return len(places)
 
 
 def read_parts(building: Path, count: int) -> Iterator[Images]:
-    """The images of the parts of `count` paths, in order; unreadable ones are not among them."""
+    """The images of the parts of `count` places, in order; unreadable ones are not among them."""
     for number in range(-(-count // PER_PART)):
         yield blosc2.unpack_array2((building / part_name(number)).read_bytes())
 

@@ -1,110 +1,44 @@
-"""A folder of images, or a table of them, becomes rows; and what the join of labels lost is told."""
+"""A folder of images, an archive or a table of them becomes rows; and what the join lost is told."""
 
 import dataclasses
 import functools
 import hashlib
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import msgspec
+
+from tmssl.data.archive import Archive, Place, is_archive, read_archive
+from tmssl.data.folder import SUFFIXES, Folder, read_folder
 from tmssl.data.join import images_of_labels
-from tmssl.data.table import LABEL_FILES, Record, is_table, labels_inside, read_table, text_of
-from tmssl.data.vienna import parse_codes
+from tmssl.data.join_report import JoinReport
+from tmssl.data.mark import Mark, mark_of
+from tmssl.data.table import Record, is_table, read_table
+from tmssl.data.vienna import US_COLUMN, is_us_code, is_us_column, title
 from tmssl.errors import CatalogueError
-from tmssl.text import count, safe
+from tmssl.text import safe
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff"})
-_KNOWN = ("path", "id", "vienna", "group", "split", "title", "url")
-_HELD_OUT = frozenset(
-    [
-        "val",
-        "valid",
-        "validation",
-        "dev",
-        "eval",
-        "evaluation",
-        "test",
-        "testing",
-        "query",
-        "queries",
-        "holdout",
-    ]
-)
 _LOST = 0.05  # a join that finds fewer of its labels than this has failed
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Mark:
-    """One image and what is known of it."""
-
-    path: str
-    """relative to the catalogue's root"""
-    id: str = ""
-    vienna: tuple[str, ...] = ()
-    group: str = ""
-    split: str = ""
-    """`validation` for whatever a table holds out of training (val, dev, test, query), else as it was"""
-    title: str = ""
-    url: str = ""
-    extra: dict[str, str] = dataclasses.field(default_factory=dict)
-    """further columns, as they were"""
-
-
-@dataclasses.dataclass(frozen=True)
-class JoinReport:
-    """How labels and images met."""
-
-    source: str
-    images: int
-    """images found"""
-    labels: int
-    """rows of labels read; 0 when there are none"""
-    joined: int
-    """rows that found their image"""
-    with_codes: int
-    """marks with at least one Vienna code"""
-    with_group: int
-    validation: int
-    """marks kept for validation"""
-    bad_codes: tuple[str, ...] = ()
-    """codes that do not parse, as printed"""
-    images_without_label: tuple[str, ...] = ()
-    labels_without_image: tuple[str, ...] = ()
-    duplicates: tuple[str, ...] = ()
-    """images named by more than one row; the first row counts"""
-    odd_names: tuple[str, ...] = ()
-    """files left out because their names are not UTF-8"""
-
-    def lines(self) -> list[str]:
-        """The report for a person."""
-        told = [f"{safe(self.source)}: {count(self.images, 'image')}"]
-        if self.labels:
-            told += [
-                f"  {count(self.labels, 'label row')}, {self.joined:,} joined to an image",
-                f"  {self.with_codes:,} with Vienna codes, {self.with_group:,} with a group, "
-                f"{self.validation:,} for validation",
-            ]
-        else:
-            told.append(f"  no labels: there is no {', '.join(LABEL_FILES)} or output_YYYY.json")
-        for name, found in (
-            ("images without a label", self.images_without_label if self.labels else ()),
-            ("labels without an image", self.labels_without_image),
-            ("codes that do not parse", self.bad_codes),
-            ("images named more than once", self.duplicates),
-            ("files left out since their names are not UTF-8", self.odd_names),
-        ):
-            if found:
-                examples = ", ".join(safe(item, 60) for item in found[:3])
-                told.append(f"  {len(found):,} {name}, such as {examples}")
-        return told
 
 
 @dataclasses.dataclass(frozen=True)
 class Catalogue:
     """The table of images."""
 
-    root: Path
+    holder: Folder | Archive
+    """what holds the images"""
     marks: tuple[Mark, ...]
     report: JoinReport
+
+    @property
+    def root(self) -> Path:
+        """The folder or archive that paths are relative to."""
+        return self.holder.root
+
+    def place(self, mark: Mark) -> Place:
+        """Where the bytes of a mark's image are."""
+        return self.holder.place(mark.path)
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -114,50 +48,75 @@ class Catalogue:
         packing them; a changed image of the very same size needs a new pack by hand.
         """
         state = hashlib.sha256()
-        root = str(self.root)
         for mark in self.marks:
-            try:
-                size = os.stat(os.path.join(root, mark.path)).st_size  # noqa: PTH116, PTH118 - half a million times
-            except OSError:
-                size = -1
-            facts = (mark.path, size, mark.id, mark.vienna, mark.group, mark.split, mark.title,
-                     mark.url, sorted(mark.extra.items()))  # fmt: skip
+            facts = (mark.path, self.holder.length(mark.path), mark.id, mark.vienna, mark.group,
+                     mark.split, mark.title, mark.url, sorted(mark.extra.items()))  # fmt: skip
             state.update(repr(facts).encode("utf-8", "surrogatepass"))
         return state.hexdigest()
 
 
 def read_catalogue(source: Path) -> Catalogue:
-    """The catalogue of a folder of images or of a CSV, JSONL or Parquet table with a `path` column.
+    """The catalogue of a folder or an archive of images, or of a table of them with a `path` column.
 
-    A labels file inside the folder is found. Rows join by path, then by file name without regard
-    to case where that names one image only.
+    Labels inside a folder or an archive are found. Rows join by path, then by file name without
+    regard to case where that names one image only.
 
     Raises:
         CatalogueError: nothing is there, the table has no `path`, or the join lost nearly everything.
     """
-    if source.is_dir():
-        images = find_images(source)
-        if not images:
-            raise CatalogueError(
-                f"no images in {safe(source)}; it should hold files that end in "
-                f"{', '.join(sorted(SUFFIXES))}, in any depth of folders"
-            )
-        records = [record for table in labels_inside(source) for record in read_table(table)]
-        return _joined(source, source, images, records, keep_unlabelled=True)
     if not source.exists():
         raise CatalogueError(
-            f"there is nothing at {safe(source)}; give a folder or a table of images"
+            f"there is nothing at {safe(source)}; give a folder, an archive or a table of images"
         )
+    if source.is_dir():
+        return _of_holder(read_folder(source))
+    if is_archive(source):
+        return _of_holder(read_archive(source))
     if not is_table(source):
         raise CatalogueError(
-            f"{safe(source)} is neither a folder nor a .csv, .tsv, .jsonl, .json or .parquet table"
+            f"{safe(source)} is neither a folder, nor a .tar or .zip, nor a .csv, .tsv, .jsonl, "
+            ".json, .parquet or .xml table"
         )
-    records = read_table(source)
-    named = {record["path"]: None for record in records}
+    return _of_table(source)
+
+
+def _of_holder(holder: Folder | Archive) -> Catalogue:
+    """The catalogue of all images of a folder or archive."""
+    if not holder.images:
+        raise CatalogueError(
+            f"no images in {safe(holder.root)}; it should hold files that end in "
+            f"{', '.join(sorted(SUFFIXES))}, in any depth of folders"
+        )
+    return _joined(holder.root, holder, _records_of(holder), keep_unlabelled=True)
+
+
+def _records_of(holder: Folder | Archive) -> Iterator[Record]:
+    """Rows of the labels among images; their paths are relative to the top, or to the labels."""
+    images = set(holder.images)
+    for name in holder.labels:
+        beside = f"{name.rpartition('/')[0]}/".lstrip("/")
+        try:
+            file = holder.open(name)
+        except OSError as error:
+            raise CatalogueError(f"cannot read {safe(name)}: {safe(error, 200)}") from error
+        with file:
+            for record in read_table(os.path.join(holder.root, name), file):  # noqa: PTH118 - a member of an archive is no path
+                path = record["path"].removeprefix(f"{holder.root}/")
+                record["path"] = beside + path if beside + path in images else path
+                yield record
+
+
+def _of_table(source: Path) -> Catalogue:
+    """The catalogue of the images that a table names."""
+    with source.open("rb") as file:
+        marks = _Labels(read_table(str(source), file))
+    if not marks.rows:
+        raise CatalogueError(f"{safe(source)} holds no marks with an image or Vienna codes")
+    named = dict.fromkeys(mark.path for mark in marks.rows)
     images = [path for path in named if _is_file(os.path.join(source.parent, path))]  # noqa: PTH118 - half a million times
     if len(images) < len(named):
-        images = sorted({*images, *find_images(source.parent)})
-    return _joined(source, source.parent, images, records, keep_unlabelled=False)
+        images = sorted({*images, *read_folder(source.parent).images})
+    return _joined(source, Folder(source.parent, images, []), marks, keep_unlabelled=False)
 
 
 def _is_file(path: str) -> bool:
@@ -168,95 +127,78 @@ def _is_file(path: str) -> bool:
         return False
 
 
-def find_images(folder: Path) -> list[str]:
-    """Paths of images under a folder, relative to it, sorted; hidden files and folders are left out.
+class _Labels:
+    """Rows of labels as marks, not yet joined to images, and what is odd about them."""
 
-    Links to folders are followed, each folder once.
-
-    Raises:
-        CatalogueError: a folder cannot be listed.
-    """
-    found, seen = [], set()
-    for parent, folders, files in os.walk(folder, onerror=_cannot_list, followlinks=True):
-        state = os.stat(parent)  # noqa: PTH116 - os.walk gives strings
-        if (state.st_dev, state.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((state.st_dev, state.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        inside = Path(parent).relative_to(folder).as_posix()
-        found += [
-            name if inside == "." else f"{inside}/{name}"
-            for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 - half a million times
-        ]
-    return sorted(found)
-
-
-def _cannot_list(error: OSError) -> None:
-    """Half of the images, silently, would be worse than none."""
-    raise CatalogueError(
-        f"cannot list {safe(error.filename)}: {safe(error.strerror)}; make it readable or move it away"
-    ) from error
+    def __init__(self, records: Iterable[Record]) -> None:
+        self.rows: list[Mark] = []
+        self.bad: list[str] = []
+        self.us: list[str] = []
+        self.unknown: list[str] = []
+        self.bare = self.lists = self.untitled = 0
+        foreign: dict[str, bool] = {}
+        for record in records:
+            mark, unparsed = mark_of(record)
+            self.rows.append(mark)
+            for code in unparsed:
+                (self.us if is_us_code(code) else self.bad).append(code)
+            self.unknown += [code for code in mark.vienna if not title(code)]
+            value = record.get("vienna")
+            self.lists += isinstance(value, list)
+            self.bare += isinstance(value, str) and bool(value.strip())
+            self.untitled += not mark.title
+            for column, text in mark.extra.items():
+                if column not in foreign:
+                    foreign[column] = is_us_column(column)
+                if foreign[column]:
+                    self.us.append(text)
 
 
 def _joined(
-    source: Path, root: Path, images: list[str], records: list[Record], *, keep_unlabelled: bool
-) -> Catalogue:
+    source: Path, holder: Folder | Archive, records: Iterable[Record] | _Labels, *,
+    keep_unlabelled: bool,
+) -> Catalogue:  # fmt: skip
     """Labels and images, joined, with the report of it."""
-    odd = [path for path in images if not _is_unicode(path)]
-    images = [path for path in images if _is_unicode(path)] if odd else images
-    for record in records:
-        record["path"] = (
-            record["path"].removeprefix(f"{root}/") if keep_unlabelled else record["path"]
-        )
-    image_of = images_of_labels((record["path"] for record in records), images)
+    labels = records if isinstance(records, _Labels) else _Labels(records)
+    odd = [path for path in holder.images if not _is_unicode(path)]
+    images = [path for path in holder.images if _is_unicode(path)] if odd else holder.images
+    image_of = images_of_labels((mark.path for mark in labels.rows), images)
     rows: dict[str, Mark] = {}
     lost: list[str] = []
-    bad: list[str] = []
     twice: list[str] = []
-    for record in records:
-        path = image_of.get(record["path"])
+    respelled = 0
+    for mark in labels.rows:
+        path = image_of.get(mark.path)
         if path is None:
-            lost.append(record["path"])
+            lost.append(mark.path)
         elif path in rows:
             twice.append(path)
         else:
-            rows[path], unparsed = _mark(path, record)
-            bad += unparsed
-    _check_join(source, len(records), len(rows), lost, images)
-    _check_codes(source, rows, bad)
+            respelled += path != mark.path
+            rows[path] = mark if path == mark.path else msgspec.structs.replace(mark, path=path)
+    _check_join(source, len(labels.rows), len(rows), lost, images)
+    _check_codes(source, labels)
     unlabelled = [path for path in images if path not in rows] if keep_unlabelled else []
     rows.update((path, Mark(path)) for path in unlabelled)
     marks = tuple(rows[path] for path in sorted(rows))
     report = JoinReport(
-        source=str(source), images=len(marks), labels=len(records),
-        joined=len(records) - len(lost) - len(twice),
+        source=str(source), images=len(marks), labels=len(labels.rows),
+        joined=len(labels.rows) - len(lost) - len(twice),
         with_codes=sum(bool(mark.vienna) for mark in marks),
         with_group=sum(bool(mark.group) for mark in marks),
-        validation=sum(mark.split == "validation" for mark in marks), bad_codes=tuple(bad),
+        validation=sum(mark.split == "validation" for mark in marks),
+        respelled=respelled, bare_codes=labels.bare if labels.lists else 0,
+        untitled=labels.untitled if labels.untitled < len(labels.rows) else 0,
+        bad_codes=tuple(labels.bad), us_codes=tuple(labels.us), unknown_codes=tuple(labels.unknown),
         images_without_label=tuple(unlabelled), labels_without_image=tuple(lost),
         duplicates=tuple(twice), odd_names=tuple(odd),
     )  # fmt: skip
-    return Catalogue(root, marks, report)
+    return Catalogue(holder, marks, report)
 
 
 def _is_unicode(path: str) -> bool:
     """Whether a file name is UTF-8 on disk; Python marks other bytes as lone surrogates."""
     return path.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in path)
-
-
-def _mark(path: str, record: Record) -> tuple[Mark, tuple[str, ...]]:
-    """A labelled row, and its codes that do not parse."""
-    codes, bad = parse_codes(record.get("vienna"))
-    known = {name: text_of(record.get(name)) for name in ("id", "group", "split", "title", "url")}
-    if known["split"].lower() in _HELD_OUT:
-        known["split"] = "validation"
-    further = {
-        name: text for name, value in record.items()
-        if name not in _KNOWN and (text := text_of(value))
-    }  # fmt: skip
-    return Mark(path=path, vienna=codes, extra=further, **known), bad
 
 
 def _check_join(source: Path, labels: int, joined: int, lost: list[str], images: list[str]) -> None:
@@ -271,10 +213,18 @@ def _check_join(source: Path, labels: int, joined: int, lost: list[str], images:
     )
 
 
-def _check_codes(source: Path, rows: dict[str, Mark], bad: list[str]) -> None:
+def _check_codes(source: Path, labels: _Labels) -> None:
     """Codes of which none parses are an error; a few bad ones are only reported."""
-    if bad and not any(mark.vienna for mark in rows.values()):
+    if any(mark.vienna for mark in labels.rows):
+        return
+    if labels.bad:
         raise CatalogueError(
-            f"{safe(source)}: none of its {len(bad)} Vienna codes parses, such as "
-            f"'{safe(bad[0], 60)}'; codes look like 26.01.03, separated by semicolons"
+            f"{safe(source)}: none of its {len(labels.bad)} Vienna codes parses, such as "
+            f"'{safe(labels.bad[0], 60)}'; codes look like 26.01.03, separated by semicolons"
+        )
+    marked = [code for code in labels.us if is_us_code(code)]
+    if marked:
+        raise CatalogueError(
+            f"{safe(source)}: '{safe(marked[0], 60)}' is a US design search code, another scheme "
+            f"than Vienna's; name that column {US_COLUMN} and leave `vienna` to Vienna codes"
         )

@@ -21,8 +21,9 @@ from tmssl.data.building import (
     read_parts,
     write_whole,
 )
-from tmssl.data.catalogue import Catalogue, Mark
+from tmssl.data.catalogue import Catalogue
 from tmssl.data.frame import open_frame, write_frame
+from tmssl.data.mark import Mark
 from tmssl.errors import PackError
 from tmssl.text import safe
 
@@ -204,15 +205,15 @@ def _build(
     progress: Progress | None, stop: Callable[[], bool] | None,
 ) -> None:  # fmt: skip
     """Make a complete pack in the folder to build in, from the parts that an earlier build left."""
-    paths = [str(catalogue.root / mark.path) for mark in catalogue.marks]
+    places = [catalogue.place(mark) for mark in catalogue.marks]
     token = building / "token"
     wanted = f"{FORMAT} {catalogue.fingerprint} {size} {PER_PART}"
     if building.exists() and not (token.is_file() and token.read_text("utf-8") == wanted):
         shutil.rmtree(building)  # parts of other images or of another size
     building.mkdir(parents=True, exist_ok=True)
     write_whole(token, wanted.encode())
-    check_disk(paths, building, size)
-    quarantine = build_parts(paths, building, size, workers=workers, progress=progress, stop=stop)
+    check_disk(places, building, size)
+    quarantine = build_parts(places, building, size, workers=workers, progress=progress, stop=stop)
     kept = [mark for i, mark in enumerate(catalogue.marks) if i not in quarantine]
     if not kept:
         first = min(quarantine)
@@ -220,7 +221,7 @@ def _build(
             f"none of {len(quarantine)} images can be read, such as "
             f"{safe(catalogue.marks[first].path)}: {quarantine[first]}"
         )
-    write_frame(building / _FRAME, read_parts(building, len(paths)), size, PER_PART)
+    write_frame(building / _FRAME, read_parts(building, len(places)), size, PER_PART)
     _write_facts(building, catalogue, size, kept, quarantine)
 
 
@@ -249,17 +250,14 @@ def _write_facts(
     facts = Facts(
         version=FORMAT, fingerprint=catalogue.fingerprint, size=size, count=len(kept),
         frame_bytes=(building / _FRAME).stat().st_size,
-        source_root=str(catalogue.root), attribution=_attribution(catalogue.root),
+        source_root=str(catalogue.root), attribution=_first_line(catalogue.holder.attribution()),
     )  # fmt: skip
     write_whole(building / _FACTS, msgspec.json.format(msgspec.json.encode(facts), indent=1))
 
 
-def _attribution(root: Path) -> str:
+def _first_line(attribution: str) -> str:
     """The first line of the source's ATTRIBUTION.txt, which goes wherever its images go."""
-    path = root / "ATTRIBUTION.txt"
-    if not path.is_file():
-        return ""
-    lines = path.read_text("utf-8", errors="replace").strip().splitlines()
+    lines = attribution.strip().splitlines()
     return lines[0] if lines else ""
 
 

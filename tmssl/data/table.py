@@ -1,13 +1,21 @@
-"""Tables of labels as records: CSV, TSV, JSONL, JSON in L3D's form, and Parquet."""
+"""Tables of labels as records: CSV, TSV, JSONL, JSON in L3D's form, Parquet, and registers in XML.
 
+Rows are read one at a time, so that half a million of them are never all there as dictionaries.
+"""
+
+import contextlib
 import csv
 import functools
+import io
+import itertools
 import json
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from tmssl.data.register import read_register
 from tmssl.errors import CatalogueError
 from tmssl.text import nearest, safe
 
@@ -15,8 +23,12 @@ Record = dict[str, Any]
 
 LABEL_FILES = ("labels.csv", "labels.tsv", "labels.jsonl", "labels.parquet", "results.json")
 _COLUMNS = frozenset({"path", "id", "vienna", "group", "split", "title", "url"})
-_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".xml")
+_YEARLY = re.compile(r"output_\d{4}\.json")
 _MAX_FIELD = 1 << 20  # a longer CSV field is a missing quote
+_BLOCK = 1 << 20  # letters of JSON read at once
+_LONGEST = 1 << 24  # letters of one JSON item; more is no row
+_BETWEEN = re.compile(r"[\s,]*")
 
 
 def is_table(path: Path) -> bool:
@@ -24,12 +36,44 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in _SUFFIXES
 
 
-def labels_inside(folder: Path) -> list[Path]:
-    """The labels file of a folder, or L3D's one for each year, or none."""
+def is_label_file(path: str) -> bool:
+    """Whether a file among images may hold their labels."""
+    name = path.rpartition("/")[2].lower()
+    return name in LABEL_FILES or name.endswith(".xml") or _YEARLY.fullmatch(name) is not None
+
+
+def choose_labels(paths: Iterable[str]) -> list[str]:
+    """Of the label files among images, those that count.
+
+    The ones nearest to the top; in each folder the first kind of `LABEL_FILES`, or L3D's one for
+    each year. Where there is no such table, every XML file.
+    """
+    tables: dict[str, list[str]] = {}
+    registers: list[str] = []
+    for path in sorted(paths):
+        if path.lower().endswith(".xml"):
+            registers.append(path)
+        else:
+            tables.setdefault(path.rpartition("/")[0], []).append(path)
+    depth = min(map(_depth, tables), default=0)
+    chosen = [
+        path for folder in tables if _depth(folder) == depth for path in _one_kind(tables[folder])
+    ]
+    return sorted(chosen) or registers
+
+
+def _depth(folder: str) -> int:
+    """How many folders lie above."""
+    return folder.count("/") + 1 if folder else 0
+
+
+def _one_kind(paths: list[str]) -> list[str]:
+    """The first kind of labels file of one folder, or all its yearly ones."""
     for name in LABEL_FILES:
-        if (folder / name).is_file():
-            return [folder / name]
-    return sorted(folder.glob("output_[0-9][0-9][0-9][0-9].json"))
+        found = [path for path in paths if path.rpartition("/")[2].lower() == name]
+        if found:
+            return found
+    return paths
 
 
 def text_of(value: object) -> str:
@@ -47,107 +91,159 @@ def _column(name: str) -> str:
     return plain.lower() if plain.lower() in _COLUMNS else plain
 
 
-def read_table(path: Path) -> list[Record]:
-    """The rows of a table; each has a non-empty `path`.
+def read_table(name: str, file: BinaryIO) -> Iterator[Record]:
+    """The rows of a table, one at a time; each has a non-empty `path`.
+
+    Args:
+        name: of the file; its suffix tells the kind, and messages name it.
+        file: its bytes.
 
     Raises:
         CatalogueError: it cannot be read, has no `path` column, or has no rows.
     """
+    found = False
     try:
-        records = [record for record in _records(path) if record["path"]]
+        for record in _records(name, file):
+            if "\0" in record["path"]:
+                raise CatalogueError(
+                    f"{safe(name)}: a path holds a NUL: {safe(record['path'], 60)}"
+                )
+            if record["path"]:
+                found = True
+                yield record
     except UnicodeDecodeError as error:
         raise CatalogueError(
-            f"{safe(path)} is not UTF-8; save it as UTF-8 and try again"
+            f"{safe(name)} is not UTF-8; save it as UTF-8 and try again"
         ) from error
     except (OSError, csv.Error, ValueError, RecursionError) as error:
-        raise CatalogueError(f"cannot read {safe(path)}: {safe(error, 200)}") from error
-    if not records:
-        raise CatalogueError(f"{safe(path)} has no rows; each should name an image in `path`")
-    for record in records:
-        if "\0" in record["path"]:
-            raise CatalogueError(f"{safe(path)}: a path holds a NUL: {safe(record['path'], 60)}")
-    return records
+        raise CatalogueError(f"cannot read {safe(name)}: {safe(error, 200)}") from error
+    if not found and not name.lower().endswith(".xml"):
+        raise CatalogueError(f"{safe(name)} has no rows; each should name an image in `path`")
 
 
-def _records(path: Path) -> Iterator[Record]:
+def _records(name: str, file: BinaryIO) -> Iterator[Record]:
     """Rows by the kind of file, with the names of columns and `path` as we know them."""
-    kind = path.suffix.lower()
-    readers = {".csv": _from_csv, ".tsv": _from_csv, ".parquet": _from_parquet, ".json": _from_l3d}
+    readers = {
+        ".csv": _from_csv, ".tsv": _from_csv, ".parquet": _from_parquet, ".json": _from_l3d,
+        ".xml": read_register,
+    }  # fmt: skip
     first = True
-    for row in readers.get(kind, _from_jsonl)(path):
-        record = {_column(name): value for name, value in row.items()}
+    for row in readers.get(Path(name).suffix.lower(), _from_jsonl)(name, file):
+        record = {_column(column): value for column, value in row.items()}
         if first:
-            _need_path(path, list(record))
+            _need_path(name, list(record))
             first = False
         record["path"] = text_of(record.get("path"))
         yield record
 
 
-def _need_path(path: Path, columns: list[str]) -> None:
+def _need_path(name: str, columns: list[str]) -> None:
     """A table without `path` cannot name its images."""
     if "path" not in columns:
         shown = ", ".join(safe(column, 40) for column in columns[:8])
         raise CatalogueError(
-            f"{safe(path)} has no column 'path'{nearest('path', columns)}; it has {shown}; "
+            f"{safe(name)} has no column 'path'{nearest('path', columns)}; it has {shown}; "
             "add a column with each image's path relative to the table"
         )
 
 
-def _from_csv(path: Path) -> Iterator[Record]:
+def _from_csv(name: str, file: BinaryIO) -> Iterator[Record]:
     """Rows of a CSV; the header tells whether commas, semicolons or tabs separate."""
     csv.field_size_limit(_MAX_FIELD)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        header = file.readline()
-        file.seek(0)
+    with _as_text(file) as text:
+        header = text.readline()
         delimiter = max(",;\t", key=header.count)
-        reader = csv.DictReader(file, delimiter=delimiter)
-        _need_path(path, [_column(name) for name in reader.fieldnames or []])
+        reader = csv.DictReader(itertools.chain([header], text), delimiter=delimiter)
+        _need_path(name, [_column(column) for column in reader.fieldnames or []])
         for row in reader:
             row.pop(None, None)  # cells beyond the header
             yield row
 
 
-def _from_jsonl(path: Path) -> Iterator[Record]:
+@contextlib.contextmanager
+def _as_text(file: BinaryIO) -> Iterator[io.TextIOWrapper]:
+    """A file's text, with or without a byte order mark; the file stays the caller's to close."""
+    text = io.TextIOWrapper(file, "utf-8-sig", newline="")
+    try:
+        yield text
+    finally:
+        text.detach()
+
+
+def _from_jsonl(name: str, file: BinaryIO) -> Iterator[Record]:
     """Rows of a JSON Lines file."""
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
+    with _as_text(file) as text:
+        for number, line in enumerate(text, 1):
             if not line.strip():
                 continue
             try:
                 record = json.loads(line)
             except json.JSONDecodeError as error:
                 raise CatalogueError(
-                    f"cannot read {safe(path)}, line {number}: {safe(error, 200)}"
+                    f"cannot read {safe(name)}, line {number}: {safe(error, 200)}"
                 ) from error
             if not isinstance(record, dict):
-                raise CatalogueError(f"{safe(path)}, line {number}: a row should be an object")
+                raise CatalogueError(f"{safe(name)}, line {number}: a row should be an object")
             yield record
 
 
-def _from_l3d(path: Path) -> Iterator[Record]:
+def _from_l3d(name: str, file: BinaryIO) -> Iterator[Record]:
     """Rows of L3D as published: a list of {file, text, vienna_codes, year}."""
-    records = json.loads(path.read_text("utf-8-sig"))
-    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise CatalogueError(f"{safe(path)} should hold a list of objects, one for each image")
-    for record in records:
-        row = {name: value for name, value in record.items() if value is not None}
-        row["path"] = row.pop("file", row.get("path", ""))
-        row["vienna"] = row.pop("vienna_codes", row.get("vienna", ""))
-        row["title"] = row.pop("text", row.get("title", ""))
-        yield row
+    with _as_text(file) as text:
+        for record in _items(name, text):
+            if not isinstance(record, dict):
+                raise _not_a_list(name)
+            row = {column: value for column, value in record.items() if value is not None}
+            row["path"] = row.pop("file", row.get("path", ""))
+            row["vienna"] = row.pop("vienna_codes", row.get("vienna", ""))
+            row["title"] = row.pop("text", row.get("title", ""))
+            yield row
 
 
-def _from_parquet(path: Path) -> Iterator[Record]:
+def _not_a_list(name: str) -> CatalogueError:
+    """What is wrong with JSON of another form."""
+    return CatalogueError(f"{safe(name)} should hold a list of objects, one for each image")
+
+
+def _items(name: str, file: io.TextIOWrapper) -> Iterator[Any]:
+    """The items of a JSON list, one at a time, for a few megabytes of memory.
+
+    Raises:
+        ValueError: an item is damaged, cut off or above 16 MiB.
+    """
+    decode = json.JSONDecoder().raw_decode
+    text = file.read(_BLOCK).lstrip()
+    if not text.startswith("["):
+        raise _not_a_list(name)
+    at = 1
+    while True:
+        between = _BETWEEN.match(text, at)
+        at = between.end() if between else at
+        if text.startswith("]", at):
+            return
+        try:
+            item, at = decode(text, at)
+        except json.JSONDecodeError:
+            block = file.read(_BLOCK)  # an item that only the end of the block cuts off
+            if not block or len(text) - at > _LONGEST:
+                raise
+            text, at = text[at:] + block, 0
+        else:
+            yield item
+
+
+def _from_parquet(name: str, file: BinaryIO) -> Iterator[Record]:
     """Rows of a Parquet file, which needs pyarrow."""
     try:
         import pyarrow.parquet
     except ImportError as error:
         raise CatalogueError(
-            f"{safe(path)} is Parquet, which needs pyarrow: pip install 'tmssl[parquet]'"
+            f"{safe(name)} is Parquet, which needs pyarrow: pip install 'tmssl[parquet]'"
         ) from error
     try:
-        table = pyarrow.parquet.read_table(path)
+        table = pyarrow.parquet.ParquetFile(file)
+        _need_path(name, [_column(column) for column in table.schema_arrow.names])
+        for batch in table.iter_batches():
+            yield from batch.to_pylist()
     except pyarrow.ArrowException as error:
-        raise CatalogueError(f"cannot read {safe(path)}: {safe(error, 200)}") from error
-    _need_path(path, [_column(name) for name in table.column_names])
-    yield from table.to_pylist()
+        raise CatalogueError(f"cannot read {safe(name)}: {safe(error, 200)}") from error

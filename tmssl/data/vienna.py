@@ -32,6 +32,10 @@ _GLUED = re.compile(
     rf"\s*/\s*|(?<=[\d.])\s+(?=(?:{_EDITION_FORM})?\s*(?:A\s*)?\d)", re.IGNORECASE | re.ASCII
 )
 _BARE = re.compile(r"\d{1,2}", re.ASCII)
+# US design search codes look like Vienna's and are numbered otherwise, so only their name tells them.
+US_COLUMN = "design_search_code"
+_US_COLUMN = re.compile(r"(us(pto)?[ _-]*)?(design[ _-]*(search[ _-]*)?codes?|dsc)", re.IGNORECASE)
+_US_CODE = re.compile(r"(us(pto|dc)?|dsc)\b[\s:.()-]*\d.*|.*\d\s*\(us\)", re.IGNORECASE | re.ASCII)
 _NOTHING = frozenset({"", "-", "none", "null", "nan", "n/a", "na"})
 
 
@@ -105,6 +109,16 @@ def _parts(text: str) -> list[str]:
         doubtful = len(pieces) > 1 and any(_BARE.fullmatch(piece) for piece in pieces)
         parts += [chunk] if doubtful or chunk.lower() in _NOTHING else pieces
     return [part for part in parts if part.lower() not in _NOTHING]
+
+
+def is_us_column(name: str) -> bool:
+    """Whether a column says that it holds US design search codes, another scheme than Vienna's."""
+    return _US_COLUMN.fullmatch(name.strip()) is not None
+
+
+def is_us_code(text: str) -> bool:
+    """Whether a printed code says that it is a US design search code, such as `US 26.01.21`."""
+    return _US_CODE.fullmatch(text.strip()) is not None
 
 
 def at_level(codes: Iterable[str], level: str) -> frozenset[str]:

@@ -1,0 +1,245 @@
+"""A tar or zip of images, read where it lies: members are found once and read by their offsets."""
+
+import io
+import os
+import posixpath
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from tmssl.data.folder import ATTRIBUTION, is_image
+from tmssl.data.picture import UnreadableError
+from tmssl.data.table import choose_labels, is_label_file
+from tmssl.errors import CatalogueError
+from tmssl.text import safe
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer as Buffer
+
+_SUFFIXES = (".tar", ".zip")
+_COMPRESSED = (".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz", ".zst")
+_LARGEST = 1 << 28  # bytes of one image
+_LOCAL = struct.Struct("<4s2xHH16xHH")  # of a zip member: signature, flags, method, two lengths
+_ENCRYPTED, _STORED, _DEFLATED = 1, 0, 8
+
+
+class Piece(NamedTuple):
+    """Where the bytes of one member are."""
+
+    archive: str
+    offset: int
+    """of the bytes in a tar, of the local header in a zip"""
+    length: int
+    """bytes as they lie there"""
+    size: int
+    """bytes once unpacked"""
+    zipped: bool
+
+
+Place = str | Piece
+"""an image file, or a member of an archive"""
+
+
+class Archive:
+    """The images and labels of an archive."""
+
+    def __init__(self, root: Path, members: dict[str, Piece]) -> None:
+        self.root = root
+        self.images = sorted(name for name in members if is_image(name))
+        self.labels = choose_labels(name for name in members if is_label_file(name))
+        self._members = members
+
+    def place(self, path: str) -> Place:
+        """Where an image's bytes are."""
+        return self._members[path]
+
+    def length(self, path: str) -> int:
+        """Bytes of an image file."""
+        return self._members[path].size
+
+    def open(self, path: str) -> BinaryIO:
+        """A member for reading from its beginning; of a zip, unpacked as it is read.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        piece = self._members[path]
+        if piece.zipped:
+            with zipfile.ZipFile(self.root) as archive:
+                info = next(i for i in archive.infolist() if i.header_offset == piece.offset)
+                return archive.open(info)  # type: ignore[return-value]  # typeshed: IO[bytes]
+        return io.BufferedReader(_Window(self.root, piece))
+
+    def attribution(self) -> str:
+        """The text of ATTRIBUTION.txt, or nothing."""
+        if ATTRIBUTION not in self._members:
+            return ""
+        with self.open(ATTRIBUTION) as file:
+            return file.read(1 << 16).decode("utf-8", "replace")
+
+
+class _Window(io.RawIOBase):
+    """The bytes of one member of a tar as a file of its own."""
+
+    def __init__(self, archive: Path, piece: Piece) -> None:
+        self._file = archive.open("rb")
+        self._begin, self._length, self._at = piece.offset, piece.length, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._length}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def readinto(self, buffer: "Buffer", /) -> int:
+        wanted = min(len(memoryview(buffer)), max(0, self._length - self._at))
+        self._file.seek(self._begin + self._at)
+        data = self._file.read(wanted)
+        memoryview(buffer)[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file's suffix is one of an archive, of a kind that can be read in place or not."""
+    return path.suffix.lower() in _SUFFIXES + _COMPRESSED
+
+
+def read_archive(path: Path) -> Archive:
+    """The members of a tar or zip; links within a tar are followed, other special files left out.
+
+    Raises:
+        CatalogueError: it is damaged, compressed as a whole, or holds a path that leads out of it.
+    """
+    if path.suffix.lower() in _COMPRESSED:
+        raise CatalogueError(
+            f"{safe(path)} is compressed as a whole, so its images cannot be read in place; "
+            "unpack it to a .tar or a folder first"
+        )
+    members: dict[str, Piece] = {}
+    try:
+        found = _zip_members(path) if path.suffix.lower() == ".zip" else _tar_members(path)
+        for name, piece in found:
+            plain = _inside(path, name)
+            hidden = any(part.startswith(".") for part in plain.split("/"))
+            if not hidden and (is_image(plain) or is_label_file(plain) or plain == ATTRIBUTION):
+                members[plain] = piece
+    except (tarfile.TarError, zipfile.BadZipFile, OSError, ValueError, EOFError) as error:
+        raise CatalogueError(
+            f"cannot read {safe(path)}: {safe(error, 200)}; it may be cut off or no archive"
+        ) from error
+    return Archive(path, members)
+
+
+def _inside(archive: Path, name: str) -> str:
+    """A member's path without `./`; one that leads out of the archive is refused."""
+    plain = posixpath.normpath(name.replace("\\", "/"))
+    if plain.startswith("/") or plain.split("/")[0] == ".." or plain[1:2] == ":":
+        raise CatalogueError(
+            f"{safe(archive)} holds '{safe(name, 60)}', a path that leads out of it; such an archive "
+            "is refused; pack it again with paths inside one folder"
+        )
+    return plain
+
+
+def _tar_members(path: Path) -> Iterator[tuple[str, Piece]]:
+    """Files of a tar with their places; a hard link has the place of the file that it means."""
+    places: dict[str, Piece] = {}
+    with tarfile.open(path, "r:") as archive:
+        while (member := archive.next()) is not None:
+            archive.members.clear()  # type: ignore[attr-defined]  # else it keeps a kilobyte for each
+            if member.isreg() and not member.issparse():
+                piece = Piece(str(path), member.offset_data, member.size, member.size, False)
+                places[member.name] = piece
+                yield member.name, piece
+            elif member.islnk() and member.linkname in places:
+                yield member.name, places[member.linkname]
+        _check_end(path, archive.offset)
+
+
+def _check_end(path: Path, offset: int) -> None:
+    """Refuse a tar that goes on where its members end: tarfile takes a damaged header for the end."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        rest = file.read(tarfile.BLOCKSIZE)
+    if rest and rest != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError(f"a damaged header at byte {offset:,}")
+
+
+def _zip_members(path: Path) -> Iterator[tuple[str, Piece]]:
+    """Files of a zip with their places."""
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            if not info.is_dir():
+                yield (
+                    info.filename,
+                    Piece(str(path), info.header_offset, info.compress_size, info.file_size, True),
+                )
+
+
+def open_image(place: Place) -> Path | BinaryIO:
+    """What `read_picture` takes, for an image file or a member of an archive.
+
+    Raises:
+        UnreadableError: the member is damaged, encrypted, too large or packed in an unknown way.
+    """
+    return Path(place) if isinstance(place, str) else io.BytesIO(read_piece(place))
+
+
+def read_piece(piece: Piece) -> bytes:
+    """The bytes of a member, read by their offset, so that many processes can read one archive.
+
+    Raises:
+        UnreadableError: the member is damaged, encrypted, too large or packed in an unknown way.
+    """
+    if max(piece.length, piece.size) > _LARGEST:
+        raise UnreadableError(f"{piece.size:,} bytes, above the limit of {_LARGEST:,}")
+    try:
+        archive = os.open(piece.archive, os.O_RDONLY)
+        try:
+            if piece.zipped:
+                return _unzipped(archive, piece)
+            data = os.pread(archive, piece.length, piece.offset)
+        finally:
+            os.close(archive)
+    except OSError as error:
+        raise UnreadableError(safe(error.strerror or error, 120)) from error
+    if len(data) < piece.length:
+        raise UnreadableError("the archive ends before the image does")
+    return data
+
+
+def _unzipped(archive: int, piece: Piece) -> bytes:
+    """The bytes of a zip's member, by its local header."""
+    head = os.pread(archive, _LOCAL.size, piece.offset)
+    if len(head) < _LOCAL.size:
+        raise UnreadableError("the archive ends before the image does")
+    signature, flags, method, name, extra = _LOCAL.unpack(head)
+    if signature != b"PK\x03\x04":
+        raise UnreadableError("the archive has changed or is damaged here")
+    if flags & _ENCRYPTED:
+        raise UnreadableError("encrypted in the archive")
+    data = os.pread(archive, piece.length, piece.offset + _LOCAL.size + name + extra)
+    if method == _DEFLATED:
+        try:
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, piece.size + 1)
+        except zlib.error as error:
+            raise UnreadableError(f"damaged in the archive ({safe(error, 60)})") from error
+    elif method != _STORED:
+        raise UnreadableError(f"packed by method {method}; only stored and deflated are read")
+    if len(data) != piece.size:
+        raise UnreadableError("damaged in the archive: not the length that it says")
+    return data
