@@ -48,6 +48,7 @@ def watch(
 def snapshot(run: Run) -> list[str]:
     """The state of a run as lines of text, with a small chart of its loss."""
     from tui.chart import draw
+    from tui.look import PLAIN
     from tui.series import loss_picture
     from tui.words import (
         evaluation_words,
@@ -70,4 +71,4 @@ def snapshot(run: Run) -> list[str]:
         first, advice = finding_words(finding)
         lines += [f"finding     {first}", f"            {advice.strip()}"]
     picture = loss_picture(history, axis="epoch", weight=0.9, log=False, buckets=140)
-    return [*lines, "", draw(picture, 78, 14, colour=False).rstrip()]
+    return [*lines, "", draw(picture, 78, 14, PLAIN).rstrip()]

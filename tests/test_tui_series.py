@@ -7,6 +7,7 @@ from tmssl.config import Config, changed, to_dict
 from tmssl.runs.events import Epoch, Eval, Finding, Score, Segment, Step
 from tmssl.runs.history import History, read_history
 from tui.chart import draw
+from tui.look import PLAIN, Look
 from tui.series import (
     Line,
     Picture,
@@ -76,7 +77,7 @@ def test_no_data_breaks_a_chart(points: list[tuple[float | None, float | None]],
 
 
 def test_a_chart_is_as_large_as_asked() -> None:
-    lines = draw(Picture("t", (Line("a", (1, 2, 3), (1, 4, 2), "cyan"),)), 50, 12, colour=False)
+    lines = draw(Picture("t", (Line("a", (1, 2, 3), (1, 4, 2), "cyan"),)), 50, 12, PLAIN)
     rows = lines.rstrip("\n").split("\n")
     assert len(rows) == 12
     assert all(len(row) <= 50 for row in rows)
@@ -87,7 +88,7 @@ def test_missing_losses_are_gaps_with_a_badge() -> None:
     wanted.add([Step(step=61, epoch=6.1, loss=None, lr=0.1, t=2000.0)])
     picture = loss_picture(wanted, axis="step", weight=0.9, log=False, buckets=100)
     assert picture.gaps == 1
-    assert "1 not finite" in draw(picture, 80, 12, colour=False)
+    assert "1 not finite" in draw(picture, 80, 12, PLAIN)
 
 
 def test_the_loss_stands_beside_its_chance_level() -> None:
@@ -155,3 +156,8 @@ def test_hostile_findings_are_made_safe() -> None:
     assert not any(
         ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for line in newest_finding(told) for c in line
     )
+
+
+def test_an_ascii_chart_is_ascii() -> None:
+    picture = loss_picture(history(), axis="epoch", weight=0.9, log=False, buckets=100)
+    assert draw(picture, 80, 12, Look(ascii=True, colour=False)).isascii()

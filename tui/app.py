@@ -1,8 +1,10 @@
 """The monitor: tails a run's journal, shows it, and starts children for what is heavy."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterable
+from functools import partial
 from typing import ClassVar
 
 from textual import work
@@ -14,10 +16,11 @@ from tmssl.runs.folder import Run, is_alive
 from tmssl.runs.history import History
 from tmssl.runs.journal import Tail
 from tmssl.runs.launch import signal_trainer, wait_until_released
-from tui.bindings import LIVE
+from tui.bindings import Key
 from tui.children import evaluate_command, resume_command, run_child
 from tui.dialogs import ResumeDialog, StopDialog
 from tui.live_screen import LiveScreen
+from tui.look import Look
 from tui.messages import JournalNews, News, Said
 from tui.page_screen import config_page, findings_page, help_page, log_page
 from tui.retrieval_screen import RetrievalScreen
@@ -34,8 +37,11 @@ class WatchApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
     SCREENS: ClassVar = {}
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, look: Look = Look()) -> None:
+        if not look.colour:
+            os.environ["NO_COLOR"] = "1"  # Textual reads it while it begins
         super().__init__()
+        self.look = look
         self.run_folder = run
         self.history = History()
         self.alive = is_alive(run)
@@ -49,13 +55,14 @@ class WatchApp(App[None]):
         self._watch()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The palette offers every key of the main screen by name, and Textual's own."""
+        """The palette offers every key of the screen by name, and Textual's own."""
         yield from super().get_system_commands(screen)
-        for key in LIVE:
-            name = key.action.removeprefix("app.")
-            if name != key.action and name != "quit":
-                handler = getattr(self, f"action_{name}")
-                yield SystemCommand(key.short, key.long, handler)
+        table: tuple[Key, ...] = getattr(screen, "TABLE", ())
+        for key in table:
+            if key.action != "app.quit":  # Textual offers that itself
+                yield SystemCommand(
+                    key.short, key.long, partial(self.run_action, key.action, screen)
+                )
 
     @work(thread=True, exclusive=True, group="tail")
     def _watch(self) -> None:
@@ -199,13 +206,13 @@ class WatchApp(App[None]):
         self.push_screen(help_page())
 
 
-def watch(run: Run) -> None:
+def watch(run: Run, look: Look = Look()) -> None:
     """Open the monitor on a run and stay until the person leaves.
 
     Raises:
         TmsslError: the terminal cannot show it.
     """
-    app = WatchApp(run)
+    app = WatchApp(run, look)
     app.run()
     if app.return_code:
         raise TmsslError("the monitor ended with an error; training is not touched by that")

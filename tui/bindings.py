@@ -48,9 +48,23 @@ GALLERY = (
     Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
 )
 
+PAGE = (
+    Key("escape,backspace", "app.pop_screen", "Back", "Back to where you came from"),
+    Key("question_mark", "app.help", "Help", "This list of keys", footer=False),
+    Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
+)
+
+TABLES: tuple[tuple[str, tuple[Key, ...]], ...] = (
+    ("curves", LIVE),
+    ("matches", GALLERY),
+    ("pages of text", PAGE),
+)
+"""Every screen's keys under its heading; a screen names its own as `TABLE`."""
+
 _NAMES = {
     "plus": "+", "equals_sign": "=", "minus": "-", "question_mark": "?", "slash": "/",
     "left_square_bracket": "[", "right_square_bracket": "]", "escape": "esc",
+    "comma": ",", "full_stop": ".", "greater_than_sign": ">", "less_than_sign": "<",
 }  # fmt: skip
 
 
@@ -73,8 +87,8 @@ def bindings(table: tuple[Key, ...]) -> list[Binding]:
 def help_lines() -> list[str]:
     """Every key with what it does, for the help screen and the README."""
     lines = []
-    for heading, table in (("curves", LIVE), ("matches", GALLERY)):
+    for heading, table in TABLES:
         lines += ["", heading]
         lines += [f"  {shown_keys(key):10} {key.long}" for key in table]
-    lines += ["", "everywhere", "  ctrl+p     Every action by name", "  esc        Back"]
+    lines += ["", "everywhere", "  ctrl+p     Every action of the screen by name"]
     return lines[1:]

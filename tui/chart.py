@@ -4,9 +4,11 @@ import math
 import threading
 from collections.abc import Callable
 
+from tui.look import Look
 from tui.series import Line, Picture
 
 _LOCK = threading.Lock()
+_ASCII = str.maketrans("┌┐└┘├┤┬┴┼─│", "+++++++++-|")
 _EMPTY = "nothing to draw yet"
 
 
@@ -20,8 +22,8 @@ def drawable(line: Line, log: bool) -> tuple[list[float], list[float]]:
     return [x for x, _ in points], [y for _, y in points]
 
 
-def draw(picture: Picture, width: int, height: int, *, colour: bool = True) -> str:
-    """A chart of `width` x `height` cells, in ANSI colours unless told otherwise.
+def draw(picture: Picture, width: int, height: int, look: Look = Look()) -> str:
+    """A chart of `width` x `height` cells; coloured by ANSI codes, drawn in braille unless told otherwise.
 
     Raises nothing for any data: what cannot be drawn is left out.
     """
@@ -46,14 +48,15 @@ def draw(picture: Picture, width: int, height: int, *, colour: bool = True) -> s
         for place in picture.boundaries:
             plotext.vertical_line(place, "magenta")
         for line, x, y in shown:
-            _plot(plotext, line, x, y)
+            _plot(plotext, line, x, y, look.ascii)
         low, high = _limits([v for _, _, y in shown for v in y], picture.log)
         plotext.ylim(low, high)
         _ticks(plotext.xticks, [v for _, x, _ in shown for v in x], 5)
         if not picture.log:
             _ticks(plotext.yticks, [low, high], max(2, height // 3))
         text: str = plotext.build()
-    return text if colour else plotext.uncolorize(text)
+    text = text if look.colour else plotext.uncolorize(text)
+    return text.translate(_ASCII) if look.ascii else text
 
 
 def _title(picture: Picture) -> str:
@@ -65,12 +68,12 @@ def _title(picture: Picture) -> str:
     return words + (f"  ! {picture.gaps} not finite" if picture.gaps else "")
 
 
-def _plot(plotext: object, line: Line, x: list[float], y: list[float]) -> None:
+def _plot(plotext: object, line: Line, x: list[float], y: list[float], plain: bool) -> None:
     """One curve; dotted ones are single points."""
     if line.dotted:
-        plotext.scatter(x, y, marker="dot", color=line.colour)  # type: ignore[attr-defined]  # plotext has no types
+        plotext.scatter(x, y, marker="." if plain else "dot", color=line.colour)  # type: ignore[attr-defined]  # plotext has no types
     else:
-        plotext.plot(x, y, marker="braille", color=line.colour)  # type: ignore[attr-defined]  # plotext has no types
+        plotext.plot(x, y, marker="*" if plain else "braille", color=line.colour)  # type: ignore[attr-defined]  # plotext has no types
 
 
 def _ticks(

@@ -50,6 +50,7 @@ class Fitted(Static):
 class LiveScreen(Screen[None]):
     """The main screen."""
 
+    TABLE = LIVE
     BINDINGS = bindings(LIVE)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
 
     def __init__(self, run: Run) -> None:

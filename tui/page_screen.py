@@ -1,18 +1,16 @@
 """Screens that only show text: help, findings, the trainer's log, the configuration."""
 
 from pathlib import Path
-from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from tmssl.runs.history import History
 from tmssl.text import safe
-from tui.bindings import help_lines
+from tui.bindings import PAGE, bindings, help_lines
 from tui.words import finding_words
 
 _LOG_BYTES = 64 << 10
@@ -21,10 +19,8 @@ _LOG_BYTES = 64 << 10
 class PageScreen(Screen[None]):
     """A title and lines that scroll; every line is safe by the time it comes here."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,backspace", "app.pop_screen", "Back", key_display="esc"),
-        Binding("q", "app.quit", "Quit"),
-    ]
+    TABLE = PAGE
+    BINDINGS = bindings(PAGE)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
 
     def __init__(self, title: str, lines: list[str], *, at_end: bool = False) -> None:
         super().__init__()

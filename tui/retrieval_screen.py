@@ -35,6 +35,7 @@ def _open_pack(folder: str) -> "Pack":
 class RetrievalScreen(Screen[None]):
     """Queries and their matches."""
 
+    TABLE = GALLERY
     BINDINGS = bindings(GALLERY)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
 
     AUTO_FOCUS = ""  # the search field takes keys only when asked for
