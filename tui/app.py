@@ -20,7 +20,7 @@ from tui.bindings import Key
 from tui.children import evaluate_command, resume_command, run_child
 from tui.dialogs import ResumeDialog, StopDialog
 from tui.live_screen import LiveScreen
-from tui.look import Look
+from tui.look import FULL, Look
 from tui.messages import JournalNews, News, Said
 from tui.page_screen import config_page, findings_page, help_page, log_page
 from tui.retrieval_screen import RetrievalScreen
@@ -37,7 +37,7 @@ class WatchApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
     SCREENS: ClassVar = {}
 
-    def __init__(self, run: Run, look: Look = Look()) -> None:
+    def __init__(self, run: Run, look: Look = FULL) -> None:
         if not look.colour:
             os.environ["NO_COLOR"] = "1"  # Textual reads it while it begins
         super().__init__()
@@ -206,7 +206,7 @@ class WatchApp(App[None]):
         self.push_screen(help_page())
 
 
-def watch(run: Run, look: Look = Look()) -> None:
+def watch(run: Run, look: Look = FULL) -> None:
     """Open the monitor on a run and stay until the person leaves.
 
     Raises:

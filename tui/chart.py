@@ -4,7 +4,7 @@ import math
 import threading
 from collections.abc import Callable
 
-from tui.look import Look
+from tui.look import FULL, Look
 from tui.series import Line, Picture
 
 _LOCK = threading.Lock()
@@ -22,7 +22,7 @@ def drawable(line: Line, log: bool) -> tuple[list[float], list[float]]:
     return [x for x, _ in points], [y for _, y in points]
 
 
-def draw(picture: Picture, width: int, height: int, look: Look = Look()) -> str:
+def draw(picture: Picture, width: int, height: int, look: Look = FULL) -> str:
     """A chart of `width` x `height` cells; coloured by ANSI codes, drawn in braille unless told otherwise.
 
     Raises nothing for any data: what cannot be drawn is left out.

@@ -15,5 +15,6 @@ class Look:
     """least seconds between two drawings of the charts; more for a slow link"""
 
 
+FULL = Look()
 PLAIN = Look(colour=False)
 LOW_BANDWIDTH_S = 10.0  # `--low-bandwidth`
