@@ -9,15 +9,16 @@ from tui.series import Line, Picture
 
 _LOCK = threading.Lock()
 _ASCII = str.maketrans("┌┐└┘├┤┬┴┼─│", "+++++++++-|")
+_TINY = 1e-30  # a subnormal span makes plotext divide by next to nothing
 _EMPTY = "nothing to draw yet"
 
 
 def drawable(line: Line, log: bool) -> tuple[list[float], list[float]]:
     """The points plotext survives: finite, and positive on a logarithmic axis."""
     points = [
-        (x, y)
+        (x if abs(x) > _TINY else 0.0, y if abs(y) > _TINY else 0.0)
         for x, y in zip(line.x, line.y, strict=True)
-        if math.isfinite(x) and math.isfinite(y) and (y > 0 or not log)
+        if math.isfinite(x) and math.isfinite(y) and (y > _TINY or not log)
     ]
     return [x for x, _ in points], [y for _, y in points]
 
