@@ -75,6 +75,7 @@ def report_command(
 def draw_charts(history: History) -> dict[str, str]:
     """Loss and learning rate by epoch, in characters."""
     from tui.chart import draw
+    from tui.look import PLAIN
     from tui.series import loss_picture, rate_picture
 
     width, height = _CHART
@@ -83,7 +84,7 @@ def draw_charts(history: History) -> dict[str, str]:
         "learning rate": rate_picture(history, axis="epoch", buckets=width),
     }
     return {
-        title: draw(picture, width, height, colour=False)
+        title: draw(picture, width, height, PLAIN)
         for title, picture in drawn.items()
         if picture.lines
     }
