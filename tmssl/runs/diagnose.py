@@ -8,7 +8,7 @@ import bisect
 import math
 import statistics
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tmssl.runs.events import Epoch, Finding, Segment, Step
 from tmssl.runs.history import History
@@ -26,6 +26,7 @@ _PLATEAU_EPOCHS, _PLATEAU_GAIN = 6, 0.002
 _OUT = 0.05  # of the way to solved, below the lowest loss so far: the plateau is behind
 _COLLAPSED, _STARVING, _JUMP = 0.1, 0.10, 2.0
 _NOISY = 0.8  # of the partners are no more alike than random pairs
+_FEW_PARTNERS = 0.5
 _STUCK = frozenset({"at-chance", "rising", "plateau"})
 
 
@@ -66,8 +67,7 @@ def _of_segment(history: History, index: int, earlier: list[Finding]) -> list[Fi
         finding = check(segment, steps, epochs)
         if finding is not None:
             found.append(finding)
-    noisy = _noisy_positives(history, segment)
-    found += [noisy] if noisy else []
+    found += _positives(history, segment)
     out = _broke_out(history, segment, epochs, [*earlier, *found])
     return [*found, out] if out else found
 
@@ -232,20 +232,33 @@ def _non_finite(_segment: Segment, steps: list[Step], _epochs: list[Epoch]) -> F
     return None
 
 
-def _noisy_positives(history: History, segment: Segment) -> Finding | None:
-    """Marks that share a code look hardly more alike than marks drawn at random."""
+def _positives(history: History, segment: Segment) -> list[Finding]:
+    """Marks that share a code look hardly more alike than marks drawn at random, or few share one."""
     told = [event for event in history.positives if event.segment == segment.number]
-    if not told or told[-1].noise is None or told[-1].noise <= _NOISY:
-        return None
-    event = told[-1]
-    return Finding(
-        code="noisy-positives", level="warning", step=segment.step + 1, epoch=segment.epoch,
-        text=f"marks that share a {event.level} look hardly more alike than random ones: told apart "
-        f"{rate(event.encoder_auc)} of the time by the encoder, {rate(event.hash_auc)} by a "
-        "perceptual hash, where 50 % is a guess",
-        advice="such positives teach noise: --positives instance, or mixed with a small "
-        "--vienna-share, or a finer --vienna-level",
-    )  # fmt: skip
+    if not told:
+        return []
+    event, found = told[-1], []
+    where: Any = {"level": "warning", "step": segment.step + 1, "epoch": segment.epoch}
+    if event.with_partner is not None and event.with_partner < _FEW_PARTNERS:
+        found.append(
+            Finding(
+                code="few-partners", text=f"only {rate(event.with_partner)} of the marks share a "
+                f"{event.level} with another; the rest are their own positive",
+                advice="a coarser --vienna-level gives more of them a partner", **where,
+            )
+        )  # fmt: skip
+    if event.noise is not None and event.noise > _NOISY:
+        found.append(
+            Finding(
+                code="noisy-positives",
+                text=f"marks that share a {event.level} look hardly more alike than random ones: "
+                f"told apart {rate(event.encoder_auc)} of the time by the encoder, "
+                f"{rate(event.hash_auc)} by a perceptual hash, where a guess is right 50 %",
+                advice="such positives teach noise: --positives instance, or mixed with a small "
+                "--vienna-share, or a finer --vienna-level", **where,
+            )
+        )  # fmt: skip
+    return found
 
 
 def _lr_jump(segment: Segment, _steps: list[Step], _epochs: list[Epoch]) -> Finding | None:

@@ -43,14 +43,14 @@ def measure_positives(
         stop: asked between batches; when it says yes nothing is measured.
 
     Returns:
-        The event without its place in the run; None when stopped or when no mark has a partner.
+        The event without its place in the run; None when stopped.
     """
     begun = time.perf_counter()
     marks, partners = sampler.pairs(4 * _PAIRS, epoch)
     has = marks != partners
     first, second = marks[has][:_PAIRS], partners[has][:_PAIRS]
     if len(first) < 2:
-        return None
+        return Positives(with_partner=float(has.mean()))
     seen = _vectors(learner, pack, np.concatenate([first, second]), image_size, stop)
     if seen is None:
         return None
