@@ -215,3 +215,12 @@ def test_chance_is_called_however_seldom_steps_are_logged() -> None:
     history = read_history([Segment(chance=3.88, solved=0.49, steps_per_epoch=1000)])
     history.add([Step(step=500, loss=3.88)])
     assert [(f.code, f.step) for f in diagnose(history)] == [("at-chance", 500)]
+
+
+def test_the_noise_of_short_epochs_at_chance_is_no_rise() -> None:
+    loss = [2.2837, 2.2886, 2.2835, 2.2743, 2.2711, 2.2604, 2.2704, 2.2731, 2.2565, 2.2652, 2.2508,
+            2.2266, 2.2353, 2.2571, 2.2492, 2.2251, 2.2461, 2.2421, 2.2363, 2.2224, 2.2007, 2.2007,
+            2.2135, 2.2076, 2.2125, 2.2340]  # fmt: skip
+    history = read_history([Segment(chance=2.218, solved=0.066, steps_per_epoch=24, epochs=60)])
+    history.add([Epoch(epoch=i, step=24 * i, loss=x, lr=3e-4) for i, x in enumerate(loss, 1)])
+    assert [f.code for f in diagnose(history)] == ["at-chance"]

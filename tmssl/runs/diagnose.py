@@ -5,6 +5,7 @@ temperature 0.2 with 1,024 keys chance is 5.55, at temperature 1 with 4,096 it i
 """
 
 import bisect
+import itertools
 import math
 import statistics
 from collections.abc import Callable
@@ -22,6 +23,7 @@ _RISE_FROM, _RISE_TO = (
     0.003,
     0.012,
 )  # of chance: a rise begins, and is beyond the noise of short epochs
+_RISE_NOISES = 4  # times the noise between epochs
 _PLATEAU_EPOCHS, _PLATEAU_GAIN = 6, 0.002
 _OUT = 0.05  # of the way to solved, below the lowest loss so far: the plateau is behind
 _COLLAPSED, _STARVING, _JUMP = 0.1, 0.10, 2.0
@@ -149,7 +151,8 @@ def _rising(segment: Segment, _steps: list[Step], epochs: list[Epoch]) -> Findin
     begin = len(known)
     while begin > lowest + 1 and known[begin - 1][1] > floor + _RISE_FROM * segment.chance:
         begin -= 1
-    if len(known) - begin < 3 or known[-1][1] <= floor + _RISE_TO * segment.chance:
+    beyond = max(_RISE_TO * segment.chance, _RISE_NOISES * _noise([loss for _, loss in known]))
+    if len(known) - begin < 3 or known[-1][1] <= floor + beyond:
         return None
     first, schedule = known[begin][0], _setting(segment, "optim", "schedule")
     constant = schedule == "constant"
@@ -161,6 +164,13 @@ def _rising(segment: Segment, _steps: list[Step], epochs: list[Epoch]) -> Findin
         if constant
         else "lower the LR: tmssl train --resume --lr with a third of it",
     )  # fmt: skip
+
+
+def _noise(losses: list[float]) -> float:
+    """What epochs differ by that are otherwise alike: the median distance from the median change."""
+    changes = [after - before for before, after in itertools.pairwise(losses)]
+    middle = statistics.median(changes)
+    return statistics.median(abs(change - middle) for change in changes)
 
 
 def _plateau(segment: Segment, _steps: list[Step], epochs: list[Epoch]) -> Finding | None:
