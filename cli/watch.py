@@ -69,6 +69,7 @@ def snapshot(run: Run) -> list[str]:
     lines.append(f"evaluation  {evaluation_words(history).removesuffix('; press e')}")
     for finding in history.findings:
         first, advice = finding_words(finding)
-        lines += [f"finding     {first}", f"            {advice.strip()}"]
+        lines.append(f"finding     {first}")
+        lines += [f"            {advice.strip()}"] if advice else []
     picture = loss_picture(history, axis="epoch", weight=0.9, log=False, buckets=140)
     return [*lines, "", draw(picture, 78, 14, PLAIN).rstrip()]

@@ -25,6 +25,8 @@ SMALL = {
     "train --data my-marks --epochs 30 --detach": f"{_TINY} --epochs 1 --name second",
     "train --recipe single-4090 --data my-marks": f"{_TINY} --epochs 1",
     "train --epochs 50 --resume": "--epochs 2",
+    "train --data my-marks --dry-run": f"{_TINY} --epochs 1",
+    "train --data my-marks --epochs 30 --resume-if-any --detach": "--epochs 3",
     "train --resume": "--epochs 2",
     "pack my-marks": "--image-size 32",
     "demo": "--marks 300 --epochs 1 --show 1",
@@ -50,6 +52,8 @@ def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.timeout(240)
 def test_every_documented_command_runs(tmp_path: Path) -> None:
     draw_marks(tmp_path / "my-marks", 40, validation=8)
+    shutil.copytree(ROOT / "runs" / "training-log", tmp_path / "runs" / "training-log")
+    (tmp_path / "old.log").write_text("Epoch 1 complete. Avg Loss: 7.0350\n")
     commands = documented()
     assert len(commands) >= 10
     for command in dict.fromkeys(commands):

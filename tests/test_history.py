@@ -77,3 +77,10 @@ def test_a_resume_before_an_earlier_segment_takes_its_steps_over() -> None:
         found = history.segment_at(step)
         assert found is not None
         assert found.number == number
+
+
+def test_a_journal_of_epochs_alone_is_drawn_by_its_epochs() -> None:
+    history = read_history([Segment(steps_per_epoch=5), Epoch(epoch=3, step=15, loss=2.0, lr=0.1)])
+    assert [(point.step, point.epoch, point.loss) for point in history.points] == [(15, 3.0, 2.0)]
+    history.add([Step(step=16, loss=1.9)])
+    assert [point.step for point in history.points] == [16]

@@ -85,7 +85,7 @@ def curve(
 ) -> tuple[list[float], list[float], int]:
     """Points of the steps at which a figure is finite, and how many it is not."""
     begun = history.steps[0].t if history.steps else 0.0
-    points = [(position(step, axis, begun), value(step)) for step in history.steps]
+    points = [(position(step, axis, begun), value(step)) for step in history.points]
     finite = [(x, y) for x, y in points if y is not None and math.isfinite(y) and math.isfinite(x)]
     return [x for x, _ in finite], [y for _, y in finite], len(points) - len(finite)
 

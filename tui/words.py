@@ -35,7 +35,7 @@ def progress_words(history: History, alive: bool, width: int) -> str:
 def figure_words(history: History) -> list[str]:
     """Two lines: what the loss says, and what the machine does."""
     segment = history.segment
-    step = history.steps[-1] if history.steps else None
+    step = history.points[-1] if history.points else None
     if step is None or segment is None:
         return ["", ""]
     learning = (
@@ -82,6 +82,8 @@ def evaluation_words(history: History, width: int = 200) -> str:
         (("invariance", "copy", "all", 1), "copy finds its original"),
     ):
         score = find_score(event, *key)
+        if score is None and key[2] == "figurative":  # a log that was imported has no such split
+            score = find_score(event, "hit", "division", "all", 10)
         if score is not None:
             told.append(score_words(score, name))
             short.append(
@@ -99,7 +101,7 @@ def finding_words(finding: Finding) -> list[str]:
     sign = _LEVELS.get(finding.level, "!")
     return [
         f"{sign} epoch {finding.epoch:.4g}: {safe(finding.text)}",
-        f"   -> {safe(finding.advice)}",
+        f"   -> {safe(finding.advice)}" if finding.advice else "",
     ]
 
 

@@ -129,13 +129,13 @@ def _at_chance(segment: Segment, steps: list[Step], epochs: list[Epoch]) -> Find
     learnt = progress(segment, mean)
     if learnt is None or learnt >= AT_CHANCE:
         return None
-    keys = (
-        f"ln {segment.batch_size} nats" if segment.batch_size else "the log of the number of keys"
-    )
+    keys = f"ln {segment.batch_size}" if segment.batch_size else "the log of the number of keys"
+    if segment.chance != segment.chance_ce:
+        keys += " nats scaled by the temperature"
     return Finding(
         code="at-chance", level="bad", step=where, epoch=at,
-        text=f"loss {number(mean)} is chance ({number(segment.chance)}, {keys} scaled by the "
-        "temperature): a model that knows nothing, not a slow one",
+        text=f"loss {number(mean)} is chance ({number(segment.chance)}, {keys}): a model that knows "
+        "nothing, not a slow one",
         advice="try --optimizer sgd with a larger --lr, milder --views, or --positives instance; "
         "a small model such as mobilenetv3_small_100 shows within minutes whether the data works",
     )  # fmt: skip

@@ -75,6 +75,18 @@ class History:
         return self.segments[-1] if self.segments else None
 
     @property
+    def points(self) -> list[Step]:
+        """The logged steps; in a journal of epochs alone, as an imported log gives, its epochs."""
+        if self.steps:
+            return self.steps
+        return [
+            Step(
+                step=e.step, epoch=float(e.epoch), loss=e.loss, ce=e.ce, top1=e.top1, lr=e.lr, t=e.t
+            )
+            for e in self.epochs
+        ]  # fmt: skip
+
+    @property
     def step(self) -> int:
         """Steps done so far."""
         done = [self.steps[-1].step] if self.steps else []
