@@ -14,6 +14,7 @@ from cli.follow import say
 from cli.options import RUNS_DEFAULT, JsonOutput, RunPath, RunsFolder, chosen_run
 from tmssl.config import Device
 from tmssl.errors import ConfigError
+from tmssl.runs.evaluated import evaluation_findings
 from tmssl.runs.events import Eval
 from tmssl.runs.folder import Run, open_run
 from tmssl.text import safe
@@ -54,6 +55,8 @@ def evaluate(
         )  # fmt: skip
     for words in cut_words(topk, event.gallery):
         say(words)
+    for finding in evaluation_findings(event):
+        say(f"{finding.level}: {safe(finding.text)} - {safe(finding.advice)}")
     _print(opened, event, show, json_output)
 
 

@@ -56,11 +56,12 @@ def test_its_observations_are_found_and_explained() -> None:
         "at-chance",
         "at-chance",
         "rising",
-        "broke-out",
+        "below-chance",
     ]
     told = " ".join(finding.text for finding in history_of(SEED).findings)
     assert "Loss plateaued around 7.0." in told
     assert "rising from epoch 16 on" in told
+    assert "hit@100 is 0 over 10 queries where chance is 0.94" in told
     assert "7.216 before, 4.790 at epoch 24" in told
 
 

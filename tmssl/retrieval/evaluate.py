@@ -34,9 +34,10 @@ from tmssl.retrieval.reference import (
 )
 from tmssl.retrieval.relevance import Relevance, group_mates
 from tmssl.retrieval.score import Marks, Ranking, means, measure, score_rows
-from tmssl.runs.events import Eval, Score
+from tmssl.runs.evaluated import evaluation_findings
+from tmssl.runs.events import Eval, Finding, Score
 from tmssl.runs.folder import Run
-from tmssl.runs.journal import JournalWriter
+from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.training.checkpoint import Weights, find_checkpoint, load_weights
 from tmssl.training.learner import choose_device
 
@@ -107,7 +108,8 @@ def evaluate(
         queries=len(rows), gallery=pack.count, scores=scores, matches=_inside(run, matches),
         seconds=time.monotonic() - begun, t=time.time(),
     )  # fmt: skip
-    _record(run, event)
+    counts = {"marks": pack.count, "with_codes": sum(map(bool, marks.vienna))}
+    _record(run, event, evaluation_findings(event, counts))
     return event
 
 
@@ -259,10 +261,14 @@ def _keep_matches(run: Run, question: Question, found: list[QueryMatches]) -> Pa
     return path
 
 
-def _record(run: Run, event: Eval) -> None:
-    """Keep the event beside its matches and append it to the journal."""
-    told = msgspec.json.format(msgspec.json.encode(event), indent=1)
-    write_whole(run.eval / f"{eval_stem(event.epoch)}.json", [told])
+def _record(run: Run, event: Eval, findings: list[Finding]) -> None:
+    """Keep the event beside its matches and append it to the journal, with findings it did not have."""
+    whole = msgspec.json.format(msgspec.json.encode(event), indent=1)
+    write_whole(run.eval / f"{eval_stem(event.epoch)}.json", [whole])
     journal = JournalWriter(run.journal)
     journal.write(event)
+    told = [(f.code, f.step) for f in read_journal(run.journal) if isinstance(f, Finding)]
+    for finding in findings:
+        if (finding.code, finding.step) not in told:
+            journal.write(finding)
     journal.close()

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 
 from tmssl.errors import InputError
 from tmssl.runs.diagnose import AT_CHANCE, diagnose
+from tmssl.runs.evaluated import evaluation_findings
 from tmssl.runs.events import End, Epoch, Eval, Event, Finding, Score, Segment, Started
 from tmssl.runs.history import read_history
 from tmssl.text import count, number
@@ -86,9 +87,10 @@ def read_plain_log(text: str, name: str, meaning: Meaning) -> list[Event]:
             phase.losses.setdefault(epoch, loss)
     rates = {n: _figure(m[1]) for n, _, line in told if (m := _LR.search(line))}
     events = list(_segments(phases, first, rates, meaning))
-    evals = list(_evals(lines, first, meaning))
+    for event in list(_evals(lines, first, meaning)):
+        events += [event, *evaluation_findings(event)]
     started = Started(name=name, notes=_overview(lines))
-    return _with_findings([started, *events, *evals], f"imported from {count(len(lines), 'line')}")
+    return _with_findings([started, *events], f"imported from {count(len(lines), 'line')}")
 
 
 def _figure(text: str) -> float | None:
