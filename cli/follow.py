@@ -6,7 +6,8 @@ import sys
 import time
 
 from tmssl.errors import TrainingError
-from tmssl.runs.events import Checkpoint, Epoch, Event, Finding
+from tmssl.runs.best import judged
+from tmssl.runs.events import Checkpoint, Epoch, Eval, Event, Finding
 from tmssl.runs.folder import Run, is_alive
 from tmssl.runs.history import History, state
 from tmssl.runs.journal import Tail
@@ -46,6 +47,8 @@ def event_words(event: Event) -> str | None:
                 f"epoch {event.epoch}: loss {number(event.loss)}, cross-entropy {number(event.ce)}, "
                 f"top-1 {number(event.top1, 3)}, lr {learning_rate(event.lr)}, {duration(event.seconds)}"
             )
+        case Eval():
+            return f"evaluated epoch {event.epoch:.4g}{_figure_words(event)}"
         case Finding():
             advice = f" - {safe(event.advice)}" if event.advice else ""
             return f"{event.level}: {safe(event.text)}{advice}"
@@ -53,6 +56,16 @@ def event_words(event: Event) -> str | None:
             return f"checkpoint at step {event.step}: {safe(event.path)}"
         case _:
             return None
+
+
+def _figure_words(event: Eval) -> str:
+    """The figure that an evaluation is judged by, or nothing without labels."""
+    found = judged(event, "auto")
+    return (
+        f": {found.name} {number(found.value, 3)} (chance {number(found.chance, 3)})"
+        if found
+        else ""
+    )
 
 
 def follow(run: Run) -> int:

@@ -36,7 +36,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_a_checkpoint_comes_back_as_it_was(run: Run) -> None:
-    written = save_checkpoint(run.checkpoints, payload(7), best=True, keep_as="epoch-0001")
+    written = save_checkpoint(run.checkpoints, payload(7), best=True, keep_as=["epoch-0001"])
     assert written.sha256 == digest(run.checkpoints / "last.pt")
     assert {p.name for p in run.checkpoints.glob("*.pt")} == {"last.pt", "best.pt", "epoch-0001.pt"}
     weights = load_weights(find_checkpoint(run, "best"))
@@ -122,7 +122,7 @@ def crash_at(operation: int, folder: Path, step: int) -> bool:
         os.fsync = counted(os.fsync)
         for name in ("replace", "unlink", "hardlink_to", "open"):
             setattr(pathlib.Path, name, counted(getattr(pathlib.Path, name)))
-        save_checkpoint(folder, payload(step), best=step % 2 == 0, keep_as=f"epoch-{step:04d}")
+        save_checkpoint(folder, payload(step), best=step % 2 == 0, keep_as=[f"epoch-{step:04d}"])
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 

@@ -20,6 +20,9 @@ OptimizerName = Literal["sgd", "lars", "adamw"]
 ScheduleName = Literal["cosine", "constant"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+BestBy = Literal[
+    "auto", "loss", "figurative-map", "group-map", "figurative-hit", "group-recall", "invariance"
+]
 Level = Literal["category", "division", "section"]
 
 PositiveInt = Annotated[int, Meta(ge=1)]
@@ -116,6 +119,11 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """steps between step events"""
     checkpoint_minutes: PositiveFloat = 10.0
     """minutes between checkpoints within an epoch"""
+    eval_every: Annotated[int, Meta(ge=0)] = 0
+    """epochs between evaluations beside the training, and one at its end; 0 makes none"""
+    best_by: BestBy = "auto"
+    """figure of those evaluations that chooses `best`; `auto` is figurative division mAP or group
+    mAP where labels allow, else the loss"""
     keep_every: Annotated[int, Meta(ge=0)] = 10
     """epochs between checkpoints that are kept for good; 0 keeps none"""
     price_per_hour: NonNegative = 0.0

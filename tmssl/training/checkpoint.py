@@ -11,6 +11,7 @@ import json
 import os
 import pickle
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ __all__ = [
     "Weights",
     "Written",
     "find_checkpoint",
+    "link_checkpoint",
     "load_payload",
     "load_weights",
     "save_checkpoint",
@@ -57,15 +59,15 @@ class Weights:
 
 
 def save_checkpoint(
-    folder: Path, payload: dict[str, Any], *, best: bool, keep_as: str = ""
+    folder: Path, payload: dict[str, Any], *, best: bool, keep_as: Sequence[str] = ()
 ) -> Written:
-    """Write `last.pt`, and link it as `best.pt` and `keep_as`.pt where asked.
+    """Write `last.pt`, and link it as `best.pt` and under further names where asked.
 
     Args:
         folder: the run's checkpoint folder.
         payload: tensors and plain values; `step`, `epoch` and `config` are repeated in the sidecar.
         best: whether this is the best checkpoint so far.
-        keep_as: name without suffix under which it is kept for good, such as `epoch-0010`.
+        keep_as: names without suffix that no later checkpoint takes over, such as `epoch-0010`.
 
     Raises:
         OSError: the disk is full or the folder is gone; whatever was there before is untouched.
@@ -87,8 +89,8 @@ def save_checkpoint(
     fresh_json.replace(folder / "last.json")
     fresh.replace(folder / "last.pt")
     _sync_folder(folder)
-    for name in [*(["best"] if best else []), *([keep_as] if keep_as else [])]:
-        _link(folder, name)
+    for name in [*(["best"] if best else []), *keep_as]:
+        link_checkpoint(folder, "last", name)
     return Written(folder / "last.pt", sha256, int(payload["step"]), float(payload["epoch"]))
 
 
@@ -114,16 +116,20 @@ def _write_sidecar(path: Path, sha256: str, payload: dict[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def _link(folder: Path, name: str) -> None:
-    """Give `last` a second name without copying it, where the file system can."""
+def link_checkpoint(folder: Path, present: str, name: str) -> None:
+    """Give a checkpoint another name without copying it, where the file system can.
+
+    Raises:
+        OSError: the disk is full or the folder is gone.
+    """
     for suffix in ("json", "pt"):
         fresh = folder / f".{name}.{suffix}.new"
         with contextlib.suppress(FileNotFoundError):
             fresh.unlink()
         try:
-            fresh.hardlink_to(folder / f"last.{suffix}")
+            fresh.hardlink_to(folder / f"{present}.{suffix}")
         except OSError:  # some network and container file systems have no hard links
-            shutil.copyfile(folder / f"last.{suffix}", fresh)
+            shutil.copyfile(folder / f"{present}.{suffix}", fresh)
         fresh.replace(folder / f"{name}.{suffix}")
     _sync_folder(folder)
 

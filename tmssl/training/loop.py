@@ -9,19 +9,20 @@ import msgspec
 
 from tmssl.config import read_config
 from tmssl.errors import RunError, TmsslError
-from tmssl.runs.events import Checkpoint, End, Epoch, Finding, Step
+from tmssl.runs.events import End, Epoch, Finding, Step
 from tmssl.runs.folder import Run, hold_lock
 from tmssl.runs.history import read_history
 from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.training.distributed import RankLostError, Ranks, joined_ranks, named_losses
-from tmssl.training.learner import Update, choose_device, learner_state, update
+from tmssl.training.evaluations import kept_for_evaluation
+from tmssl.training.keeping import finish_evaluations, journal_saved, save, take_in_evaluations
+from tmssl.training.learner import Update, choose_device, update
 from tmssl.training.loss import feature_std
 from tmssl.training.machine import numerics_of_its_own
 from tmssl.training.meter import memory_gib
 from tmssl.training.optimizer import set_learning_rate
 from tmssl.training.positives import measure_positives
 from tmssl.training.rollback import healthy
-from tmssl.training.saver import Saved
 from tmssl.training.schedule import momentum, planned_learning_rate
 from tmssl.training.session import Session, open_session
 from tmssl.training.signals import EXIT_CODES, SignalFlags
@@ -128,11 +129,13 @@ def learn(session: Session, flags: SignalFlags) -> End:
             elif asked or (logged and _is_late(session)):
                 save(session, "signal" if asked else "time")
             asked = False
-            _journal_saved(session, session.saver.poll())
+            journal_saved(session, session.saver.poll())
+            take_in_evaluations(session)
+        finish_evaluations(session, flags)
         return _end(session, "finished", f"{session.config.train.epochs} epochs done")
     finally:
         session.feed.close()
-        _journal_saved(session, session.saver.wait())
+        journal_saved(session, session.saver.wait())
         session.saver.close()
 
 
@@ -208,54 +211,15 @@ def finish_epoch(session: Session, lr: float) -> None:
         )
     )  # fmt: skip
     session.write_findings()
-    best = math.isfinite(loss) and (session.best is None or loss < session.best)
-    if best:
+    lowest = math.isfinite(loss) and (session.best is None or loss < session.best)
+    if lowest:
         session.best = loss
-    every = session.config.train.keep_every
-    keep_as = f"epoch-{epoch:04d}" if every and epoch % every == 0 else ""
-    last = session.step >= session.total_steps
-    save(session, "end" if last else "epoch", best=best, keep_as=keep_as)
-
-
-def save(session: Session, reason: str, *, best: bool = False, keep_as: str = "") -> None:
-    """Start writing a checkpoint; its journal line follows when it is on the disk."""
-    if not session.ranks.first:
-        return
-    begun = time.perf_counter()
-    payload = {
-        "format": 1, "step": session.step, "epoch": session.epoch,
-        "steps_per_epoch": session.steps_per_epoch, "segment": session.segment,
-        "best": session.best, "config": session.history.segments[-1].config,
-        "data_fingerprint": session.pack.fingerprint, "meter": session.meter.state(),
-        **learner_state(session.learner),
-    }  # fmt: skip
-    before = session.saver.save(payload, reason=reason, best=best, keep_as=keep_as, begun=begun)
-    _journal_saved(session, before)
-    session.saved_at = time.monotonic()
-
-
-def _journal_saved(session: Session, saved: Saved | None) -> None:
-    """Journal how a save went; a failed one is a finding, and training goes on."""
-    if saved is None:
-        return
-    if saved.written is None:
-        session.write(
-            Finding(
-                code="checkpoint-failed", level="bad", step=session.step, epoch=session.epoch,
-                text=f"a checkpoint could not be written: {saved.problem}",
-                advice="free disk space now; the checkpoint before is intact and training goes on",
-                t=time.time(),
-            )
-        )  # fmt: skip
-        return
-    written = saved.written
-    session.write(
-        Checkpoint(
-            path=str(written.path.relative_to(session.run.path)), sha256=written.sha256,
-            epoch=written.epoch, step=written.step, reason=saved.reason, best=saved.best,
-            seconds=saved.stall_s, t=time.time(),
-        )
-    )  # fmt: skip
+    every, last = session.config.train.keep_every, session.step >= session.total_steps
+    keep_as = [f"epoch-{epoch:04d}"] if every and epoch % every == 0 else []
+    if session.evaluations.due(epoch, last=last):
+        keep_as.append(kept_for_evaluation(epoch))
+    best = lowest and session.evaluations.best is None
+    save(session, "end" if last else "epoch", best=best, keep_as=tuple(keep_as))
 
 
 def _learning_rate(session: Session) -> float:

@@ -20,6 +20,7 @@ class Saved:
     """why it failed, or empty"""
     reason: str
     best: bool
+    keep_as: tuple[str, ...]
     stall_s: float
     """how long training stood still for it"""
 
@@ -33,7 +34,13 @@ class Saver:
         self._pending: Future[Saved] | None = None
 
     def save(
-        self, payload: dict[str, Any], *, reason: str, best: bool, keep_as: str, begun: float
+        self,
+        payload: dict[str, Any],
+        *,
+        reason: str,
+        best: bool,
+        keep_as: tuple[str, ...],
+        begun: float,
     ) -> Saved | None:
         """Start writing a payload that nobody changes any more; returns how the one before went.
 
@@ -61,11 +68,16 @@ class Saver:
         self._writer.shutdown(wait=True)
 
     def _write(
-        self, payload: dict[str, Any], reason: str, best: bool, keep_as: str, stall_s: float
+        self,
+        payload: dict[str, Any],
+        reason: str,
+        best: bool,
+        keep_as: tuple[str, ...],
+        stall_s: float,
     ) -> Saved:
         """Write in the thread; a full disk is a result, since training must go on."""
         try:
             written = save_checkpoint(self._folder, payload, best=best, keep_as=keep_as)
         except OSError as error:
-            return Saved(None, safe(error.strerror or error), reason, best, stall_s)
-        return Saved(written, "", reason, best, stall_s)
+            return Saved(None, safe(error.strerror or error), reason, best, keep_as, stall_s)
+        return Saved(written, "", reason, best, keep_as, stall_s)

@@ -23,6 +23,7 @@ from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.training.checkpoint import find_checkpoint, load_payload
 from tmssl.training.distributed import ALONE, Ranks
+from tmssl.training.evaluations import Evaluations
 from tmssl.training.feed import Feed
 from tmssl.training.learner import Learner, choose_device, create_learner, restore_learner
 from tmssl.training.machine import code_commit, device_name, set_numerics, versions
@@ -57,6 +58,7 @@ class Session:
     saved_at: float
     """`time.monotonic()` of the last checkpoint"""
     ranks: Ranks
+    evaluations: Evaluations
 
     @property
     def total_steps(self) -> int:
@@ -114,11 +116,13 @@ def open_session(run: Run, journal: JournalWriter | None, ranks: Ranks = ALONE) 
              share=ranks.share(config.train.batch_size)),
         Meter(device), Saver(run.checkpoints), sampler.steps_per_epoch,
         step=payload["step"] if payload else 0, best=_best(payload, config), segment=len(history.segments), pack=pack, skipped=0, saved_at=time.monotonic(), ranks=ranks,
+        evaluations=_evaluations(run, config, ranks),
     )  # fmt: skip
     if payload is not None:
         session.meter.restore(payload["meter"])
     if history.started is None:
         session.write(_started(run, pack, device, ranks))
+    session.evaluations.resume(session.step)
     before = from_dict(payload["config"]) if payload else None
     reason = "resume" if history.segments else "start"
     session.write(new_segment(session, before, reason=reason))
@@ -138,6 +142,12 @@ def _best(payload: dict[str, Any] | None, config: Config) -> float | None:
     )
     same = not set(judged) & set(differences(from_dict(payload["config"]), config))
     return payload["best"] if same else None
+
+
+def _evaluations(run: Run, config: Config, ranks: Ranks) -> Evaluations:
+    """The evaluations beside the training, which rank 0 alone starts."""
+    every = config.train.eval_every if ranks.first else 0
+    return Evaluations(run, every=every, best_by=config.train.best_by)
 
 
 def training_rows(pack: Pack) -> np.ndarray[Any, np.dtype[np.int64]]:

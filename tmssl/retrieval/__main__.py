@@ -1,0 +1,36 @@
+"""`python -m tmssl.retrieval RUN CHECKPOINT`: the evaluation that a trainer starts beside itself.
+
+Its figures go to the journal and its words to whoever started it; `tmssl eval` is the one for people.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from tmssl.errors import TmsslError
+
+_TOPK, _QUERIES = (10, 100), 5000  # as `tmssl eval` has them, so that figures can be compared
+
+
+def main() -> int:
+    """Evaluate a checkpoint at low priority; a named error is one line and its exit code."""
+    if len(sys.argv) != 3:
+        print("usage: python -m tmssl.retrieval RUN CHECKPOINT", file=sys.stderr)  # noqa: T201 - words go to stderr
+        return 2
+    os.nice(10)  # the trainer comes first
+    try:
+        from tmssl.config import read_config
+        from tmssl.retrieval.evaluate import evaluate
+        from tmssl.runs.folder import open_run
+
+        run = open_run(Path(sys.argv[1]))
+        device = read_config(run.config).train.device
+        evaluate(run, checkpoint=sys.argv[2], topk=_TOPK, queries=_QUERIES, device=device)
+    except TmsslError as error:
+        print(f"tmssl: {error}", file=sys.stderr)  # noqa: T201 - words go to stderr
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
