@@ -14,6 +14,7 @@ from cli.import_log import import_log
 from cli.pack import pack
 from cli.report import report_command
 from cli.runs import runs
+from cli.search import search
 from cli.stop import stop
 from cli.tail import tail
 from cli.train import train
@@ -32,6 +33,7 @@ app.command("demo")(demo)
 app.command("train")(train)
 app.command("watch")(watch)
 app.command("eval", cls=GreedyCommand)(evaluate)
+app.command("search")(search)
 app.command("runs")(runs)
 app.command("stop")(stop)
 app.command("pack")(pack)

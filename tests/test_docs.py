@@ -54,6 +54,7 @@ def test_every_documented_command_runs(tmp_path: Path) -> None:
     draw_marks(tmp_path / "my-marks", 40, validation=8)
     shutil.copytree(ROOT / "runs" / "training-log", tmp_path / "runs" / "training-log")
     (tmp_path / "old.log").write_text("Epoch 1 complete. Avg Loss: 7.0350\n")
+    shutil.copy(tmp_path / "my-marks" / "images" / "0004.png", tmp_path / "new-logo.png")
     commands = documented()
     assert len(commands) >= 10
     for command in dict.fromkeys(commands):

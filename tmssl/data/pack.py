@@ -22,40 +22,23 @@ from tmssl.data.building import (
     write_whole,
 )
 from tmssl.data.catalogue import Catalogue
+from tmssl.data.facts import AGAIN, FACTS, FORMAT, ROWS, Facts
 from tmssl.data.frame import open_frame, write_frame
 from tmssl.data.mark import Mark
 from tmssl.errors import PackError
 from tmssl.text import safe
 
-FORMAT = 1  # raise it when the files, or what picture.py makes of an image, come out differently
-_FRAME, _ROWS, _FACTS, _QUARANTINE = _FILES = (
-    "images.b2frame", "catalogue.jsonl", "pack.json", "quarantine.csv",
-)  # fmt: skip
-
-_AGAIN = "build it again with `tmssl pack SOURCE`"
+_FRAME, _QUARANTINE = "images.b2frame", "quarantine.csv"
+_FILES = (_FRAME, ROWS, FACTS, _QUARANTINE)
 
 Progress = Callable[[int, int], None]
 Indices = Sequence[int] | npt.NDArray[np.integer[Any]]
 
 
-class Facts(msgspec.Struct, rename={"version": "format"}):
-    """What pack.json says; it is written last, so a folder that has it was a whole pack."""
-
-    version: int
-    fingerprint: str
-    """of the catalogue"""
-    size: int
-    """side of the images in pixels"""
-    count: int
-    frame_bytes: int
-    source_root: str
-    attribution: str
-
-
 class Pack:
     """A complete pack, open for reading, by several threads if need be."""
 
-    def __init__(self, folder: Path, facts: Facts, marks: list[Mark], frame: Any) -> None:
+    def __init__(self, folder: Path, facts: Facts, marks: Sequence[Mark], frame: Any) -> None:
         self.folder = folder
         self.size = facts.size
         self.count = facts.count
@@ -90,7 +73,7 @@ class Pack:
                     self._frame.get_slice(row * length, (row + 1) * length, images[i])
         except RuntimeError as error:
             raise PackError(
-                f"{safe(self.folder)} is damaged ({safe(error, 120)}); remove the folder and {_AGAIN}"
+                f"{safe(self.folder)} is damaged ({safe(error, 120)}); remove the folder and {AGAIN}"
             ) from error
         return images
 
@@ -106,36 +89,34 @@ def pack_folder(catalogue: Catalogue, size: int) -> Path:
     return Path(root).resolve() / "packs" / f"{catalogue.fingerprint[:16]}-{size}"
 
 
-def open_pack(folder: Path) -> Pack:
-    """Open a complete pack.
+def open_pack(folder: Path, marks: Sequence[Mark] | None = None) -> Pack:
+    """Open a complete pack; `marks` are its rows where they were opened before.
 
     Raises:
         PackError: it is missing, foreign, of another format, or truncated.
     """
     shown = safe(folder)
-    if not (folder / _FACTS).is_file():
-        raise PackError(f"there is no pack at {shown}; {_AGAIN}")
+    if not (folder / FACTS).is_file():
+        raise PackError(f"there is no pack at {shown}; {AGAIN}")
     try:
-        facts = msgspec.json.decode((folder / _FACTS).read_bytes(), type=Facts)
-        marks = _read_rows(folder / _ROWS)
+        facts = msgspec.json.decode((folder / FACTS).read_bytes(), type=Facts)
+        marks = _read_rows(folder / ROWS) if marks is None else marks
     except (OSError, ValueError) as error:
-        raise PackError(f"{shown} is not a pack ({safe(error, 120)}); {_AGAIN}") from error
+        raise PackError(f"{shown} is not a pack ({safe(error, 120)}); {AGAIN}") from error
     path = folder / _FRAME
     said = (facts.version, facts.frame_bytes, facts.count)
     found = (FORMAT, path.stat().st_size if path.is_file() else 0, len(marks))
     if said != found:
         raise PackError(
             f"{shown} is truncated or of another format: its facts say {said} for format, bytes "
-            f"and images, and it has {found}; remove the folder and {_AGAIN}"
+            f"and images, and it has {found}; remove the folder and {AGAIN}"
         )
     try:
         frame = open_frame(path)
     except OSError as error:
-        raise PackError(f"{shown} cannot be opened ({safe(error, 120)}); {_AGAIN}") from error
+        raise PackError(f"{shown} cannot be opened ({safe(error, 120)}); {AGAIN}") from error
     if frame.nbytes != facts.count * facts.size**2 * 3:
-        raise PackError(
-            f"{shown} holds {frame.nbytes:,} bytes of pixels, not its images'; {_AGAIN}"
-        )
+        raise PackError(f"{shown} holds {frame.nbytes:,} bytes of pixels, not its images'; {AGAIN}")
     return Pack(folder, facts, marks, frame)
 
 
@@ -182,9 +163,9 @@ def _existing(folder: Path, catalogue: Catalogue, size: int) -> Pack | None:
     if not folder.exists():
         return None
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
-    if _FACTS in names and _is_of(folder, catalogue, size):
+    if FACTS in names and _is_of(folder, catalogue, size):
         return open_pack(folder)
-    if names - set(_FILES) or (names and _FACTS not in names):
+    if names - set(_FILES) or (names and FACTS not in names):
         raise PackError(
             f"{safe(folder)} exists and is not a pack; choose another folder, nothing was changed"
         )
@@ -241,7 +222,7 @@ def _write_facts(
 ) -> None:
     """Rows, quarantine and, last, the facts."""
     encoder = msgspec.json.Encoder()
-    write_whole(building / _ROWS, b"".join(encoder.encode(mark) + b"\n" for mark in kept))
+    write_whole(building / ROWS, b"".join(encoder.encode(mark) + b"\n" for mark in kept))
     told = io.StringIO(newline="")
     table = csv.writer(told)
     table.writerow(["path", "reason"])
@@ -252,7 +233,7 @@ def _write_facts(
         frame_bytes=(building / _FRAME).stat().st_size,
         source_root=str(catalogue.root), attribution=_first_line(catalogue.holder.attribution()),
     )  # fmt: skip
-    write_whole(building / _FACTS, msgspec.json.format(msgspec.json.encode(facts), indent=1))
+    write_whole(building / FACTS, msgspec.json.format(msgspec.json.encode(facts), indent=1))
 
 
 def _first_line(attribution: str) -> str:

@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tmssl.data.pack import FORMAT, Pack
+from tmssl.data.facts import identity
+from tmssl.data.pack import Pack
 from tmssl.retrieval.matches import write_whole
 from tmssl.retrieval.score import Key
 
@@ -30,8 +31,7 @@ class Figure(msgspec.Struct, frozen=True):
 
 def pack_identity(pack: Pack) -> str:
     """A digest of whose pixels a pack holds and how they were made."""
-    told = f"{FORMAT} {pack.fingerprint} {pack.size} {pack.count}"
-    return hashlib.sha256(told.encode()).hexdigest()
+    return identity(pack.fingerprint, pack.size, pack.count)
 
 
 def references_path(

@@ -1,0 +1,119 @@
+"""What a search found, on stdout: pictures for a person, plain lines, CSV or JSON for a program."""
+
+import csv
+import os
+import shutil
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+from cli.pictures import fitting, side_by_side
+from cli.results import say_data
+from tmssl.retrieval.record import Answer, SearchMatch, SearchRecord
+from tmssl.text import rate, safe
+
+if TYPE_CHECKING:
+    from tmssl.retrieval.query import Gallery, Logo
+
+_COLUMNS = (
+    "query", "query_sha256", "rank", "similarity", "id", "title", "url", "path", "vienna", "shared",
+)  # fmt: skip
+
+
+def print_answer(answer: Answer, logo: "Logo", gallery: "Gallery") -> None:
+    """A logo and its matches: pictures on a terminal, paths and scores elsewhere."""
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        width = shutil.get_terminal_size().columns
+        lines = picture_lines(answer, logo, gallery, width)
+        lines += [text[: width - 1] for text in match_lines(answer)]
+    else:
+        lines = [about(answer), *match_lines(answer)]
+    for line in lines:
+        say_data(line)
+
+
+def print_closing(record: SearchRecord) -> None:
+    """What was searched, and what a ranking is worth."""
+    filters = [
+        *(f"--vienna {code}" for code in record.vienna),
+        *(f"--where {one}" for one in record.where),
+    ]
+    compared = (
+        f"{record.compared:,} of {record.marks:,} marks" if filters else f"{record.marks:,} marks"
+    )
+    told = f"compared with {compared}" + (f" ({', '.join(filters)})" if filters else "")
+    say_data()
+    say_data(safe(f"{told}, checkpoint {record.checkpoint}, epoch {record.epoch:.4g}"))
+    say_data(record.note)
+    if record.attribution:
+        say_data(safe(record.attribution))
+
+
+def print_json(record: SearchRecord) -> None:
+    """The record as one JSON object."""
+    import msgspec
+
+    say_data(msgspec.json.encode(record).decode())
+
+
+def print_csv(record: SearchRecord) -> None:
+    """A line for each match; the catalogue's further columns come last."""
+    matches = [(answer, match) for answer in record.answers for match in answer.matches]
+    further = sorted({name for _, match in matches for name in match.extra})
+    table = csv.writer(sys.stdout)
+    table.writerow([*_COLUMNS, *(safe(name) for name in further)])
+    for answer, match in matches:
+        cells = [
+            answer.file, answer.sha256, match.rank, f"{match.similarity:.6f}", match.id, match.title,
+            match.url, match.path, ";".join(match.vienna), ";".join(match.shared),
+            *(match.extra.get(name, "") for name in further),
+        ]  # fmt: skip
+        table.writerow([safe(cell, 10_000) for cell in cells])
+
+
+def about(answer: Answer) -> str:
+    """A logo's name, and its own Vienna codes or those that the nearest marks speak for."""
+    if answer.vienna:
+        words = f"codes {' '.join(answer.vienna)}"
+    elif answer.likely:
+        likely = [f"{one.code} {one.title} ({rate(one.share)})" for one in answer.likely]
+        words = f"likely codes, of the nearest marks: {'; '.join(likely)}"
+    else:
+        words = "no likely codes"
+    return safe(f"{'standard input' if answer.file == '-' else answer.file}: {words}", 1000)
+
+
+def match_lines(answer: Answer) -> list[str]:
+    """A line for each match: rank, similarity, shared codes, path, id, title and url."""
+    shared = [" ".join(match.shared) or "-" for match in answer.matches]
+    widest = max(map(len, shared), default=0)
+    lines = []
+    for match, codes in zip(answer.matches, shared, strict=True):
+        known = [match.path, match.id, match.title, match.url, "(the logo itself)" * match.own]
+        words = "  ".join(safe(word, 120) for word in known if word)
+        lines.append(f"{match.rank:>4} {match.similarity:.4f}  {codes:{widest}}  {words}")
+    return lines
+
+
+def picture_lines(answer: Answer, logo: "Logo", gallery: "Gallery", width: int) -> list[str]:
+    """A logo and as many matches as fit beside it, with the titles of the codes they share."""
+    from tmssl.data.pack import open_pack
+
+    matches = answer.matches[: fitting(width) - 1]
+    pack = open_pack(gallery.folder, gallery.rows)
+    pictures = [logo.pixels, *pack.read([match.row for match in matches])]
+    captions = [["the logo", "", ""], *(caption(match) for match in matches)]
+    told = {code: title for match in matches for code, title in match.shared.items() if title}
+    shared = "; ".join(f"{code} {title}" for code, title in told.items())
+    return [
+        *textwrap.wrap(about(answer), width - 1),
+        *side_by_side(pictures, captions),
+        *textwrap.wrap(f"shared: {shared}" if shared else "", width - 1),
+    ]
+
+
+def caption(match: SearchMatch) -> list[str]:
+    """Rank and similarity, name, and the codes that are shared."""
+    name = match.title or match.id or match.path
+    codes = " ".join(match.shared) or "no shared code"
+    return [f"{match.rank}. {match.similarity:.3f}", safe(name, 40), codes]

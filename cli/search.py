@@ -1,0 +1,129 @@
+"""`tmssl search`: which registered marks does a logo resemble."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.follow import say
+from cli.options import RUNS_DEFAULT, JsonOutput, RunsFolder, chosen_run
+from tmssl.errors import InputError
+from tmssl.runs.folder import open_run
+from tmssl.text import count
+
+if TYPE_CHECKING:
+    from tmssl.retrieval.filters import Condition, Mask
+    from tmssl.retrieval.query import Gallery, Logo
+
+
+def search(
+    logos: Annotated[
+        list[str],
+        typer.Argument(metavar="LOGO...", help="Images, folders of images, or - for stdin."),
+    ],
+    run: Annotated[
+        Path | None, typer.Option("--run", help="Whose index.  [default: RUNS/latest]")
+    ] = None,
+    topk: Annotated[int, typer.Option("--topk", "-k", min=1, help="Marks for each logo.")] = 10,
+    vienna: Annotated[
+        list[str] | None,
+        typer.Option("--vienna", metavar="CODE", help="Only marks with this code, or one of several."),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where", metavar="CONDITION",
+            help='Only marks for which it holds: "year>=2015", "title~moon"; = != < <= > >= ~.',
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        str, typer.Option("--checkpoint", help="`best`, `last`, `epoch-0010` or a path.")
+    ] = "best",
+    csv_output: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
+    json_output: JsonOutput = False,
+    runs_folder: RunsFolder = RUNS_DEFAULT,
+) -> None:  # fmt: skip
+    """Find the marks that a logo resembles; nothing leaves the machine."""
+    if csv_output and json_output:
+        raise InputError("--csv and --json both want stdout; give one of them")
+    from cli.found import print_answer, print_closing, print_csv, print_json
+    from tmssl.retrieval.filters import parse_condition
+    from tmssl.retrieval.query import answer, find_logos, new_record
+
+    conditions = [parse_condition(text) for text in where or []]
+    sources = find_logos(logos)
+    gallery = _opened(chosen_run(run, runs_folder), checkpoint, topk)
+    mask = _mask(gallery, vienna or [], conditions)
+    compared = int(mask.sum()) if mask is not None else gallery.facts.count
+    if compared < topk:
+        say(f"only {count(compared, 'mark')} pass the filters; the lists end there")
+    record = new_record(gallery, topk, compared, vienna=vienna or [], where=where or [])
+    for logo in _logos(sources, gallery.facts.size):
+        told = answer(gallery, logo, min(topk, compared), mask)
+        record.answers.append(told)
+        if not (csv_output or json_output):
+            print_answer(told, logo, gallery)
+    if json_output:
+        print_json(record)
+    elif csv_output:
+        print_csv(record)
+    else:
+        print_closing(record)
+
+
+def _opened(folder: Path, checkpoint: str, topk: int) -> "Gallery":
+    """A run's gallery, made ready first if nobody searched it before."""
+    from cli.eval import phases
+    from tmssl.retrieval.query import open_gallery
+
+    with phases() as (phase, progress):
+        gallery = open_gallery(
+            open_run(folder), checkpoint=checkpoint, phase=phase, progress=progress
+        )
+    marks = gallery.facts.count
+    if topk > marks:
+        raise InputError(
+            f"--topk is {topk} and the gallery has {count(marks, 'mark')}; ask for fewer"
+        )
+    return gallery
+
+
+def _mask(
+    gallery: "Gallery", vienna: Sequence[str], conditions: Sequence["Condition"]
+) -> "Mask | None":
+    """The marks that pass the filters, or None where there are none."""
+    from tmssl.retrieval.filters import select
+
+    if not vienna and not conditions:
+        return None
+    mask = select(gallery.rows, vienna, conditions)
+    if not mask.any():
+        raise InputError(
+            f"none of {count(len(mask), 'mark')} passes the filters; widen --vienna or --where"
+        )
+    return mask
+
+
+def _logos(sources: Sequence[tuple[str, bool]], size: int) -> Iterator["Logo"]:
+    """Every logo; a bad one that was named ends the search at once, one of a folder is told and left out."""
+    from tmssl.retrieval.query import read_logo
+
+    named = {
+        name: read_logo(name, size, sys.stdin.buffer) for name, was_named in sources if was_named
+    }
+    readable = len(named)
+    for name, was_named in sources:
+        if was_named:
+            yield named[name]
+            continue
+        try:
+            logo = read_logo(name, size, sys.stdin.buffer)
+        except InputError as error:
+            say(f"left out: {error}")
+        else:
+            readable += 1
+            yield logo
+    if not readable:
+        raise InputError("no image of the folder can be read; give others")

@@ -1,0 +1,73 @@
+"""A recorded encoder computes what the encoder does, and nothing but torch's operations."""
+
+import json
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from tmssl.errors import InputError
+from tmssl.retrieval.recording import FORMAT, UnrecordableError, open_recording, record
+
+
+@pytest.mark.parametrize("name", ["test_efficientnet", "test_vit", "test_convnext"])
+def test_it_computes_what_the_encoder_does(tmp_path: Path, name: str) -> None:
+    encoder = timm.create_model(name, num_classes=0).eval()
+    size = encoder.default_cfg["input_size"][1]
+    path = tmp_path / "e"
+    path.write_bytes(record(encoder, size))
+    recording = open_recording(path)
+    for seed in range(2):
+        view = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(seed))
+        with torch.inference_mode():
+            assert torch.equal(recording(view), encoder(view))
+
+
+class Asking(nn.Module):
+    """An encoder whose operations depend on what it sees."""
+
+    def forward(self, view: Tensor) -> Tensor:
+        return view.mean((2, 3)) if view.sum() > 0 else view.amax((2, 3))
+
+
+def test_an_encoder_that_looks_before_it_decides_is_refused() -> None:
+    with pytest.raises(UnrecordableError):
+        record(Asking(), 32)
+
+
+def test_damage_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "e"
+    path.write_bytes(record(timm.create_model("test_efficientnet", num_classes=0), 32))
+    whole = path.read_bytes()
+    for content in (b"", b"oops", whole[:-9], whole[: len(whole) // 2]):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"is damaged .*; remove it and search again"):
+            open_recording(path)
+    with pytest.raises(InputError, match="is damaged"):
+        open_recording(tmp_path / "none")
+
+
+@pytest.mark.parametrize("said", ["os.system", "from_file.nothing", "__class__.x", "load", ""])
+def test_a_file_cannot_name_anything_but_an_operation(tmp_path: Path, said: str) -> None:
+    path = tmp_path / "e"
+    told = {
+        "format": FORMAT,
+        "image": "x",
+        "result": "y",
+        "steps": json.dumps([("y", said, [], {})]),
+    }
+    path.write_bytes(save({"w": torch.zeros(1)}, metadata=told))
+    with pytest.raises(InputError, match="is damaged"):
+        open_recording(path)
+
+
+def test_a_file_cannot_make_an_operation_open_another(tmp_path: Path) -> None:
+    path = tmp_path / "e"
+    steps = json.dumps([("y", "from_file.default", ["/etc/passwd"], {})])
+    told = {"format": FORMAT, "image": "x", "result": "y", "steps": steps}
+    path.write_bytes(save({"w": torch.zeros(1)}, metadata=told))
+    with pytest.raises(InputError, match="passes '/etc/passwd'"):
+        open_recording(path)(torch.zeros(1))

@@ -1,0 +1,92 @@
+"""What a search finds ready in a run's index folder: whose vectors, whose encoder, which codes.
+
+Beside each index lie the recorded encoder that made it and a card, named by checkpoint and pack, that
+ties the two together. A search that finds the card loads neither checkpoint nor timm.
+"""
+
+import contextlib
+import json
+from pathlib import Path
+
+import msgspec
+
+from tmssl.data.facts import Facts, identity
+from tmssl.retrieval.matches import write_whole
+from tmssl.runs.folder import Run
+from tmssl.training.kept import digest, find_checkpoint
+
+_VERSION = 1  # raise it when a card, or the input of an encoder, changes its meaning
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """An index that is ready to be searched."""
+
+    index: str
+    """file in the run's index folder"""
+    index_sha256: str
+    encoder: str
+    """file of the recorded encoder there; empty where it cannot be recorded"""
+    checkpoint: str
+    """path of the checkpoint, inside the run where it lies in it"""
+    checkpoint_sha256: str
+    model: str
+    """timm's name of the encoder"""
+    image_size: int
+    epoch: float
+    step: int
+    marks: int
+    holders: dict[str, int]
+    """Vienna division or section to the number of marks that have it"""
+
+
+def card_path(run: Run, facts: Facts, sha256: str) -> Path:
+    """Where the card of a checkpoint over a pack is kept."""
+    pack = identity(facts.fingerprint, facts.size, facts.count)
+    return run.index / f"{sha256[:16]}-{pack[:16]}-{_VERSION}.card.json"
+
+
+def find_card(run: Run, which: str, facts: Facts) -> tuple[Card | None, str]:
+    """The card of a checkpoint, or None where its index must be made ready first, and its SHA-256.
+
+    A kept checkpoint is known by its sidecar, so that its file is not even read.
+
+    Raises:
+        CheckpointError: there is no such checkpoint.
+    """
+    sidecar = run.checkpoints / f"{which}.json"
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        sha256 = str(json.loads(sidecar.read_text("utf-8"))["sha256"])
+        card = _ready(run, card_path(run, facts, sha256))
+        if card:
+            return card, sha256
+    sha256 = digest(find_checkpoint(run, which))
+    return _ready(run, card_path(run, facts, sha256)), sha256
+
+
+def _ready(run: Run, path: Path) -> Card | None:
+    """A card whose files are there; whatever else is found is made again."""
+    try:
+        card = msgspec.json.decode(path.read_bytes(), type=Card)
+    except (OSError, ValueError):
+        return None
+    there = all((run.index / name).is_file() for name in (card.index, card.encoder) if name)
+    return card if there else None
+
+
+def write_card(path: Path, card: Card) -> None:
+    """Keep a card, and remove those whose index is gone, with their encoders.
+
+    Raises:
+        InputError: the disk is full.
+    """
+    write_whole(path, [msgspec.json.format(msgspec.json.encode(card), indent=1)])
+    used = set()
+    for other in path.parent.glob("*.card.json"):
+        kept = _ready(Run(path.parent.parent), other)
+        if kept:
+            used.add(kept.encoder)
+        else:
+            other.unlink(missing_ok=True)
+    for recording in path.parent.glob("*.encoder"):
+        if recording.name not in used:
+            recording.unlink(missing_ok=True)

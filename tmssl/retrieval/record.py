@@ -1,0 +1,83 @@
+"""The record of a search: what was asked of what, when, and what was found, so that it can be repeated."""
+
+import msgspec
+
+NOTE = (
+    "Visual similarity only, neither phonetic, conceptual nor legal: a ranking aid, not a clearance "
+    "opinion."
+)
+
+
+class Likely(msgspec.Struct, frozen=True, kw_only=True):
+    """A Vienna division that the nearest marks speak for."""
+
+    code: str
+    title: str
+    share: float
+    """share of the nearest marks that have it, 0 to 1"""
+    score: float
+    """share times log(gallery / marks that have it)"""
+
+
+class SearchMatch(msgspec.Struct, frozen=True, kw_only=True):
+    """One mark that was found."""
+
+    rank: int
+    """from 1"""
+    similarity: float
+    """cosine"""
+    row: int
+    """row of the pack"""
+    id: str = ""
+    title: str = ""
+    url: str = ""
+    path: str = ""
+    vienna: list[str] = []
+    shared: dict[str, str] = {}
+    """code to title of the divisions it shares with the logo's own codes, or with its likely ones, rare before frequent"""
+    own: bool = False
+    """whether it is the logo itself"""
+    extra: dict[str, str] = {}
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A logo and the marks nearest to it."""
+
+    file: str
+    sha256: str
+    vienna: list[str] = []
+    """codes of a logo that is an image of the catalogue"""
+    likely: list[Likely] = []
+    """what the nearest marks suggest for any other"""
+    matches: list[SearchMatch] = []
+
+
+class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole search."""
+
+    searched: str
+    """ISO 8601 time, UTC"""
+    version: str
+    """of tmssl"""
+    run: str
+    checkpoint: str
+    checkpoint_sha256: str
+    model: str
+    image_size: int
+    epoch: float
+    index: str
+    index_sha256: str
+    pack: str
+    pack_fingerprint: str
+    marks: int
+    """in the gallery"""
+    compared: int
+    """of these, that pass the filters"""
+    vienna: list[str] = []
+    """filter: one of these codes"""
+    where: list[str] = []
+    """filter: all of these conditions"""
+    topk: int
+    note: str = NOTE
+    attribution: str = ""
+    answers: list[Answer] = []
