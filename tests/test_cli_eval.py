@@ -109,7 +109,7 @@ def hook(event, arguments):
 sys.addaudithook(hook)
 from cli.app import app, main
 import cli.app
-cli.app.app = lambda: app(sys.argv[3:])
+cli.app.app = lambda **given: app(sys.argv[3:], **given)
 main()
 """
 

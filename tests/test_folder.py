@@ -130,8 +130,8 @@ def test_stopping_waits_for_the_lock(tmp_path: Path) -> None:
 
 def test_a_trainer_that_refuses_says_why_in_one_line(tmp_path: Path) -> None:
     run = create_run(tmp_path, "r")
-    run.config.write_text("[train]\nepoch = 3\n")
-    with pytest.raises(InputError, match="did you mean 'epochs'"):
+    run.config.write_text("[data]\npack = 'gone'\n[train]\nepochs = 3\n")
+    with pytest.raises(InputError, match="there is no pack at gone"):
         wait_until_begun(run, start_trainer(run), segments=0)
     assert "Traceback" not in run.log.read_text()
 
@@ -163,3 +163,11 @@ def test_what_stands_in_the_way_of_a_new_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"cannot point .*latest at r"):
         create_run(tmp_path / "runs", "r")
     assert {p.name for p in (tmp_path / "runs").iterdir()} == {"latest", "r"}
+
+
+def test_settings_that_are_none_start_no_trainer(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "r")
+    run.config.write_text("[train]\nepoch = 3\n")
+    with pytest.raises(InputError, match="did you mean 'epochs'"):
+        start_trainer(run)
+    assert not run.log.exists()
