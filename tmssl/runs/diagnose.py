@@ -23,7 +23,9 @@ _RISE_FROM, _RISE_TO = (
     0.003,
     0.012,
 )  # of chance: a rise begins, and is beyond the noise of short epochs
-_RISE_NOISES = 4  # times the noise between epochs
+_RISE_NOISES = (
+    5  # times the noise between epochs; the lowest of ten lies 1.5 deviations below their mean
+)
 _PLATEAU_EPOCHS, _PLATEAU_GAIN = 6, 0.002
 _OUT = 0.05  # of the way to solved, below the lowest loss so far: the plateau is behind
 _COLLAPSED, _STARVING, _JUMP = 0.1, 0.10, 2.0
