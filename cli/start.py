@@ -11,7 +11,7 @@ from tmssl.runs.events import Event, Segment, Started
 from tmssl.runs.folder import Run, create_run, is_alive, point_latest, run_name
 from tmssl.runs.journal import read_journal
 from tmssl.runs.launch import start_trainer, wait_until_begun
-from tmssl.text import learning_rate, number, safe
+from tmssl.text import learning_rate, safe
 
 if TYPE_CHECKING:
     from tmssl.training.resume import ResumePlan
@@ -114,7 +114,7 @@ def resume_run(run: Run, settings: dict[str, Any], restart_schedule: bool = Fals
             say(f"  {setting}: {safe(before)} -> {safe(after)}")
         say(
             f"  learning rate: old {learning_rate(plan.lr_before)}, new {learning_rate(plan.lr_after)}, "
-            f"jump x{number(plan.jump, 3)}"
+            f"{plan.jump_words}"
         )
     else:
         config = changed(old, settings)

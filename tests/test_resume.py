@@ -95,3 +95,12 @@ def test_the_three_phases_of_the_seed_log_are_its_recipe_and_three_resumes() -> 
         1e-6 + 2.99e-4 * 0.5 * (1 + math.cos(4 / 30 * math.pi))
     )
     assert lr(extended.config, 5000) == pytest.approx(1e-6)
+
+
+def test_a_jump_from_nothing_is_no_ratio() -> None:
+    ended = changed(LOG, {"min_lr": 0.0})
+    plan = plan_resume(ended, {"epochs": 60}, step=3000, steps_per_epoch=100)
+    assert plan.jump_words == "up from 0"
+    assert plan_resume(LOG, {"epochs": 60}, step=3000, steps_per_epoch=100).jump_words.startswith(
+        "jump x1"
+    )

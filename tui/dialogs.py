@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 from tmssl.config import Config, from_dict
 from tmssl.errors import InputError
 from tmssl.runs.history import History
-from tmssl.text import learning_rate, number
+from tmssl.text import learning_rate
 from tmssl.training.resume import ResumePlan, plan_resume
 from tmssl.training.schedule import planned_learning_rate
 from tui.chart import draw
@@ -58,7 +58,7 @@ def plan_words(planned: ResumePlan) -> str:
     """Old LR, new LR and jump."""
     return (
         f"at epoch {planned.epoch:.2f}: old LR {learning_rate(planned.lr_before)}, "
-        f"new LR {learning_rate(planned.lr_after)}, jump x{number(planned.jump, 3)}"
+        f"new LR {learning_rate(planned.lr_after)}, {planned.jump_words}"
     )
 
 

@@ -5,6 +5,7 @@ import math
 
 from tmssl.config import Config, changed, differences
 from tmssl.errors import ConfigError, RunError
+from tmssl.text import number
 from tmssl.training.schedule import planned_learning_rate
 
 # An epoch's steps or the shapes of the weights hang on these. The place of the images may change, as
@@ -34,6 +35,11 @@ class ResumePlan:
     def jump(self) -> float:
         """lr_after / lr_before; infinite when the old LR was 0."""
         return self.lr_after / self.lr_before if self.lr_before else math.inf
+
+    @property
+    def jump_words(self) -> str:
+        """`jump x1.47`, or that the old LR was 0."""
+        return f"jump x{number(self.jump, 3)}" if self.lr_before else "up from 0"
 
 
 def plan_resume(
