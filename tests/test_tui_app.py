@@ -273,3 +273,15 @@ async def test_stopping_nobody_says_so(run: Run) -> None:
 
 def test_the_journal_of_the_fixture_is_json(run: Run) -> None:
     assert all(json.loads(line) for line in run.journal.read_text().splitlines())
+
+
+async def test_a_hostile_name_of_a_run_never_reaches_the_terminal(tmp_path: Path) -> None:
+    run = create_run(tmp_path / "runs", "r\x1b]52;c;x\x07\u202e[/]")
+    JournalWriter(run.journal).close()
+    for size in ((80, 24), (40, 10)):
+        app = WatchApp(run)
+        async with app.run_test(size=size) as pilot:
+            await pilot.pause(0.2)
+            shown = text_of(app, "#head") + text_of(app, "#small")
+            assert "52;c;x" in shown
+            assert not set(shown) & {"\x1b", "\x07", "\u202e"}

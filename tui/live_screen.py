@@ -10,6 +10,7 @@ from textual.widgets import Footer, Static
 
 from tmssl.runs.folder import Run
 from tmssl.runs.history import History
+from tmssl.text import safe
 from tui.bindings import LIVE, bindings
 from tui.chart import draw
 from tui.messages import ChartDrawn
@@ -141,13 +142,15 @@ class LiveScreen(Screen[None]):
         width = self.query_one("#progress").size.width or self.size.width
         words = state_words(history, alive)
         head = Text.assemble(
-            (f" {self._run.name} ", "bold reverse"), "  ", (words, _COLOURS.get(words[0], ""))
+            (f" {safe(self._run.name)} ", "bold reverse"), "  ", (words, _COLOURS.get(words[0], ""))
         )
         told = {
             "#head": head,
             "#progress": Text(progress_words(history, alive, width)),
             "#evaluation": Text(evaluation_words(history, width)),
-            "#small": Text(f"{self._run.name}\n{words}\n(the window is too small for curves)"),
+            "#small": Text(
+                f"{safe(self._run.name)}\n{words}\n(the window is too small for curves)"
+            ),
         }
         told["#learning"], told["#machine"] = (Text(line) for line in figure_words(history))
         finding, advice = newest_finding(history)
