@@ -276,7 +276,7 @@ def test_the_journal_of_the_fixture_is_json(run: Run) -> None:
 
 
 async def test_a_hostile_name_of_a_run_never_reaches_the_terminal(tmp_path: Path) -> None:
-    run = create_run(tmp_path / "runs", "r\x1b]52;c;x\x07\u202e[/]")
+    run = create_run(tmp_path / "runs", "r\x1b]52;c;x\x07\u202e[b]")
     JournalWriter(run.journal).close()
     for size in ((80, 24), (40, 10)):
         app = WatchApp(run)
