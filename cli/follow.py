@@ -7,6 +7,7 @@ import time
 
 from tmssl.errors import TrainingError
 from tmssl.runs.best import judged
+from tmssl.runs.cost import cost, cost_words
 from tmssl.runs.events import Checkpoint, Epoch, Eval, Event, Finding
 from tmssl.runs.folder import Run, is_alive
 from tmssl.runs.history import History, state
@@ -36,6 +37,9 @@ def progress_words(history: History) -> str:
     if recent.img_s:
         words.append(f"{number(recent.img_s, 3)} img/s")
     words.append(f"ETA {duration(history.seconds_left())}")
+    money = cost(history)
+    if money:
+        words.append(cost_words(money))
     return ", ".join(words)
 
 

@@ -44,7 +44,7 @@ def report_command(
     ] = False,
     price_per_hour: Annotated[
         float | None,
-        typer.Option("--price-per-hour", min=0, metavar="X", help="Price of the machine an hour."),
+        typer.Option("--price-per-hour", min=0, metavar="X", help="Price of the machine an hour.  [default: the run's setting]"),
     ] = None,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:  # fmt: skip
@@ -58,7 +58,7 @@ def report_command(
     text = report(
         history, opened.name, alive=is_alive(opened), charts=charts, matches=match_lines(opened),
         pictures={title: path.name for title, path in pictures.items()},
-        price_per_hour=price_per_hour or 0.0,
+        price_per_hour=price_per_hour,
     )  # fmt: skip
     if as_html:
         text = page(text, opened.name, list(pictures.values()))

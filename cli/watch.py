@@ -10,6 +10,7 @@ import typer
 from cli.follow import say
 from cli.options import RUNS_DEFAULT, JsonOutput, RunPath, RunsFolder, chosen_run
 from tmssl.errors import RunError
+from tmssl.runs.cost import cost, cost_words
 from tmssl.runs.folder import Run, is_alive, open_run
 from tmssl.runs.history import read_history, summary
 from tmssl.runs.journal import read_journal
@@ -32,7 +33,13 @@ def watch(
         )
     if json_output:
         history = read_history(read_journal(opened.journal))
-        print(json.dumps(summary(history, is_alive(opened))))  # noqa: T201 - stdout is data
+        money = cost(history)
+        told = {
+            **summary(history, is_alive(opened)),
+            "spent": money.spent if money else None,
+            "to_come": money.to_come if money else None,
+        }
+        print(json.dumps(told))  # noqa: T201 - stdout is data
     elif once or not sys.stdout.isatty():
         if not once:
             say("stdout is no terminal, so this is one snapshot, as with --once")
@@ -66,6 +73,8 @@ def snapshot(run: Run) -> list[str]:
     ]
     learning, machine = figure_words(history)
     lines += [f"learning    {learning}", f"machine     {machine}"]
+    money = cost(history)
+    lines += [f"cost        {cost_words(money)}"] if money else []
     lines.append(f"evaluation  {evaluation_words(history).removesuffix('; press e')}")
     for finding in history.findings:
         first, advice = finding_words(finding)

@@ -11,11 +11,12 @@ from typer.testing import CliRunner
 from cli.app import app
 from cli.report import page
 from tmssl.errors import InputError, JournalError
+from tmssl.runs.cost import seconds_spent
 from tmssl.runs.events import Checkpoint, Epoch, Eval, Finding, Score, Segment, Started, Step
 from tmssl.runs.folder import create_run
 from tmssl.runs.history import read_history
 from tmssl.runs.journal import JournalWriter, read_journal
-from tmssl.runs.report import next_steps, plain, report, seconds_spent
+from tmssl.runs.report import next_steps, plain, report
 
 ROOT = Path(__file__).parents[1]
 TRAINING_LOG = read_history(read_journal(ROOT / "runs/training-log/metrics.jsonl"))
@@ -62,7 +63,7 @@ def test_time_and_money_count_what_was_trained_not_the_pauses() -> None:
         ]
     )
     assert seconds_spent(history) == 3600 + 1800
-    assert "0.75 at 0.5 an hour" in report(history, "r", alive=False, price_per_hour=0.5)
+    assert "0.75 spent at 0.5 an hour" in report(history, "r", alive=False, price_per_hour=0.5)
 
 
 hostile = st.text(max_size=60) | st.sampled_from(

@@ -1,10 +1,10 @@
 """A journal becomes the training log report: Markdown that a colleague reads without the machine."""
 
-import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
 
+from tmssl.runs.cost import cost, cost_words, seconds_spent
 from tmssl.runs.events import Epoch, Eval, Finding, Score, Segment
 from tmssl.runs.history import History, state
 from tmssl.text import count, duration, learning_rate, number, safe
@@ -26,7 +26,7 @@ def plain(text: object, limit: int = 300) -> str:
 def report(
     history: History, name: str, *, alive: bool, charts: Mapping[str, str] | None = None,
     pictures: Mapping[str, str] | None = None, matches: Sequence[str] = (),
-    price_per_hour: float = 0.0,
+    price_per_hour: float | None = None,
 ) -> str:  # fmt: skip
     """The report as Markdown.
 
@@ -37,7 +37,7 @@ def report(
         charts: title to a chart in characters.
         pictures: title to the path of a picture, relative to the report.
         matches: lines of Markdown that show what was found.
-        price_per_hour: of the machine, 0 when unknown.
+        price_per_hour: of the machine; None takes the run's setting.
     """
     parts = [
         f"# Training Log Report: {plain(name)}",
@@ -55,7 +55,7 @@ def report(
     return "\n\n".join(parts) + "\n"
 
 
-def _overview(history: History, alive: bool, price_per_hour: float) -> list[str]:
+def _overview(history: History, alive: bool, price_per_hour: float | None) -> list[str]:
     """Model, method, data, machine, time and state."""
     started, segment = history.started, history.segment
     told = {key: plain(words) for key, words in started.notes.items()} if started else {}
@@ -74,8 +74,10 @@ def _overview(history: History, alive: bool, price_per_hour: float) -> list[str]
         )
     spent = seconds_spent(history)
     if spent:
-        cost = f", {spent / 3600 * price_per_hour:,.2f} at {price_per_hour:g} an hour"
-        told["Time"] = duration(spent) + (cost if price_per_hour else "")
+        told["Time"] = duration(spent)
+        money = cost(history, price_per_hour)
+        if money:
+            told["Cost"] = cost_words(money, to_come=history.total_steps > history.step)
     at = history.epoch if history.steps or not history.epochs else history.epochs[-1].epoch
     told["Status"] = f"{state(history, alive)} at epoch {at:.4g}" + (
         f" of {segment.epochs}" if segment else ""
@@ -92,18 +94,6 @@ def _dataset(history: History) -> str:
     told = f"{count(counts.get('marks', 0), 'mark')} ({counts.get('train', 0):,} to learn from, "
     told += f"{counts.get('validation', 0):,} for validation, {counts.get('with_codes', 0):,} with Vienna codes)"
     return told + (f" from {plain(source.rpartition('/')[2])}" if source else "")
-
-
-def seconds_spent(history: History) -> float:
-    """Seconds that all segments trained, from the times in the journal; 0 where it has none."""
-    total = 0.0
-    starts = [segment.t for segment in history.segments]
-    all_times = [step.t for step in history.steps]
-    all_times += [epoch.t for epoch in history.epochs] + [save.t for save in history.checkpoints]
-    for begin, end in itertools.pairwise([*starts, math.inf]):
-        times = [t for t in all_times if begin <= t < end]
-        total += max(times) - begin if times and begin else 0.0
-    return total
 
 
 def _setting(segment: Segment, section: str, name: str) -> object:

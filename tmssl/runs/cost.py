@@ -1,0 +1,82 @@
+"""What a run has cost and will cost: hours of training at the price of the machine."""
+
+import bisect
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+
+from tmssl.runs.events import Checkpoint, Epoch, Segment, Step
+from tmssl.runs.history import History
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Money, in the currency of the price."""
+
+    price_per_hour: float
+    """of the machine now"""
+    spent: float
+    to_come: float | None
+    """until the planned end at the present pace; None when the pace is unknown"""
+
+
+def cost(history: History, price_per_hour: float | None = None) -> Cost | None:
+    """What a run has cost and will cost to its planned end; None where no price is known.
+
+    Each segment counts at its own setting `price_per_hour`, so that a run may move to a dearer machine.
+
+    Args:
+        history: of the run.
+        price_per_hour: of the machine, for all segments; None takes the settings.
+    """
+    prices = [
+        _price(segment) if price_per_hour is None else price_per_hour
+        for segment in history.segments
+    ]
+    if not any(prices):
+        return None
+    times = segment_seconds(history)
+    spent = sum(seconds / 3600 * price for seconds, price in zip(times, prices, strict=True))
+    left = history.seconds_left()
+    return Cost(prices[-1], spent, None if left is None else left / 3600 * prices[-1])
+
+
+def cost_words(found: Cost, *, to_come: bool = True) -> str:
+    """`1.20 spent, 3.40 to come at 0.4 an hour`."""
+    coming = f", {found.to_come:,.2f} to come" if to_come and found.to_come is not None else ""
+    return f"{found.spent:,.2f} spent{coming} at {found.price_per_hour:g} an hour"
+
+
+def _price(segment: Segment) -> float:
+    """The price of the machine in a segment's settings, 0 where there is none."""
+    settings = segment.config.get("train")
+    price = settings.get("price_per_hour") if isinstance(settings, dict) else None
+    return float(price) if isinstance(price, int | float) and 0 <= price < math.inf else 0.0
+
+
+def seconds_spent(history: History) -> float:
+    """Seconds that all segments trained, from the times in the journal; 0 where it has none."""
+    return sum(segment_seconds(history))
+
+
+def segment_seconds(history: History) -> list[float]:
+    """Seconds that each segment trained: from its beginning to the last that was written in it."""
+    starts = [segment.t for segment in history.segments]
+    return [
+        max([last - begin for last in _last_times(history, begin, end)], default=0.0)
+        if begin
+        else 0.0
+        for begin, end in itertools.pairwise([*starts, math.inf])
+    ]
+
+
+def _last_times(history: History, begin: float, end: float) -> Iterator[float]:
+    """When the last step, epoch and checkpoint between two times were written."""
+    series: tuple[Sequence[Step | Epoch | Checkpoint], ...] = (
+        history.steps, history.epochs, history.checkpoints,
+    )  # fmt: skip
+    for events in series:
+        at = bisect.bisect_left(events, end, key=lambda event: event.t)
+        if at and events[at - 1].t >= begin:
+            yield events[at - 1].t
