@@ -9,13 +9,12 @@ import itertools
 import math
 import statistics
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from tmssl.runs.events import Epoch, Finding, Segment, Step
+from tmssl.runs.columns import Steps
+from tmssl.runs.events import Epoch, Finding, Segment
 from tmssl.runs.history import History
 from tmssl.text import learning_rate, number, rate
-
-EventT = TypeVar("EventT", Step, Epoch)
 
 AT_CHANCE = 0.02  # share of the way from chance to solved below which nothing has been learnt
 _PATIENCE = 200  # steps after warm-up before chance is called chance
@@ -61,10 +60,10 @@ def _of_segment(history: History, index: int, earlier: list[Finding]) -> list[Fi
     """The findings of one segment."""
     segment = history.segments[index]
     after = min((later.step for later in history.segments[index + 1 :]), default=None)
-    steps = _between(history.steps, segment.step, after)
+    steps = history.steps.between(segment.step, after)
     epochs = _between(history.epochs, segment.step, after)
     found = []
-    checks: list[Callable[[Segment, list[Step], list[Epoch]], Finding | None]] = [
+    checks: list[Callable[[Segment, Steps, list[Epoch]], Finding | None]] = [
         _lr_jump, _at_chance, _rising, _plateau, _collapse, _starving, _non_finite,
     ]  # fmt: skip
     for check in checks:
@@ -76,7 +75,7 @@ def _of_segment(history: History, index: int, earlier: list[Finding]) -> list[Fi
     return [*found, out] if out else found
 
 
-def _between(events: list[EventT], start: int, end: int | None) -> list[EventT]:
+def _between(events: list[Epoch], start: int, end: int | None) -> list[Epoch]:
     """The events after step `start`, up to and including step `end`."""
     low = bisect.bisect_right(events, start, key=lambda event: event.step)
     high = len(events) if end is None else bisect.bisect_right(events, end, key=lambda e: e.step)
@@ -113,7 +112,7 @@ def _losses(epochs: list[Epoch]) -> list[tuple[Epoch, float]]:
     return [(epoch, epoch.loss) for epoch in epochs if epoch.loss is not None]
 
 
-def _at_chance(segment: Segment, steps: list[Step], epochs: list[Epoch]) -> Finding | None:
+def _at_chance(segment: Segment, steps: Steps, epochs: list[Epoch]) -> Finding | None:
     """Nothing learnt well after the warm-up."""
     begin = max(segment.step, _warm_steps(segment))
     last = bisect.bisect_left(steps, begin + _PATIENCE, key=lambda step: step.step)
@@ -143,7 +142,7 @@ def _at_chance(segment: Segment, steps: list[Step], epochs: list[Epoch]) -> Find
     )  # fmt: skip
 
 
-def _rising(segment: Segment, _steps: list[Step], epochs: list[Epoch]) -> Finding | None:
+def _rising(segment: Segment, _steps: Steps, epochs: list[Epoch]) -> Finding | None:
     """The mean loss has left its minimum upwards and stays away from it."""
     known = _losses(epochs)
     if len(known) < 4 or segment.chance is None:
@@ -175,7 +174,7 @@ def _noise(losses: list[float]) -> float:
     return statistics.median(abs(change - middle) for change in changes)
 
 
-def _plateau(segment: Segment, _steps: list[Step], epochs: list[Epoch]) -> Finding | None:
+def _plateau(segment: Segment, _steps: Steps, epochs: list[Epoch]) -> Finding | None:
     """Left chance, then stopped improving while the LR is still high."""
     known = _losses(epochs)
     if len(known) <= _PLATEAU_EPOCHS or segment.chance is None:
@@ -201,14 +200,14 @@ def _plateau(segment: Segment, _steps: list[Step], epochs: list[Epoch]) -> Findi
     return None
 
 
-def _collapse(segment: Segment, steps: list[Step], _epochs: list[Epoch]) -> Finding | None:
+def _collapse(segment: Segment, steps: Steps, _epochs: list[Epoch]) -> Finding | None:
     """All marks land on one point."""
-    streak, warm = 0, _warm_steps(segment)
-    for step in steps:
-        if step.step < warm:
-            continue
-        streak = streak + 1 if step.feature_std is not None and step.feature_std < _COLLAPSED else 0
+    streak = 0
+    begin = bisect.bisect_left(steps.numbers, _warm_steps(segment))
+    for place, spread in enumerate(steps.column("feature_std")[begin:], begin):
+        streak = streak + 1 if spread < _COLLAPSED else 0  # NaN is not below anything
         if streak == 5:
+            step = steps[place]
             return Finding(
                 code="collapse", level="bad", step=step.step, epoch=step.epoch,
                 text=f"features have collapsed: spread {number(step.feature_std, 2)}, where 1 is healthy",
@@ -217,7 +216,7 @@ def _collapse(segment: Segment, steps: list[Step], _epochs: list[Epoch]) -> Find
     return None
 
 
-def _starving(_segment: Segment, steps: list[Step], _epochs: list[Epoch]) -> Finding | None:
+def _starving(_segment: Segment, steps: Steps, _epochs: list[Epoch]) -> Finding | None:
     """The device waits for data."""
     timed = [s for s in steps[-20:] if s.data_s is not None and s.step_s]
     if len(timed) < 10:
@@ -232,10 +231,11 @@ def _starving(_segment: Segment, steps: list[Step], _epochs: list[Epoch]) -> Fin
     )  # fmt: skip
 
 
-def _non_finite(_segment: Segment, steps: list[Step], _epochs: list[Epoch]) -> Finding | None:
+def _non_finite(_segment: Segment, steps: Steps, _epochs: list[Epoch]) -> Finding | None:
     """A loss that is NaN or infinite."""
-    for step in steps:
-        if step.loss is None:
+    for place, loss in enumerate(steps.column("loss")):
+        if math.isnan(loss):
+            step = steps[place]
             return Finding(
                 code="non-finite", level="bad", step=step.step, epoch=step.epoch,
                 text=f"the loss is not a finite number at step {step.step}",
@@ -273,7 +273,7 @@ def _positives(history: History, segment: Segment) -> list[Finding]:
     return found
 
 
-def _lr_jump(segment: Segment, _steps: list[Step], _epochs: list[Epoch]) -> Finding | None:
+def _lr_jump(segment: Segment, _steps: Steps, _epochs: list[Epoch]) -> Finding | None:
     """The LR changed by more than a factor of two at a resume."""
     before, after = segment.lr_before, segment.lr_after
     if not before or not after or 1 / _JUMP <= after / before <= _JUMP:

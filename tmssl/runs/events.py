@@ -1,8 +1,13 @@
 """The typed events of a journal, defined once; a field that is None was not measured or not finite."""
 
+from typing import Annotated
+
 import msgspec
 
 SCHEMA_VERSION = 1
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+"""A number of steps, marks or epochs; a line with one that no run can reach is damage."""
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="run"):
@@ -33,9 +38,9 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
 class Segment(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="segment"):
     """A stretch of a run under one configuration; each start or resume opens one."""
 
-    number: int = 0
+    number: Count = 0
     """0 for the start, then one more for each resume"""
-    step: int = 0
+    step: Count = 0
     """first step of the segment"""
     epoch: float = 0.0
     """the same in epochs"""
@@ -53,13 +58,13 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """loss of a perfect model: 4 tau ln(1 + (N - 1) exp(-1 / tau))"""
     chance_ce: float | None = None
     """cross-entropy of a model that knows nothing: ln N, nats"""
-    batch_size: int = 0
+    batch_size: Count = 0
     """N, the keys each query is compared with"""
-    chunk_size: int = 0
+    chunk_size: Count = 0
     """images that go through the encoder at once"""
-    steps_per_epoch: int = 0
+    steps_per_epoch: Count = 0
     """optimizer steps in an epoch"""
-    epochs: int = 0
+    epochs: Count = 0
     """epoch at which training ends"""
     lr_before: float | None = None
     """LR at this step under the configuration before"""
@@ -72,15 +77,15 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
 class Positives(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="positives"):
     """How alike the marks are that a segment's Vienna codes call positives."""
 
-    segment: int = 0
+    segment: Count = 0
     """number of the segment"""
-    step: int = 0
+    step: Count = 0
     """its first step"""
     epoch: float = 0.0
     """the same in epochs"""
     level: str = ""
     """level at which partners share a code: `category`, `division` or `section`"""
-    pairs: int = 0
+    pairs: Count = 0
     """pairs that were looked at"""
     with_partner: float | None = None
     """share of marks that have a partner; the others are their own positive"""
@@ -107,7 +112,7 @@ class Positives(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
 class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="step"):
     """One logged optimizer step."""
 
-    step: int = 0
+    step: Count = 0
     """steps done, counted over the whole run"""
     epoch: float = 0.0
     """epochs done, a fraction"""
@@ -146,9 +151,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="ste
 class Epoch(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="epoch"):
     """The end of an epoch."""
 
-    epoch: int = 0
+    epoch: Count = 0
     """epochs done"""
-    step: int = 0
+    step: Count = 0
     """steps done"""
     loss: float | None = None
     """mean loss of the epoch"""
@@ -179,7 +184,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     """`category`, `division`, `section` or `group`"""
     codes: str = "all"
     """`all`, `figurative` (categories 1 to 24) or `macro` (mean over divisions)"""
-    k: int = 0
+    k: Count = 0
     """length of the result list, 0 for a metric over the whole ranking"""
     value: float | None = None
     """the figure"""
@@ -189,7 +194,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     """lower end of the 95 % bootstrap interval over queries"""
     high: float | None = None
     """upper end"""
-    queries: int = 0
+    queries: Count = 0
     """queries that could be scored"""
     references: dict[str, float | None] = {}
     """the same figure for `untrained`, `perceptual hash` and whatever else was compared"""
@@ -200,15 +205,15 @@ class Eval(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="eva
 
     epoch: float = 0.0
     """epoch of the checkpoint"""
-    step: int = 0
+    step: Count = 0
     """step of the checkpoint"""
     checkpoint: str = ""
     """path of the checkpoint inside the run folder"""
     split: str = ""
     """where the queries came from: `validation`, or `sample` when there is no split"""
-    queries: int = 0
+    queries: Count = 0
     """number of queries"""
-    gallery: int = 0
+    gallery: Count = 0
     """number of marks searched"""
     scores: list[Score] = []
     """the figures"""
@@ -229,7 +234,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
     """digest of the file"""
     epoch: float = 0.0
     """epochs done"""
-    step: int = 0
+    step: Count = 0
     """steps done"""
     reason: str = ""
     """`epoch`, `time`, `stop`, `signal` or `end`"""
@@ -252,7 +257,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """what was seen, in one line"""
     advice: str = ""
     """what to try, in one line"""
-    step: int = 0
+    step: Count = 0
     """where in the run"""
     epoch: float = 0.0
     """the same in epochs"""
@@ -267,7 +272,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="end"
     """`finished`, `stopped` or `failed`"""
     reason: str = ""
     """why, in one line"""
-    step: int = 0
+    step: Count = 0
     """steps done"""
     epoch: float = 0.0
     """epochs done"""

@@ -1,8 +1,11 @@
 """What a journal says once repeated steps are settled: the one reading that every command shows."""
 
 import dataclasses
+import itertools
 import time
+from typing import cast
 
+from tmssl.runs.columns import Steps
 from tmssl.runs.events import (
     Checkpoint,
     End,
@@ -24,7 +27,7 @@ class History:
     started: Started | None = None
     segments: list[Segment] = dataclasses.field(default_factory=list)
     positives: list[Positives] = dataclasses.field(default_factory=list)
-    steps: list[Step] = dataclasses.field(default_factory=list)
+    steps: Steps = dataclasses.field(default_factory=Steps)
     epochs: list[Epoch] = dataclasses.field(default_factory=list)
     evals: list[Eval] = dataclasses.field(default_factory=list)
     checkpoints: list[Checkpoint] = dataclasses.field(default_factory=list)
@@ -34,15 +37,16 @@ class History:
     end: End | None = None
 
     def add(self, events: list[Event]) -> None:
-        """Take in the next events of the journal."""
-        for event in events:
-            self._add(event)
+        """Take in the next events of the journal; steps that follow each other go in together."""
+        for are_steps, together in itertools.groupby(events, key=lambda event: type(event) is Step):
+            if are_steps:
+                self.steps.take(cast("list[Step]", list(together)))
+            else:
+                for event in together:
+                    self._add(event)
 
     def _add(self, event: Event) -> None:
         match event:
-            case Step():
-                _drop_from(self.steps, event.step)
-                self.steps.append(event)
             case Epoch():
                 _drop_from(self.epochs, event.step)
                 self.epochs.append(event)
@@ -63,7 +67,7 @@ class History:
 
     def _open_segment(self, segment: Segment) -> None:
         """A resume at a step abandons what an earlier life did after it."""
-        _drop_from(self.steps, segment.step + 1)
+        self.steps.cut(segment.step + 1)
         _drop_from(self.epochs, segment.step + 1)
         self.segments.append(segment)
         self.first_finding = len(self.findings)
@@ -75,16 +79,16 @@ class History:
         return self.segments[-1] if self.segments else None
 
     @property
-    def points(self) -> list[Step]:
+    def points(self) -> Steps:
         """The logged steps; in a journal of epochs alone, as an imported log gives, its epochs."""
         if self.steps:
             return self.steps
-        return [
+        return Steps(
             Step(
                 step=e.step, epoch=float(e.epoch), loss=e.loss, ce=e.ce, top1=e.top1, lr=e.lr, t=e.t
             )
             for e in self.epochs
-        ]  # fmt: skip
+        )  # fmt: skip
 
     @property
     def step(self) -> int:
@@ -127,7 +131,7 @@ class History:
         return None if pace is None else max(0, self.total_steps - self.step) * pace
 
 
-def _drop_from(events: list[Step] | list[Epoch], step: int) -> None:
+def _drop_from(events: list[Epoch], step: int) -> None:
     """Remove the events at or after `step`; they are in order, so only the tail is looked at."""
     while events and events[-1].step >= step:
         events.pop()
