@@ -9,6 +9,7 @@ import typer
 from cli.completion import VARIABLE, completion
 from cli.demo import demo
 from cli.eval import evaluate
+from cli.export import export
 from cli.greedy import GreedyCommand
 from cli.import_log import import_log
 from cli.pack import pack
@@ -39,6 +40,7 @@ app.command("stop")(stop)
 app.command("pack")(pack)
 app.command("tail")(tail)
 app.command("report")(report_command)
+app.command("export")(export)
 app.command("import")(import_log)
 app.command("completion")(completion)
 

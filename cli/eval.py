@@ -45,7 +45,7 @@ def evaluate(
     """Evaluate retrieval: figures with chance and references, and matches as pictures."""
     opened = open_run(chosen_run(run, runs_folder))
     _check_device(device)
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, terminated)
     from tmssl.retrieval.evaluate import evaluate as run_evaluation
 
     with phases() as (phase, progress):
@@ -113,6 +113,6 @@ def _check_device(device: str) -> None:
         )
 
 
-def _terminated(_number: int, _frame: FrameType | None) -> None:
+def terminated(_number: int, _frame: FrameType | None) -> None:
     """End in order on SIGTERM: files are written beside their names, so none is left half done."""
     sys.exit(143)

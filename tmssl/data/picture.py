@@ -22,8 +22,8 @@ MAX_PIXELS = 64_000_000  # an A3 page at 600 dpi is 70, an A4 page 35; 64 take 1
 MAX_ASPECT = 50.0  # a longer strip would be a hairline in any square
 LARGE = 2048  # pixels of the longer side; more than twice that is read at a fraction of its size
 
-_INK = 24  # grey levels away from the ground from which a pixel counts as ink
-_MARGIN = 0.04  # of the ink's longer side, left around it
+INK = 24  # grey levels away from the ground from which a pixel counts as ink
+MARGIN = 0.04  # of the ink's longer side, left around it
 
 # What Pillow's decoders raise for damaged files, found by feeding them a million of those.
 _DAMAGE = (
@@ -94,10 +94,10 @@ def on_white(image: Image.Image) -> Image.Image:
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         layered = image.convert("RGBA")
         shown = _over(layered, "white")
-        if np.asarray(shown, dtype=np.uint8).min() < 255 - _INK:
+        if np.asarray(shown, dtype=np.uint8).min() < 255 - INK:
             return shown
         dark = _over(layered, "black")
-        return dark if np.asarray(dark, dtype=np.uint8).max() > _INK else shown
+        return dark if np.asarray(dark, dtype=np.uint8).max() > INK else shown
     return image.convert("RGB")
 
 
@@ -137,8 +137,8 @@ def _is_ink(pixels: Pixels, ground: Pixels) -> npt.NDArray[np.bool_]:
 
     The three are kept apart, since a reduction over a last axis of 3 costs more than all the rest.
     """
-    low = np.maximum(ground, _INK) - _INK
-    high = np.minimum(ground, 255 - _INK) + _INK
+    low = np.maximum(ground, INK) - INK
+    high = np.minimum(ground, 255 - INK) + INK
     return (pixels < low) | (pixels > high)
 
 
@@ -166,7 +166,7 @@ def ink_box(pixels: Pixels) -> tuple[int, int, int, int]:
     if len(rows) == 0:
         return whole
     longer = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
-    margin = math.ceil(_MARGIN * longer)
+    margin = math.ceil(MARGIN * longer)
     return (
         max(0, int(columns[0]) - margin), max(0, int(rows[0]) - margin),
         min(width, int(columns[-1]) + 1 + margin), min(height, int(rows[-1]) + 1 + margin),

@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from tmssl.data.counter import uniform
 
-_MEAN = (0.485, 0.456, 0.406)  # ImageNet statistics, which timm's models expect
-_STD = (0.229, 0.224, 0.225)
+MEAN = (0.485, 0.456, 0.406)  # ImageNet statistics, which timm's models expect
+STD = (0.229, 0.224, 0.225)
 _TRIES = 10  # draws of a crop before the largest one is taken, as in torchvision
 _GREY = (0.2989, 0.587, 0.114)  # ITU-R 601, as torchvision rounds it
 
@@ -82,8 +82,8 @@ def plain_view(images: Tensor, size: int) -> Tensor:
 
 def normalised(pixels: Tensor) -> Tensor:
     """Pixels in [0, 1], shape (n, 3, h, w), with ImageNet's mean and deviation taken out."""
-    mean = pixels.new_tensor(_MEAN).view(1, 3, 1, 1)
-    std = pixels.new_tensor(_STD).view(1, 3, 1, 1)
+    mean = pixels.new_tensor(MEAN).view(1, 3, 1, 1)
+    std = pixels.new_tensor(STD).view(1, 3, 1, 1)
     return (pixels - mean) / std
 
 

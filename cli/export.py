@@ -1,0 +1,117 @@
+"""`tmssl export`: a run's encoder, or the embeddings of its marks, for other programs."""
+
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.eval import phases, terminated
+from cli.follow import say
+from cli.options import RUNS_DEFAULT, JsonOutput, RunPath, RunsFolder, chosen_run
+from cli.results import say_data
+from tmssl.errors import ConfigError, InputError
+from tmssl.runs.folder import Run, open_run
+from tmssl.text import count, safe
+
+_ENCODERS = ("timm", "safetensors", "onnx", "torchscript")
+_EMBEDDINGS = ("npy", "parquet")
+
+
+def export(
+    run: RunPath = None,
+    to: Annotated[
+        str, typer.Option("--to", metavar="|".join(_ENCODERS), help="Write the encoder.")
+    ] = "",
+    embeddings: Annotated[
+        str,
+        typer.Option(
+            "--embeddings", metavar="|".join(_EMBEDDINGS), help="Write the vectors of every mark."
+        ),
+    ] = "",
+    checkpoint: Annotated[
+        str, typer.Option("--checkpoint", help="`best`, `last`, `epoch-0010` or a path.")
+    ] = "best",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="File, or folder for timm.  [default: in RUN/export]"),
+    ] = None,
+    device: Annotated[
+        str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where marks are embedded.")
+    ] = "auto",
+    json_output: JsonOutput = False,
+    runs_folder: RunsFolder = RUNS_DEFAULT,
+) -> None:  # fmt: skip
+    """Write a run's encoder with its preprocessing, or its embeddings; prints the path."""
+    wanted = {"--to": (to, _ENCODERS), "--embeddings": (embeddings, _EMBEDDINGS)}
+    kind = _asked(wanted)
+    opened = open_run(chosen_run(run, runs_folder))
+    signal.signal(signal.SIGTERM, terminated)
+    if kind == "--to":
+        _export_encoder(opened, to, checkpoint, out, json_output)
+    else:
+        _export_embeddings(opened, embeddings, checkpoint, out, device, json_output)
+
+
+def _asked(wanted: Mapping[str, tuple[str, Sequence[str]]]) -> str:
+    """The one option that says what to export, with a value that it can have."""
+    given = [name for name, (value, _) in wanted.items() if value]
+    if len(given) != 1:
+        ways = " or ".join(f"{name} {'|'.join(values)}" for name, (_, values) in wanted.items())
+        raise InputError(f"give one of {ways}; got {' and '.join(given) or 'none'}")
+    name = given[0]
+    value, values = wanted[name]
+    if value not in values:
+        raise ConfigError(f"{name} is '{safe(value, 60)}'; give one of {', '.join(values)}")
+    return name
+
+
+def _export_encoder(
+    run: Run, form: str, checkpoint: str, out: Path | None, json_output: bool
+) -> None:
+    """Write the encoder, read it back and compare."""
+    import msgspec
+
+    from tmssl.retrieval.embed import trained_encoder
+    from tmssl.retrieval.portable import checked, export_encoder, export_path, preprocessing
+    from tmssl.training.checkpoint import find_checkpoint, load_weights
+
+    weights = load_weights(find_checkpoint(run, checkpoint))
+    encoder, told = trained_encoder(weights).eval(), preprocessing(run, weights)
+    target = out or export_path(run.path / "export", weights.path.stem, form)
+    say(f"writing {safe(told.model)} of epoch {told.epoch:.4g} as {form}")
+    export_encoder(encoder, told, form, target)
+    lowest = checked(encoder, form, target, told.image_size)
+    if lowest is None:
+        say("not read back: onnxruntime is not installed (pip install 'tmssl[onnx]')")
+    else:
+        say(f"read back: lowest cosine to the encoder's own features {lowest:.6f}")
+    facts = {"path": str(target), "form": form, "lowest_cosine": lowest, "preprocessing": told}
+    say_data(msgspec.json.encode(facts).decode() if json_output else safe(target))
+
+
+def _export_embeddings(
+    run: Run, form: str, checkpoint: str, out: Path | None, device: str, json_output: bool
+) -> None:
+    """Write the vectors of the run's index, which is built first where there is none."""
+    import msgspec
+
+    from tmssl.config import read_config
+    from tmssl.data.facts import read_facts
+    from tmssl.retrieval.card import find_card
+    from tmssl.retrieval.embeddings import export_embeddings
+    from tmssl.retrieval.ready import make_ready
+
+    pack = Path(read_config(run.config).data.pack)
+    facts = read_facts(pack)
+    with phases() as (phase, progress):
+        card = find_card(run, checkpoint, facts)[0] or make_ready(
+            run, checkpoint, facts, pack, device=device, phase=phase, progress=progress
+        )
+        target = out or run.path / "export" / f"{Path(card.checkpoint).stem}.{form}"
+        phase("writing")
+        told = export_embeddings(run, card, facts, pack, form, target, progress)
+    say(f"{count(told.marks, 'vector')} of {told.features} features written")
+    facts_told = {"path": str(target), "form": form, "provenance": told}
+    say_data(msgspec.json.encode(facts_told).decode() if json_output else safe(target))
