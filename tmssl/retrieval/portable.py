@@ -188,9 +188,8 @@ def _torchscript(encoder: nn.Module, view: Tensor, note: str) -> bytes:
         with warnings.catch_warnings(), torch.no_grad():
             # torch would rather have torch.export; who asks for TorchScript has a reader of it.
             warnings.simplefilter("ignore")
-            torch.jit.save(
-                torch.jit.trace(encoder, view), written,  # type: ignore[no-untyped-call]  # torch.jit has no types _extra_files={f"{_KEY}.json": note.encode()}
-            )  # fmt: skip
+            traced = torch.jit.trace(encoder, view)  # type: ignore[no-untyped-call]  # torch.jit has no types
+            torch.jit.save(traced, written, _extra_files={f"{_KEY}.json": note.encode()})
     except (RuntimeError, TypeError, ValueError) as error:
         raise _no_form("TorchScript", error) from error
     return written.getvalue()
