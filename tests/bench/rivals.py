@@ -46,22 +46,32 @@ def published_pipeline(size: int, blur: float, solarize: float) -> Any:
     )
 
 
+class TwoCrops:
+    """MoCo v3's pair of transforms of one PIL image."""
+
+    def __init__(self, size: int) -> None:
+        self._pipelines = (
+            published_pipeline(size, 1.0, 0.0), published_pipeline(size, 0.1, 0.2),
+        )  # fmt: skip
+
+    def __call__(self, image: Image.Image) -> tuple[Tensor, Tensor]:
+        """Both views."""
+        return self._pipelines[0](image), self._pipelines[1](image)
+
+
 class TwoViews(Dataset[tuple[Tensor, Tensor]]):
     """Both views of each image of a folder, decoded and augmented by Pillow."""
 
     def __init__(self, folder: Path, size: int) -> None:
         self._paths = sorted(folder.rglob("*.png"))
-        self._pipelines = (
-            published_pipeline(size, 1.0, 0.0), published_pipeline(size, 0.1, 0.2),
-        )  # fmt: skip
+        self._crops = TwoCrops(size)
 
     def __len__(self) -> int:
         return len(self._paths)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         with Image.open(self._paths[index]) as file:
-            image = file.convert("RGB")
-        return self._pipelines[0](image), self._pipelines[1](image)
+            return self._crops(file.convert("RGB"))
 
 
 def endless(loader: Any) -> Iterator[Any]:
