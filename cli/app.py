@@ -8,6 +8,7 @@ import typer
 
 from cli.completion import VARIABLE, completion
 from cli.demo import demo
+from cli.doctor import doctor
 from cli.eval import evaluate
 from cli.export import export
 from cli.greedy import GreedyCommand
@@ -42,6 +43,7 @@ app.command("tail")(tail)
 app.command("report")(report_command)
 app.command("export")(export)
 app.command("import")(import_log)
+app.command("doctor")(doctor)
 app.command("completion")(completion)
 
 

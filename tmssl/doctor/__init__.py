@@ -1,0 +1,1 @@
+"""What a machine offers and what that means for training: facts first, then verdicts on them."""
