@@ -1,4 +1,4 @@
-"""`tmssl export`: a run's encoder, or the embeddings of its marks, for other programs."""
+"""`tmssl export`: a run's encoder, the embeddings of its marks, or its journal, for other programs."""
 
 import signal
 from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ from tmssl.text import count, safe
 
 _ENCODERS = ("timm", "safetensors", "onnx", "torchscript")
 _EMBEDDINGS = ("npy", "parquet")
+_JOURNALS = ("csv", "parquet", "tensorboard")
 
 
 def export(
@@ -30,12 +31,16 @@ def export(
             "--embeddings", metavar="|".join(_EMBEDDINGS), help="Write the vectors of every mark."
         ),
     ] = "",
+    journal: Annotated[
+        str,
+        typer.Option("--journal", metavar="|".join(_JOURNALS), help="Write the journal's figures."),
+    ] = "",
     checkpoint: Annotated[
         str, typer.Option("--checkpoint", help="`best`, `last`, `epoch-0010` or a path.")
     ] = "best",
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="File, or folder for timm.  [default: in RUN/export]"),
+        typer.Option("--out", help="File, or folder for timm and tensorboard.  [default: in RUN/export]"),
     ] = None,
     device: Annotated[
         str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where marks are embedded.")
@@ -43,13 +48,18 @@ def export(
     json_output: JsonOutput = False,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:  # fmt: skip
-    """Write a run's encoder with its preprocessing, or its embeddings; prints the path."""
-    wanted = {"--to": (to, _ENCODERS), "--embeddings": (embeddings, _EMBEDDINGS)}
+    """Write a run's encoder with its preprocessing, its embeddings or its journal; prints the path."""
+    wanted = {
+        "--to": (to, _ENCODERS), "--embeddings": (embeddings, _EMBEDDINGS),
+        "--journal": (journal, _JOURNALS),
+    }  # fmt: skip
     kind = _asked(wanted)
     opened = open_run(chosen_run(run, runs_folder))
     signal.signal(signal.SIGTERM, terminated)
     if kind == "--to":
         _export_encoder(opened, to, checkpoint, out, json_output)
+    elif kind == "--journal":
+        _export_journal(opened, journal, out, json_output)
     else:
         _export_embeddings(opened, embeddings, checkpoint, out, device, json_output)
 
@@ -88,6 +98,31 @@ def _export_encoder(
     else:
         say(f"read back: lowest cosine to the encoder's own features {lowest:.6f}")
     facts = {"path": str(target), "form": form, "lowest_cosine": lowest, "preprocessing": told}
+    say_data(msgspec.json.encode(facts).decode() if json_output else safe(target))
+
+
+def _export_journal(run: Run, form: str, out: Path | None, json_output: bool) -> None:
+    """Write the figures of the journal; needs neither torch nor the images."""
+    import msgspec
+
+    from tmssl.runs.history import read_history
+    from tmssl.runs.journal import read_journal
+    from tmssl.runs.tables import write_csv, write_parquet, write_tensorboard
+
+    writers = {"csv": write_csv, "parquet": write_parquet, "tensorboard": write_tensorboard}
+    history = read_history(read_journal(run.journal))
+    target = out or run.path / "export" / (
+        "tensorboard" if form == "tensorboard" else f"journal.{form}"
+    )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot make {safe(target.parent)}: {error.strerror}; choose another --out"
+        ) from error
+    written = writers[form](history, target)
+    say(count(written, "figure" if form == "tensorboard" else "row") + " written")
+    facts = {"path": str(target), "form": form, "written": written}
     say_data(msgspec.json.encode(facts).decode() if json_output else safe(target))
 
 
