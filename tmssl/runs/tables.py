@@ -37,13 +37,14 @@ def rows(history: History) -> Iterator[Row]:
     """
     events: tuple[Step | Epoch, ...] = (*history.steps, *history.epochs)
     for event in events:
-        yield {
+        row: Row = {
             "kind": str(event.__struct_config__.tag),
             "segment": _segment(history, event.step),
             **{name: _finite(getattr(event, name)) for name in event.__struct_fields__},
         }
+        yield row
     for told in history.evals:
-        place = {
+        place: Row = {
             "kind": "score", "segment": _segment(history, told.step), "step": told.step,
             "epoch": told.epoch, "t": told.t,
         }  # fmt: skip
