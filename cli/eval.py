@@ -19,6 +19,8 @@ from tmssl.runs.events import Eval
 from tmssl.runs.folder import Run, open_run
 from tmssl.text import safe
 
+_IN_SHEETS = 24  # queries in a page or a sheet, unless --show asks for more
+
 
 def evaluate(
     run: RunPath = None,
@@ -39,6 +41,12 @@ def evaluate(
     device: Annotated[
         str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where.")
     ] = "auto",
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a page with pictures and figures.")
+    ] = None,
+    png: Annotated[
+        Path | None, typer.Option("--png", help="Write a sheet of queries and matches.")
+    ] = None,
     json_output: JsonOutput = False,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:
@@ -57,10 +65,11 @@ def evaluate(
         say(words)
     for finding in evaluation_findings(event):
         say(f"{finding.level}: {safe(finding.text)} - {safe(finding.advice)}")
-    _print(opened, event, show, json_output)
+    _print(opened, event, show, seed, json_output)
+    _write_sheets(opened, event, html, png, max(show, _IN_SHEETS), seed)
 
 
-def _print(run: Run, event: Eval, show: int, json_output: bool) -> None:
+def _print(run: Run, event: Eval, show: int, seed: int, json_output: bool) -> None:
     """The evaluation on stdout: an object, or a table and a few queries with their matches."""
     import msgspec
 
@@ -73,7 +82,30 @@ def _print(run: Run, event: Eval, show: int, json_output: bool) -> None:
         return
     print_table(event)
     matches = run.path / event.matches
-    print_matches(matches, open_pack(Path(read_matches(matches)[0].pack)), show)
+    print_matches(matches, open_pack(Path(read_matches(matches)[0].pack)), show, seed)
+
+
+def _write_sheets(
+    run: Run, event: Eval, html: Path | None, png: Path | None, show: int, seed: int
+) -> None:
+    """The page and the sheet, where they are asked for."""
+    if html is None and png is None:
+        return
+    from tmssl.data.pack import open_pack
+    from tmssl.retrieval.matches import read_matches, write_whole
+    from tmssl.retrieval.page import evaluation_page
+    from tmssl.retrieval.sheet import contact_sheet
+    from tmssl.retrieval.shown import choose_shown
+
+    header, queries = read_matches(run.path / event.matches)
+    pack, chosen = open_pack(Path(header.pack)), choose_shown(queries, show, seed)
+    if html is not None:
+        write_whole(html, [evaluation_page(run.name, event, header, chosen, pack).encode()])
+        say(f"page written: {safe(html)}")
+    if png is not None:
+        heading = f"{run.name}, epoch {event.epoch:.4g}, {event.gallery:,} marks searched"
+        write_whole(png, [contact_sheet(heading, chosen, pack, header.attribution)])
+        say(f"sheet written: {safe(png)}")
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tmssl.retrieval.matches import Match, QueryMatches, read_matches
+from tmssl.retrieval.matches import QueryMatches, read_matches
 from tmssl.runs.events import Eval, Score
 from tmssl.text import count, number, safe
 
@@ -99,25 +99,17 @@ def print_table(event: Eval) -> None:
         say_data(line)
 
 
-def choose_shown(queries: list[QueryMatches], show: int) -> list[QueryMatches]:
-    """A few queries, spread evenly over those with a hit and those without."""
-    hits = [query for query in queries if query.matches and query.matches[0].hit]
-    misses = [query for query in queries if not (query.matches and query.matches[0].hit)]
-    wanted_misses = min(len(misses), max(show // 2, show - len(hits)))
-    return [*_spread(hits, show - wanted_misses), *_spread(misses, wanted_misses)]
-
-
-def _spread(queries: list[QueryMatches], wanted: int) -> list[QueryMatches]:
-    """So many of a list, at even distances."""
-    wanted = min(wanted, len(queries))
-    return [queries[i * len(queries) // wanted] for i in range(wanted)]
-
-
-def print_matches(path: Path, pack: "Pack", show: int) -> None:
+def print_matches(path: Path, pack: "Pack", show: int, seed: int = 0) -> None:
     """A few queries and their matches: pictures on a terminal, paths and scores elsewhere."""
+    from tmssl.retrieval.shown import choose_shown
+
     header, queries = read_matches(path)
-    for query in choose_shown(queries, show):
+    part = ""
+    for which, query in choose_shown(queries, show, seed):
         say_data()
+        if which != part:
+            part = which
+            say_data(f"{part}:")
         if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
             for line in picture_lines(query, pack, shutil.get_terminal_size().columns):
                 say_data(line)
@@ -137,13 +129,10 @@ def describe(query: QueryMatches) -> str:
     return safe(f"{name}{title}{codes}", 200)
 
 
-def verdict(match: Match) -> str:
-    """`same group`, `hit` or `miss`."""
-    return "same group" if match.same_group else "hit" if match.hit else "miss"
-
-
 def plain_lines(query: QueryMatches) -> list[str]:
     """A query and its matches as paths and scores."""
+    from tmssl.retrieval.shown import verdict
+
     lines = [f"query {describe(query)} {safe(query.path)}"]
     for match in query.matches[:10]:
         shared = ",".join(match.shared) or "-"
@@ -158,13 +147,16 @@ def picture_lines(query: QueryMatches, pack: "Pack", width: int) -> list[str]:
     from rich.cells import set_cell_size
 
     from tmssl.data.vienna import title
+    from tmssl.retrieval.shown import framed, verdict
     from tui.thumbnail import thumbnail
 
     cell = 16
     columns = max(2, min(8, (width + 2) // (cell + 2)))
     matches = query.matches[: columns - 1]
     pictures = pack.read([query.row, *(match.row for match in matches)])
-    blocks = [thumbnail(pixels, cell, cell // 2) for pixels in pictures]
+    words = ["miss", *map(verdict, matches)]
+    shown = [framed(pixels, word) for pixels, word in zip(pictures, words, strict=True)]
+    blocks = [thumbnail(pixels, cell, cell // 2) for pixels in shown]
     captions = [["query", "", ""]]
     for match in matches:
         codes = " ".join(match.shared) or "no shared code"

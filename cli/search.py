@@ -11,11 +11,13 @@ from cli.follow import say
 from cli.options import RUNS_DEFAULT, JsonOutput, RunsFolder, chosen_run
 from tmssl.errors import InputError
 from tmssl.runs.folder import open_run
-from tmssl.text import count
+from tmssl.text import count, safe
 
 if TYPE_CHECKING:
+    from tmssl.data.picture import Pixels
     from tmssl.retrieval.filters import Condition, Mask
     from tmssl.retrieval.query import Gallery, Logo
+    from tmssl.retrieval.record import SearchRecord
 
 
 def search(
@@ -42,6 +44,9 @@ def search(
         str, typer.Option("--checkpoint", help="`best`, `last`, `epoch-0010` or a path.")
     ] = "best",
     csv_output: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a page with pictures and links.")
+    ] = None,
     json_output: JsonOutput = False,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:  # fmt: skip
@@ -60,7 +65,9 @@ def search(
     if compared < topk:
         say(f"only {count(compared, 'mark')} pass the filters; the lists end there")
     record = new_record(gallery, topk, compared, vienna=vienna or [], where=where or [])
+    pictures = []
     for logo in _logos(sources, gallery.facts.size):
+        pictures.append(logo.pixels)
         told = answer(gallery, logo, min(topk, compared), mask)
         record.answers.append(told)
         if not (csv_output or json_output):
@@ -71,6 +78,21 @@ def search(
         print_csv(record)
     else:
         print_closing(record)
+    if html is not None:
+        _write_page(html, record, pictures, gallery)
+
+
+def _write_page(
+    path: Path, record: "SearchRecord", pictures: "Sequence[Pixels]", gallery: "Gallery"
+) -> None:
+    """The search as a page."""
+    from tmssl.data.pack import open_pack
+    from tmssl.retrieval.matches import write_whole
+    from tmssl.retrieval.page import search_page
+
+    pack = open_pack(gallery.folder, gallery.rows)
+    write_whole(path, [search_page(record, pictures, pack).encode()])
+    say(f"page written: {safe(path)}")
 
 
 def _opened(folder: Path, checkpoint: str, topk: int) -> "Gallery":

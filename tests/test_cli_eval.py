@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from cli.app import app
 from cli.eval import cut_words
-from cli.results import choose_shown, picture_lines, table_lines
+from cli.results import picture_lines, table_lines
 from tests.marks import draw_marks
 from tmssl.config import Config, changed, write_config
 from tmssl.data.catalogue import read_catalogue
@@ -165,19 +165,6 @@ def test_the_table_fits_eighty_columns_and_no_two_cells_touch(value: float) -> N
 def test_lower_is_better_for_nar_so_it_has_no_lift() -> None:
     row = next(line for line in table_lines(an_eval(0.3)) if line.startswith("nar@100"))
     assert row.split()[3] == "-"
-
-
-def query(row: int, *, hit: bool) -> QueryMatches:
-    matches = [Match(row=row + 1, rank=1, similarity=0.5, hit=hit, shared=["01.01"] * hit)]
-    return QueryMatches(row=row, id=f"q{row}", matches=matches)
-
-
-def test_hits_and_misses_are_both_shown_where_there_are_both() -> None:
-    hits, misses = [query(i, hit=True) for i in range(9)], [query(9, hit=False)]
-    assert [q.row for q in choose_shown(hits + misses, 3)] == [0, 4, 9]
-    assert len(choose_shown(hits, 3)) == 3
-    assert len(choose_shown(misses, 3)) == 1
-    assert choose_shown(hits + misses, 0) == []
 
 
 @pytest.fixture(scope="module")
