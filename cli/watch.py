@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +12,7 @@ from cli.follow import say
 from cli.options import RUNS_DEFAULT, JsonOutput, RunPath, RunsFolder, chosen_run
 from tmssl.errors import RunError
 from tmssl.runs.cost import cost, cost_words
-from tmssl.runs.folder import Run, is_alive, open_run
+from tmssl.runs.folder import Run, is_alive, list_runs, open_run
 from tmssl.runs.history import read_history, summary
 from tmssl.runs.journal import read_journal
 from tmssl.text import safe
@@ -23,8 +24,12 @@ def watch(
     json_output: JsonOutput = False,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:
-    """Watch a run: curves, findings, evaluation, matches; leaving never touches the trainer."""
-    opened = open_run(chosen_run(run, runs_folder))
+    """Watch a run, or every run of a folder; leaving never touches the trainer."""
+    folder = _folder_of_runs(run, runs_folder)
+    if folder is not None and not once and not json_output and sys.stdout.isatty():
+        _open_monitor(None, folder)
+        return
+    opened = open_run(chosen_run(run if folder is None else None, folder or runs_folder))
     written = opened.journal.exists() and opened.journal.stat().st_size > 0
     if not written and (once or json_output or not is_alive(opened)):
         raise RunError(
@@ -45,11 +50,23 @@ def watch(
             say("stdout is no terminal, so this is one snapshot, as with --once")
         print("\n".join(snapshot(opened)))  # noqa: T201 - stdout is data
     else:
-        os.environ.setdefault("TEXTUAL_FPS", "15")  # gentle on a slow link
-        os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
-        from tui.app import watch as open_monitor
+        _open_monitor(opened, opened.path.parent)
 
-        open_monitor(opened)
+
+def _folder_of_runs(run: Path | None, runs_folder: Path) -> Path | None:
+    """The folder of runs to list, or None when one run is meant."""
+    if run is None:
+        return runs_folder if runs_folder.is_dir() else None
+    return run if list_runs(run) else None
+
+
+def _open_monitor(run: Run | None, runs_folder: Path) -> None:
+    """The monitor, on a run or on the list of them."""
+    os.environ.setdefault("TEXTUAL_FPS", "15")  # gentle on a slow link
+    os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+    from tui.app import watch as open_monitor
+
+    open_monitor(run, runs_folder=runs_folder)
 
 
 def snapshot(run: Run) -> list[str]:

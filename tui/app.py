@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 from textual import work
@@ -21,9 +22,10 @@ from tui.children import evaluate_command, resume_command, run_child
 from tui.dialogs import ResumeDialog, StopDialog
 from tui.live_screen import LiveScreen
 from tui.look import FULL, Look
-from tui.messages import JournalNews, News, Said
+from tui.messages import JournalNews, News, OpenRun, Said
 from tui.page_screen import config_page, findings_page, help_page, log_page
 from tui.retrieval_screen import RetrievalScreen
+from tui.runs_screen import RunsScreen
 
 _LOOK_S = 0.5  # between looks at the journal
 _STOP_S = 300.0  # a step on a slow machine may take long
@@ -37,22 +39,49 @@ class WatchApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
     SCREENS: ClassVar = {}
 
-    def __init__(self, run: Run, look: Look = FULL) -> None:
+    def __init__(self, run: Run | None, look: Look = FULL, runs_folder: Path | None = None) -> None:
+        """Watch a run, or begin with the list of runs of a folder."""
         if not look.colour:
             os.environ["NO_COLOR"] = "1"  # Textual reads it while it begins
         super().__init__()
         self.look = look
-        self.run_folder = run
+        self.runs_folder = runs_folder or (run.path.parent if run else Path("runs"))
         self.history = History()
-        self.alive = is_alive(run)
-        self._live = LiveScreen(run)
+        self.alive = False
+        self.watched = run
         self._busy = ""
         self._left = threading.Event()
 
     def on_mount(self) -> None:
-        """Show the curves and begin to tail."""
+        """Show the curves of the run, or the runs there are."""
+        if self.watched is None:
+            self.push_screen(RunsScreen(self.runs_folder))
+        else:
+            self.watch_run(self.watched)
+
+    @property
+    def run_folder(self) -> Run:
+        """The run that is watched; what acts on it is offered on its screens only."""
+        assert self.watched is not None
+        return self.watched
+
+    def watch_run(self, run: Run) -> None:
+        """Show the curves of a run and tail it, instead of the one before."""
+        self.watched = run
+        self.history = History()
+        self.alive = is_alive(run)
+        self._live = LiveScreen(run)
+        while len(self.screen_stack) > 1:  # the lowest is Textual's own
+            self.pop_screen()
         self.push_screen(self._live)
-        self._watch()
+        self._watch(run)
+
+    def on_open_run(self, message: OpenRun) -> None:
+        """Watch the run that was chosen, or go back to it when it is watched already."""
+        if message.run == self.watched:
+            self.pop_screen()
+        else:
+            self.watch_run(message.run)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette offers every key of the screen by name, and Textual's own."""
@@ -65,14 +94,14 @@ class WatchApp(App[None]):
                 )
 
     @work(thread=True, exclusive=True, group="tail")
-    def _watch(self) -> None:
-        """Tail the journal until the app ends."""
-        tail = Tail(self.run_folder.journal)
-        while not self._left.is_set():
-            alive = is_alive(self.run_folder)
+    def _watch(self, run: Run) -> None:
+        """Tail a journal until the app ends, or watches another."""
+        tail = Tail(run.journal)
+        while not self._left.is_set() and run is self.watched:
+            alive = is_alive(run)
             events, restarted = tail.poll()
             behind = tail.behind
-            self.post_message(JournalNews(News(tuple(events), restarted, alive, behind)))
+            self.post_message(JournalNews(News(tuple(events), restarted, alive, behind, run)))
             if not behind:
                 self._left.wait(_LOOK_S)
 
@@ -83,6 +112,8 @@ class WatchApp(App[None]):
     def on_journal_news(self, message: JournalNews) -> None:
         """Take in what is new; show it when the backlog is read."""
         news = message.news
+        if news.run is not self.watched:
+            return  # of the run that was watched before
         if news.restarted:
             self.history = History()
         self.history.add(list(news.events))
@@ -97,7 +128,7 @@ class WatchApp(App[None]):
             self._busy = ""
             if isinstance(self.screen, RetrievalScreen):
                 self.screen.load(-1)
-        if isinstance(self.screen, LiveScreen | RetrievalScreen):
+        if isinstance(self.screen, LiveScreen | RetrievalScreen | RunsScreen):
             self.screen.say(message.words)
 
     def _begin(self, what: str) -> bool:
@@ -185,6 +216,10 @@ class WatchApp(App[None]):
             f"going on to epoch {epochs}" if code == 0 else f"not resumed: {last}", done=True
         )
 
+    def action_runs(self) -> None:
+        """Every run beside this one."""
+        self.push_screen(RunsScreen(self.runs_folder, self.watched))
+
     def action_matches(self) -> None:
         """The matches of the newest evaluation."""
         self.push_screen(RetrievalScreen(self.run_folder))
@@ -206,13 +241,13 @@ class WatchApp(App[None]):
         self.push_screen(help_page())
 
 
-def watch(run: Run, look: Look = FULL) -> None:
-    """Open the monitor on a run and stay until the person leaves.
+def watch(run: Run | None, look: Look = FULL, runs_folder: Path | None = None) -> None:
+    """Open the monitor on a run, or on a folder of runs, and stay until the person leaves.
 
     Raises:
         TmsslError: the terminal cannot show it.
     """
-    app = WatchApp(run, look)
+    app = WatchApp(run, look, runs_folder)
     app.run()
     if app.return_code:
         raise TmsslError("the monitor ended with an error; training is not touched by that")

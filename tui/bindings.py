@@ -31,6 +31,19 @@ LIVE = (
     Key("f", "app.findings", "Findings", "Everything noticed in this run, with advice"),
     Key("g", "app.log", "Log file", "What the trainer printed", footer=False),
     Key("c", "app.config", "Config", "The settings in force and what changed", footer=False),
+    Key("o", "app.runs", "Runs", "Every run beside this one: open, compare, start"),
+    Key("question_mark", "app.help", "Help", "This list of keys"),
+    Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
+)
+
+RUNS = (
+    Key("enter", "open", "Open", "Watch the run under the cursor"),
+    Key("space", "mark", "Mark", "Mark a run; two marked ones can be compared"),
+    Key("c", "compare", "Compare", "How two marked runs differ: settings and figures"),
+    Key(
+        "slash", "search", "Filter", "Only runs whose name, state or a setting holds what is typed"
+    ),
+    Key("escape", "back", "Back", "Clear the filter, or go back"),
     Key("question_mark", "app.help", "Help", "This list of keys"),
     Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
 )
@@ -56,6 +69,7 @@ PAGE = (
 
 TABLES: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("curves", LIVE),
+    ("runs", RUNS),
     ("matches", GALLERY),
     ("pages of text", PAGE),
 )

@@ -8,6 +8,8 @@ from textual.message import Message
 
 from tmssl.retrieval.matches import MatchesHeader, QueryMatches
 from tmssl.runs.events import Event
+from tmssl.runs.folder import Run
+from tmssl.runs.listing import Row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +21,8 @@ class News:
     alive: bool
     behind: bool
     """whether more is waiting to be read"""
+    run: Run | None = None
+    """whose journal it is"""
 
 
 class JournalNews(Message):
@@ -74,3 +78,20 @@ class PageDrawn(Message):
         super().__init__()
         self.ticket = ticket
         self.text = text
+
+
+class RowSeen(Message):
+    """A run of the folder was read; without a row, all of them were, by these names."""
+
+    def __init__(self, row: Row | None, seen: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.row = row
+        self.seen = seen
+
+
+class OpenRun(Message):
+    """A person wants to watch a run."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run

@@ -1,0 +1,148 @@
+"""A folder of runs as rows, one a run; a second look reads only what the journals grew by."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from tmssl.errors import ConfigError, JournalError
+from tmssl.runs.events import Eval, Score
+from tmssl.runs.folder import Run, is_alive, list_runs
+from tmssl.runs.history import History, state
+from tmssl.runs.journal import Tail
+
+_KEPT = 64  # steps of a run that are kept in memory; a row needs the last
+
+# What stands for an evaluation, the first that the labels of a run allow.
+_MAIN = (
+    ("hit", "division", "figurative", 10),
+    ("hit", "division", "all", 10),
+    ("group_recall", "group", "all", 10),
+    ("invariance", "copy", "all", 1),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What a list of runs tells of one."""
+
+    run: Run
+    state: str
+    epoch: float
+    epochs: int | None
+    loss: float | None
+    chance: float | None
+    """loss of a model that knows nothing"""
+    best: Score | None
+    """the best evaluation, by the first figure that the labels allow"""
+    finding: str
+    advice: str
+    host: str
+    settings: dict[str, object]
+    """`section.name` to value, as of the newest segment"""
+
+    def holds(self, text: str) -> bool:
+        """Whether name, state, host or a setting such as `optim.lr=0.1` holds a text, in any case."""
+        words = [self.run.name, self.state, self.host]
+        words += [f"{name}={value}" for name, value in self.settings.items()]
+        return all(
+            any(part in word.casefold() for word in words) for part in text.casefold().split()
+        )
+
+
+def best_score(evals: list[Eval]) -> Score | None:
+    """The best figure of all evaluations: of figurative divisions, else of what the labels allow."""
+    for place in _MAIN:
+        found = [
+            score for event in evals for score in event.scores
+            if (score.metric, score.level, score.codes, score.k) == place and score.value is not None
+        ]  # fmt: skip
+        if found:
+            return max(found, key=lambda score: score.value or 0.0)
+    return None
+
+
+def flat_settings(config: dict[str, object]) -> dict[str, object]:
+    """`{"optim": {"lr": 0.1}}` as `{"optim.lr": 0.1}`, whatever version wrote it."""
+    return {
+        f"{section}.{name}": value
+        for section, settings in config.items()
+        if isinstance(settings, dict)
+        for name, value in settings.items()
+    }
+
+
+def row_of(run: Run, history: History) -> Row:
+    """The row of a run."""
+    segment, finding = history.segment, history.findings[-1] if history.findings else None
+    last = history.points[-1] if history.points else None
+    return Row(
+        run=run,
+        state=state(history, is_alive(run)),
+        epoch=history.epoch,
+        epochs=segment.epochs if segment else None,
+        loss=last.loss if last else None,
+        chance=segment.chance if segment else None,
+        best=best_score(history.evals),
+        finding=finding.text if finding else "",
+        advice=finding.advice if finding else "",
+        host=history.started.host if history.started else "",
+        settings=_settings(run, history),
+    )
+
+
+def _settings(run: Run, history: History) -> dict[str, object]:
+    """The settings of the newest segment, or those written down before there is one."""
+    from tmssl.config import read_config, to_dict
+
+    if history.segment is not None:
+        return flat_settings(dict(history.segment.config))
+    try:
+        return flat_settings(dict(to_dict(read_config(run.config))))
+    except ConfigError:  # none yet, or of another version
+        return {}
+
+
+class Listing:
+    """The runs of a folder, looked at again and again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._read: dict[Path, tuple[Tail, History]] = {}
+
+    def rows(self) -> Iterator[Row]:
+        """Each run's row as soon as it is read, newest name first."""
+        for run in reversed(list_runs(self.folder)):
+            yield row_of(run, self._history(run))
+
+    def _history(self, run: Run) -> History:
+        """What a run's journal says by now, without the steps of long ago."""
+        tail, history = self._read.get(run.path) or (Tail(run.journal), History())
+        while True:
+            try:
+                events, restarted = tail.poll()
+            except JournalError:  # such as another user's; the run is listed without figures
+                break
+            if restarted:
+                history = History()
+            history.add(events)
+            history.steps = history.steps[-_KEPT:]
+            if not tail.behind:
+                break
+        self._read[run.path] = (tail, history)
+        return history
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """One thing in which two runs differ."""
+
+    name: str
+    first: object
+    second: object
+
+
+def differing(first: Row, second: Row) -> list[Difference]:
+    """The settings in which two runs differ; None where one does not have it."""
+    names = dict.fromkeys([*first.settings, *second.settings])
+    pairs = [Difference(n, first.settings.get(n), second.settings.get(n)) for n in names]
+    return [pair for pair in pairs if pair.first != pair.second]
