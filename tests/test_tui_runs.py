@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
               hit(0.5), hit(0.75), End(status="finished"))  # fmt: skip
     write_run(tmp_path, "b-second", segment(lr=0.3, views="mild"), Step(step=25, loss=5.5),
               Finding(code="x", text="loss is chance", advice="try sgd"))  # fmt: skip
-    write_run(tmp_path, "c\x1b]52;c;x\x07[/]")
+    write_run(tmp_path, "c\x1b]52;c;x\x07[b]")
     return tmp_path
 
 

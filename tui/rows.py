@@ -11,7 +11,7 @@ _STATES = {
     "stopped": ("= stopped", "yellow"), "failed": ("! failed", "bold red"),
     "dead": ("! dead", "bold red"), "waiting": (". waiting", "yellow"),
 }  # fmt: skip
-_FIXED = 58  # cells that the columns beside the name take
+_FIXED = 60  # cells that the columns beside the name take
 _NAME = 18, 40  # least and most cells of a name
 
 
