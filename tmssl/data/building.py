@@ -2,16 +2,10 @@
 
 import fcntl
 import json
-import multiprocessing
 import os
 import shutil
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import forkserver
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import blosc2
@@ -20,6 +14,7 @@ import numpy as np
 from tmssl.data.archive import Place, open_image
 from tmssl.data.frame import COMPRESSION, Images
 from tmssl.data.picture import UnreadableError, picture_square
+from tmssl.data.workers import spread
 from tmssl.errors import PackError
 from tmssl.text import safe
 
@@ -99,7 +94,7 @@ def build_parts(
 ) -> dict[int, str]:  # fmt: skip
     """Write every part that is missing; returns the reason for each image that cannot be read.
 
-    At most two parts for each worker are on their way, so memory stays flat.
+    A part's places are only made when it is about to be decoded, so memory stays flat.
 
     Raises:
         PackError: a worker was killed.
@@ -107,87 +102,22 @@ def build_parts(
     """
     parts = range(-(-len(places) // PER_PART))
     missing = [number for number in parts if not (building / part_name(number)).is_file()]
-    jobs = [
+    jobs = (
         (places[n * PER_PART : (n + 1) * PER_PART], str(building / part_name(n)), size)
         for n in missing
-    ]
-    done = len(places) - sum(len(job[0]) for job in jobs)
+    )
+    left = sum(min(PER_PART, len(places) - number * PER_PART) for number in missing)
+    done = len(places) - left
     if progress:
         progress(done, len(places))
-    if workers == 1 or len(jobs) * PER_PART <= _ALONE:
-        for job in jobs:
-            _check(stop)
-            done += write_part(*job)
+    alone = len(missing) * PER_PART <= _ALONE
+    together = 1 if alone else min(workers, len(missing))
+    with closing(spread(write_part, jobs, together, stop)) as finished:
+        for looked_at in finished:
+            done += looked_at
             if progress:
                 progress(done, len(places))
-    else:
-        _build_together(jobs, min(workers, len(jobs)), done, len(places), progress, stop)
     return _quarantine(building, parts)
-
-
-def _check(stop: Callable[[], bool] | None) -> None:
-    """End the build where it is asked to."""
-    if stop is not None and stop():
-        raise KeyboardInterrupt
-
-
-def _build_together(
-    jobs: list[tuple[Sequence[Place], str, int]], workers: int, done: int, total: int,
-    progress: Progress | None, stop: Callable[[], bool] | None,
-) -> None:  # fmt: skip
-    """Spread the jobs over processes that know nothing of torch."""
-    context = multiprocessing.get_context("forkserver")
-    waiting, running = list(reversed(jobs)), set[Future[int]]()
-    _start_deaf_forkserver()
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
-        try:
-            while waiting or running:
-                _check(stop)
-                while waiting and len(running) < 2 * workers:
-                    running.add(pool.submit(write_part, *waiting.pop()))
-                finished, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-                done += sum(future.result() for future in finished)
-                if progress and finished:
-                    progress(done, total)
-        except BrokenProcessPool as error:
-            raise PackError(
-                "a process that decodes images was killed, most likely for memory; "
-                "go on with fewer --workers, finished parts are kept"
-            ) from error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _start_deaf_forkserver() -> None:
-    """Start the server of our workers with SIGINT ignored, which they inherit while they import.
-
-    Ctrl-C reaches the whole foreground group, and only the parent is to act on it. Signals can only
-    be set in the main thread; elsewhere the workers' initializer does the same a little later.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _begin_worker() -> None:
-    """Leave Ctrl-C to the parent, and end with it even if it is killed outright."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    blosc2.set_nthreads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Wait until the parent is gone, then end this worker, which would wait for work forever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def write_part(places: Sequence[Place], target: str, size: int) -> int:

@@ -1,0 +1,109 @@
+"""Work spread over processes that know nothing of torch, end with their parent and leave it Ctrl-C."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver
+from typing import Any, TypeVar
+
+import blosc2
+
+from tmssl.errors import PackError
+
+Result = TypeVar("Result")
+Stop = Callable[[], bool] | None
+
+_AHEAD = 2  # jobs on their way for each worker, so that none waits and memory stays flat
+
+
+def check(stop: Stop) -> None:
+    """End the work where it is asked to.
+
+    Raises:
+        KeyboardInterrupt: `stop` said yes.
+    """
+    if stop is not None and stop():
+        raise KeyboardInterrupt
+
+
+def spread(
+    work: Callable[..., Result], jobs: Iterable[tuple[Any, ...]], workers: int, stop: Stop = None
+) -> Generator[Result, None, None]:
+    """The results of `work(*job)` for every job, each as it is finished.
+
+    Jobs are taken from their iterable only when they are about to be done. With one worker it is
+    this process. Close it (`contextlib.closing`) to end the workers where its reader fails.
+
+    Raises:
+        PackError: a worker was killed.
+        KeyboardInterrupt: `stop` said yes.
+    """
+    if workers > 1:
+        yield from _together(work, iter(jobs), workers, stop)
+        return
+    for job in jobs:
+        check(stop)
+        yield work(*job)
+
+
+def _together(
+    work: Callable[..., Result], jobs: Iterator[tuple[Any, ...]], workers: int, stop: Stop
+) -> Generator[Result, None, None]:
+    """`spread` over several processes."""
+    context = multiprocessing.get_context("forkserver")
+    running: set[Future[Result]] = set()
+    _start_deaf_forkserver()
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
+        try:
+            while True:
+                check(stop)
+                while len(running) < _AHEAD * workers and (job := next(jobs, None)) is not None:
+                    running.add(pool.submit(work, *job))
+                if not running:
+                    return
+                finished, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    yield future.result()
+        except BrokenProcessPool as error:
+            raise PackError(
+                "a process that decodes images was killed, most likely for memory; "
+                "go on with fewer --workers, finished parts are kept"
+            ) from error
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _start_deaf_forkserver() -> None:
+    """Start the server of our workers with SIGINT ignored, which they inherit while they import.
+
+    Ctrl-C reaches the whole foreground group, and only the parent is to act on it. Signals can only
+    be set in the main thread; elsewhere the workers' initializer does the same a little later.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the parent, and end with it even if it is killed outright."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    blosc2.set_nthreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait until the parent is gone, then end this worker, which would wait for work forever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
