@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.completion import VARIABLE, completion
+from cli.data import data
 from cli.demo import demo
 from cli.doctor import doctor
 from cli.eval import evaluate
@@ -38,6 +39,7 @@ app.command("eval", cls=GreedyCommand)(evaluate)
 app.command("search")(search)
 app.command("runs")(runs)
 app.command("stop")(stop)
+app.command("data")(data)
 app.command("pack")(pack)
 app.command("tail")(tail)
 app.command("report")(report_command)

@@ -83,7 +83,7 @@ def pack(
     json_output: JsonOutput = False,
 ) -> None:
     """Decode a source's images once, into the pack that training reads."""
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, end_in_order)
     begun = time.monotonic()
     built, decoded = _prepared(source.resolve(), image_size, workers, out and out.resolve())
     seconds = time.monotonic() - begun
@@ -101,6 +101,6 @@ def pack(
             print(f"{name:12} {safe(value)}")  # noqa: T201 - stdout is data
 
 
-def _terminated(_number: int, _frame: FrameType | None) -> None:
+def end_in_order(_number: int, _frame: FrameType | None) -> None:
     """End in order on SIGTERM: workers too, and the terminal's cursor comes back."""
     sys.exit(143)

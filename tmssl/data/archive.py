@@ -3,6 +3,7 @@
 import io
 import os
 import posixpath
+import stat
 import struct
 import tarfile
 import zipfile
@@ -194,9 +195,42 @@ def open_image(place: Place) -> Path | BinaryIO:
     """What `read_picture` takes, for an image file or a member of an archive.
 
     Raises:
-        UnreadableError: the member is damaged, encrypted, too large or packed in an unknown way.
+        UnreadableError: the file is none that ends, or the member is damaged, encrypted, too large
+            or packed in an unknown way.
     """
-    return Path(place) if isinstance(place, str) else io.BytesIO(read_piece(place))
+    if not isinstance(place, str):
+        return io.BytesIO(read_piece(place))
+    _check_file(place)
+    return Path(place)
+
+
+def read_bytes(place: Place) -> bytes:
+    """The bytes of an image file or of a member of an archive.
+
+    Raises:
+        UnreadableError: as `open_image`, or the file is gone or above 256 MiB.
+    """
+    if not isinstance(place, str):
+        return read_piece(place)
+    _check_file(place)
+    try:
+        with open(place, "rb") as file:  # noqa: PTH123 - half a million times
+            data = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise UnreadableError(safe(error.strerror or error, 120)) from error
+    if len(data) > _LARGEST:
+        raise UnreadableError(f"above the limit of {_LARGEST:,} bytes")
+    return data
+
+
+def _check_file(path: str) -> None:
+    """Refuse pipes and devices, which would be waited for without end."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - half a million times
+    except OSError as error:
+        raise UnreadableError(safe(error.strerror or error, 120)) from error
+    if not stat.S_ISREG(mode):
+        raise UnreadableError("not a regular file")
 
 
 def read_piece(piece: Piece) -> bytes:

@@ -4,8 +4,9 @@ import dataclasses
 import functools
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import overload
 
 import msgspec
 
@@ -40,6 +41,11 @@ class Catalogue:
         """Where the bytes of a mark's image are."""
         return self.holder.place(mark.path)
 
+    @property
+    def places(self) -> "Places":
+        """Where the bytes of every mark's image are."""
+        return Places(self)
+
     @functools.cached_property
     def fingerprint(self) -> str:
         """SHA-256 over path, file size and labels of every mark, in order; the same for a copy.
@@ -53,6 +59,25 @@ class Catalogue:
                      mark.split, mark.title, mark.url, sorted(mark.extra.items()))  # fmt: skip
             state.update(repr(facts).encode("utf-8", "surrogatepass"))
         return state.hexdigest()
+
+
+class Places(Sequence[Place]):
+    """The places of a catalogue's images, each made when it is asked for: half a million are large."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def __len__(self) -> int:
+        return len(self._catalogue.marks)
+
+    @overload
+    def __getitem__(self, row: int) -> Place: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[Place]: ...
+    def __getitem__(self, row: int | slice) -> Place | list[Place]:
+        if isinstance(row, slice):
+            return [self._catalogue.place(mark) for mark in self._catalogue.marks[row]]
+        return self._catalogue.place(self._catalogue.marks[row])
 
 
 def read_catalogue(source: Path) -> Catalogue:

@@ -186,7 +186,7 @@ def _build(
     progress: Progress | None, stop: Callable[[], bool] | None,
 ) -> None:  # fmt: skip
     """Make a complete pack in the folder to build in, from the parts that an earlier build left."""
-    places = [catalogue.place(mark) for mark in catalogue.marks]
+    places = catalogue.places
     token = building / "token"
     wanted = f"{FORMAT} {catalogue.fingerprint} {size} {PER_PART}"
     if building.exists() and not (token.is_file() and token.read_text("utf-8") == wanted):

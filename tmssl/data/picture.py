@@ -8,11 +8,11 @@ import struct
 import warnings
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from tmssl.errors import PackError
 from tmssl.text import safe
@@ -39,11 +39,29 @@ class UnreadableError(PackError):
     """An image that goes to the quarantine; the message is the reason."""
 
 
+class Shape(NamedTuple):
+    """An image file as it is stored, but upright."""
+
+    width: int
+    height: int
+    format: str
+    """one of FORMATS"""
+
+
 def read_picture(file: Path | BinaryIO) -> Image.Image:
     """The first frame of an image file as RGB on white, upright by its EXIF orientation.
 
     JPEG, PNG, GIF, WEBP, BMP and TIFF are told by their content, whatever the name says. An image
     whose longer side is at least 4096 comes back smaller by a whole factor, 2048 or more.
+
+    Raises:
+        UnreadableError: the reason in a few words.
+    """
+    return read_shaped(file)[0]
+
+
+def read_shaped(file: Path | BinaryIO) -> tuple[Image.Image, Shape]:
+    """The same, and the shape of the file as it is stored.
 
     Raises:
         UnreadableError: the reason in a few words.
@@ -54,19 +72,28 @@ def read_picture(file: Path | BinaryIO) -> Image.Image:
             warnings.simplefilter("ignore")
             with Image.open(file, formats=FORMATS) as image:
                 _check_size(*image.size)
+                shape = _shape(image)
                 if image.format == "JPEG":
                     image.draft("RGB", (1024, 1024))  # decode a huge scan at a lower scale
                 image.load()
                 ImageOps.exif_transpose(image, in_place=True)
                 upright = on_white(image)
                 factor = max(upright.size) // LARGE
-                return upright.reduce(factor) if factor > 1 else upright
+                return upright.reduce(factor) if factor > 1 else upright, shape
     except UnreadableError:
         raise
     except UnidentifiedImageError:
         raise UnreadableError("not an image of a known format, or empty") from None
     except _DAMAGE as error:
         raise UnreadableError(_reason(error)) from error
+
+
+def _shape(image: Image.Image) -> Shape:
+    """The shape of an image that was opened and not yet decoded."""
+    lying = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+    width, height = image.size[::-1] if lying else image.size
+    # Pillow calls a JPEG that holds several pictures by another name.
+    return Shape(width, height, image.format if image.format in FORMATS else "JPEG")
 
 
 def _reason(error: BaseException) -> str:

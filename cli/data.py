@@ -1,0 +1,156 @@
+"""`tmssl data`: what a source holds, before anything heavy runs."""
+
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.options import JsonOutput
+from cli.pack import end_in_order
+from cli.results import say_data
+from tmssl.errors import PackError
+from tmssl.text import count, safe
+
+if TYPE_CHECKING:
+    from tmssl.data.catalogue import Catalogue
+    from tmssl.data.shape import Shapes
+    from tmssl.data.survey import Survey
+    from tmssl.retrieval.corpus import HitChance
+
+_SHEET_ROWS = 2  # of pictures on the contact sheet
+_SIDE = 64  # pixels of a picture there
+
+
+def data(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="Folder, archive or table of images.")
+    ],
+    sample: Annotated[
+        int | None,
+        typer.Option("--sample", min=0, help="Look at so many images only; 0 looks at none."),
+    ] = None,
+    divisions: Annotated[
+        int, typer.Option("--divisions", min=0, help="Divisions in the plot; 0 shows all.")
+    ] = 20,
+    workers: Annotated[
+        int, typer.Option("--workers", min=0, help="Processes that decode; 0 is one a core.")
+    ] = 0,
+    json_output: JsonOutput = False,
+) -> None:
+    """Say what a source holds: join, codes, chance levels, sizes, copies; and show a sample."""
+    from tmssl.data.catalogue import read_catalogue
+    from tmssl.data.shape import shapes
+    from tmssl.retrieval.corpus import hit_chances
+
+    signal.signal(signal.SIGTERM, end_in_order)
+    catalogue = read_catalogue(source.resolve())
+    vienna = [mark.vienna for mark in catalogue.marks]
+    chances = hit_chances(vienna) if catalogue.report.with_codes else []
+    width = shutil.get_terminal_size().columns
+    if not json_output:
+        _print_labels(catalogue, chances, divisions, width)
+    survey = None if sample == 0 else _look(catalogue, sample, workers)
+    found = shapes(catalogue.marks, survey) if survey else None
+    if json_output:
+        _print_json(catalogue, chances, found)
+        return
+    if survey and found:
+        from cli.corpus import shape_lines
+
+        _say(shape_lines(found, width))
+        if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+            _say(sheet_lines(catalogue, survey, width))
+
+
+def _say(lines: list[str]) -> None:
+    """Lines on stdout, at once: what comes next may take a while."""
+    for line in lines:
+        say_data(line)
+    sys.stdout.flush()
+
+
+def _print_labels(
+    catalogue: "Catalogue", chances: "list[HitChance]", most: int, width: int
+) -> None:
+    """What needs no look at an image."""
+    from cli.corpus import chance_lines, code_lines, frequencies
+
+    _say(catalogue.report.lines())
+    vienna = [mark.vienna for mark in catalogue.marks if mark.vienna]
+    if not vienna:
+        return
+    told = [
+        count(len(frequencies(vienna, level)), noun, nouns)
+        for level, noun, nouns in (
+            ("category", "category", "categories"), ("division", "division", None),
+            ("section", "section", None),
+        )
+    ]  # fmt: skip
+    mean = sum(map(len, vienna)) / len(vienna)
+    _say([f"  {', '.join(told)}; {mean:.1f} codes a mark that has any"])
+    found = frequencies(vienna, "division")
+    if found:
+        _say(code_lines(found, len(vienna), most, width))
+    _say(chance_lines(chances))
+
+
+def _look(catalogue: "Catalogue", sample: int | None, workers: int) -> "Survey":
+    """A look at all images or at a sample, with progress on stderr."""
+    from cli.progress import progress_bar
+    from tmssl.data import survey
+
+    rows = survey.sample(len(catalogue.marks), sample)
+    with progress_bar("looking at images") as update:
+        return survey.look(catalogue.places, rows, workers=workers, progress=update)
+
+
+def sheet_lines(catalogue: "Catalogue", survey: "Survey", width: int) -> list[str]:
+    """A contact sheet: some of the images that can be read, spread over all, as they are packed."""
+    from cli.pictures import CELL, fitting, side_by_side
+    from tmssl.data.archive import open_image
+    from tmssl.data.picture import picture_square
+
+    across = fitting(width)
+    readable = survey.seen["row"]
+    step = max(1, len(readable) // (across * _SHEET_ROWS))
+    chosen = readable[step // 2 :: step][: across * _SHEET_ROWS].tolist()
+    lines = ["", "some of them, as they are packed"]
+    for begin in range(0, len(chosen), across):
+        marks = [catalogue.marks[row] for row in chosen[begin : begin + across]]
+        try:
+            pictures = [picture_square(open_image(catalogue.place(mark)), _SIDE) for mark in marks]
+        except PackError:
+            return [*lines, "the images change while they are looked at"]
+        captions = [
+            (safe(mark.title or Path(mark.path).stem, CELL), safe(" ".join(mark.vienna), CELL))
+            for mark in marks
+        ]
+        lines += side_by_side(pictures, captions)
+    return lines
+
+
+def _print_json(catalogue: "Catalogue", chances: "list[HitChance]", found: "Shapes | None") -> None:
+    """Everything as one JSON object; lists of what is wrong are whole."""
+    import msgspec
+
+    from cli.corpus import frequencies
+    from tmssl.data.vienna import LEVELS, title
+
+    vienna = [mark.vienna for mark in catalogue.marks]
+    told = {
+        "join": catalogue.report,
+        "codes": {
+            level: [
+                {"code": code, "title": title(code), "marks": carried}
+                for code, carried in frequencies(vienna, level)
+            ]
+            for level in LEVELS
+        },
+        "chance": chances,
+        "images": found,
+    }
+    say_data(msgspec.json.encode(told).decode())
