@@ -1,0 +1,181 @@
+"""A corpus as large as L3D's training split: `python -m tests.bench.corpus FOLDER [--rows N]`.
+
+Real logos (the PNGs of `diagrams`), each repeated with small changes, as 256 px JPEGs in one tar
+with L3D's `results.json`. It is written in parts, so an interrupted build goes on; so does the pack.
+"""
+
+import argparse
+import io
+import json
+import multiprocessing
+import os
+import random
+import resource
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import diagrams
+from PIL import Image, ImageEnhance
+
+ROWS = 538_771
+_SIDE, _PER_PART = 256, 10_000
+_POOL = ["27.05.01", "29.01.13", "26.04.02", "27.99.01", "26.11.12", "25.05.94", "26.01.03"]
+
+
+def main() -> None:
+    """Build the corpus, pack it, read it, and print what each took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="scratch: about 20 GB for all rows")
+    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    asked = parser.parse_args()
+    folder = asked.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    source = make(folder, asked.rows, asked.workers)
+    print(f"{asked.rows:,} rows, {source.stat().st_size / 2**30:.2f} GiB of tar, {asked.workers} workers", flush=True)  # fmt: skip
+    watched(["data", str(source), "--sample", "2000", "--json"], "tmssl data --sample 2000")
+    out = watched(
+        ["pack", str(source), "--image-size", "224", "--out", str(folder / f"pack-{asked.rows}"),
+         "--workers", str(asked.workers), "--json"], "tmssl pack at 224 px",
+    )  # fmt: skip
+    facts = json.loads(out)
+    print(f"  {facts['images']:,} images, {facts['mib']:,} MiB, {facts['images_s']} images/s of {facts['decoded']:,} decoded")  # fmt: skip
+    subprocess.run([sys.executable, "-m", "tests.bench.corpus_reading", facts["folder"]], check=True)  # fmt: skip
+
+
+def make(folder: Path, rows: int, workers: int) -> Path:
+    """The tar of the corpus, from parts made by several processes."""
+    target = folder / f"corpus-{rows}.tar"
+    if target.is_file():
+        return target
+    parts = [folder / f"part-{rows}-{begin:07d}" for begin in range(0, rows, _PER_PART)]
+    jobs = [
+        (part, begin, min(begin + _PER_PART, rows))
+        for part, begin in zip(parts, range(0, rows, _PER_PART), strict=True)
+        if not part.is_file()
+    ]
+    begun = time.monotonic()
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        for _ in pool.map(_write_part, *zip(*jobs, strict=True)) if jobs else ():
+            pass
+    print(f"drew {rows:,} images in {time.monotonic() - begun:.0f} s", flush=True)
+    fresh = target.with_suffix(".new")
+    labels: list[str] = []
+    with tarfile.open(fresh, "w") as tar:
+        for part in parts:
+            with tarfile.open(part) as piece:
+                for member in piece:
+                    tar.addfile(member, piece.extractfile(member))
+            labels.append(part.with_suffix(".labels").read_text())
+        data = f"[{','.join(labels)}]".encode()
+        info = tarfile.TarInfo("results.json")
+        info.size = len(data)
+        tar.addfile(info, io.BytesIO(data))
+    fresh.replace(target)
+    for part in parts:
+        part.unlink()
+        part.with_suffix(".labels").unlink()
+    return target
+
+
+def _write_part(part: Path, begin: int, end: int) -> None:
+    """Some images as a tar of their own, and their labels."""
+    logos = sorted((Path(diagrams.__file__).parents[1] / "resources").rglob("*.png"))
+    labels = []
+    fresh = part.with_suffix(".new")
+    with tarfile.open(fresh, "w") as tar:
+        for number in range(begin, end):
+            dice = random.Random(number)
+            data = _drawn(logos[number % len(logos)], dice)
+            name = f"{dice.getrandbits(128):032x}"
+            info = tarfile.TarInfo(f"images/{name}.jpg")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+            codes = dice.sample(_POOL, dice.randrange(1, 4)) + [f"{dice.randrange(1, 25):02d}.01.{dice.randrange(1, 20):02d}"]  # fmt: skip
+            labels.append(json.dumps({"file": f"{name.upper()}.JPG", "text": f"MARK {number}", "vienna_codes": codes if number % 4 else codes[0], "year": 1996 + number % 25}))  # fmt: skip
+    part.with_suffix(".labels").write_text(",".join(labels))
+    fresh.replace(part)
+
+
+def _drawn(logo: Path, dice: random.Random) -> bytes:
+    """A logo on white, moved, scaled and coloured a little, as a JPEG."""
+    with Image.open(logo) as image:
+        layered = image.convert("RGBA")
+    side = dice.randrange(_SIDE // 2, _SIDE)
+    layered.thumbnail((side, side))
+    square = Image.new("RGB", (_SIDE, _SIDE), "white")
+    place = tuple(dice.randrange(_SIDE - length + 1) for length in layered.size)
+    square.paste(layered, (place[0], place[1]), layered)
+    coloured = ImageEnhance.Color(square).enhance(dice.uniform(0.4, 1.6))
+    file = io.BytesIO()
+    coloured.save(file, "JPEG", quality=dice.randrange(75, 93))
+    return file.getvalue()
+
+
+def watched(words: list[str], name: str) -> str:
+    """Run a command, print its time and the peak of its whole tree's memory, return its stdout."""
+    begun = time.monotonic()
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli", *words], stdout=subprocess.PIPE, text=True
+    ) as child:
+        peaks = [0, 0]
+        done = threading.Event()
+        watcher = threading.Thread(target=_watch, args=(child.pid, peaks, done))
+        watcher.start()
+        out = child.communicate()[0]
+        done.set()
+        watcher.join()
+    if child.returncode:
+        raise SystemExit(child.returncode)
+    print(
+        f"{name}: {time.monotonic() - begun:.1f} s, peak {peaks[0] / 2**20:,.0f} MiB of the tree "
+        f"(what is shared counted once), {peaks[1] / 2**20:,.0f} MiB of its first process", flush=True,
+    )  # fmt: skip
+    return out
+
+
+def _watch(pid: int, peaks: list[int], done: threading.Event) -> None:
+    """Raise `peaks` to the proportional set sizes of a process's tree and of itself."""
+    while not done.wait(0.5):
+        sizes = [_proportional(child) for child in _tree(pid)]
+        peaks[0] = max(peaks[0], sum(sizes))
+        peaks[1] = max(peaks[1], _proportional(pid))
+
+
+def _tree(pid: int) -> list[int]:
+    """A process and all below it."""
+    found, at = [pid], 0
+    while at < len(found):
+        for task in Path(f"/proc/{found[at]}/task").glob("*/children"):
+            try:
+                found += map(int, task.read_text().split())
+            except OSError:  # it has just ended
+                continue
+        at += 1
+    return found
+
+
+def _proportional(pid: int) -> int:
+    """Bytes of a process, what it shares divided by its sharers; file pages of a map not counted."""
+    try:
+        rows = dict(
+            line.split(":", 1)
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+        )
+    except OSError:  # it has just ended
+        return 0
+    return 1024 * int(rows["Pss"].split()[0])
+
+
+def peak_mib() -> float:
+    """The most memory that this process has held, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()
