@@ -96,7 +96,8 @@ def _write_part(part: Path, begin: int, end: int) -> None:
             info = tarfile.TarInfo(f"images/{name}.jpg")
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
-            codes = dice.sample(_POOL, dice.randrange(1, 4)) + [f"{dice.randrange(1, 25):02d}.01.{dice.randrange(1, 20):02d}"]  # fmt: skip
+            own = f"{dice.randrange(1, 25):02d}.01.{dice.randrange(1, 20):02d}"
+            codes = [*dice.sample(_POOL, dice.randrange(1, 4)), own]
             labels.append(json.dumps({"file": f"{name.upper()}.JPG", "text": f"MARK {number}", "vienna_codes": codes if number % 4 else codes[0], "year": 1996 + number % 25}))  # fmt: skip
     part.with_suffix(".labels").write_text(",".join(labels))
     fresh.replace(part)
