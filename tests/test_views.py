@@ -6,20 +6,10 @@ import torch
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as reference
 
-from tmssl.data.views import (
-    VIEW_SETS,
-    ViewRecipe,
-    augmented_view,
-    blended,
-    blurred,
-    crop_parameters,
-    hue_turned,
-    inverted,
-    normalised,
-    plain_view,
-    solarized,
-    to_grey,
-)  # fmt: skip
+from tmssl.data.blur import blurred
+from tmssl.data.crop import crop_parameters
+from tmssl.data.jitter import blended, hue_turned, inverted, solarized, to_grey
+from tmssl.data.views import VIEW_SETS, ViewRecipe, augmented_view, normalised, plain_view
 
 
 @pytest.fixture

@@ -164,7 +164,7 @@ def _print_reads(source: Path, folder: Path) -> None:
             rates.append(len(rows) / (time.perf_counter() - begun))
         print(
             f"a pack of {side} px reads {statistics.median(rates[1:]):,.0f} marks/s on one core, "
-            f"{(pack.folder / 'pixels.b2frame').stat().st_size / pack.count / 1024:.1f} KiB a mark",
+            f"{(pack.folder / 'images.b2frame').stat().st_size / pack.count / 1024:.1f} KiB a mark",
             flush=True,
         )
 

@@ -5,7 +5,10 @@ reproducible anywhere and choosing which samples an operation touches needs no d
 """
 
 import dataclasses
-import math
+import functools
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +16,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tmssl.data import stylings
+from tmssl.data.blur import blurred
 from tmssl.data.counter import uniform
+from tmssl.data.crop import TRIES, crop_parameters, cropped
+from tmssl.data.jitter import inverted, jitter_factors, jittered, solarized, to_grey
 
 MEAN = (0.485, 0.456, 0.406)  # ImageNet statistics, which timm's models expect
 STD = (0.229, 0.224, 0.225)
-_TRIES = 10  # draws of a crop before the largest one is taken, as in torchvision
-_GREY = (0.2989, 0.587, 0.114)  # ITU-R 601, as torchvision rounds it
+_FIRST = 16 + 2 * (TRIES - 1)  # slot of the stylings' draws; those before it belong to the rest
+_SLOTS = _FIRST + 5 + 3 * (stylings.LEVELS - 1)
+_CACHED = 16 * 64 * 64  # pixels whose views a core makes without leaving its cache
+_CACHED_GPU = 64 * 224 * 224
 
 Draws = npt.NDArray[np.float64]
 
@@ -49,6 +58,20 @@ class ViewRecipe:
     """probability of a Gaussian blur"""
     sigma: tuple[float, float] = (0.1, 2.0)
     """standard deviation of the blur, pixels at 224; smaller views scale it down"""
+    silhouette: float = 0.0
+    """probability that all ink is black; of this and the next three at most one happens"""
+    outline: float = 0.0
+    """probability that only the edges are left"""
+    threshold: float = 0.0
+    """probability of black and white by a threshold"""
+    recolour: float = 0.0
+    """probability that each of four tones gets another colour"""
+    thicker: float = 0.0
+    """probability of thicker strokes"""
+    thinner: float = 0.0
+    """probability of thinner strokes, when they are not thicker"""
+    wordless: float = 0.0
+    """probability that the lowest line is lost, where it looks like words under a figure"""
 
 
 _PUBLISHED = ViewRecipe(
@@ -93,6 +116,8 @@ def augmented_view(
 ) -> Tensor:  # fmt: skip
     """One augmented copy of each image.
 
+    A few images at a time, which stay in the cache; on a CPU as many threads make them as torch uses.
+
     Args:
         images: uint8 (n, h, w, 3) on the device.
         samples: row of each image, (n,); with seed, epoch and view it decides every draw.
@@ -103,47 +128,79 @@ def augmented_view(
         size: side of the result in pixels.
 
     Returns:
-        float32 (n, 3, size, size), normalised.
+        float32 (n, 3, size, size), normalised, channels last in memory.
     """
-    slots = np.arange(16 + 2 * (_TRIES - 1))
-    draws = uniform(seed, epoch, samples[:, None], view, slots[None, :])
-    pixels = images.permute(0, 3, 1, 2).float().div_(255)
-    pixels = _crop(pixels, np.hstack([draws[:, :6], draws[:, 16:]]), recipe, size)
+    draws = uniform(seed, epoch, samples[:, None], view, np.arange(_SLOTS)[None, :])
+    result = torch.empty(
+        (len(images), 3, size, size), device=images.device, memory_format=torch.channels_last
+    )
+    on_cpu = images.device.type == "cpu"
+    few = max(1, (_CACHED if on_cpu else _CACHED_GPU) // size**2)
+
+    def make(begin: int) -> None:
+        part = slice(begin, begin + few)
+        pixels = _augmented(images[part], draws[part], recipe, size)
+        result[part] = normalised(pixels)
+
+    begins = range(0, len(images), few)
+    threads = min(torch.get_num_threads(), len(begins)) if on_cpu else 1
+    if threads < 2:
+        for begin in begins:
+            make(begin)
+    else:
+        list(_makers(torch.get_num_threads()).map(make, begins))
+    return result
+
+
+@functools.cache
+def _makers(count: int) -> ThreadPoolExecutor:
+    """Threads that make views, each of which computes alone: none starts threads of its own."""
+    ready = threading.Barrier(count + 1)
+
+    def alone() -> None:
+        torch.set_num_threads(1)
+        ready.wait()
+
+    pool = ThreadPoolExecutor(count, thread_name_prefix="views", initializer=alone)
+    for _ in range(count):
+        pool.submit(int)
+    ready.wait()
+    torch.set_num_threads(count)  # the number for threads to come is one for all, and was just set
+    return pool
+
+
+def _augmented(images: Tensor, draws: Draws, recipe: ViewRecipe, size: int) -> Tensor:
+    """All operations on a few images, (n, 3, size, size) in [0, 1]."""
+    more = draws[:, _FIRST:]
+    wordless = more[:, 0] < recipe.wordless
+    if wordless.any():
+        images = _apply(images.clone(), wordless, stylings.without_words)
+    places = np.hstack([draws[:, :6], draws[:, 16:_FIRST]])
+    pixels = cropped(images, _to_device(crop_parameters(places, recipe), images), size)
+    pixels = _styled(pixels, more[:, 1:], recipe)
     pixels = _jitter(pixels, draws[:, 6:11], recipe)
     pixels = _apply(pixels, draws[:, 11] < recipe.grey, to_grey)
     pixels = _blur(pixels, draws[:, 12:14], recipe)
     pixels = _apply(pixels, draws[:, 14] < recipe.solarize, solarized)
-    pixels = _apply(pixels, draws[:, 15] < recipe.invert, inverted)
-    return normalised(pixels)
+    return _apply(pixels, draws[:, 15] < recipe.invert, inverted)
 
 
-def to_grey(pixels: Tensor) -> Tensor:
-    """All three channels set to the luma."""
-    weights = pixels.new_tensor(_GREY).view(1, 3, 1, 1)
-    return (pixels * weights).sum(1, keepdim=True).expand_as(pixels)
+def _apply(
+    pixels: Tensor, chosen: npt.NDArray[np.bool_], operation: Callable[..., Tensor],
+    *parameters: npt.NDArray[np.generic],
+) -> Tensor:  # fmt: skip
+    """The operation on the chosen samples, with their rows of each parameter; `pixels` may be changed.
 
-
-def solarized(pixels: Tensor) -> Tensor:
-    """Everything at or above one half inverted."""
-    return torch.where(pixels >= 0.5, 1 - pixels, pixels)
-
-
-def inverted(pixels: Tensor) -> Tensor:
-    """The negative."""
-    return 1 - pixels
-
-
-def _apply(pixels: Tensor, chosen: npt.NDArray[np.bool_], operation: object) -> Tensor:
-    """The operation on the chosen samples; which they are is known on the host."""
-    assert callable(operation)
+    Which they are is known on the host, so nothing waits for the device.
+    """
     rows = np.flatnonzero(chosen)
     if len(rows) == 0:
         return pixels
+    given = [_to_device(values[rows].astype(np.float32), pixels) for values in parameters]
     if len(rows) == len(chosen):
-        result: Tensor = operation(pixels)
-        return result
+        return operation(pixels, *given).contiguous()
     index = _to_device(rows, pixels)
-    return pixels.index_copy(0, index, operation(pixels.index_select(0, index)))
+    return pixels.index_copy_(0, index, operation(pixels.index_select(0, index), *given))
 
 
 def _to_device(values: npt.NDArray[np.generic], like: Tensor) -> Tensor:
@@ -152,134 +209,37 @@ def _to_device(values: npt.NDArray[np.generic], like: Tensor) -> Tensor:
     return tensor.to(like.device, non_blocking=True)
 
 
-def crop_parameters(draws: Draws, recipe: ViewRecipe) -> npt.NDArray[np.float32]:
-    """Affine matrices (n, 2, 3) from the result's coordinates in [-1, 1] to the image's.
-
-    The crop is torchvision's RandomResizedCrop of a square image: area uniform in `scale`, aspect
-    ratio log-uniform in `ratio`, drawn again where it does not fit, and after ten tries the largest
-    central crop.
-
-    Args:
-        draws: (n, 24): area and ratio, place, mirror, angle, then nine more pairs of area and ratio.
-        recipe: the distribution to draw from.
-    """
-    low, high = recipe.ratio
-    areas = np.hstack([draws[:, :1], draws[:, 6::2]])
-    ratios = np.hstack([draws[:, 1:2], draws[:, 7::2]])
-    area = recipe.scale[0] + (recipe.scale[1] - recipe.scale[0]) * areas
-    root = np.exp((math.log(low) + (math.log(high) - math.log(low)) * ratios) / 2)
-    widths, heights = np.sqrt(area) * root, np.sqrt(area) / root
-    fits = (widths <= 1) & (heights <= 1)
-    first, found = np.argmax(fits, 1), fits.any(1)
-    each = np.arange(len(draws))
-    width = np.where(found, widths[each, first], min(1.0, high))
-    height = np.where(found, heights[each, first], min(1.0, 1 / low))
-    centre_x = np.where(found, (1 - width) * (2 * draws[:, 2] - 1), 0.0)
-    centre_y = np.where(found, (1 - height) * (2 * draws[:, 3] - 1), 0.0)
-    mirror = np.where(draws[:, 4] < recipe.flip, -1.0, 1.0)
-    angle = np.deg2rad(recipe.rotation) * (2 * draws[:, 5] - 1)
-    cosine, sine = np.cos(angle), np.sin(angle)
-    rows = [
-        np.stack([width * cosine * mirror, -height * sine, centre_x], 1),
-        np.stack([width * sine * mirror, height * cosine, centre_y], 1),
-    ]
-    return np.stack(rows, 1).astype(np.float32)
-
-
-def _crop(pixels: Tensor, draws: Draws, recipe: ViewRecipe, size: int) -> Tensor:
-    """Crop, rotate and mirror in one resampling; what lies outside the image is white."""
-    matrices = _to_device(crop_parameters(draws, recipe), pixels)
-    grid = functional.affine_grid(matrices, [len(pixels), 3, size, size], align_corners=False)
-    # Outside is 0 for grid_sample, so sample the negative to make it white.
-    return 1 - functional.grid_sample(1 - pixels, grid, mode="bilinear", align_corners=False)
-
-
-def _factors(draw: Draws, size: float) -> npt.NDArray[np.float32]:
-    """Multipliers uniform in [1 - size, 1 + size], never negative."""
-    low = max(0.0, 1 - size)
-    return (low + (1 + size - low) * draw).astype(np.float32)
+def _styled(pixels: Tensor, draws: Draws, recipe: ViewRecipe) -> Tensor:
+    """Strokes thicker or thinner, then at most one of silhouette, outline, threshold and recolouring."""
+    radius = max(1, round(pixels.shape[-1] / 128))
+    stroke, style = draws[:, 0], draws[:, 1]
+    thick = stroke < recipe.thicker
+    pixels = _apply(pixels, thick, lambda some: stylings.thickened(some, radius))
+    thin = ~thick & (stroke < recipe.thicker + recipe.thinner)
+    pixels = _apply(pixels, thin, lambda some: stylings.thinned(some, radius))
+    ends = np.cumsum([recipe.silhouette, recipe.outline, recipe.threshold, recipe.recolour])
+    which = np.searchsorted(ends, style, side="right")
+    pixels = _apply(pixels, which == 0, stylings.silhouette)
+    pixels = _apply(pixels, which == 1, lambda some: stylings.outline(some, radius))
+    pixels = _apply(pixels, which == 2, stylings.thresholded, 0.35 + 0.4 * draws[:, 2])
+    colours = draws[:, 4:].reshape(len(draws), -1, 3)
+    return _apply(pixels, which == 3, stylings.recoloured, colours)
 
 
 def _jitter(pixels: Tensor, draws: Draws, recipe: ViewRecipe) -> Tensor:
-    """Brightness, contrast, saturation and hue in this order (torchvision shuffles the order)."""
-    rows = np.flatnonzero(draws[:, 0] < recipe.jitter)
-    if len(rows) == 0:
-        return pixels
+    """Brightness, contrast, saturation and hue of the chosen samples."""
     brightness, contrast, saturation, hue = recipe.strength
-    index = _to_device(rows, pixels)
-    drawn = draws[rows]
-    some = pixels.index_select(0, index)
-    some = blended(some, None, _to_device(_factors(drawn[:, 1], brightness), some))
-    grey = to_grey(some)[:, :1].mean((1, 2, 3), keepdim=True)
-    some = blended(some, grey, _to_device(_factors(drawn[:, 2], contrast), some))
-    some = blended(some, to_grey(some), _to_device(_factors(drawn[:, 3], saturation), some))
-    turns = (hue * (2 * drawn[:, 4] - 1)).astype(np.float32)
-    some = hue_turned(some, _to_device(turns, some))
-    return pixels.index_copy(0, index, some)
-
-
-def blended(pixels: Tensor, towards: Tensor | None, factor: Tensor) -> Tensor:
-    """Mix: factor * pixels + (1 - factor) * towards, clamped to [0, 1]; black when `towards` is None."""
-    weights = factor.view(-1, 1, 1, 1)
-    mixed = pixels * weights
-    if towards is not None:
-        mixed = mixed + (1 - weights) * towards
-    return mixed.clamp(0, 1)
-
-
-def hue_turned(pixels: Tensor, turns: Tensor) -> Tensor:
-    """Hue moved by `turns` (a full circle is 1) at unchanged HSV saturation and value.
-
-    The closed form of HSV back to RGB is V - V S max(0, min(k, 4 - k, 1)), k = (n + 6 H) mod 6
-    with n = 5, 3, 1 (Wikipedia, "HSL and HSV", alternative formulae).
-    """
-    value, largest = pixels.max(1)
-    chroma = value - pixels.min(1).values
-    safe_chroma = torch.where(chroma > 0, chroma, torch.ones_like(chroma))
-    red, green, blue = pixels.unbind(1)
-    sector = torch.where(
-        largest == 0,
-        (green - blue) / safe_chroma,
-        torch.where(largest == 1, (blue - red) / safe_chroma + 2, (red - green) / safe_chroma + 4),
-    )
-    sixths = sector + 6 * turns.view(-1, 1, 1)
-    offsets = pixels.new_tensor([5.0, 3.0, 1.0]).view(1, 3, 1, 1)
-    k = torch.remainder(offsets + sixths.unsqueeze(1), 6)
-    return value.unsqueeze(1) - chroma.unsqueeze(1) * torch.minimum(k, 4 - k).clamp(0, 1)
+    return _apply(
+        pixels, draws[:, 0] < recipe.jitter, jittered, jitter_factors(draws[:, 1], brightness),
+        jitter_factors(draws[:, 2], contrast), jitter_factors(draws[:, 3], saturation),
+        hue * (2 * draws[:, 4] - 1),
+    )  # fmt: skip
 
 
 def _blur(pixels: Tensor, draws: Draws, recipe: ViewRecipe) -> Tensor:
     """A Gaussian blur of the chosen samples, each with its own width."""
-    rows = np.flatnonzero(draws[:, 0] < recipe.blur)
-    size = pixels.shape[-1]
-    if len(rows) == 0:
-        return pixels
-    low, high = recipe.sigma
-    sigma = (low + (high - low) * draws[rows, 1]) * size / 224
-    index = _to_device(rows, pixels)
-    some = blurred(
-        pixels.index_select(0, index),
-        _to_device(sigma.astype(np.float32), pixels),
-        high * size / 224,
+    low, high = (sigma * pixels.shape[-1] / 224 for sigma in recipe.sigma)
+    sigma = low + (high - low) * draws[:, 1]
+    return _apply(
+        pixels, draws[:, 0] < recipe.blur, lambda some, each: blurred(some, each, high), sigma
     )
-    return pixels.index_copy(0, index, some)
-
-
-def blurred(pixels: Tensor, sigma: Tensor, largest: float) -> Tensor:
-    """Each image blurred by its own Gaussian, as two passes of one dimension.
-
-    Args:
-        pixels: (n, 3, h, w).
-        sigma: standard deviations in pixels, (n,).
-        largest: an upper bound of sigma known on the host, which decides the kernel's width.
-    """
-    radius = max(1, math.ceil(2 * largest))
-    offsets = torch.arange(-radius, radius + 1, device=pixels.device, dtype=pixels.dtype)
-    kernels = torch.exp(-0.5 * (offsets / sigma.clamp(min=1e-3).view(-1, 1)) ** 2)
-    kernels = (kernels / kernels.sum(1, keepdim=True)).repeat_interleave(3, 0)
-    count, _, height, width = pixels.shape
-    flat = pixels.reshape(1, count * 3, height, width)
-    flat = functional.pad(flat, (radius, radius, radius, radius), mode="replicate")
-    flat = functional.conv2d(flat, kernels.view(-1, 1, 1, 2 * radius + 1), groups=count * 3)
-    flat = functional.conv2d(flat, kernels.view(-1, 1, 2 * radius + 1, 1), groups=count * 3)
-    return flat.view(count, 3, height, width)

@@ -1,0 +1,83 @@
+"""Colour operations on batches of pixels in [0, 1], shape (n, 3, h, w), each with its own strength."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+_GREY = (0.2989, 0.587, 0.114)  # ITU-R 601, as torchvision rounds it
+
+Draws = npt.NDArray[np.float64]
+
+
+def luma(pixels: Tensor) -> Tensor:
+    """How light each pixel is, (n, 1, h, w)."""
+    red, green, blue = pixels[:, :1], pixels[:, 1:2], pixels[:, 2:]
+    return (red * _GREY[0]).add_(green, alpha=_GREY[1]).add_(blue, alpha=_GREY[2])
+
+
+def to_grey(pixels: Tensor) -> Tensor:
+    """All three channels set to the luma."""
+    return luma(pixels).expand_as(pixels)
+
+
+def solarized(pixels: Tensor) -> Tensor:
+    """Everything at or above one half inverted."""
+    return torch.where(pixels >= 0.5, 1 - pixels, pixels)
+
+
+def inverted(pixels: Tensor) -> Tensor:
+    """The negative."""
+    return 1 - pixels
+
+
+def blended(pixels: Tensor, towards: Tensor | None, factor: Tensor) -> Tensor:
+    """Mix: factor * pixels + (1 - factor) * towards, clamped to [0, 1]; black when `towards` is None."""
+    weights = factor.view(-1, 1, 1, 1)
+    if towards is None:
+        return (pixels * weights).clamp_(max=1)
+    return torch.lerp(towards, pixels, weights).clamp_(0, 1)
+
+
+def hue_turned(pixels: Tensor, turns: Tensor) -> Tensor:
+    """Hue moved by `turns` (a full circle is 1, from -1 to 1) at unchanged HSV saturation and value.
+
+    The closed form of HSV back to RGB is V - V S max(0, min(k, 4 - k, 1)), k = (n + 6 H) mod 6
+    with n = 5, 3, 1 (Wikipedia, "HSL and HSV", alternative formulae); min(k, 4 - k) = 2 - |k - 2|.
+    """
+    red, green, blue = pixels[:, :1], pixels[:, 1:2], pixels[:, 2:]
+    value = torch.maximum(torch.maximum(red, green), blue)
+    chroma = value - torch.minimum(torch.minimum(red, green), blue)
+    scale = 1 / chroma.clamp(min=1e-6).mul_(6)
+    hue = torch.where(
+        red == value,
+        (green - blue).mul_(scale),
+        torch.where(
+            green == value,
+            (blue - red).mul_(scale).add_(2 / 6),
+            (red - green).mul_(scale).add_(4 / 6),
+        ),
+    )
+    hue.add_((turns + 2).view(-1, 1, 1, 1))  # whole circles, so that none is negative
+    places = pixels.new_tensor([5 / 6, 3 / 6, 1 / 6]).view(1, 3, 1, 1)
+    share = (hue + places).frac_().mul_(6).sub_(2).abs_().neg_().add_(2).clamp_(0, 1)
+    return torch.addcmul(value, chroma, share, value=-1)
+
+
+def jitter_factors(draw: Draws, size: float) -> npt.NDArray[np.float32]:
+    """Multipliers uniform in [1 - size, 1 + size], never negative."""
+    low = max(0.0, 1 - size)
+    return (low + (1 + size - low) * draw).astype(np.float32)
+
+
+def jittered(
+    pixels: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, turns: Tensor
+) -> Tensor:
+    """Brightness, contrast, saturation and hue in this order (torchvision shuffles the order).
+
+    The first three are factors as `blended` takes them, `turns` as `hue_turned` does; each (n,).
+    """
+    some = blended(pixels, None, brightness)
+    some = blended(some, luma(some).mean((1, 2, 3), keepdim=True), contrast)
+    some = blended(some, luma(some), saturation)
+    return hue_turned(some, turns)
