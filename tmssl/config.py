@@ -25,6 +25,8 @@ BestBy = Literal[
 ]
 Level = Literal["category", "division", "section"]
 
+_LARGEST_FILE = 1 << 20  # bytes of a file of settings
+
 PositiveInt = Annotated[int, Meta(ge=1)]
 PositiveFloat = Annotated[float, Meta(gt=0, le=sys.float_info.max)]
 NonNegative = Annotated[float, Meta(ge=0, le=sys.float_info.max)]
@@ -265,10 +267,16 @@ def read_config(path: Path) -> Config:
     """
     try:
         with path.open("rb") as file:
-            return from_dict(tomllib.load(file))
+            content = file.read(_LARGEST_FILE + 1)
+        if len(content) > _LARGEST_FILE:
+            raise ConfigError(f"above {_LARGEST_FILE:,} bytes, so no file of settings")
+        return from_dict(tomllib.loads(content.decode()))
     except OSError as error:
         raise ConfigError(f"cannot read {safe(path)}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise ConfigError(f"{safe(path)} is not TOML: {safe(error)}") from error
     except ConfigError as error:
         raise ConfigError(f"{safe(path)}: {error}") from error

@@ -78,4 +78,4 @@ def nearest(word: str, choices: list[str]) -> str:
     import difflib
 
     close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
-    return f" (did you mean '{close[0]}'?)" if close else ""
+    return f" (did you mean '{safe(close[0], 60)}'?)" if close else ""

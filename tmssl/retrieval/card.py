@@ -69,8 +69,17 @@ def _ready(run: Run, path: Path) -> Card | None:
         card = msgspec.json.decode(path.read_bytes(), type=Card)
     except (OSError, ValueError):
         return None
-    there = all((run.index / name).is_file() for name in (card.index, card.encoder) if name)
-    return card if there else None
+    names = [name for name in (card.index, card.encoder) if name]
+    inside = all(_is_inside(run.index, run.index / name) for name in names)
+    return card if inside and all((run.index / name).is_file() for name in names) else None
+
+
+def _is_inside(folder: Path, path: Path) -> bool:
+    """Whether a path that a card names stays in a folder, links followed; a foreign card names any."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError):  # no name that a file can have
+        return False
 
 
 def write_card(path: Path, card: Card) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,6 +23,9 @@ _QUERIES_AT_ONCE = 256
 _GALLERY_AT_ONCE = 1 << 15  # with 1280 features 160 MiB
 _KEPT = 2  # indexes kept in a run; one of 538,000 marks takes 1.4 GB
 _TIE = 1e-6  # cosines closer than this are rounding apart
+_HEADER = struct.Struct("<4siq")  # of faiss's files: kind, features, vectors
+_KIND, _BYTES_PER_FEATURE = b"IxSQ", 2  # IndexScalarQuantizer, in half precision
+_MOST_FEATURES = 1 << 16
 # Only the newer flag maps the vectors themselves; before faiss 1.11 they are read into memory.
 _MAPPED = getattr(faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP)
 
@@ -74,14 +78,37 @@ def open_index(path: Path) -> faiss.Index:
     """A kept index, mapped into memory rather than read.
 
     Raises:
-        InputError: it is missing or damaged.
+        InputError: it is missing, damaged, a link, or not of the one kind that we write.
     """
+    _check_header(path)
     try:
         return faiss.read_index(str(path), _MAPPED)
     except RuntimeError as error:
         raise InputError(
             f"{safe(path)} is damaged ({safe(error, 100)}); remove it and evaluate again"
         ) from error
+
+
+def _check_header(path: Path) -> None:
+    """Refuse a foreign file before faiss parses it, which trusts the lengths that it reads.
+
+    Raises:
+        InputError: another kind of index, or one whose vectors cannot be in a file of its length.
+    """
+    try:
+        if path.is_symlink():
+            raise InputError(f"{safe(path)} is a link, which is not followed; remove it")
+        with path.open("rb") as file:
+            head = file.read(_HEADER.size)
+        size = path.stat().st_size
+    except OSError as error:
+        raise InputError(f"cannot read {safe(path)}: {error.strerror}; evaluate again") from error
+    kind, features, count = _HEADER.unpack(head) if len(head) == _HEADER.size else (b"", 0, 0)
+    vectors = _BYTES_PER_FEATURE * features * count
+    if kind != _KIND or not 0 < features <= _MOST_FEATURES or not 0 <= vectors <= size:
+        raise InputError(
+            f"{safe(path)} is damaged or no index of ours; remove it and evaluate again"
+        )
 
 
 def search(

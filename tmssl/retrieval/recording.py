@@ -107,10 +107,13 @@ def open_recording(path: Path) -> Recording:
         if told["format"] != FORMAT:
             raise ValueError(f"format {told['format']}")
         return Recording(json.loads(told["steps"]), told["image"], told["result"], tensors)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{safe(path)} is damaged ({safe(error, 100)}); remove it and search again"
         ) from error
+
+
+_ON_FILES = ("from_file",)  # a foreign recording shall compute, and nothing else
 
 
 def _name(target: Any) -> str:
@@ -127,6 +130,8 @@ def _operation(said: str) -> Any:
     if said == "getitem":
         return _item
     name, _, overload = said.partition(".")
+    if name in _ON_FILES:
+        raise ValueError(f"operation {name} works on files")
     try:
         return getattr(getattr(torch.ops.aten, name), overload)
     except AttributeError as error:

@@ -1,6 +1,5 @@
 """Which checkpoints a run has kept, and which of them are whole; reads no tensors, so needs no torch."""
 
-import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -9,6 +8,13 @@ from typing import Any
 from tmssl.errors import CheckpointError
 from tmssl.runs.folder import Run
 from tmssl.text import safe
+
+_LARGEST_SIDECAR = 1 << 20  # bytes; ours have a few thousand
+
+
+def _is_inside(path: Path) -> bool:
+    """Whether a file lies in the folder that it is found in; a link may lead anywhere."""
+    return path.resolve().parent == path.parent.resolve()
 
 
 def digest(path: Path) -> str:
@@ -21,22 +27,37 @@ def _sidecars(folder: Path) -> dict[str, dict[str, Any]]:
     """Digest to facts of every sidecar, including one whose checkpoint is just being renamed."""
     known: dict[str, dict[str, Any]] = {}
     for path in [*folder.glob("*.json"), *folder.glob(".*.json.new")]:
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            facts = json.loads(path.read_text("utf-8"))
-            known[str(facts["sha256"])] = facts
+        facts = _read_facts(path)
+        if facts is not None:
+            known[facts["sha256"]] = facts
     return known
+
+
+def _read_facts(path: Path) -> dict[str, Any] | None:
+    """What a sidecar says, or None where it is damaged, too large, or a link out of its folder."""
+    try:
+        if not _is_inside(path) or path.stat().st_size > _LARGEST_SIDECAR:
+            return None
+        facts = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(facts, dict) or not isinstance(facts.get("sha256"), str):
+        return None
+    numbers = [facts.get(name) for name in ("step", "steps_per_epoch")]
+    whole = all(type(number) is int and number >= 0 for number in numbers)
+    return facts if whole else None
 
 
 def is_whole(path: Path) -> bool:
     """Whether a checkpoint exists and some sidecar knows its digest."""
-    return path.is_file() and digest(path) in _sidecars(path.parent)
+    return path.is_file() and _is_inside(path) and digest(path) in _sidecars(path.parent)
 
 
 def valid_checkpoints(folder: Path) -> list[tuple[int, Path]]:
     """(step, path) of every undamaged checkpoint, newest first, `last` before its other names."""
     known = _sidecars(folder)
     found = []
-    for path in folder.glob("*.pt"):
+    for path in filter(_is_inside, folder.glob("*.pt")):
         facts = known.get(digest(path))
         if facts is not None:
             found.append((int(facts["step"]), path))
@@ -63,6 +84,11 @@ def find_checkpoint(run: Run, which: str = "last") -> Path:
     if which not in ("last", "best") and not named.is_file():
         kept = ", ".join(sorted(path.stem for path in run.checkpoints.glob("*.pt")))
         raise CheckpointError(f"no checkpoint '{safe(which)}' in {safe(run.path)}; it has {kept}")
+    if named.is_file() and not _is_inside(named):
+        raise CheckpointError(
+            f"{safe(named)} is a link out of its run, which is not followed; copy the file there, "
+            "or give its own path"
+        )
     if which != "last" and is_whole(named):
         return named
     valid = valid_checkpoints(run.checkpoints)

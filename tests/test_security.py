@@ -1,0 +1,201 @@
+"""What comes from elsewhere cannot run code, leave its folder or end in a traceback (docs/security.md)."""
+
+import csv
+import json
+import random
+import re
+import struct
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.marks import draw_marks
+from tmssl.config import Config, read_config, write_config
+from tmssl.data.catalogue import read_catalogue
+from tmssl.data.pack import build_pack
+from tmssl.errors import CheckpointError, ConfigError, InputError, TmsslError
+from tmssl.retrieval import recording
+from tmssl.retrieval.card import Card, _ready
+from tmssl.retrieval.index import open_index
+from tmssl.runs.folder import Run, create_run
+from tmssl.text import safe
+from tmssl.training.kept import digest, find_checkpoint, read_sidecar, valid_checkpoints
+
+ROOT = Path(__file__).parents[1]
+
+
+def with_checkpoint(folder: Path) -> Run:
+    """A run with one file that its sidecar knows."""
+    run = create_run(folder / "runs", "r")
+    place(run.checkpoints / "last.pt", b"weights")
+    return run
+
+
+def place(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    facts = {"sha256": digest(path), "step": 5, "steps_per_epoch": 5, "epoch": 1.0}
+    path.with_suffix(".json").write_text(json.dumps(facts))
+
+
+def test_every_row_of_the_threat_table_names_tests_that_exist() -> None:
+    rows = [
+        line
+        for line in (ROOT / "docs/security.md").read_text("utf-8").splitlines()
+        if line.startswith("| ") and "covered by" not in line
+    ]
+    assert len(rows) >= 20
+    for row in rows:
+        named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", row)
+        assert named, row
+        for file, test in named:
+            source = (ROOT / "tests" / file).read_text("utf-8")
+            assert re.search(rf"def {test}\(", source), test
+
+
+@pytest.mark.parametrize("name", ["best", "epoch-0010"])
+def test_a_checkpoint_that_is_a_link_out_of_its_run_is_not_followed(
+    tmp_path: Path, name: str
+) -> None:
+    run = with_checkpoint(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    place(tmp_path / "elsewhere" / "x.pt", b"other")
+    (run.checkpoints / f"{name}.pt").symlink_to(tmp_path / "elsewhere" / "x.pt")
+    (run.checkpoints / f"{name}.json").symlink_to(tmp_path / "elsewhere" / "x.json")
+    with pytest.raises(CheckpointError, match="a link out of its run"):
+        find_checkpoint(run, name)
+    assert find_checkpoint(run) == run.checkpoints / "last.pt"
+    assert [path.name for _, path in valid_checkpoints(run.checkpoints)] == ["last.pt"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"1", b"{}", b"[" * 100_000, b"\xff", b'{"sha256": 1, "step": 1}', b'{"sha256": "SHA", "step": "5"}',
+     b'{"sha256": "SHA", "step": -1, "steps_per_epoch": 5}', b'{"sha256": "SHA", "step": 5, "steps_per_epoch": 5}' + b" " * (1 << 20)],
+)  # fmt: skip
+def test_a_sidecar_that_is_no_sidecar_is_passed_over(tmp_path: Path, content: bytes) -> None:
+    run = with_checkpoint(tmp_path)
+    last = run.checkpoints / "last.pt"
+    (run.checkpoints / "last.json").write_bytes(content.replace(b"SHA", digest(last).encode()))
+    with pytest.raises(CheckpointError, match="damaged"):
+        find_checkpoint(run)
+    with pytest.raises(CheckpointError, match="damaged or foreign"):
+        read_sidecar(last)
+
+
+@pytest.mark.parametrize(
+    ("kind", "features", "count"),
+    [(b"IxFI", 8, 100), (b"IwFl", 8, 100), (b"IxSQ", 8, 1 << 40), (b"IxSQ", 1 << 30, 1), (b"IxSQ", -8, -100),
+     (b"IxSQ", 8, -1), (b"IxSQ", 0, 0)],
+)  # fmt: skip
+def test_an_index_whose_header_lies_never_reaches_faiss(
+    tmp_path: Path, kind: bytes, features: int, count: int
+) -> None:
+    path = tmp_path / "i.faiss"
+    path.write_bytes(struct.pack("<4siq", kind, features, count) + bytes(5000))
+    with pytest.raises(InputError, match="damaged or no index of ours"):
+        open_index(path)
+
+
+def test_an_index_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "i.faiss").symlink_to("/etc/hostname")
+    with pytest.raises(InputError, match="is a link"):
+        open_index(tmp_path / "i.faiss")
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "linked", "\0"])
+def test_a_card_that_names_files_outside_its_run_is_made_again(tmp_path: Path, name: str) -> None:
+    run = create_run(tmp_path / "runs", "r")
+    (run.path / "secret").touch()
+    (run.index / "linked").symlink_to("/etc/hostname")
+    card = Card(
+        index=name, index_sha256="", encoder="", checkpoint="last.pt", checkpoint_sha256="", model="m",
+        image_size=32, epoch=1.0, step=1, marks=1, holders={},
+    )  # fmt: skip
+    (run.index / "c.card.json").write_bytes(msgspec.json.encode(card))
+    assert _ready(run, run.index / "c.card.json") is None
+
+
+def test_a_recorded_encoder_cannot_touch_files() -> None:
+    with pytest.raises(ValueError, match="works on files"):
+        recording._operation("from_file.default")
+    for name in ("__class__.default", "os.system", "load.default"):
+        with pytest.raises(ValueError, match="unknown operation"):
+            recording._operation(name)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['[model]\nname = "efficientnet_b0"\nhook = "os.system"', "[model]\nname = {a = 1}", '__import__ = "os"', "[train]\nepochs = 1e999"],
+)  # fmt: skip
+def test_settings_are_values_and_never_code(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.toml").write_text(text)
+    with pytest.raises(ConfigError):
+        read_config(tmp_path / "config.toml")
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 20_000, "#" * (1 << 21)])
+def test_settings_that_are_huge_or_deep_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.toml").write_text(text)
+    with pytest.raises(ConfigError, match=r"is not TOML|no file of settings"):
+        read_config(tmp_path / "config.toml")
+
+
+def test_a_catalogue_that_names_another_file_learns_nothing_of_it(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("the password")
+    draw_marks(tmp_path / "marks", 4)
+    with (tmp_path / "marks" / "labels.csv").open("a", newline="") as file:
+        csv.writer(file).writerow(["../secret.txt", "m9", "03.01", "", "train", "x"])
+    catalogue = read_catalogue(tmp_path / "marks" / "labels.csv")
+    pack = build_pack(catalogue, tmp_path / "pack", 32, workers=1)
+    assert pack.count == 4
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "pack").iterdir())
+    assert b"password" not in kept
+
+
+def mutated(content: bytes, dice: random.Random) -> bytes:
+    """A few bytes changed, cut, doubled, or replaced by what parsers stumble over."""
+    data = bytearray(content)
+    for _ in range(dice.randrange(1, 6)):
+        at = dice.randrange(len(data) + 1)
+        piece = dice.choice(
+            [b"", b"[", b"{", b'"', b"\0", b"\xff", b"\n", b"1e999", b"-1", b"nan", b"[" * 2000, b"../", b"null", b"9" * 400,
+             bytes([dice.randrange(256)])]
+        )  # fmt: skip
+        data[at : at + dice.choice([0, 1, 1, 5, 50])] = piece
+    return bytes(data)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_ten_thousand_mutations_end_in_clear_errors(tmp_path: Path) -> None:
+    run = with_checkpoint(tmp_path)
+    write_config(Config(), run.config)
+    draw_marks(tmp_path / "marks", 3)
+    table = (tmp_path / "marks" / "labels.csv").read_bytes()
+    rows = [{"path": f"images/000{i}.png", "vienna": ["03.01"], "title": f"t{i}"} for i in range(3)]
+    lines = "\n".join(map(json.dumps, rows)).encode()
+    l3d = json.dumps([{"file": r["path"], "vienna_codes": r["vienna"], "year": 2020} for r in rows])
+    originals = {
+        run.config: run.config.read_bytes(),
+        run.checkpoints / "last.json": (run.checkpoints / "last.json").read_bytes(),
+        tmp_path / "marks" / "t.csv": table, tmp_path / "marks" / "t.jsonl": lines,
+        tmp_path / "marks" / "t.json": l3d.encode(),
+    }  # fmt: skip
+    dice, refused = random.Random(7), list[str]()
+    for _ in range(10_000 // len(originals)):
+        for path, content in originals.items():
+            path.write_bytes(mutated(content, dice))
+            try:
+                if path == run.config:
+                    read_config(path)
+                elif path.suffix == ".json" and path.parent == run.checkpoints:
+                    read_sidecar(find_checkpoint(run))
+                else:
+                    read_catalogue(path)
+            except TmsslError as error:
+                refused.append(str(error))
+            path.write_bytes(content)
+    assert len(refused) > 1000
+    for words in refused:
+        assert words == safe(words, 3000)
