@@ -9,11 +9,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from textual.binding import Binding
 
 from tests.marks import draw_marks
 from tmssl.recipes import recipe_names
 from tmssl.runs.events import field_table
-from tui.bindings import GALLERY, LIVE, help_lines, shown_keys
+from tui.app import WatchApp
+from tui.bindings import GALLERY, LIVE, TABLES, help_lines, shown_keys
+from tui.dialogs import EvaluateDialog, ResumeDialog, StopDialog
+from tui.live_screen import LiveScreen
+from tui.page_screen import PageScreen
+from tui.retrieval_screen import RetrievalScreen
+from tui.runs_screen import RunsScreen
+from tui.start_form import StartForm
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -103,3 +111,18 @@ def test_no_machine_is_named_in_what_is_told() -> None:
         *(ROOT / "tmssl" / "recipes").glob("*.toml"),
     ]:
         assert not re.search(r"/(work|tmp|root|home)/", path.read_text("utf-8"))
+
+
+def test_every_screen_binds_its_table_and_every_action_exists() -> None:
+    screens = [LiveScreen, RunsScreen, RetrievalScreen, PageScreen, StartForm, StopDialog, ResumeDialog, EvaluateDialog]  # fmt: skip
+    tables = [table for _, table in TABLES]
+    assert sorted(map(str, (screen.TABLE for screen in screens))) == sorted(map(str, tables))
+    for screen in screens:
+        keys = {key.strip() for entry in screen.TABLE for key in entry.key.split(",")}
+        assert len(keys) == sum(len(entry.key.split(",")) for entry in screen.TABLE)
+        bound = {(b.key, b.action) for b in screen.BINDINGS if isinstance(b, Binding)}
+        assert bound == {(entry.key, entry.action) for entry in screen.TABLE}
+        for entry in screen.TABLE:
+            place, _, name = entry.action.partition("(")[0].rpartition(".")
+            owner = WatchApp if place == "app" else screen
+            assert hasattr(owner, f"action_{name}"), entry

@@ -16,6 +16,7 @@ from tmssl.runs.events import Eval, Finding, Score, Segment, Started, Step
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.journal import JournalWriter
 from tui.app import WatchApp
+from tui.choices import Choices
 from tui.dialogs import ResumeDialog
 from tui.live_screen import LiveScreen
 from tui.page_screen import PageScreen
@@ -157,7 +158,7 @@ async def test_a_journal_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> 
         assert isinstance(app.screen, LiveScreen)
 
 
-@pytest.mark.parametrize(("key", "word"), [("f", "try sgd"), ("c", "train.epochs: 5 -> 10"), ("g", "no log"), ("question_mark", "Evaluate the newest")])  # fmt: skip
+@pytest.mark.parametrize(("key", "word"), [("f", "try sgd"), ("c", "train.epochs: 5 -> 10"), ("g", "no log"), ("question_mark", "Evaluate a checkpoint")])  # fmt: skip
 async def test_pages_open_and_close(run: Run, key: str, word: str) -> None:
     app = WatchApp(run)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -240,6 +241,10 @@ async def test_the_resume_dialog_plans_before_it_acts(run: Run) -> None:
         field.value = "6"
         await pilot.pause(0.2)
         assert "give --epochs above 6" in text_of(app, "#plan")
+        field.value = "20"
+        app.screen.query_one("#more", Input).value = "batch_size=8"
+        await pilot.pause(0.2)
+        assert "train.batch_size cannot change" in text_of(app, "#plan")
         await pilot.press("enter")
         await pilot.pause()
         assert isinstance(app.screen, ResumeDialog)
@@ -248,15 +253,33 @@ async def test_the_resume_dialog_plans_before_it_acts(run: Run) -> None:
         assert isinstance(app.screen, LiveScreen)
 
 
-async def test_a_failing_evaluation_says_why(run: Run) -> None:
+async def test_evaluating_without_a_checkpoint_says_so(run: Run) -> None:
     app = WatchApp(run)
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await pilot.press("e")
-        deadline = time.monotonic() + 30
+        await pilot.pause(0.2)
+        assert "no checkpoint yet" in text_of(app, "#status")
+
+
+async def test_any_checkpoint_is_evaluated_and_a_failure_says_why(run: Run) -> None:
+    for name, step in (("last", 60), ("epoch-0003", 30)):
+        facts = {"step": step, "steps_per_epoch": 10, "sha256": "x"}
+        (run.checkpoints / f"{name}.json").write_text(json.dumps(facts))
+        (run.checkpoints / f"{name}.pt").write_bytes(b"damaged")
+    app = WatchApp(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("e")
+        await pilot.pause(0.2)
+        lines = [str(option.prompt) for option in app.screen.query_one(Choices).options]
+        assert ["last" in lines[0], "epoch        6  step        60  evaluated" in lines[0]] == [True, True]  # fmt: skip
+        assert "epoch-0003" in lines[1]
+        await pilot.press("down", "enter")
+        deadline = time.monotonic() + 50
         while "failed" not in text_of(app, "#status") and time.monotonic() < deadline:
             await pilot.pause(0.2)
-        assert "no checkpoint yet" in text_of(app, "#status")
+        assert "damaged" in text_of(app, "#status")
 
 
 async def test_stopping_nobody_says_so(run: Run) -> None:

@@ -13,19 +13,22 @@ from textual.app import App, SystemCommand
 from textual.screen import Screen
 
 from tmssl.errors import InputError, TmsslError
-from tmssl.runs.folder import Run, is_alive
+from tmssl.runs.folder import Run, is_alive, open_run
 from tmssl.runs.history import History
 from tmssl.runs.journal import Tail
 from tmssl.runs.launch import signal_trainer, wait_until_released
+from tmssl.runs.listing import kept_checkpoints
+from tmssl.text import safe
 from tui.bindings import Key
-from tui.children import evaluate_command, resume_command, run_child
-from tui.dialogs import ResumeDialog, StopDialog
+from tui.children import evaluate_command, resume_command, run_child, start_command
+from tui.dialogs import EvaluateDialog, Resume, ResumeDialog, StopDialog
 from tui.live_screen import LiveScreen
 from tui.look import FULL, Look
-from tui.messages import JournalNews, News, OpenRun, Said
+from tui.messages import JournalNews, News, OpenRun, Said, StartRun
 from tui.page_screen import config_page, findings_page, help_page, log_page
 from tui.retrieval_screen import RetrievalScreen
 from tui.runs_screen import RunsScreen
+from tui.start_form import StartForm
 
 _LOOK_S = 0.5  # between looks at the journal
 _STOP_S = 300.0  # a step on a slow machine may take long
@@ -128,7 +131,7 @@ class WatchApp(App[None]):
             self._busy = ""
             if isinstance(self.screen, RetrievalScreen):
                 self.screen.load(-1)
-        if isinstance(self.screen, LiveScreen | RetrievalScreen | RunsScreen):
+        if isinstance(self.screen, LiveScreen | RetrievalScreen | RunsScreen | StartForm):
             self.screen.say(message.words)
 
     def _begin(self, what: str) -> bool:
@@ -140,18 +143,47 @@ class WatchApp(App[None]):
         return True
 
     def action_evaluate(self) -> None:
-        """Evaluate the newest checkpoint in a child."""
-        if self._begin("evaluation"):
-            self.post_message(Said("evaluating the newest checkpoint"))
-            self._evaluate()
+        """Ask which checkpoint to evaluate."""
+        kept = kept_checkpoints(self.run_folder)
+        if not kept:
+            self._tell("no checkpoint yet; press k for one while the run is trained")
+            return
+        done = frozenset(event.epoch for event in self.history.evals)
+        self.push_screen(EvaluateDialog(kept, done), self._evaluate_answered)
+
+    def _evaluate_answered(self, checkpoint: str | None) -> None:
+        if checkpoint and self._begin("the evaluation"):
+            self._tell(f"evaluating checkpoint {safe(checkpoint)}")
+            self._evaluate(checkpoint)
 
     @work(thread=True, group="child")
-    def _evaluate(self) -> None:
+    def _evaluate(self, checkpoint: str) -> None:
+        command = evaluate_command(self.run_folder.path, checkpoint)
         code, _, last = run_child(
-            evaluate_command(self.run_folder.path), lambda line: self._tell(f"evaluating: {line}")
+            command, lambda line: self._tell(f"evaluating: {line}"), self._left
         )
         words = "evaluated; press m for the matches" if code == 0 else f"evaluation failed: {last}"
         self._tell(words, done=True)
+
+    def action_start(self) -> None:
+        """The form of a new run."""
+        self.push_screen(StartForm())
+
+    def on_start_run(self, message: StartRun) -> None:
+        """Start a run in a child."""
+        if self._begin("the start"):
+            self._tell("starting")
+            command = start_command(
+                self.runs_folder, message.recipe, message.name, message.settings
+            )
+            self._start(command)
+
+    @work(thread=True, group="child")
+    def _start(self, command: list[str]) -> None:
+        code, told, last = run_child(command, self._tell, self._left)
+        if code == 0 and told.strip():
+            self.post_message(OpenRun(open_run(Path(told.strip().splitlines()[-1]))))
+        self._tell("training has begun" if code == 0 else f"not started: {last}", done=True)
 
     def _tell(self, words: str, *, done: bool = False) -> None:
         """Say a line from a worker."""
@@ -198,23 +230,22 @@ class WatchApp(App[None]):
             return
         self.push_screen(ResumeDialog(self.history, self.alive), self._resume_answered)
 
-    def _resume_answered(self, epochs: int | None) -> None:
-        if epochs is not None and self._begin("resume"):
+    def _resume_answered(self, wanted: Resume | None) -> None:
+        if wanted is not None and self._begin("the resume"):
             self._tell("stopping the trainer first" if self.alive else "starting the trainer")
-            self._resume(epochs)
+            self._resume(wanted)
 
     @work(thread=True, group="child")
-    def _resume(self, epochs: int) -> None:
+    def _resume(self, wanted: Resume) -> None:
         if is_alive(self.run_folder):
             words = self._stopped_words()
             if is_alive(self.run_folder):
                 self._tell(words, done=True)
                 return
-        command = resume_command(self.run_folder.path, epochs)
-        code, _, last = run_child(command, self._tell)
-        self._tell(
-            f"going on to epoch {epochs}" if code == 0 else f"not resumed: {last}", done=True
-        )
+        command = resume_command(self.run_folder.path, wanted.settings, wanted.restart)
+        code, _, last = run_child(command, self._tell, self._left)
+        words = f"going on with {safe(', '.join(wanted.settings))}"
+        self._tell(words if code == 0 else f"not resumed: {last}", done=True)
 
     def action_runs(self) -> None:
         """Every run beside this one."""

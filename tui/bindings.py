@@ -19,7 +19,7 @@ class Key:
 
 
 LIVE = (
-    Key("e", "app.evaluate", "Evaluate", "Evaluate the newest checkpoint now, beside the training"),
+    Key("e", "app.evaluate", "Evaluate", "Evaluate a checkpoint now, beside the training"),
     Key("m", "app.matches", "Matches", "Page through queries and their matches"),
     Key("r", "app.resume", "Resume", "Go on with more epochs, seeing the learning rate to come"),
     Key("s", "app.stop", "Stop", "Stop the trainer after its step, with a checkpoint"),
@@ -40,12 +40,19 @@ RUNS = (
     Key("enter", "open", "Open", "Watch the run under the cursor"),
     Key("space", "mark", "Mark", "Mark a run; two marked ones can be compared"),
     Key("c", "compare", "Compare", "How two marked runs differ: settings and figures"),
+    Key("n", "app.start", "New run", "Start a run: a form over a recipe"),
     Key(
         "slash", "search", "Filter", "Only runs whose name, state or a setting holds what is typed"
     ),
     Key("escape", "back", "Back", "Clear the filter, or go back"),
     Key("question_mark", "app.help", "Help", "This list of keys"),
     Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
+)
+
+FORM = (
+    Key("enter", "start", "Start", "Start the run, once nothing is wrong"),
+    Key("tab", "app.focus_next", "Next field", "The next field; shift+tab is the one before"),
+    Key("escape", "app.pop_screen", "Cancel", "Back, without starting"),
 )
 
 GALLERY = (
@@ -55,10 +62,27 @@ GALLERY = (
     Key("slash", "search", "Search", "Find queries by name, title or Vienna code"),
     Key("left_square_bracket", "evaluation(-1)", "Older", "The evaluation before", footer=False),
     Key("right_square_bracket", "evaluation(1)", "Newer", "The evaluation after", footer=False),
-    Key("e", "app.evaluate", "Evaluate", "Evaluate the newest checkpoint now"),
+    Key("e", "app.evaluate", "Evaluate", "Evaluate a checkpoint now"),
     Key("escape", "back", "Back", "Back to the curves"),
     Key("question_mark", "app.help", "Help", "This list of keys"),
     Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
+)
+
+STOP = (
+    Key("y,enter", "answer(True)", "Stop", "Stop the trainer after its step, with a checkpoint"),
+    Key("n,escape", "answer(False)", "Leave it", "Let it train on"),
+)
+
+RESUME = (
+    Key("enter", "confirm", "Go on", "Go on with the run as planned"),
+    Key("f2", "restart", "Restart schedule", "Begin the cosine anew at this point, or not"),
+    Key("tab", "app.focus_next", "Next field", "The next field; shift+tab is the one before"),
+    Key("escape", "cancel", "Cancel", "Back, without a change"),
+)
+
+EVALUATE = (
+    Key("enter", "confirm", "Evaluate", "Evaluate the checkpoint under the cursor"),
+    Key("escape", "cancel", "Cancel", "Back, without an evaluation"),
 )
 
 PAGE = (
@@ -72,6 +96,10 @@ TABLES: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("runs", RUNS),
     ("matches", GALLERY),
     ("pages of text", PAGE),
+    ("the form of a new run", FORM),
+    ("the question before a stop", STOP),
+    ("going on with a run", RESUME),
+    ("choosing a checkpoint", EVALUATE),
 )
 """Every screen's keys under its heading; a screen names its own as `TABLE`."""
 

@@ -2,10 +2,14 @@
 
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from tmssl.text import safe
+
+_LOOK_S = 0.1
 
 
 def command(*words: str) -> list[str]:
@@ -13,36 +17,58 @@ def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "cli", *words]
 
 
-def run_child(words: list[str], say: Callable[[str], None]) -> tuple[int, str, str]:
-    """Run a child to its end in a session of its own.
+def run_child(
+    words: list[str], say: Callable[[str], None], left: threading.Event | None = None
+) -> tuple[int, str, str]:
+    """Run a child to its end in a session of its own; it outlives a monitor that is left.
+
+    Its output goes to files without a name, not through pipes: a pipe whose reader is gone would end it.
 
     Args:
         words: its command line.
         say: told each line of its stderr as it comes, made safe.
+        left: set when the monitor is left; the child then goes on alone.
 
     Returns:
-        Exit code, stdout, and the last line of stderr.
+        Exit code, stdout, and the last line of stderr; code 0 for one that goes on alone.
     """
-    with subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, errors="replace", start_new_session=True, bufsize=1,
-    ) as child:  # fmt: skip
-        assert child.stdout is not None
-        assert child.stderr is not None
-        last = ""
-        for line in child.stderr:
-            if line.strip():
-                last = safe(line.strip())
-                say(last)
-        told = child.stdout.read()
-    return child.returncode, told, last
+    left = left or threading.Event()
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as told:
+        child = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=out, stderr=told, start_new_session=True
+        )
+        last, place, ended = "", 0, False
+        while not ended:
+            ended = child.poll() is not None
+            told.seek(place)
+            *lines, _ = told.read().split(b"\n")
+            place += sum(len(line) + 1 for line in lines)
+            for line in (line.decode("utf-8", "replace").strip() for line in lines):
+                if line:
+                    last = safe(line)
+                    say(last)
+            if not ended and left.wait(_LOOK_S):
+                return 0, "", last
+        out.seek(0)
+        return child.returncode, out.read().decode("utf-8", "replace"), last
 
 
-def evaluate_command(run: Path) -> list[str]:
+def evaluate_command(run: Path, checkpoint: str = "last") -> list[str]:
     """`tmssl eval RUN --topk 10 100 --checkpoint last --json`."""
-    return command("eval", str(run), "--topk", "10", "100", "--checkpoint", "last", "--json")
+    return command("eval", str(run), "--topk", "10", "100", "--checkpoint", checkpoint, "--json")
 
 
-def resume_command(run: Path, epochs: int) -> list[str]:
-    """`tmssl train --resume --run RUN --epochs N --detach`."""
-    return command("train", "--resume", "--run", str(run), "--epochs", str(epochs), "--detach")
+def resume_command(run: Path, settings: tuple[str, ...], restart: bool = False) -> list[str]:
+    """`tmssl train --resume --run RUN --set epochs=N ... --detach`."""
+    given = [word for setting in settings for word in ("--set", setting)]
+    again = ["--restart-schedule"] if restart else []
+    return command("train", "--resume", "--run", str(run), *given, *again, "--detach")
+
+
+def start_command(
+    runs_folder: Path, recipe: str, name: str, settings: tuple[str, ...]
+) -> list[str]:
+    """`tmssl train --recipe R --name N --set data.source=D ... --runs FOLDER --detach`."""
+    given = [word for setting in settings for word in ("--set", setting)]
+    named = [*(("--recipe", recipe) if recipe else ()), *(("--name", name) if name else ())]
+    return command("train", *named, *given, "--runs", str(runs_folder), "--detach")

@@ -1,32 +1,33 @@
 """Questions before something happens: stopping, and going on with more epochs."""
 
-from typing import ClassVar
+import dataclasses
 
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widgets import Input, OptionList, Static
 
-from tmssl.config import Config, from_dict
+from tmssl.config import Config, from_dict, parse_setting
 from tmssl.errors import InputError
 from tmssl.runs.history import History
-from tmssl.text import learning_rate
+from tmssl.runs.listing import Kept
+from tmssl.text import learning_rate, safe
 from tmssl.training.resume import ResumePlan, plan_resume
 from tmssl.training.schedule import planned_learning_rate
+from tui.bindings import EVALUATE, RESUME, STOP, bindings
 from tui.chart import draw
+from tui.choices import Choices
 from tui.series import Line, Picture
+from tui.start_form import split_settings
 
 
 class StopDialog(ModalScreen[bool]):
     """Whether to stop the trainer: y or n."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y,enter", "answer(True)", "Stop"),
-        Binding("n,escape", "answer(False)", "Leave it"),
-    ]
+    TABLE = STOP
+    BINDINGS = bindings(STOP)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
 
     def compose(self) -> ComposeResult:
         """The question."""
@@ -40,18 +41,21 @@ class StopDialog(ModalScreen[bool]):
         self.dismiss(yes)
 
 
-def plan(history: History, config: Config, epochs: int) -> ResumePlan:
-    """What going on to so many epochs would change.
+def plan(
+    history: History, config: Config, settings: tuple[str, ...], *, step: int, restart: bool = False
+) -> ResumePlan:
+    """What going on with such settings from a step would change.
 
     Raises:
-        InputError: the run has done them already, or has not begun.
+        InputError: the run has done its epochs already or has not begun, or a setting is bad or fixed.
     """
     segment = history.segment
     if segment is None or not segment.steps_per_epoch:
         raise InputError("the run has not begun; there is nothing to go on from")
     return plan_resume(
-        config, {"epochs": epochs}, step=history.step, steps_per_epoch=segment.steps_per_epoch
-    )
+        config, dict(map(parse_setting, settings)), step=step,
+        steps_per_epoch=segment.steps_per_epoch, restart_schedule=restart,
+    )  # fmt: skip
 
 
 def plan_words(planned: ResumePlan) -> str:
@@ -86,10 +90,20 @@ def plan_picture(history: History, old: Config, new: Config) -> Picture:
     return Picture("learning rate by epoch", tuple(lines))
 
 
-class ResumeDialog(ModalScreen[int | None]):
-    """How many epochs, with the learning rate that would follow."""
+@dataclasses.dataclass(frozen=True)
+class Resume:
+    """A resume that was confirmed."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel")]
+    settings: tuple[str, ...]
+    """as `tmssl train --set` takes them"""
+    restart: bool
+
+
+class ResumeDialog(ModalScreen[Resume | None]):
+    """Epochs and changed settings, with the learning rate that would follow."""
+
+    TABLE = RESUME
+    BINDINGS = bindings(RESUME)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
 
     def __init__(self, history: History, alive: bool) -> None:
         super().__init__()
@@ -97,14 +111,20 @@ class ResumeDialog(ModalScreen[int | None]):
         self._alive = alive
         segment = history.segment
         self._config = from_dict(dict(segment.config)) if segment else Config()
+        self._restart = False
 
     def compose(self) -> ComposeResult:
-        """The field, what it would change, and the picture."""
+        """The fields, what they would change, and the picture."""
         with Vertical(id="dialog", classes="large"):
             note = "The trainer is stopped first, with a checkpoint." if self._alive else ""
             yield Static(f"Go on to how many epochs in all?  enter: go on   esc: cancel\n{note}")
             yield Input(
                 value=str(self._config.train.epochs + 10), type="integer", id="epochs", compact=True
+            )
+            yield Input(
+                placeholder="changed settings, such as lr=0.05 temperature=0.1",
+                id="more",
+                compact=True,
             )
             yield Static("", id="plan")
             yield Static("", id="plan-chart")
@@ -113,23 +133,37 @@ class ResumeDialog(ModalScreen[int | None]):
         """Show the first plan once sizes are known."""
         self.call_after_refresh(self._show)
 
-    @on(Input.Changed, "#epochs")
+    @on(Input.Changed)
     def _changed(self) -> None:
         self._show()
 
+    def _step(self) -> int:
+        """Where it would go on: a trainer that runs is stopped where it is, another left a checkpoint."""
+        kept = self._history.checkpoints
+        return kept[-1].step if kept and not self._alive else self._history.step
+
+    def _settings(self) -> tuple[str, ...]:
+        """What was typed; the field of the epochs speaks last."""
+        typed = self.query_one("#epochs", Input).value.strip()
+        return (*split_settings(self.query_one("#more", Input).value), f"epochs={typed}")
+
     def _planned(self) -> ResumePlan | None:
-        """The plan of the number typed, or None with the reason shown."""
+        """The plan of what was typed, or None with the reason shown."""
         typed = self.query_one("#epochs", Input).value
         told = self.query_one("#plan", Static)
         if not typed.isdecimal() or not 1 <= int(typed) <= 100_000:
             told.update(Text("type a whole number of epochs"))
             return None
         try:
-            planned = plan(self._history, self._config, int(typed))
+            planned = plan(
+                self._history, self._config, self._settings(), step=self._step(),
+                restart=self._restart,
+            )  # fmt: skip
         except InputError as error:
             told.update(Text(str(error)))
             return None
-        told.update(Text(plan_words(planned)))
+        again = "; the cosine begins anew here" if self._restart else ""
+        told.update(Text(plan_words(planned) + again))
         return planned
 
     def _show(self) -> None:
@@ -141,11 +175,54 @@ class ResumeDialog(ModalScreen[int | None]):
         picture = plan_picture(self._history, self._config, planned.config)
         chart.update(Text.from_ansi(draw(picture, chart.size.width, chart.size.height)))
 
-    @on(Input.Submitted, "#epochs")
-    def _submitted(self) -> None:
-        planned = self._planned()
-        if planned is not None:
-            self.dismiss(planned.config.train.epochs)
+    @on(Input.Submitted)
+    def action_confirm(self) -> None:
+        """Close with the answer, if the plan holds."""
+        if self._planned() is not None:
+            self.dismiss(Resume(self._settings(), self._restart))
+
+    def action_restart(self) -> None:
+        """Begin the cosine anew at this point, or not."""
+        self._restart = not self._restart
+        self._show()
+
+    def action_cancel(self) -> None:
+        """Close without an answer."""
+        self.dismiss(None)
+
+
+class EvaluateDialog(ModalScreen[str | None]):
+    """Which checkpoint to evaluate, of those that the run has kept."""
+
+    TABLE = EVALUATE
+    BINDINGS = bindings(EVALUATE)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
+
+    AUTO_FOCUS = "#kept"
+
+    def __init__(self, kept: tuple[Kept, ...], evaluated: frozenset[float]) -> None:
+        super().__init__()
+        self._kept = kept
+        self._evaluated = evaluated
+
+    def compose(self) -> ComposeResult:
+        """The checkpoints, newest first."""
+        with Vertical(id="dialog"):
+            yield Static("Evaluate which checkpoint?  enter: evaluate   esc: cancel\n")
+            yield Choices(id="kept", compact=True)
+
+    def on_mount(self) -> None:
+        """Fill the list."""
+        lines = []
+        for one in self._kept:
+            done = "  evaluated" if one.epoch in self._evaluated else ""
+            line = f"{safe(one.name, 20):20} epoch {one.epoch:>8.4g}  step {one.step:>9,}{done}"
+            lines.append((one.name, Text(line)))
+        self.query_one(Choices).show(lines)
+
+    @on(OptionList.OptionSelected)
+    def action_confirm(self) -> None:
+        """Close with the name of the checkpoint."""
+        self.dismiss(self.query_one(Choices).chosen or None)
 
     def action_cancel(self) -> None:
         """Close without an answer."""

@@ -95,3 +95,13 @@ class OpenRun(Message):
     def __init__(self, run: Run) -> None:
         super().__init__()
         self.run = run
+
+
+class StartRun(Message):
+    """A person wants to start a run."""
+
+    def __init__(self, recipe: str, name: str, settings: tuple[str, ...]) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.name = name
+        self.settings = settings
