@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.binding import Binding
@@ -114,7 +115,7 @@ def test_no_machine_is_named_in_what_is_told() -> None:
 
 
 def test_every_screen_binds_its_table_and_every_action_exists() -> None:
-    screens = [LiveScreen, RunsScreen, RetrievalScreen, PageScreen, StartForm, StopDialog, ResumeDialog, EvaluateDialog]  # fmt: skip
+    screens: list[Any] = [LiveScreen, RunsScreen, RetrievalScreen, PageScreen, StartForm, StopDialog, ResumeDialog, EvaluateDialog]  # fmt: skip
     tables = [table for _, table in TABLES]
     assert sorted(map(str, (screen.TABLE for screen in screens))) == sorted(map(str, tables))
     for screen in screens:
