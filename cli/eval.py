@@ -17,7 +17,7 @@ from tmssl.errors import ConfigError
 from tmssl.runs.evaluated import evaluation_findings
 from tmssl.runs.events import Eval
 from tmssl.runs.folder import Run, open_run
-from tmssl.text import safe
+from tmssl.text import count, safe
 
 _IN_SHEETS = 24  # queries in a page or a sheet, unless --show asks for more
 
@@ -47,9 +47,20 @@ def evaluate(
     png: Annotated[
         Path | None, typer.Option("--png", help="Write a sheet of queries and matches.")
     ] = None,
+    exclude_duplicates: Annotated[
+        bool,
+        typer.Option("--exclude-duplicates", help="Leave near-duplicates of a query out."),
+    ] = False,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--compare", metavar="RUN|PATH|timm:NAME",
+            help="Another encoder as a row; may be given more than once.",
+        ),
+    ] = None,
     json_output: JsonOutput = False,
     runs_folder: RunsFolder = RUNS_DEFAULT,
-) -> None:
+) -> None:  # fmt: skip
     """Evaluate retrieval: figures with chance and references, and matches as pictures."""
     opened = open_run(chosen_run(run, runs_folder))
     _check_device(device)
@@ -59,8 +70,13 @@ def evaluate(
     with phases() as (phase, progress):
         event = run_evaluation(
             opened, checkpoint=checkpoint, topk=topk, queries=queries, seed=seed, device=device,
-            progress=progress, phase=phase,
+            exclude_duplicates=exclude_duplicates, compare=compare or [], progress=progress,
+            phase=phase, tell=say,
         )  # fmt: skip
+    if queries and event.queries == queries:
+        say(
+            f"at most {count(queries, 'query', 'queries')}, drawn with seed {seed}; --queries 0 takes all"
+        )
     for words in cut_words(topk, event.gallery):
         say(words)
     for finding in evaluation_findings(event):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tmssl.retrieval.matches import QueryMatches, read_matches
-from tmssl.runs.events import Eval, Score
+from tmssl.runs.events import Division, Eval, Score
 from tmssl.text import count, number, safe
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _LEVELS = ("category", "division", "section", "group", "copy")
 _CODES = {"all": "", "figurative": ", figurative codes", "macro": ", mean over divisions"}
+_BESIDE = 2  # references that fit beside the figures in 80 columns
+_TOGETHER = 2  # further ones in a table of their own
+_ENOUGH, _SHOWN = 5, 5  # queries that say something of a division; divisions shown at either end
 _NO_CHANCE_LIFT = ("group_nar",)  # lower is better, so a ratio to chance would mislead
 _RESET = "\x1b[0m"
 
@@ -44,11 +47,13 @@ def table_lines(event: Eval) -> list[str]:
 
     Lines stay below 80 columns with two references; a reference's name takes two lines.
     """
-    names = list(event.scores[0].references) if event.scores else []
+    every = list(event.scores[0].references) if event.scores else []
+    names, more = every[:_BESIDE], every[_BESIDE:]
     lines = [
         f"{count(event.queries, 'query', 'queries')} ({event.split}) against "
         f"{count(event.gallery, 'mark')}, checkpoint {safe(event.checkpoint)}, epoch {event.epoch:.4g}"
     ]
+    lines += duplicate_words(event)
     if names:
         lines.append(f"chance is a random ranking; {' and '.join(names)} stand beside it")
     for level in _LEVELS:
@@ -63,7 +68,86 @@ def table_lines(event: Eval) -> list[str]:
     missing = [level for level in _LEVELS[:3] if not any(s.level == level for s in event.scores)]
     if missing and len(missing) < 3:
         lines += ["", f"{' and '.join(missing)}: no two marks share codes of this depth"]
+    return lines + _more_lines(event, more) + division_lines(event) + better_words(event)
+
+
+def duplicate_words(event: Eval) -> list[str]:
+    """What to say of near-duplicates of queries."""
+    if not event.duplicates:
+        return []
+    treated = (
+        "left out" if event.without_duplicates
+        else "counted as any other; --exclude-duplicates leaves them out"
+    )  # fmt: skip
+    verb = "has" if event.duplicated == 1 else "have"
+    return [
+        f"{count(event.duplicated, 'query', 'queries')} {verb} "
+        f"{count(event.duplicates, 'near-duplicate')}:",
+        f"  {treated}",
+    ]
+
+
+def _more_lines(event: Eval, names: Sequence[str]) -> list[str]:
+    """The figures of further encoders, beside the evaluated one, a few to a table."""
+    lines = []
+    for begin in range(0, len(names), _TOGETHER):
+        some = [safe(name, 18) for name in names[begin : begin + _TOGETHER]]
+        lines += ["", f"{'the same figures of':33}" + "".join(f"{name:>20}" for name in some)]
+        for score in event.scores:
+            cells = [number(score.references.get(n), 3) for n in names[begin : begin + _TOGETHER]]
+            if any(cell != "-" for cell in cells):
+                where = score.level + {"figurative": ", figur.", "macro": ", mean"}.get(
+                    score.codes, ""
+                )
+                lines.append(
+                    f"{figure_name(score):13} {where:19}" + "".join(f"{cell:>20}" for cell in cells)
+                )
     return lines
+
+
+def better_words(event: Eval) -> list[str]:
+    """Which other encoders find more by the figures that tell encoders apart, said plainly."""
+    lines = []
+    for score in event.scores:
+        if (score.metric, score.codes) not in (("hit", "figurative"), ("group_recall", "all")):
+            continue
+        if score.level not in ("division", "group") or score.value is None:
+            continue
+        for name, other in score.references.items():
+            if other is not None and other > score.value:
+                lines.append(
+                    f"{safe(name, 40)} finds more: {score.level} {figure_name(score)} is "
+                    f"{number(other, 3)} against {number(score.value, 3)} here"
+                )
+    return ["", *lines] if lines else []
+
+
+def division_lines(event: Eval) -> list[str]:
+    """The divisions that are found best and worst, by how far they are from chance to perfect."""
+    told = [d for d in event.divisions if d.queries >= _ENOUGH and d.value is not None]
+    if not told:
+        return []
+    ordered = sorted(told, key=lambda division: (-above_chance(division), division.code))
+    half = min(_SHOWN, len(ordered) // 2)
+    parts = [
+        ("best", ordered[: len(ordered) - half][:_SHOWN]),
+        ("worst", ordered[len(ordered) - half :]),
+    ]
+    unit = count(len(told), "division") + f" with {_ENOUGH} queries or more"
+    lines = ["", f"hit@{told[0].k} by division, of {unit}, furthest above chance first"]
+    for words, some in parts:
+        if some:
+            lines.append(f"{words:6}{'queries':>9}{'value':>9}{'chance':>9}")
+        for one in some:
+            figures = f"{number(one.value, 3):>9}{number(one.chance, 3):>9}"
+            lines.append(f"{one.code:6}{one.queries:>9,}{figures}  {safe(one.title, 42)}")
+    return lines
+
+
+def above_chance(division: Division) -> float:
+    """How far a division is from its chance level, 0, to perfect, 1."""
+    chance = min(division.chance or 0.0, 1 - 1e-9)
+    return ((division.value or 0.0) - chance) / (1 - chance)
 
 
 def _head(title: str, names: Sequence[str]) -> list[str]:

@@ -1,6 +1,9 @@
 import json
+import shutil
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -8,9 +11,10 @@ from tests.marks import draw_marks
 from tmssl.config import Config, changed, write_config
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import Pack, build_pack, open_pack, pack_size
-from tmssl.errors import CheckpointError, PackError
+from tmssl.data.vienna import title
+from tmssl.errors import CheckpointError, ConfigError, InputError, PackError
 from tmssl.retrieval.evaluate import choose_queries, eval_stem, evaluate
-from tmssl.retrieval.index import index_path
+from tmssl.retrieval.index import build_index, index_path, save_index
 from tmssl.retrieval.matches import read_matches
 from tmssl.retrieval.reference import pack_identity
 from tmssl.runs.events import Eval
@@ -60,7 +64,7 @@ def test_an_evaluation_is_written_everywhere_it_should_be(run: Run, pack: Pack) 
     assert {score.level for score in event.scores} == {"category", "division", "group"}
     for score in event.scores:
         assert score.chance is not None
-        assert set(score.references) == {"untrained", "perceptual hash"}
+        assert set(score.references) == {"untrained", "perceptual hash", "HOG"}
     assert [e for e in read_journal(run.journal) if isinstance(e, Eval)] == [event]
     assert json.loads((run.eval / "epoch-0001.json").read_text())["gallery"] == 40
     header, queries = read_matches(run.path / event.matches)
@@ -167,3 +171,128 @@ def test_the_identity_of_a_pack_is_its_pixels_not_its_folder(marks: Path, tmp_pa
     )
     assert pack_identity(first) == pack_identity(moved)
     assert pack_identity(first) != pack_identity(larger)
+
+
+def doubled_marks(folder: Path) -> Path:
+    """40 marks of which each of the last 8, the validation split, is there twice under another name."""
+    marks = draw_marks(folder, 40, validation=8)
+    lines = (marks / "labels.csv").read_text().splitlines()
+    for i in range(32, 40):
+        shutil.copy(marks / f"images/{i:04d}.png", marks / f"images/twin-{i:04d}.png")
+        lines.append(f"images/twin-{i:04d}.png,t{i},{lines[i + 1].split(',')[2]},,train,twin")
+    (marks / "labels.csv").write_text("\n".join(lines) + "\n")
+    return marks
+
+
+def test_near_duplicates_are_counted_and_left_out_when_asked(tmp_path: Path) -> None:
+    pack = build_pack(read_catalogue(doubled_marks(tmp_path / "m")), tmp_path / "p", pack_size(32))
+    run = trained(tmp_path, pack)
+    twins = {i for i, mark in enumerate(pack.marks) if "twin" in mark.path}
+    told = evaluate(run, topk=[5])
+    assert (told.duplicated, told.duplicates, told.without_duplicates) == (8, 8, False)
+    matches = read_matches(run.path / told.matches)[1]
+    assert all(query.matches[0].duplicate for query in matches)
+    left = evaluate(run, topk=[5, 100], exclude_duplicates=True)
+    assert (left.duplicated, left.duplicates, left.without_duplicates) == (8, 8, True)
+    for query in read_matches(run.path / left.matches)[1]:
+        assert not twins & {match.row for match in query.matches} - {
+            row for row in twins if pack.marks[row].path[-8:] != query.path[-8:]
+        }
+        assert not any(match.duplicate for match in query.matches)
+    assert max(score.k for score in left.scores) == pack.count - 2
+    before, after = (
+        {(s.metric, s.level, s.codes, s.k): s for s in event.scores} for event in (told, left)
+    )
+    key = ("precision", "division", "all", 5)
+    assert before[key].chance != after[key].chance
+    assert before[key].references != after[key].references
+
+
+def test_divisions_have_titles_and_stand_apart_from_the_figures(run: Run) -> None:
+    event = evaluate(run, topk=[4, 8])
+    assert {one.code for one in event.divisions} <= {"03.01", "04.02", "05.03", "26.01"} | {
+        f"{c:02d}.{d:02d}" for c in (3, 4, 5) for d in (1, 2, 3, 4)
+    }
+    assert event.divisions
+    for one in event.divisions:
+        assert one.k == 4
+        assert one.title == title(one.code)
+        assert one.chance is not None
+        assert set(one.references) == {"untrained", "perceptual hash", "HOG"}
+    assert not [score for score in event.scores if score.codes[:1].isdigit()]
+    macro = next(s for s in event.scores if (s.codes, s.k) == ("macro", 4))
+    values = [one.value or 0.0 for one in event.divisions]
+    assert macro.value == pytest.approx(sum(values) / len(values))
+
+
+def test_other_encoders_become_rows(run: Run, tmp_path: Path) -> None:
+    payload = torch.load(run.checkpoints / "last.pt", weights_only=True)
+    torch.save(payload["encoder"], tmp_path / "timm.pth")
+    event = evaluate(
+        run, topk=[4], compare=[str(run.path), str(run.checkpoints / "last.pt"), str(tmp_path / "timm.pth")]
+    )  # fmt: skip
+    for score in event.scores:
+        told = [score.references.get(name) for name in (run.path.name, "last.pt", "timm.pth")]
+        if score.metric != "stability":
+            assert told == [pytest.approx(score.value)] * 3  # each is this very encoder
+    with pytest.raises(ConfigError, match="neither a run nor a file"):
+        evaluate(run, compare=["nowhere"])
+    with pytest.raises(ConfigError, match=r"cannot be fetched|no weights"):
+        evaluate(run, compare=["timm:resnet10t"])
+    with pytest.raises(ConfigError, match="timm has no model"):
+        evaluate(run, compare=["timm:resnet10000t"])
+
+
+def test_without_scikit_image_the_hog_row_is_left_out_and_told(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "skimage.feature", None)
+    told: list[str] = []
+    event = evaluate(run, topk=[4], tell=told.append)
+    assert "HOG" not in event.scores[0].references
+    assert len(told) == 1
+    assert "scikit-image is not installed" in told[0]
+
+
+def test_lists_are_compared_with_those_of_the_checkpoint_before(run: Run) -> None:
+    later = torch.load(run.checkpoints / "last.pt", weights_only=True)
+    evaluate(run, topk=[12])
+    later["step"] += 10
+    later["epoch"] = 2.0
+    torch.save(later, run.checkpoints / "later.pt")
+    same = evaluate(run, checkpoint=str(run.checkpoints / "later.pt"), topk=[12])
+    (steady,) = (s for s in same.scores if s.metric == "stability")
+    assert (steady.k, steady.value, steady.queries) == (10, 1.0, 8)
+    assert steady.chance == pytest.approx(10 / 39)
+    (run.eval / "epoch-0002.matches.jsonl").unlink()
+    generator = torch.Generator().manual_seed(0)
+    for tensor in later["encoder"].values():
+        if tensor.is_floating_point():
+            tensor.mul_(1 + torch.rand(tensor.shape, generator=generator))
+    later["step"] += 10
+    later["epoch"] = 3.0
+    torch.save(later, run.checkpoints / "later.pt")
+    other = evaluate(run, checkpoint=str(run.checkpoints / "later.pt"), topk=[12])
+    (moved,) = (s for s in other.scores if s.metric == "stability")
+    first, second = (
+        {q.row: {m.row for m in q.matches[:10]} for q in read_matches(run.eval / name)[1]}
+        for name in ("epoch-0001.matches.jsonl", "epoch-0003.matches.jsonl")
+    )
+    overlap = [len(first[row] & second[row]) / 10 for row in first]
+    assert moved.value == pytest.approx(sum(overlap) / 8)
+    (run.checkpoints / "later.pt").unlink()
+
+
+def test_an_index_of_other_marks_is_refused(run: Run, pack: Pack) -> None:
+    evaluate(run, topk=[3])
+    path = index_path(run.index, load_weights(run.checkpoints / "last.pt"), pack_identity(pack))
+    kept = path.read_bytes()
+    try:
+        save_index(build_index(np.eye(8, dtype=np.float32)), path)
+        with pytest.raises(InputError, match="holds 8 marks of 40; remove it"):
+            evaluate(run, topk=[3])
+        path.write_bytes(kept[:100])
+        with pytest.raises(InputError, match="is damaged"):
+            evaluate(run, topk=[3])
+    finally:
+        path.write_bytes(kept)

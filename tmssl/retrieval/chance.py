@@ -1,7 +1,7 @@
 """What a random ranking would score, in closed form.
 
 A query has R relevant marks among the G searched; a random ranking puts each relevant mark at any
-rank with equal probability.
+rank with equal probability. R and G may differ by query.
 """
 
 import functools
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Counts = npt.ArrayLike  # a whole number, or one for each query, (n,)
 
 
 @functools.lru_cache(maxsize=2)
@@ -18,50 +19,53 @@ def _log_factorials(largest: int) -> Floats:
     return np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, largest + 1)))])
 
 
-def hit_chance(relevant: npt.ArrayLike, gallery: int, k: int) -> Floats:
+def hit_chance(relevant: Counts, gallery: Counts, k: int) -> Floats:
     """P(at least one relevant among the first k) = 1 - C(G - R, k) / C(G, k), hypergeometric."""
-    wanted = np.asarray(relevant, dtype=np.int64)
-    k = min(k, gallery)
-    logs = _log_factorials(gallery)
-    others = gallery - wanted
-    fits = others >= k
-    safe_others = np.where(fits, others, k)
-    log_none = logs[safe_others] - logs[safe_others - k] - logs[gallery] + logs[gallery - k]
+    wanted, searched = np.asarray(relevant, dtype=np.int64), np.asarray(gallery, dtype=np.int64)
+    logs = _log_factorials(int(searched.max()))
+    length = np.minimum(k, searched)
+    others = searched - wanted
+    fits = others >= length
+    safe_others = np.where(fits, others, length)
+    log_none = (
+        logs[safe_others] - logs[safe_others - length] - logs[searched] + logs[searched - length]
+    )
     return np.where(fits, 1 - np.exp(log_none), 1.0)
 
 
-def precision_chance(relevant: npt.ArrayLike, gallery: int) -> Floats:
+def precision_chance(relevant: Counts, gallery: Counts) -> Floats:
     """Expected share of relevant marks among the first k: R / G for every k."""
-    return np.asarray(relevant, dtype=np.float64) / gallery
+    return np.asarray(np.asarray(relevant, dtype=np.float64) / np.asarray(gallery))
 
 
-def recall_chance(relevant: npt.ArrayLike, gallery: int, k: int) -> Floats:
+def recall_chance(relevant: Counts, gallery: Counts, k: int) -> Floats:
     """Expected share of the relevant marks found among the first k: k / G."""
-    return np.full(np.shape(relevant), min(k, gallery) / gallery)
+    share = np.minimum(k, gallery) / np.asarray(gallery, dtype=np.float64)
+    return np.broadcast_to(share, np.shape(relevant)).copy()
 
 
-def average_precision_chance(relevant: npt.ArrayLike, gallery: int, k: int) -> Floats:
+def average_precision_chance(relevant: Counts, gallery: Counts, k: Counts) -> Floats:
     """Expected average precision at k of a random ranking, normalised by min(R, k).
 
     E[sum over ranks i <= k of rel_i (1 + relevant before i) / i]
     = sum_i (R/G) (1 + (i - 1)(R - 1)/(G - 1)) / i.
     """
-    wanted = np.asarray(relevant, dtype=np.float64)
-    k = min(k, gallery)
-    harmonic = _harmonic(k)
-    others = max(1, gallery - 1)
+    wanted, searched = np.asarray(relevant, dtype=np.float64), np.asarray(gallery, dtype=np.int64)
+    length = np.minimum(k, searched)
+    harmonic = _harmonic(int(length.max()))[length]
+    others = np.maximum(1, searched - 1)
     # The sum over i of (i - 1) / i is k less the harmonic number.
-    expected = wanted / gallery * (harmonic + (k - harmonic) * (wanted - 1) / others)
-    return expected / np.maximum(1, np.minimum(wanted, k))
+    expected = wanted / searched * (harmonic + (length - harmonic) * (wanted - 1) / others)
+    return np.asarray(expected / np.maximum(1, np.minimum(wanted, length)))
 
 
-@functools.lru_cache(maxsize=16)
-def _harmonic(k: int) -> float:
-    """1 + 1/2 + ... + 1/k."""
-    return float((1 / np.arange(1, k + 1)).sum())
+@functools.lru_cache(maxsize=4)
+def _harmonic(largest: int) -> Floats:
+    """1 + 1/2 + ... + 1/k for k from 0 to `largest`."""
+    return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, largest + 1))])
 
 
-def ndcg_chance(mean_gain: npt.ArrayLike, ideal: npt.ArrayLike, gallery: int, k: int) -> Floats:
+def ndcg_chance(mean_gain: npt.ArrayLike, ideal: npt.ArrayLike, gallery: Counts, k: int) -> Floats:
     """Expected nDCG at k: every rank holds the mean gain of the gallery.
 
     Args:
@@ -70,8 +74,8 @@ def ndcg_chance(mean_gain: npt.ArrayLike, ideal: npt.ArrayLike, gallery: int, k:
         gallery: G.
         k: length of the list.
     """
-    discounts = 1 / np.log2(np.arange(2, min(k, gallery) + 2))
-    return np.asarray(mean_gain, dtype=np.float64) * discounts.sum() / np.asarray(ideal)
+    discounts = np.cumsum([0.0, *(1 / np.log2(np.arange(2, k + 2)))])[np.minimum(k, gallery)]
+    return np.asarray(np.asarray(mean_gain, dtype=np.float64) * discounts / np.asarray(ideal))
 
 
 def nar_chance(others: int, marks: int) -> float:

@@ -1,6 +1,5 @@
 """Retrieval evaluation of a checkpoint: embed, search, score, and write down what was found."""
 
-import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,31 +12,35 @@ import torch
 
 from tmssl.config import read_config
 from tmssl.data.pack import Pack, open_pack
+from tmssl.data.vienna import title
 from tmssl.errors import InputError
-from tmssl.retrieval.embed import apart, embed, hash_pack, trained_encoder, untrained_encoder
-from tmssl.retrieval.index import (
-    build_index,
-    index_path,
-    mate_ranks,
-    open_index,
-    save_index,
-    search,
+from tmssl.retrieval.describer import (
+    Describer,
+    compared_describers,
+    hash_describer,
+    hog_describer,
+    untrained_describer,
 )
+from tmssl.retrieval.duplicates import (
+    duplicates_path,
+    near_duplicates,
+    read_duplicates,
+    write_duplicates,
+)
+from tmssl.retrieval.embed import embed, hash_pack, trained_encoder
+from tmssl.retrieval.index import build_index, index_path, open_index, save_index
 from tmssl.retrieval.invariance import invariance
-from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, write_matches, write_whole
-from tmssl.retrieval.reference import (
-    References,
-    pack_identity,
-    read_references,
-    references_path,
-    write_references,
-)
-from tmssl.retrieval.relevance import Relevance, group_mates
-from tmssl.retrieval.score import Marks, Ranking, means, measure, score_rows
+from tmssl.retrieval.matches import MatchesHeader, write_matches, write_whole
+from tmssl.retrieval.outcome import describe_matches
+from tmssl.retrieval.question import Question, ranked, reference_rows
+from tmssl.retrieval.reference import pack_identity
+from tmssl.retrieval.score import Marks, measure, one_division, score_rows
+from tmssl.retrieval.stability import stability
 from tmssl.runs.evaluated import evaluation_findings
-from tmssl.runs.events import Eval, Finding, Score
+from tmssl.runs.events import Division, Eval, Finding, Score
 from tmssl.runs.folder import Run
 from tmssl.runs.journal import JournalWriter, read_journal
+from tmssl.text import safe
 from tmssl.training.checkpoint import Weights, find_checkpoint, load_weights
 from tmssl.training.learner import choose_device
 
@@ -46,27 +49,13 @@ Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 
 _SAMPLED = 1000  # queries drawn from a catalogue without a validation split
-_KEPT = 20  # matches written down for each query
-
-
-@dataclasses.dataclass(frozen=True)
-class Question:
-    """What is evaluated, and on what."""
-
-    weights: Weights
-    pack: Pack
-    marks: Marks
-    queries: Rows
-    topk: list[int]
-    device: torch.device
-    begin: Callable[[str], Progress | None]
-    """names the phase that begins, and returns what to tell its progress"""
 
 
 def evaluate(
     run: Run, *, checkpoint: str = "best", topk: Sequence[int] = (10, 100), queries: int = 0,
-    seed: int = 0, device: str = "auto", progress: Progress | None = None,
-    phase: Callable[[str], None] | None = None,
+    seed: int = 0, device: str = "auto", exclude_duplicates: bool = False,
+    compare: Sequence[str] = (), progress: Progress | None = None,
+    phase: Callable[[str], None] | None = None, tell: Callable[[str], None] | None = None,
 ) -> Eval:  # fmt: skip
     """Evaluate a checkpoint, write its `eval` event and matches, and return the event.
 
@@ -80,11 +69,15 @@ def evaluate(
         queries: at most so many, drawn by seed; 0 takes all of the validation split.
         seed: of the sample of queries and of the bootstrap.
         device: `auto`, `cpu` or `cuda`.
+        exclude_duplicates: leave near-duplicates of a query out of its list, of what is relevant to
+            it, and of chance.
+        compare: further encoders, each a run, a file of weights, or `timm:NAME`.
         progress: called with (done, total) of the phase.
         phase: called with the name of each phase as it begins.
+        tell: called with what a person should know, such as a row that is left out.
 
     Raises:
-        InputError: no checkpoint, no pack, or fewer than two marks.
+        InputError: no checkpoint, no pack, fewer than two marks, or nothing to compare with.
     """
     begun = time.monotonic()
     weights = load_weights(find_checkpoint(run, checkpoint))
@@ -97,20 +90,75 @@ def evaluate(
             phase(name)
         return progress
 
+    on = choose_device(device)
+    describers = _describers(weights, compare, on, tell)
     rows, split = choose_queries(pack, queries, seed)
     marks = Marks([mark.vienna for mark in pack.marks], [mark.group for mark in pack.marks])
-    lengths = sorted({min(k, pack.count - 1) for k in topk})
-    question = Question(weights, pack, marks, rows, lengths, choose_device(device), begin)
-    similarity, top, scores = _answer(run, question, seed)
-    matches = _keep_matches(run, question, describe_matches(pack, rows, top, similarity))
+    run.eval.mkdir(exist_ok=True)
+    alike = _duplicates(run, pack, rows, begin)
+    away = alike if exclude_duplicates else [np.empty(0, np.int64)] * len(rows)
+    most = pack.count - 1 - max(len(gone) for gone in away)
+    if most < 1:
+        raise InputError(
+            "without near-duplicates a query has nothing left to find; evaluate with them"
+        )
+    lengths = sorted({min(k, most) for k in topk})
+    question = Question(weights, pack, marks, rows, away, lengths, on, begin)
+    similarity, top, scores = _answer(run, question, describers, seed)
+    found = describe_matches(pack, rows, top, similarity, alike)
+    header = _header(run, question, exclude_duplicates)
+    steady = stability(run, header, weights.step, found, seed=seed)
+    matches = run.eval / f"{eval_stem(weights.epoch)}.matches.jsonl"
+    write_matches(matches, header, found)
     event = Eval(
         epoch=weights.epoch, step=weights.step, checkpoint=_inside(run, weights.path), split=split,
-        queries=len(rows), gallery=pack.count, scores=scores, matches=_inside(run, matches),
-        seconds=time.monotonic() - begun, t=time.time(),
+        queries=len(rows), gallery=pack.count, matches=_inside(run, matches),
+        scores=[s for s in scores if not one_division(s.codes)] + ([steady] if steady else []),
+        divisions=[_division(s) for s in scores if one_division(s.codes)],
+        duplicates=sum(len(gone) for gone in alike), duplicated=sum(len(gone) > 0 for gone in alike),
+        without_duplicates=exclude_duplicates, seconds=time.monotonic() - begun, t=time.time(),
     )  # fmt: skip
     counts = {"marks": pack.count, "with_codes": sum(map(bool, marks.vienna))}
     _record(run, event, evaluation_findings(event, counts))
     return event
+
+
+def _division(score: Score) -> Division:
+    """The figure of one division."""
+    return Division(
+        code=score.codes, title=title(score.codes), k=score.k, value=score.value,
+        chance=score.chance, low=score.low, high=score.high, queries=score.queries,
+        references=score.references,
+    )  # fmt: skip
+
+
+def _describers(
+    weights: Weights, compare: Sequence[str], device: torch.device,
+    tell: Callable[[str], None] | None,
+) -> list[Describer]:  # fmt: skip
+    """Whose rows stand beside the evaluated encoder's: what needs no training, then what was asked for."""
+    model, size = weights.config.model.name, weights.config.data.image_size
+    asked = compared_describers(compare, model, size, device)
+    found = [untrained_describer(model, weights.config.train.seed, size, device), hash_describer()]
+    try:
+        found.append(hog_describer())
+    except InputError as error:
+        if tell:
+            tell(str(error))
+    return found + asked
+
+
+def _duplicates(
+    run: Run, pack: Pack, rows: Rows, begin: Callable[[str], Progress | None]
+) -> list[Rows]:
+    """The near-duplicates of some queries, looked for where they are not kept."""
+    path = duplicates_path(run.eval, pack, rows)
+    found = read_duplicates(path)
+    if found is None or len(found) != len(rows):
+        hashes = hash_pack(pack, progress=begin("hashing"))
+        found = near_duplicates(pack, hashes, rows, begin("comparing near-duplicates"))
+        write_duplicates(path, found)
+    return found
 
 
 def choose_queries(pack: Pack, most: int, seed: int) -> tuple[Rows, str]:
@@ -133,14 +181,18 @@ def _inside(run: Run, path: Path) -> str:
     return str(path.relative_to(run.path)) if path.is_relative_to(run.path) else str(path)
 
 
-def _answer(run: Run, question: Question, seed: int) -> tuple[Vectors, Rows, list[Score]]:
+def _answer(
+    run: Run, question: Question, describers: Sequence[Describer], seed: int
+) -> tuple[Vectors, Rows, list[Score]]:
     """Similarities and rows of the nearest marks, and every figure with its references."""
-    run.eval.mkdir(exist_ok=True)
-    similarity, ranking = _ranked(_own_index(run, question), question, "searching")
+    similarity, ranking = ranked(_own_index(run, question), question, "searching")
     question.begin("scoring")
-    figures = measure(question.marks, question.queries, {"this": ranking}, question.topk)["this"]
+    figures = measure(
+        question.marks, question.queries, {"this": ranking}, question.topk, question.away
+    )["this"]
     if figures:
-        return similarity, ranking.top, score_rows(figures, _references(run, question), seed=seed)
+        references = reference_rows(run, question, describers)
+        return similarity, ranking.top, score_rows(figures, references, seed=seed)
     scores = invariance(
         question.weights, question.pack, question.queries, question.device, seed=seed,
         progress=question.begin("copies"),
@@ -159,106 +211,23 @@ def _own_index(run: Run, question: Question) -> faiss.Index:
             progress=question.begin("embedding"),
         )  # fmt: skip
         save_index(build_index(vectors), path)
-    return open_index(path)
+    index = open_index(path)
+    if index.ntotal != question.pack.count:
+        raise InputError(
+            f"{safe(path)} holds {index.ntotal:,} marks of {question.pack.count:,}; "
+            "remove it and evaluate again"
+        )
+    return index
 
 
-def _ranked(
-    index: faiss.Index, question: Question, phase: str, untied: faiss.Index | None = None
-) -> tuple[Vectors, Ranking]:
-    """What one encoder finds for every query, and the similarities.
-
-    The first matches come from `untied` where the vectors of `index` tie often; ranks of group mates
-    count ties worst, so they need none broken.
-    """
-    similarity, top = search(
-        untied or index, question.queries, max(question.topk), question.begin(phase)
-    )
-    groups = question.marks.groups
-    rows_of = group_mates(groups)
-    none = np.empty(0, np.int64)
-    mates = [rows_of.get(groups[row], none) for row in question.queries.tolist()]
-    others = [rows[rows != row] for rows, row in zip(mates, question.queries, strict=True)]
-    ranks = mate_ranks(index, question.queries, others, question.begin(f"{phase} groups"))
-    return similarity, Ranking(top, ranks)
-
-
-def _references(run: Run, question: Question) -> References:
-    """What an untrained encoder and a perceptual hash score, measured where it is not kept."""
-    config, pack = question.weights.config, question.pack
-    path = references_path(
-        run.eval, pack=pack, encoder=config.model.name,
-        image_size=config.data.image_size, seed=config.train.seed, topk=question.topk,
-        queries=question.queries,
-    )  # fmt: skip
-    kept = read_references(path)
-    if kept is not None:
-        return kept
-    untrained = embed(
-        untrained_encoder(config.model.name, config.train.seed), pack, device=question.device,
-        image_size=config.data.image_size, progress=question.begin("embedding, untrained"),
-    )  # fmt: skip
-    rankings = {"untrained": _ranked(build_index(untrained), question, "searching, untrained")[1]}
-    del untrained  # of 538,000 marks it takes 2.8 GB
-    hashes = hash_pack(pack, progress=question.begin("hashing"))
-    rankings["perceptual hash"] = _ranked(
-        build_index(hashes), question, "searching, hash", build_index(apart(hashes))
-    )[1]
-    question.begin("scoring the references")
-    measured = measure(question.marks, question.queries, rankings, question.topk)
-    references = {name: means(figures) for name, figures in measured.items()}
-    write_references(path, references)
-    return references
-
-
-def describe_matches(
-    pack: Pack, queries: Rows, top: Rows, similarity: Vectors
-) -> list[QueryMatches]:
-    """Each query with its nearest marks, in words; a hit shares a figurative division or the group.
-
-    Where no mark has a figurative code, any shared code is a hit.
-    """
-    vienna = [mark.vienna for mark in pack.marks]
-    figurative = Relevance(vienna, "division", figurative=True)
-    divisions = Relevance(vienna, "division")
-    judge = figurative if figurative.holders else divisions
-    found = []
-    for query, rows, cosines in zip(
-        queries.tolist(), top.tolist(), similarity.tolist(), strict=True
-    ):
-        mark = pack.marks[query]
-        mates = [bool(mark.group) and pack.marks[row].group == mark.group for row in rows]
-        hits = [
-            mate or bool(judge.codes[query] & judge.codes[row])
-            for row, mate in zip(rows, mates, strict=True)
-        ]
-        kept = [
-            Match(
-                row=row, rank=rank, similarity=cosines[rank - 1],
-                shared=divisions.shared(query, row), same_group=mates[rank - 1],
-                hit=hits[rank - 1], id=pack.marks[row].id, path=pack.marks[row].path,
-                title=pack.marks[row].title, vienna=list(pack.marks[row].vienna),
-            )
-            for rank, row in enumerate(rows[:_KEPT], 1)
-        ]  # fmt: skip
-        found.append(
-            QueryMatches(
-                row=query, id=mark.id, path=mark.path, title=mark.title, vienna=list(mark.vienna),
-                group=mark.group, first_hit=hits.index(True) + 1 if any(hits) else 0, matches=kept,
-            )
-        )  # fmt: skip
-    return found
-
-
-def _keep_matches(run: Run, question: Question, found: list[QueryMatches]) -> Path:
-    """Write the matches file and return its path."""
+def _header(run: Run, question: Question, without_duplicates: bool) -> MatchesHeader:
+    """What was searched, and with what."""
     weights, pack = question.weights, question.pack
-    header = MatchesHeader(
+    return MatchesHeader(
         pack=str(pack.folder), fingerprint=pack.fingerprint, checkpoint=_inside(run, weights.path),
-        epoch=weights.epoch, topk=question.topk, gallery=pack.count, attribution=pack.attribution,
+        epoch=weights.epoch, topk=question.topk, gallery=pack.count,
+        without_duplicates=without_duplicates, attribution=pack.attribution,
     )  # fmt: skip
-    path = run.eval / f"{eval_stem(weights.epoch)}.matches.jsonl"
-    write_matches(path, header, found)
-    return path
 
 
 def _record(run: Run, event: Eval, findings: list[Finding]) -> None:

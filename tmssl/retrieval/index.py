@@ -112,14 +112,16 @@ def _check_header(path: Path) -> None:
 
 
 def search(
-    index: faiss.Index, own: Rows, k: int, progress: Progress | None = None
-) -> tuple[Vectors, Rows]:
+    index: faiss.Index, own: Rows, k: int, progress: Progress | None = None, *,
+    left_out: Sequence[Rows] | None = None,
+) -> tuple[Vectors, Rows]:  # fmt: skip
     """The k nearest rows of some rows of the gallery by cosine, each left out of its own list.
 
     Args:
         index: of the gallery.
         own: the rows that are the queries, (q,).
-        k: length of the lists; at most the gallery less one.
+        k: length of the lists; at most the gallery less one and less what is left out.
+        left_out: for each query further rows that its list must not hold.
         progress: called with (queries done, queries).
 
     Returns:
@@ -128,21 +130,26 @@ def search(
     similarities, found = np.empty((len(own), k), np.float32), np.empty((len(own), k), np.int64)
     for begin in range(0, len(own), _QUERIES_AT_ONCE):
         mine = own[begin : begin + _QUERIES_AT_ONCE]
-        similarity, rows = index.search(index.reconstruct_batch(mine), k + 1)
-        others = rows != mine[:, None]
-        # Where a query is not among its own nearest (ties of duplicates), the last one goes.
-        others[others.all(1), -1] = False
         part = slice(begin, begin + len(mine))
-        similarities[part] = similarity[others].reshape(len(mine), k)
-        found[part] = rows[others].reshape(len(mine), k)
+        gone = left_out[part] if left_out is not None else []
+        more = max((len(rows) for rows in gone), default=0)
+        similarity, rows = index.search(index.reconstruct_batch(mine), k + 1 + more)
+        unwanted = rows == mine[:, None]
+        for i, away in enumerate(gone):
+            unwanted[i] |= np.isin(rows[i], away)
+        # The wanted ones first, in their order; a query may be missing among its own duplicates.
+        order = np.argsort(unwanted, axis=1, kind="stable")[:, :k]
+        similarities[part] = np.take_along_axis(similarity, order, 1)
+        found[part] = np.take_along_axis(rows, order, 1)
         if progress:
             progress(begin + len(mine), len(own))
     return np.clip(similarities, -1, 1), found  # half precision may exceed 1 by a rounding
 
 
 def mate_ranks(
-    index: faiss.Index, own: Rows, mates: Sequence[Rows], progress: Progress | None = None
-) -> list[Rows]:
+    index: faiss.Index, own: Rows, mates: Sequence[Rows], progress: Progress | None = None, *,
+    left_out: Sequence[Rows] | None = None,
+) -> list[Rows]:  # fmt: skip
     """Ranks of some marks in each query's list, ascending, from 1; the query itself is not in it.
 
     Among ties the marks come last, METU's worst case: the j-th mate has rank j + the number of other
@@ -152,12 +159,14 @@ def mate_ranks(
         index: of the gallery.
         own: the rows that are the queries, (q,).
         mates: for each query the rows whose ranks are wanted, the query not among them.
+        left_out: for each query further rows that are not counted, none of them a mate.
         progress: called with (marks compared, gallery).
     """
     wanted = np.array([i for i, rows in enumerate(mates) if len(rows)], dtype=np.int64)
     ahead = [np.zeros(len(rows), np.int64) for rows in mates]
     if len(wanted) == 0:
         return ahead
+    away = left_out if left_out is not None else []
     queries = index.reconstruct_batch(own[wanted])
     limits = [
         np.sort(index.reconstruct_batch(mates[i]) @ query)[::-1] - _TIE
@@ -171,8 +180,8 @@ def mate_ranks(
             for i, cosines, limit in zip(
                 wanted[some].tolist(), similarity, limits[some], strict=True
             ):
-                left_out = np.append(mates[i], own[i]) - begin
-                cosines[left_out[(left_out >= 0) & (left_out < len(block))]] = -np.inf
+                unseen = np.concatenate([mates[i], own[i : i + 1], *away[i : i + 1]]) - begin
+                cosines[unseen[(unseen >= 0) & (unseen < len(block))]] = -np.inf
                 ahead[i] += [np.count_nonzero(cosines >= least) for least in limit]
         if progress:
             progress(begin + len(block), index.ntotal)

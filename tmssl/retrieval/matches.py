@@ -23,6 +23,8 @@ class MatchesHeader(msgspec.Struct, frozen=True, kw_only=True):
     topk: list[int] = []
     gallery: int = 0
     """number of marks searched"""
+    without_duplicates: bool = False
+    """whether near-duplicates of a query were left out of its list"""
     attribution: str = ""
     """licence line of the images, to be shown with them"""
 
@@ -41,6 +43,8 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     same_group: bool = False
     hit: bool = False
     """whether a figurative division, or the group, is shared"""
+    duplicate: bool = False
+    """whether it is nearly the same picture as the query"""
     id: str = ""
     path: str = ""
     title: str = ""

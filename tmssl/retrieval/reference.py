@@ -1,4 +1,4 @@
-"""What an untrained encoder and a perceptual hash score, measured once and kept in the run."""
+"""What the encoders beside the evaluated one score, each measured once and kept in the run."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,10 @@ from tmssl.retrieval.matches import write_whole
 from tmssl.retrieval.score import Key
 
 Rows = npt.NDArray[np.int64]
-References = Mapping[str, Mapping[Key, float]]
+Means = Mapping[Key, float]
+References = Mapping[str, Means]
 
-_VERSION = 2  # raise it when a figure, the hash or the input of an encoder changes
+_VERSION = 3  # raise it when a figure, the hash or the input of an encoder changes
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -35,40 +36,34 @@ def pack_identity(pack: Pack) -> str:
 
 
 def references_path(
-    folder: Path, *, pack: Pack, encoder: str, image_size: int, seed: int,
-    topk: Sequence[int], queries: Rows,
+    folder: Path, *, pack: Pack, describer: str, topk: Sequence[int], queries: Rows,
+    away: Sequence[Rows],
 ) -> Path:  # fmt: skip
-    """Where the references of one question are kept.
+    """Where the figures of one reference for one question are kept.
 
     Args:
         folder: the run's folder of evaluations.
         pack: the gallery.
-        encoder: its name.
-        image_size: side of its input in pixels.
-        seed: of the untrained encoder.
+        describer: its key.
         topk: list lengths.
         queries: rows of the queries.
+        away: for each query the rows that are not searched.
     """
-    told = f"{_VERSION} {pack_identity(pack)} {encoder} {image_size} {seed} {list(topk)} ".encode()
-    return folder / f"references-{hashlib.sha256(told + queries.tobytes()).hexdigest()[:16]}.json"
+    told = f"{_VERSION} {pack_identity(pack)} {describer} {list(topk)} ".encode()
+    told += queries.tobytes() + str([rows.tolist() for rows in away if len(rows)]).encode()
+    return folder / f"references-{hashlib.sha256(told).hexdigest()[:16]}.json"
 
 
-def read_references(path: Path) -> References | None:
-    """The kept references, or None where there are none that can be read."""
+def read_references(path: Path) -> Means | None:
+    """The kept figures, or None where there are none that can be read."""
     try:
-        kept = msgspec.json.decode(path.read_bytes(), type=dict[str, list[Figure]])
+        kept = msgspec.json.decode(path.read_bytes(), type=list[Figure])
     except (OSError, ValueError):  # they are measured again, so damage needs no words
         return None
-    return {
-        name: {(f.metric, f.level, f.codes, f.k): f.value for f in figures}
-        for name, figures in kept.items()
-    }
+    return {(f.metric, f.level, f.codes, f.k): f.value for f in kept}
 
 
-def write_references(path: Path, references: References) -> None:
-    """Keep references; the file appears complete or not at all."""
-    kept = {
-        name: [Figure(*key, value) for key, value in figures.items()]
-        for name, figures in references.items()
-    }
+def write_references(path: Path, references: Means) -> None:
+    """Keep figures; the file appears complete or not at all."""
+    kept = [Figure(*key, value) for key, value in references.items()]
     write_whole(path, [msgspec.json.encode(kept)])

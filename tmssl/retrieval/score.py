@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from tmssl.data.vienna import LEVELS
 from tmssl.retrieval import chance
-from tmssl.retrieval.relevance import Relevance, group_mates
+from tmssl.retrieval.relevance import Relevance
 from tmssl.runs.events import Score
 
 Rows = npt.NDArray[np.int64]
@@ -36,7 +36,8 @@ class Marks:
     groups: Sequence[str]
 
 
-# (metric, level, codes, k); k is 0 for a figure over the whole ranking.
+# (metric, level, codes, k); k is 0 for a figure over the whole ranking. `codes` is `all`,
+# `figurative`, `macro`, or the one division that hit@k is about.
 Key = tuple[str, str, str, int]
 # Per-query values and chance levels of each figure, ((n,), (n,)).
 Figures = dict[Key, tuple[Floats, Floats]]
@@ -44,11 +45,11 @@ Figures = dict[Key, tuple[Floats, Floats]]
 
 def score(
     marks: Marks, queries: Rows, rankings: Mapping[str, Ranking], topk: Sequence[int], *,
-    seed: int = 0, resamples: int = _RESAMPLES,
+    left_out: Sequence[Rows] | None = None, seed: int = 0, resamples: int = _RESAMPLES,
 ) -> list[Score]:  # fmt: skip
     """Every figure of an evaluation; the first ranking is evaluated, the others are references."""
     first, *others = rankings
-    measured = measure(marks, queries, rankings, topk)
+    measured = measure(marks, queries, rankings, topk, left_out)
     return score_rows(
         measured[first], {name: means(measured[name]) for name in others}, seed=seed,
         resamples=resamples,
@@ -56,8 +57,9 @@ def score(
 
 
 def measure(
-    marks: Marks, queries: Rows, rankings: Mapping[str, Ranking], topk: Sequence[int]
-) -> dict[str, Figures]:
+    marks: Marks, queries: Rows, rankings: Mapping[str, Ranking], topk: Sequence[int],
+    left_out: Sequence[Rows] | None = None,
+) -> dict[str, Figures]:  # fmt: skip
     """Per-query figures of several encoders over the same queries.
 
     Args:
@@ -65,26 +67,43 @@ def measure(
         queries: rows of the queries, (q,).
         rankings: by encoder.
         topk: list lengths, none above the columns of the rankings.
+        left_out: for each query the rows that are not searched besides its own; the rankings do not
+            hold them.
 
     Returns:
-        By encoder a figure for each metric, level, code set and k. Queries without anything
+        By encoder a figure for each metric, level, code set and k, and hit@k of each division.
+        Queries without anything
         relevant are not scored, and a level at which no two marks share a code has no figures.
     """
     names = list(rankings)
     found: dict[str, Figures] = {name: {} for name in names}
     tops = [rankings[name].top for name in names]
+    away = left_out if left_out is not None else [np.empty(0, np.int64)] * len(queries)
+    searched = len(marks.groups) - 1 - np.array([len(rows) for rows in away], dtype=np.int64)
     for level in LEVELS:
         for codes in ("all", "figurative"):
             relevance = Relevance(marks.vienna, level, figurative=codes == "figurative")
-            told = _at_level(relevance, queries, tops, topk, level, codes)
+            relevant = [
+                _searched(*relevance.relevant(query), rows)
+                for query, rows in zip(queries.tolist(), away, strict=True)
+            ]
+            told = _at_level(relevant, relevance.count, searched, tops, topk, (level, codes))
             for name, figures in zip(names, told, strict=True):
                 found[name].update(figures)
             if (level, codes) == ("division", "all"):
                 for name, top in zip(names, tops, strict=True):
-                    found[name].update(_macro(relevance, queries, top, topk))
+                    found[name].update(_divisions(relevance, queries, top, topk, away))
     for name in names:
-        found[name].update(_groups(marks, queries, rankings[name].mates, topk))
+        found[name].update(_groups(rankings[name].mates, searched, topk))
     return found
+
+
+def _searched(rows: Rows, gains: Floats, away: Rows) -> tuple[Rows, Floats]:
+    """Relevant rows and their gains without those that are left out."""
+    if len(away) == 0:
+        return rows, gains
+    kept = ~np.isin(rows, away)
+    return rows[kept], gains[kept]
 
 
 def means(figures: Figures) -> dict[Key, float]:
@@ -96,7 +115,10 @@ def score_rows(
     figures: Figures, references: Mapping[str, Mapping[Key, float]], *, seed: int = 0,
     resamples: int = _RESAMPLES,
 ) -> list[Score]:  # fmt: skip
-    """Figures as rows, each with its chance level, its interval and the references' means."""
+    """Figures as rows, each with its chance level, its interval and the references' means.
+
+    A reference that lacks a figure has none in its row.
+    """
     rows = []
     for key, (values, expected) in figures.items():
         metric, level, codes, k = key
@@ -105,7 +127,7 @@ def score_rows(
             Score(
                 metric=metric, level=level, codes=codes, k=k, value=float(values.mean()),
                 chance=float(expected.mean()), low=low, high=high, queries=len(values),
-                references={name: told[key] for name, told in references.items()},
+                references={name: told.get(key) for name, told in references.items()},
             )
         )  # fmt: skip
     return rows
@@ -125,44 +147,45 @@ def interval(values: Floats, seed: int, resamples: int = _RESAMPLES) -> tuple[fl
 
 
 def _at_level(
-    relevance: Relevance, queries: Rows, tops: Sequence[Rows], topk: Sequence[int], level: str,
-    codes: str,
+    relevant: Sequence[tuple[Rows, Floats]], marks: int, searched: Rows, tops: Sequence[Rows],
+    topk: Sequence[int], place: tuple[str, str],
 ) -> list[Figures]:  # fmt: skip
-    """hit, precision, recall, map and ndcg at every k for one set of codes, by encoder."""
+    """hit, precision, recall, map and ndcg at every k for one set of codes, by encoder.
+
+    Args:
+        relevant: for each query the relevant rows and their gains.
+        marks: rows of the gallery.
+        searched: how many of them each query searches, (q,).
+        tops: what each encoder found, (q, K).
+        topk: list lengths, none above K.
+        place: level and code set.
+    """
     longest = max(topk)
-    gain_of = np.zeros(relevance.count)
-    counts, means_of_gain, kept = [], [], []
-    best = np.zeros((len(queries), longest))
-    listed = np.zeros((len(tops), len(queries), longest))
-    for i, query in enumerate(queries.tolist()):
-        rows, gains = relevance.relevant(query)
-        if len(rows) == 0:
-            continue
+    gain_of = np.zeros(marks)
+    kept = [i for i, (rows, _) in enumerate(relevant) if len(rows)]
+    best = np.zeros((len(relevant), longest))
+    listed = np.zeros((len(tops), len(relevant), longest))
+    for i in kept:
+        rows, gains = relevant[i]
         gain_of[rows] = gains
         for encoder, top in enumerate(tops):
             listed[encoder, i] = gain_of[top[i, :longest]]
         gain_of[rows] = 0
         if len(gains) > longest:
-            gains_first = np.partition(gains, len(gains) - longest)[-longest:]
-        else:
-            gains_first = gains
-        best[i, : len(gains_first)] = np.sort(gains_first)[::-1]
-        counts.append(len(rows))
-        means_of_gain.append(gains.sum() / (relevance.count - 1))
-        kept.append(i)
+            gains = np.partition(gains, len(gains) - longest)[-longest:]
+        best[i, : len(gains)] = np.sort(gains)[::-1]
     if not kept:
         return [{} for _ in tops]
+    counts = np.array([len(relevant[i][0]) for i in kept])
+    gain = np.array([relevant[i][1].sum() for i in kept]) / searched[kept]
     return [
-        _at_lengths(
-            one[kept], best[kept], np.array(counts), np.array(means_of_gain),
-            relevance.count - 1, topk, (level, codes),
-        )
+        _at_lengths(one[kept], best[kept], counts, gain, searched[kept], topk, place)
         for one in listed
-    ]  # fmt: skip
+    ]
 
 
 def _at_lengths(
-    listed: Floats, best: Floats, relevant: Rows, mean_gain: Floats, gallery: int,
+    listed: Floats, best: Floats, relevant: Rows, mean_gain: Floats, gallery: Rows,
     topk: Sequence[int], place: tuple[str, str],
 ) -> Figures:  # fmt: skip
     """Every metric of an encoder's lists, with its chance level.
@@ -172,7 +195,7 @@ def _at_lengths(
         best: the highest gains there are, falling, padded with 0, (n, K).
         relevant: number of relevant marks by query, (n,).
         mean_gain: mean gain over the gallery by query, (n,).
-        gallery: marks searched.
+        gallery: marks searched by query, (n,).
         topk: list lengths, none above K.
         place: level and code set.
     """
@@ -207,34 +230,37 @@ def _columns(pairs: list[tuple[float, float]]) -> tuple[Floats, Floats]:
     return table[:, 0], table[:, 1]
 
 
-def _macro(relevance: Relevance, queries: Rows, top: Rows, topk: Sequence[int]) -> Figures:
+def _divisions(
+    relevance: Relevance, queries: Rows, top: Rows, topk: Sequence[int], away: Sequence[Rows]
+) -> Figures:
     """hit@k of each division by itself, and their mean, so that common divisions count once."""
-    gallery = relevance.count - 1
-    found: dict[str, list[list[bool]]] = {}
-    for query, rows in zip(queries.tolist(), top.tolist(), strict=True):
+    found: dict[str, list[tuple[int, int, int]]] = {}  # rank of the first hit, relevant, searched
+    for query, rows, gone in zip(queries.tolist(), top.tolist(), away, strict=True):
         for code in relevance.codes[query]:
-            if len(relevance.holders[code]) > 1:
+            lost = sum(code in relevance.codes[row] for row in gone.tolist())
+            others = len(relevance.holders[code]) - 1 - lost
+            if others > 0:
                 rank = next((i for i, row in enumerate(rows) if code in relevance.codes[row]), None)
-                hits = [rank is not None and rank < k for k in topk]
-                found.setdefault(code, []).append(hits)
-    if not found:
-        return {}
-    codes = sorted(found)
-    values = np.array([np.mean(found[code], axis=0) for code in codes])
-    others = np.array([len(relevance.holders[code]) - 1 for code in codes])
-    return {
-        ("hit", "division", "macro", k): (values[:, i], chance.hit_chance(others, gallery, k))
-        for i, k in enumerate(topk)
-    }
+                at = len(rows) if rank is None else rank
+                found.setdefault(code, []).append((at, others, relevance.count - 1 - len(gone)))
+    figures: Figures = {}
+    for k in topk if found else ():
+        pairs = []
+        for code in sorted(found):
+            ranks, others_of, searched = np.array(found[code], dtype=np.int64).T
+            pair = ((ranks < k).astype(float), chance.hit_chance(others_of, searched, k))
+            if k == min(topk):  # of longer lists nearly every division has its hit
+                figures["hit", "division", code, k] = pair
+            pairs.append((float(pair[0].mean()), float(pair[1].mean())))
+        figures["hit", "division", "macro", k] = _columns(pairs)
+    return figures
 
 
-def _groups(marks: Marks, queries: Rows, mates: list[Rows], topk: Sequence[int]) -> Figures:
+def _groups(mates: list[Rows], searched: Rows, topk: Sequence[int]) -> Figures:
     """Known-item figures: recall@k, average precision over everything, and METU's NAR."""
-    sizes = {group: len(rows) for group, rows in group_mates(marks.groups).items()}
-    gallery = len(marks.groups) - 1
     collected: dict[Key, list[tuple[float, float]]] = {}
-    for query, ranks in zip(queries.tolist(), mates, strict=True):
-        others = sizes.get(marks.groups[query], 0) - 1
+    for ranks, gallery in zip(mates, searched.tolist(), strict=True):
+        others = len(ranks)
         if others < 1:
             continue
         for k in topk:
@@ -247,6 +273,11 @@ def _groups(marks: Marks, queries: Rows, mates: list[Rows], topk: Sequence[int])
         random_nar = chance.nar_chance(others, gallery + 1)
         collected.setdefault(("group_nar", "group", "all", 0), []).append((nar, random_nar))
     return {key: _columns(pairs) for key, pairs in collected.items()}
+
+
+def one_division(codes: str) -> bool:
+    """Whether the `codes` of a figure name a single division."""
+    return codes[:1].isdigit()
 
 
 def normalised_average_rank(ranks: Rows, marks: int) -> float:

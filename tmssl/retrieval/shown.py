@@ -45,7 +45,9 @@ def choose_shown(
 
 
 def verdict(match: Match) -> str:
-    """`same group`, `hit` or `miss`."""
+    """`duplicate`, `same group`, `hit` or `miss`."""
+    if match.duplicate:
+        return "duplicate"
     return "same group" if match.same_group else "hit" if match.hit else "miss"
 
 

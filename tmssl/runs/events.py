@@ -179,9 +179,9 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     """One figure of an evaluation, never without its chance level."""
 
     metric: str = ""
-    """`hit`, `precision`, `recall`, `map`, `ndcg`, `group_recall`, `group_map`, `group_nar`, ..."""
+    """`hit`, `precision`, `recall`, `map`, `ndcg`, `group_recall`, `group_map`, `group_nar`, `invariance`, `stability`"""
     level: str = ""
-    """`category`, `division`, `section` or `group`"""
+    """`category`, `division`, `section`, `group`, or `copy` without labels"""
     codes: str = "all"
     """`all`, `figurative` (categories 1 to 24) or `macro` (mean over divisions)"""
     k: Count = 0
@@ -198,6 +198,29 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     """queries that could be scored"""
     references: dict[str, float | None] = {}
     """the same figure for `untrained`, `perceptual hash` and whatever else was compared"""
+
+
+class Division(msgspec.Struct, frozen=True, kw_only=True):
+    """hit@k of the queries of one Vienna division."""
+
+    code: str = ""
+    """the division, such as `03.01`"""
+    title: str = ""
+    """what it is about"""
+    k: Count = 0
+    """length of the result list, the shortest of the evaluation"""
+    value: float | None = None
+    """share of its queries that find another mark of it"""
+    chance: float | None = None
+    """its expectation for a random ranking"""
+    low: float | None = None
+    """lower end of the 95 % bootstrap interval over queries"""
+    high: float | None = None
+    """upper end"""
+    queries: Count = 0
+    """queries of the division"""
+    references: dict[str, float | None] = {}
+    """the same figure for the encoders of the scores"""
 
 
 class Eval(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="eval"):
@@ -217,6 +240,14 @@ class Eval(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="eva
     """number of marks searched"""
     scores: list[Score] = []
     """the figures"""
+    divisions: list[Division] = []
+    """the figure of each Vienna division that a query has"""
+    duplicates: Count = 0
+    """near-duplicates of queries among the marks"""
+    duplicated: Count = 0
+    """queries that have one"""
+    without_duplicates: bool = False
+    """whether they were left out of lists, relevance and chance"""
     matches: str = ""
     """path of the matches file inside the run folder"""
     seconds: float | None = None
@@ -301,9 +332,9 @@ def field_table() -> str:
     import inspect
 
     lines = ["| kind | field | meaning |", "|---|---|---|"]
-    kinds: tuple[type[msgspec.Struct], ...] = (*EVENT_TYPES, Score)
+    kinds: tuple[type[msgspec.Struct], ...] = (*EVENT_TYPES, Score, Division)
     for kind in kinds:
-        tag = kind.__struct_config__.tag or "(score)"
+        tag = kind.__struct_config__.tag or f"({kind.__name__.lower()})"
         body = ast.parse(inspect.getsource(kind)).body[0]
         assert isinstance(body, ast.ClassDef)
         for line, following in zip(body.body, body.body[1:], strict=False):

@@ -39,7 +39,7 @@ def create_encoder(name: str, init: str = "") -> nn.Module:
     if init not in ("", "imagenet"):
         return _with_weights(create_encoder(name), name, Path(init))
     if init and not timm.get_pretrained_cfg(name).has_weights:
-        raise ConfigError(f"timm has no weights for {safe(name)}; leave --init out, or give a path")
+        raise ConfigError(f"timm has no weights for {safe(name)}; leave it out, or give a path")
     try:
         model: nn.Module = timm.create_model(name, pretrained=init == "imagenet", num_classes=0)
     except (OSError, RuntimeError) as error:
@@ -47,8 +47,8 @@ def create_encoder(name: str, init: str = "") -> nn.Module:
             raise ConfigError(f"timm cannot make {safe(name)}: {safe(error, 200)}") from error
         raise ConfigError(
             f"the weights of {safe(name)} cannot be fetched from huggingface.co: "
-            f"{safe(error, 120)}; check the network (and HF_HUB_OFFLINE), give --init the path of a "
-            "timm state dict, or leave it out"
+            f"{safe(error, 120)}; check the network (and HF_HUB_OFFLINE), give the path of a "
+            "timm state dict instead, or leave it out"
         ) from error
     return model
 

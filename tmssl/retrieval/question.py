@@ -1,0 +1,100 @@
+"""One question put to several encoders: what the queries find, and what the references score."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tmssl.data.pack import Pack
+from tmssl.retrieval.describer import Describer
+from tmssl.retrieval.embed import apart
+from tmssl.retrieval.index import build_index, mate_ranks, search
+from tmssl.retrieval.reference import (
+    Means,
+    References,
+    read_references,
+    references_path,
+    write_references,
+)
+from tmssl.retrieval.relevance import group_mates
+from tmssl.retrieval.score import Marks, Ranking, means, measure
+from tmssl.runs.folder import Run
+from tmssl.training.checkpoint import Weights
+
+Progress = Callable[[int, int], None]
+Rows = npt.NDArray[np.int64]
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """What is evaluated, and on what."""
+
+    weights: Weights
+    pack: Pack
+    marks: Marks
+    queries: Rows
+    away: list[Rows]
+    """for each query the rows that are not searched, besides its own"""
+    topk: list[int]
+    device: torch.device
+    begin: Callable[[str], Progress | None]
+    """names the phase that begins, and returns what to tell its progress"""
+
+
+def ranked(
+    index: faiss.Index, question: Question, phase: str, untied: faiss.Index | None = None
+) -> tuple[Vectors, Ranking]:
+    """What one encoder finds for every query, and the similarities.
+
+    The first matches come from `untied` where the vectors of `index` tie often; ranks of group mates
+    count ties worst, so they need none broken.
+    """
+    similarity, top = search(
+        untied or index, question.queries, max(question.topk), question.begin(phase),
+        left_out=question.away,
+    )  # fmt: skip
+    groups = question.marks.groups
+    rows_of = group_mates(groups)
+    none = np.empty(0, np.int64)
+    mates = [
+        np.setdiff1d(rows_of.get(groups[row], none), np.append(away, row))
+        for row, away in zip(question.queries.tolist(), question.away, strict=True)
+    ]
+    ranks = mate_ranks(
+        index, question.queries, mates, question.begin(f"{phase} groups"), left_out=question.away
+    )
+    return similarity, Ranking(top, ranks)
+
+
+def reference_rows(run: Run, question: Question, describers: Sequence[Describer]) -> References:
+    """What each describer scores by name, measured where it is not kept in the run."""
+    found = {}
+    for one in describers:
+        path = references_path(
+            run.eval, pack=question.pack, describer=one.key, topk=question.topk,
+            queries=question.queries, away=question.away,
+        )  # fmt: skip
+        kept = read_references(path)
+        if kept is None:
+            kept = _measured(question, one)
+            write_references(path, kept)
+        found[one.name] = kept
+    return found
+
+
+def _measured(question: Question, one: Describer) -> Means:
+    """The mean of every figure of one describer."""
+    vectors = one.of_pack(question.pack, question.begin(f"embedding, {one.name}"))
+    untied = build_index(apart(vectors)) if one.tied else None
+    index = build_index(vectors)
+    del vectors  # of 538,000 marks it takes 2.8 GB
+    ranking = ranked(index, question, f"searching, {one.name}", untied)[1]
+    question.begin("scoring a reference")
+    figures = measure(
+        question.marks, question.queries, {one.name: ranking}, question.topk, question.away
+    )
+    return means(figures[one.name])
