@@ -12,7 +12,10 @@ WORST, SAMPLE = "worst failures", "random sample"
 
 Pixels = npt.NDArray[np.uint8]
 
-_COLOURS = {"same group": (0, 110, 40), "hit": (60, 170, 60), "miss": (200, 200, 200)}
+_COLOURS = {
+    "same group": (0, 110, 40), "hit": (60, 170, 60), "miss": (200, 200, 200),
+    "duplicate": (140, 100, 190),
+}  # fmt: skip
 _SEARCHED_PAST = 1 << 40  # rank of a hit that was not found
 
 
