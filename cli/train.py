@@ -64,6 +64,13 @@ def train(
         bool,
         typer.Option("--dry-run", help="Measure a few seconds, say what the whole takes, and leave."),
     ] = False,
+    preview_views: Annotated[
+        Path | None,
+        typer.Option(
+            "--preview-views", metavar="FILE.png",
+            help="Write a picture of the views that training would see, and leave.",
+        ),
+    ] = None,
     json_output: Annotated[
         bool, typer.Option("--json", help="Print what --dry-run measured as JSON.")
     ] = False,
@@ -80,7 +87,7 @@ def train(
         resume = True
         recipe, name, config_file = "", "", None  # they are for the start
     _check_use(
-        resume=resume, starting=[recipe, name, config_file],
+        resume=resume, starting=[recipe, name, config_file, preview_views],
         resuming=[None if resume_if_any else run, restart_schedule],
     )  # fmt: skip
     if resume:
@@ -91,6 +98,9 @@ def train(
         target = resume_run(opened, settings, restart_schedule)
     else:
         config = changed(_base(recipe, config_file), settings)
+        if preview_views is not None:
+            _preview(with_pack(config, workers), preview_views)
+            return
         if dry_run:
             _measure(with_pack(config, workers), 0.0, json_output)
             return
@@ -111,7 +121,9 @@ def _base(recipe: str, config_file: Path | None) -> Config:
 def _check_use(*, resume: bool, starting: list[object], resuming: list[object]) -> None:
     """Options of a start have no place at a resume, and the other way round."""
     if resume and any(starting):
-        raise ConfigError("--recipe, --config and --name start a run; leave them out with --resume")
+        raise ConfigError(
+            "--recipe, --config, --name and --preview-views are for a start; leave them out with --resume"
+        )
     if not resume and any(resuming):
         raise ConfigError("--run and --restart-schedule belong to --resume; add it")
 
@@ -139,6 +151,20 @@ def _leave(run: Run, detach: bool) -> None:
         print(run.path)  # noqa: T201 - stdout is data
         raise typer.Exit
     raise typer.Exit(follow(run))
+
+
+def _preview(config: Config, path: Path) -> None:
+    """Show what a configuration makes of its marks without starting its run."""
+    from tmssl.data.pack import open_pack
+    from tmssl.data.preview import preview_views
+
+    data = config.data
+    preview_views(
+        open_pack(Path(data.pack)), path, views=data.views, size=data.image_size,
+        seed=config.train.seed,
+    )  # fmt: skip
+    say(f"a row is a mark as packed and its `{data.views}` views, two an epoch: {safe(path)}")
+    print(path)  # noqa: T201 - stdout is data
 
 
 def _measure(config: Config, epochs_done: float, as_json: bool) -> None:

@@ -1,0 +1,84 @@
+"""A contact sheet of what the network really sees."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from tmssl.data.pack import Pack
+from tmssl.data.sampler import order
+from tmssl.data.views import MEAN, STD, VIEW_SETS, augmented_view
+from tmssl.errors import ConfigError
+from tmssl.text import safe
+
+_ROWS, _EPOCHS = 8, 4
+_GAP = 4  # pixels between pictures
+
+
+def preview_views(pack: Pack, path: Path, *, views: str, size: int, seed: int) -> int:
+    """Write a PNG with a mark in each row: its packed image, then both views of the first four epochs.
+
+    They are the very views that a run with these settings makes.
+
+    Args:
+        pack: the marks; eight of them are shown, drawn by the seed.
+        path: of the PNG, in a folder that exists.
+        views: name of the set of augmentations.
+        size: side of a view in pixels.
+        seed: seed of the run.
+
+    Returns:
+        How many marks are shown.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    rows = np.sort(order(pack.count, seed, 0)[:_ROWS])
+    images = torch.from_numpy(pack.read(rows))
+    shown = [_packed(images, size)]
+    for epoch in range(_EPOCHS):
+        for view, recipe in enumerate(VIEW_SETS[views]):
+            made = augmented_view(
+                images, rows, seed=seed, epoch=epoch, view=view, recipe=recipe, size=size
+            )
+            shown.append(_bytes(made))
+    sheet = _sheet(np.stack(shown, 1))
+    fresh = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        sheet.save(fresh, format="PNG")
+        fresh.replace(path)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {safe(path)}: {safe(error.strerror or error)}; "
+            "give --preview-views a file in a folder that exists"
+        ) from error
+    return len(rows)
+
+
+def _packed(images: Tensor, size: int) -> npt.NDArray[np.uint8]:
+    """The packed images at the size of the views, uint8 (n, size, size, 3)."""
+    pictures = [Image.fromarray(image).resize((size, size)) for image in images.numpy()]
+    return np.stack([np.asarray(picture) for picture in pictures])
+
+
+def _bytes(views: Tensor) -> npt.NDArray[np.uint8]:
+    """Normalised views as pictures, uint8 (n, size, size, 3)."""
+    mean, std = (views.new_tensor(each).view(1, 3, 1, 1) for each in (MEAN, STD))
+    pixels = (views * std + mean).clamp_(0, 1).mul_(255).round_()
+    return pixels.byte().permute(0, 2, 3, 1).numpy()
+
+
+def _sheet(pictures: npt.NDArray[np.uint8]) -> Image.Image:
+    """Pictures, uint8 (rows, columns, size, size, 3), side by side on grey."""
+    rows, columns, size = pictures.shape[:3]
+    step = size + _GAP
+    sheet = np.full((rows * step + _GAP, columns * step + _GAP, 3), 128, dtype=np.uint8)
+    for row in range(rows):
+        for column in range(columns):
+            top, left = _GAP + row * step, _GAP + column * step
+            sheet[top : top + size, left : left + size] = pictures[row, column]
+    return Image.fromarray(sheet)
