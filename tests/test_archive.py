@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from tests.marks import draw_marks
 from tmssl.data import building
-from tmssl.data.archive import Piece, read_archive, read_piece
+from tmssl.data.archive import read_archive, read_piece
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import build_pack
 from tmssl.data.picture import UnreadableError
+from tmssl.data.piece import Piece
 from tmssl.errors import CatalogueError
 
 

@@ -1,7 +1,7 @@
 """A corpus as large as L3D's training split: `python -m tests.bench.corpus FOLDER [--rows N]`.
 
-Real logos (the PNGs of `diagrams`), each repeated with small changes, as 256 px JPEGs in one tar
-with L3D's `results.json`. It is written in parts, so an interrupted build goes on; so does the pack.
+Real logos (the PNGs of `diagrams`), each repeated with small changes, at 256 px in one tar with
+L3D's `results.json`. It is written in parts, so an interrupted build goes on; so does the pack.
 """
 
 import argparse
@@ -10,7 +10,6 @@ import json
 import multiprocessing
 import os
 import random
-import resource
 import subprocess
 import sys
 import tarfile
@@ -33,14 +32,20 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="scratch: about 20 GB for all rows")
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--kind",
+        choices=["png", "jpeg"],
+        default="png",
+        help="jpeg has noise around its edges, which packs badly",
+    )
     asked = parser.parse_args()
     folder = asked.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    source = make(folder, asked.rows, asked.workers)
-    print(f"{asked.rows:,} rows, {source.stat().st_size / 2**30:.2f} GiB of tar, {asked.workers} workers", flush=True)  # fmt: skip
+    source = make(folder, asked.rows, asked.workers, asked.kind)
+    print(f"{asked.rows:,} rows of {asked.kind}, {source.stat().st_size / 2**30:.2f} GiB of tar, {asked.workers} workers", flush=True)  # fmt: skip
     watched(["data", str(source), "--sample", "2000", "--json"], "tmssl data --sample 2000")
     out = watched(
-        ["pack", str(source), "--image-size", "224", "--out", str(folder / f"pack-{asked.rows}"),
+        ["pack", str(source), "--image-size", "224", "--out", str(folder / f"pack-{asked.rows}-{asked.kind}"),
          "--workers", str(asked.workers), "--json"], "tmssl pack at 224 px",
     )  # fmt: skip
     facts = json.loads(out)
@@ -48,14 +53,14 @@ def main() -> None:
     subprocess.run([sys.executable, "-m", "tests.bench.corpus_reading", facts["folder"]], check=True)  # fmt: skip
 
 
-def make(folder: Path, rows: int, workers: int) -> Path:
+def make(folder: Path, rows: int, workers: int, kind: str) -> Path:
     """The tar of the corpus, from parts made by several processes."""
-    target = folder / f"corpus-{rows}.tar"
+    target = folder / f"corpus-{rows}-{kind}.tar"
     if target.is_file():
         return target
-    parts = [folder / f"part-{rows}-{begin:07d}" for begin in range(0, rows, _PER_PART)]
+    parts = [folder / f"part-{rows}-{kind}-{begin:07d}" for begin in range(0, rows, _PER_PART)]
     jobs = [
-        (part, begin, min(begin + _PER_PART, rows))
+        (part, begin, min(begin + _PER_PART, rows), kind)
         for part, begin in zip(parts, range(0, rows, _PER_PART), strict=True)
         if not part.is_file()
     ]
@@ -83,7 +88,7 @@ def make(folder: Path, rows: int, workers: int) -> Path:
     return target
 
 
-def _write_part(part: Path, begin: int, end: int) -> None:
+def _write_part(part: Path, begin: int, end: int, kind: str) -> None:
     """Some images as a tar of their own, and their labels."""
     logos = sorted((Path(diagrams.__file__).parents[1] / "resources").rglob("*.png"))
     labels = []
@@ -91,7 +96,7 @@ def _write_part(part: Path, begin: int, end: int) -> None:
     with tarfile.open(fresh, "w") as tar:
         for number in range(begin, end):
             dice = random.Random(number)
-            data = _drawn(logos[number % len(logos)], dice)
+            data = _drawn(logos[number % len(logos)], dice, kind)
             name = f"{dice.getrandbits(128):032x}"
             info = tarfile.TarInfo(f"images/{name}.jpg")
             info.size = len(data)
@@ -103,8 +108,8 @@ def _write_part(part: Path, begin: int, end: int) -> None:
     fresh.replace(part)
 
 
-def _drawn(logo: Path, dice: random.Random) -> bytes:
-    """A logo on white, moved, scaled and coloured a little, as a JPEG."""
+def _drawn(logo: Path, dice: random.Random, kind: str) -> bytes:
+    """A logo on white, moved, scaled and coloured a little, as a file."""
     with Image.open(logo) as image:
         layered = image.convert("RGBA")
     side = dice.randrange(_SIDE // 2, _SIDE)
@@ -114,7 +119,8 @@ def _drawn(logo: Path, dice: random.Random) -> bytes:
     square.paste(layered, (place[0], place[1]), layered)
     coloured = ImageEnhance.Color(square).enhance(dice.uniform(0.4, 1.6))
     file = io.BytesIO()
-    coloured.save(file, "JPEG", quality=dice.randrange(75, 93))
+    how = {"quality": dice.randrange(75, 93)} if kind == "jpeg" else {"compress_level": 1}
+    coloured.save(file, kind, **how)
     return file.getvalue()
 
 
@@ -171,11 +177,6 @@ def _proportional(pid: int) -> int:
     except OSError:  # it has just ended
         return 0
     return 1024 * int(rows["Pss"].split()[0])
-
-
-def peak_mib() -> float:
-    """The most memory that this process has held, MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.bench.corpus import peak_mib
 from tmssl.data.pack import open_pack
 from tmssl.data.partners import CodeIndex
 from tmssl.data.sampler import Sampler
@@ -19,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pack", type=Path)
     folder = parser.parse_args().pack
-    imported = peak_mib()
+    own, _ = held_mib()
     begun = time.perf_counter()
     pack = open_pack(folder)
     rows = np.arange(pack.count)
@@ -34,8 +33,17 @@ def main() -> None:
     found = index.partners(samples, dice.random(_PARTNERS), dice.random(_PARTNERS))
     seconds = time.perf_counter() - begun
     print(f"{_PARTNERS:,} partners, {(found != samples).mean():.1%} of them another mark: {seconds:.4f} s")  # fmt: skip
-    print(f"peak of the process {peak_mib():,.0f} MiB, {imported:,.0f} of them from imports; "
-          "pages of the mapped file are among them")  # fmt: skip
+    after, mapped = held_mib()
+    print(
+        f"memory of the process {after:,.0f} MiB, {own:,.0f} of them from imports; beside it {mapped:,.0f} MiB of the mapped file, which the system takes back when it needs to"
+    )
+
+
+def held_mib() -> tuple[float, float]:
+    """What this process holds by itself, and what it has mapped of files, MiB."""
+    rows = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    own, mapped = (int(rows[name].split()[0]) / 1024 for name in ("RssAnon", "RssFile"))
+    return own, mapped
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from tmssl.data.folder import ATTRIBUTION, is_image
 from tmssl.data.picture import UnreadableError
+from tmssl.data.piece import Piece, Pieces
 from tmssl.data.table import choose_labels, is_label_file
 from tmssl.errors import CatalogueError
 from tmssl.text import safe
@@ -28,27 +29,15 @@ _LOCAL = struct.Struct("<4s2xHH16xHH")  # of a zip member: signature, flags, met
 _ENCRYPTED, _STORED, _DEFLATED = 1, 0, 8
 
 
-class Piece(NamedTuple):
-    """Where the bytes of one member are."""
-
-    archive: str
-    offset: int
-    """of the bytes in a tar, of the local header in a zip"""
-    length: int
-    """bytes as they lie there"""
-    size: int
-    """bytes once unpacked"""
-    zipped: bool
-
-
 Place = str | Piece
 """an image file, or a member of an archive"""
+_Member = tuple[str, int, int, int]  # name, offset, length, size
 
 
 class Archive:
     """The images and labels of an archive."""
 
-    def __init__(self, root: Path, members: dict[str, Piece]) -> None:
+    def __init__(self, root: Path, members: Pieces) -> None:
         self.root = root
         self.images = sorted(name for name in members if is_image(name))
         self.labels = choose_labels(name for name in members if is_label_file(name))
@@ -130,14 +119,14 @@ def read_archive(path: Path) -> Archive:
             f"{safe(path)} is compressed as a whole, so its images cannot be read in place; "
             "unpack it to a .tar or a folder first"
         )
-    members: dict[str, Piece] = {}
+    zipped = path.suffix.lower() == ".zip"
+    members = Pieces(path, zipped=zipped)
     try:
-        found = _zip_members(path) if path.suffix.lower() == ".zip" else _tar_members(path)
-        for name, piece in found:
+        for name, *where in _zip_members(path) if zipped else _tar_members(path):
             plain = _inside(path, name)
             hidden = any(part.startswith(".") for part in plain.split("/"))
             if not hidden and (is_image(plain) or is_label_file(plain) or plain == ATTRIBUTION):
-                members[plain] = piece
+                members.add(plain, *where)
     except (tarfile.TarError, zipfile.BadZipFile, OSError, ValueError, EOFError) as error:
         raise CatalogueError(
             f"cannot read {safe(path)}: {safe(error, 200)}; it may be cut off or no archive"
@@ -156,18 +145,18 @@ def _inside(archive: Path, name: str) -> str:
     return plain
 
 
-def _tar_members(path: Path) -> Iterator[tuple[str, Piece]]:
+def _tar_members(path: Path) -> Iterator[_Member]:
     """Files of a tar with their places; a hard link has the place of the file that it means."""
-    places: dict[str, Piece] = {}
+    places = Pieces(path, zipped=False)
     with tarfile.open(path, "r:") as archive:
         while (member := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]  # else it keeps a kilobyte for each
             if member.isreg() and not member.issparse():
-                piece = Piece(str(path), member.offset_data, member.size, member.size, False)
-                places[member.name] = piece
-                yield member.name, piece
+                places.add(member.name, member.offset_data, member.size, member.size)
+                yield member.name, member.offset_data, member.size, member.size
             elif member.islnk() and member.linkname in places:
-                yield member.name, places[member.linkname]
+                meant = places[member.linkname]
+                yield member.name, meant.offset, meant.length, meant.size
         _check_end(path, archive.offset)
 
 
@@ -180,15 +169,12 @@ def _check_end(path: Path, offset: int) -> None:
         raise tarfile.ReadError(f"a damaged header at byte {offset:,}")
 
 
-def _zip_members(path: Path) -> Iterator[tuple[str, Piece]]:
+def _zip_members(path: Path) -> Iterator[_Member]:
     """Files of a zip with their places."""
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             if not info.is_dir():
-                yield (
-                    info.filename,
-                    Piece(str(path), info.header_offset, info.compress_size, info.file_size, True),
-                )
+                yield info.filename, info.header_offset, info.compress_size, info.file_size
 
 
 def open_image(place: Place) -> Path | BinaryIO:
