@@ -43,7 +43,7 @@ def test_searching_finds_what_sorting_finds() -> None:
     assert np.allclose(similarity, np.take_along_axis(exact, rows, 1), atol=2e-3)
     assert (np.diff(similarity) <= 0).all()
     assert not (rows == own[:, None]).any()
-    assert told == [(256, 350), (350, 350)]
+    assert told[-1] == (350, 350)
 
 
 def test_a_query_hidden_among_its_duplicates_is_still_left_out() -> None:

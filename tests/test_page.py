@@ -170,7 +170,8 @@ def test_the_worst_come_first_and_a_sample_of_the_others_after_them() -> None:
     fine = [query(i, 1, 0.9) for i in range(50)]
     late, never, sure = query(50, 9, 0.99), query(51, 0, 0.5), query(52, 0, 0.8)
     unlabelled = query(53, 0, 0.99, ())
-    queries = [*fine, late, never, sure, unlabelled]
+    lettering = query(54, 0, 0.99, ("27.05",))  # no hit is possible
+    queries = [*fine, late, never, sure, unlabelled, lettering]
     chosen = choose_shown(queries, 8)
     assert [(part, q.row) for part, q in chosen[:3]] == [(WORST, 52), (WORST, 51), (WORST, 50)]
     assert [part for part, _ in chosen[3:]] == [SAMPLE] * 5

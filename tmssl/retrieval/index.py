@@ -10,8 +10,10 @@ from pathlib import Path
 import faiss
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from tmssl.errors import InputError
+from tmssl.retrieval.blocked import blocked_search
 from tmssl.text import safe
 from tmssl.training.checkpoint import Weights
 
@@ -21,6 +23,7 @@ Rows = npt.NDArray[np.int64]
 
 _QUERIES_AT_ONCE = 256
 _GALLERY_AT_ONCE = 1 << 15  # with 1280 features 160 MiB
+_CPU = torch.device("cpu")
 _KEPT = 2  # indexes kept in a run; one of 538,000 marks takes 1.4 GB
 _TIE = 1e-6  # cosines closer than this are rounding apart
 _HEADER = struct.Struct("<4siq")  # of faiss's files: kind, features, vectors
@@ -113,7 +116,7 @@ def _check_header(path: Path) -> None:
 
 def search(
     index: faiss.Index, own: Rows, k: int, progress: Progress | None = None, *,
-    left_out: Sequence[Rows] | None = None,
+    left_out: Sequence[Rows] | None = None, device: torch.device = _CPU,
 ) -> tuple[Vectors, Rows]:  # fmt: skip
     """The k nearest rows of some rows of the gallery by cosine, each left out of its own list.
 
@@ -123,27 +126,22 @@ def search(
         k: length of the lists; at most the gallery less one and less what is left out.
         left_out: for each query further rows that its list must not hold.
         progress: called with (queries done, queries).
+        device: where similarities are computed.
 
     Returns:
         Similarities (q, k), falling, and rows (q, k).
     """
-    similarities, found = np.empty((len(own), k), np.float32), np.empty((len(own), k), np.int64)
-    for begin in range(0, len(own), _QUERIES_AT_ONCE):
-        mine = own[begin : begin + _QUERIES_AT_ONCE]
-        part = slice(begin, begin + len(mine))
-        gone = left_out[part] if left_out is not None else []
-        more = max((len(rows) for rows in gone), default=0)
-        similarity, rows = index.search(index.reconstruct_batch(mine), k + 1 + more)
-        unwanted = rows == mine[:, None]
-        for i, away in enumerate(gone):
-            unwanted[i] |= np.isin(rows[i], away)
-        # The wanted ones first, in their order; a query may be missing among its own duplicates.
-        order = np.argsort(unwanted, axis=1, kind="stable")[:, :k]
-        similarities[part] = np.take_along_axis(similarity, order, 1)
-        found[part] = np.take_along_axis(rows, order, 1)
-        if progress:
-            progress(begin + len(mine), len(own))
-    return np.clip(similarities, -1, 1), found  # half precision may exceed 1 by a rounding
+    more = max(map(len, left_out), default=0) if left_out is not None else 0
+    similarity, rows = blocked_search(
+        index, index.reconstruct_batch(own), min(k + 1 + more, index.ntotal), device, progress
+    )
+    unwanted = rows == own[:, None]
+    for i, away in enumerate(left_out or ()):
+        unwanted[i] |= np.isin(rows[i], away)
+    # The wanted ones first, in their order; a query may be missing among its own duplicates.
+    order = np.argsort(unwanted, axis=1, kind="stable")[:, :k]
+    similarity, rows = np.take_along_axis(similarity, order, 1), np.take_along_axis(rows, order, 1)
+    return np.clip(similarity, -1, 1), rows  # half precision may exceed 1 by a rounding
 
 
 def mate_ranks(

@@ -55,7 +55,7 @@ def ranked(
     """
     similarity, top = search(
         untied or index, question.queries, max(question.topk), question.begin(phase),
-        left_out=question.away,
+        left_out=question.away, device=question.device,
     )  # fmt: skip
     groups = question.marks.groups
     rows_of = group_mates(groups)

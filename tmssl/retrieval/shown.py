@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from tmssl.data.vienna import is_figurative
 from tmssl.retrieval.matches import Match, QueryMatches
 
 WORST, SAMPLE = "worst failures", "random sample"
@@ -24,7 +25,8 @@ def choose_shown(
 ) -> list[tuple[str, QueryMatches]]:
     """The worst failures and a random sample of the others, about half each, with which it is.
 
-    A failure is a query that could have a hit, having codes or a group, and whose nearest mark is none.
+    A failure is a query that could have a hit, having a figurative code (or any, where none has) or a
+    group, and whose nearest mark is none.
     The later its first hit the worse, and among those the more alike the wrong mark seemed.
 
     Args:
@@ -32,9 +34,12 @@ def choose_shown(
         show: at most so many.
         seed: of the sample.
     """
+    figurative = any(is_figurative(code) for query in queries for code in query.vienna)
     failed = [
         query for query in queries
-        if query.matches and not query.matches[0].hit and (query.vienna or query.group)
+        if query.matches and not query.matches[0].hit and (
+            query.group or any(is_figurative(code) or not figurative for code in query.vienna)
+        )
     ]  # fmt: skip
     failed.sort(
         key=lambda query: (-(query.first_hit or _SEARCHED_PAST), -query.matches[0].similarity, query.row)

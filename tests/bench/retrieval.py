@@ -1,0 +1,222 @@
+"""How fast marks are embedded and searched: `python -m tests.bench.retrieval [--quick]`.
+
+Ratios are of interleaved rounds in one process, so that a busy machine slows both sides. The large
+index is synthetic: as many unit vectors as the training split of L3D has marks.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import faiss
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.neighbors import NearestNeighbors
+
+from tests.marks import draw_marks
+from tmssl.config import Config, changed, write_config
+from tmssl.data.catalogue import read_catalogue
+from tmssl.data.facts import FACTS, FORMAT, ROWS, Facts
+from tmssl.data.mark import Mark
+from tmssl.data.pack import build_pack, pack_size
+from tmssl.data.views import plain_view
+from tmssl.retrieval.card import Card, card_path, write_card
+from tmssl.retrieval.embed import embed, features, ready, untrained_encoder
+from tmssl.retrieval.index import build_index, open_index, save_index, search
+from tmssl.retrieval.query import nearest_rows
+from tmssl.retrieval.recording import record
+from tmssl.runs.folder import Run, create_run
+
+MODEL, SIZE, WIDTH = "efficientnet_b0", 224, 1280
+MARKS = 538_771  # in the training split of L3D
+K = 10
+
+Vectors = npt.NDArray[np.float32]
+
+
+def unit_vectors(count: int, seed: int) -> Vectors:
+    """Random unit vectors in clusters, as encoders give: float32 (count, 1280)."""
+    dice = np.random.default_rng(seed)
+    centres = np.random.default_rng(0).standard_normal((200, WIDTH), np.float32)
+    found = centres[dice.integers(0, 200, count)]
+    found += dice.standard_normal((count, WIDTH), np.float32)
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    return found
+
+
+def interleaved(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Median seconds of each way; every round runs each of them once, after one to warm up."""
+    told: dict[str, list[float]] = {name: [] for name in ways}
+    for at in range(rounds + 1):
+        for name, way in ways.items():
+            begun = time.perf_counter()
+            way()
+            if at:
+                told[name].append(time.perf_counter() - begun)
+    return {name: statistics.median(seconds) for name, seconds in told.items()}
+
+
+def embedding(folder: Path, rounds: int) -> None:
+    """Marks of a pack embedded, over the same network fed views that lie ready in memory."""
+    count = 96
+    pack = build_pack(
+        read_catalogue(draw_marks(folder / "marks", count, size=256)), folder / "pack", pack_size(SIZE)
+    )  # fmt: skip
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    encoder = ready(untrained_encoder(MODEL, 0), device)
+    views = plain_view(torch.from_numpy(pack.read(range(count))), SIZE).to(device)
+    seconds = interleaved(
+        {
+            "embed": lambda: embed(encoder, pack, image_size=SIZE, device=device, batch_size=32),
+            "bare": lambda: [features(encoder, views[i : i + 32]) for i in range(0, count, 32)],
+        },
+        rounds,
+    )
+    print(f"embedding, {MODEL} at {SIZE} px on {device}: {count / seconds['embed']:.1f} images/s, ")
+    print(f"  {seconds['bare'] / seconds['embed']:.2f} of the bare forward pass (wanted 0.9)")
+
+
+def by_numpy(gallery: Vectors, queries: Vectors) -> npt.NDArray[np.int64]:
+    """The usual few lines: all similarities, then argpartition, then a sort of the best."""
+    similarity = queries @ gallery.T
+    top = np.argpartition(-similarity, K, axis=1)[:, :K]
+    order = np.argsort(-np.take_along_axis(similarity, top, 1), axis=1)
+    return np.take_along_axis(top, order, 1)
+
+
+def overlap(mine: npt.NDArray[np.int64], theirs: npt.NDArray[np.int64]) -> float:
+    """Share of the first K that both found, mean over queries."""
+    pairs = zip(mine.tolist(), theirs.tolist(), strict=True)
+    return float(np.mean([len(set(a) & set(b)) / K for a, b in pairs]))
+
+
+def searching(rounds: int) -> None:
+    """100,000 marks: one query after another as `tmssl search` does, and many as `tmssl eval` does."""
+    gallery = unit_vectors(100_000, 1)
+    index = build_index(gallery)
+    brute = NearestNeighbors(n_neighbors=K, metric="cosine", algorithm="brute").fit(gallery)
+    one = gallery[:1]
+    seconds = interleaved(
+        {
+            "tmssl": lambda: nearest_rows(index, one, K, None),
+            "numpy": lambda: by_numpy(gallery, one),
+            "sklearn": lambda: brute.kneighbors(one),
+        },
+        rounds,
+    )
+    same = overlap(nearest_rows(index, one, K, None)[1][None], by_numpy(gallery, one))
+    tell("one query", seconds, same)
+    own = np.arange(256)
+    many = gallery[own]
+    seconds = interleaved(
+        {
+            "tmssl": lambda: search(index, own, K - 1),
+            "numpy": lambda: by_numpy(gallery, many),
+            "sklearn": lambda: brute.kneighbors(many),
+        },
+        rounds,
+    )
+    others = by_numpy(gallery, many)[:, 1:]  # each query is the nearest to itself
+    tell("256 queries", seconds, overlap(search(index, own, K - 1)[1], others) * K / (K - 1))
+
+
+def tell(what: str, seconds: dict[str, float], same: float) -> None:
+    """A line of a comparison."""
+    print(f"search of 100,000 x {WIDTH}, {what}: {1000 * seconds['tmssl']:.1f} ms, "
+          f"{seconds['numpy'] / seconds['tmssl']:.2f} times as fast as numpy's argpartition and "
+          f"{seconds['sklearn'] / seconds['tmssl']:.2f} as sklearn's brute force (wanted 3), "
+          f"overlap@{K} {same:.4f}")  # fmt: skip
+
+
+def large_index(path: Path, marks: int) -> None:
+    """A synthetic index, added block by block, so that its vectors never are in memory in float32."""
+    index = faiss.IndexScalarQuantizer(
+        WIDTH, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+    )
+    for begin in range(0, marks, 20_000):
+        vectors = unit_vectors(min(20_000, marks - begin), begin + 2)
+        if begin == 0:
+            index.train(vectors[:1])
+        index.add(vectors)
+    save_index(index, path)
+    print(f"index of {marks:,} x {WIDTH}: {path.stat().st_size / 1e9:.2f} GB")
+
+
+def synthetic_run(folder: Path, marks: int) -> Run:
+    """A run with an untrained encoder over marks that have rows and vectors, but no pixels."""
+    run, pack = create_run(folder / "runs", "synthetic"), folder / "rows"
+    pack.mkdir()
+    facts = Facts(
+        version=FORMAT, fingerprint="0" * 64, size=pack_size(SIZE), count=marks, frame_bytes=0,
+        source_root=str(folder / "none"), attribution="",
+    )  # fmt: skip
+    (pack / FACTS).write_bytes(msgspec.json.encode(facts))
+    with (pack / ROWS).open("wb") as file:
+        for i in range(marks):
+            mark = Mark(f"{i:06d}.jpg", id=f"{i}", vienna=(f"{1 + i % 28:02d}.01.{1 + i % 9:02d}",), title=f"mark {i}")  # fmt: skip
+            file.write(msgspec.json.encode(mark) + b"\n")
+    settings = {"data.pack": str(pack), "model.name": MODEL, "image_size": SIZE}
+    write_config(changed(Config(), settings), run.config)
+    sha256 = "1" * 64
+    run.checkpoints.mkdir(exist_ok=True)
+    (run.checkpoints / "best.json").write_text(f'{{"sha256": "{sha256}"}}')
+    run.index.mkdir(exist_ok=True)
+    large_index(run.index / "synthetic.faiss", marks)
+    (run.index / "synthetic.encoder").write_bytes(record(untrained_encoder(MODEL, 0), SIZE))
+    card = Card(
+        index="synthetic.faiss", index_sha256="", encoder="synthetic.encoder",
+        checkpoint="checkpoints/best.pt", checkpoint_sha256=sha256, model=MODEL, image_size=SIZE,
+        epoch=0.0, step=0, marks=marks, holders={},
+    )  # fmt: skip
+    write_card(card_path(run, facts, sha256), card)
+    return run
+
+
+def answering(folder: Path, marks: int, rounds: int) -> None:
+    """Latency of the large index, and of the whole command: first answer, and each further one."""
+    run = synthetic_run(folder, marks)
+    index = open_index(run.index / "synthetic.faiss")
+    query = unit_vectors(1, 7)
+    seconds = interleaved({"one": lambda: nearest_rows(index, query, K, None)}, 3 * rounds)
+    print(f"search of {marks:,} x {WIDTH}, one query: {1000 * seconds['one']:.0f} ms")
+    logos = sorted(map(str, (folder / "marks" / "images").glob("*.png")))[:21]
+
+    def ask(count: int) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "cli", "search", *logos[:count], "--run", str(run.path), "--json"],
+            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )  # fmt: skip
+
+    told = interleaved({"first": lambda: ask(1), "all": lambda: ask(len(logos))}, rounds)
+    further = (told["all"] - told["first"]) / (len(logos) - 1)
+    print(
+        f"tmssl search over {marks:,} marks, warm: first answer {told['first']:.2f} s (wanted 3), "
+    )
+    print(f"  each further one {1000 * further:.0f} ms (wanted 100)")
+
+
+def main() -> None:
+    """Measure everything and print it."""
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--quick", action="store_true", help="a twentieth of the marks, two rounds")
+    quick = words.parse_args().quick
+    rounds, marks = (2, MARKS // 20) if quick else (5, MARKS)
+    print(f"{os.cpu_count()} cores, torch {torch.get_num_threads()} threads")
+    with tempfile.TemporaryDirectory() as place:
+        embedding(Path(place), rounds)
+        answering(Path(place), marks, rounds)
+    searching(rounds)
+
+
+if __name__ == "__main__":
+    main()
