@@ -131,3 +131,21 @@ def test_the_evaluation_input_keeps_the_whole_image() -> None:
     assert plain.shape == (2, 3, 64, 64)
     resized = reference.resize(images.permute(0, 3, 1, 2).float() / 255, [64, 64], antialias=True)
     assert torch.allclose(plain, normalised(resized), atol=1e-4)
+
+
+def test_threads_change_neither_views_nor_the_number_of_threads() -> None:
+    images = torch.randint(0, 255, (40, 80, 80, 3), dtype=torch.uint8)
+    recipe = VIEW_SETS["logo"][0]
+    before, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            found.append(
+                augmented_view(
+                    images, np.arange(40), seed=1, epoch=0, view=0, recipe=recipe, size=64
+                )
+            )
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*found)

@@ -1,4 +1,4 @@
-"""Pixels for the next step, read while this one computes."""
+"""Pixels for the next step, read and sent to the GPU while this one computes."""
 
 import dataclasses
 import time
@@ -31,9 +31,22 @@ class Views:
     data_s: float
 
 
+@dataclasses.dataclass(frozen=True)
+class _Ready:
+    """The pixels of one step, uint8 (n, h, w, 3), on the device."""
+
+    batch: Batch
+    anchors: Tensor
+    positives: Tensor
+    copied: torch.cuda.Event | None
+    """when a GPU has them; None on a CPU"""
+
+
 class Feed:
     """Batches of views in order of step, with one batch of pixels read ahead in a thread.
 
+    On a GPU they are there before their step begins: copied from pinned memory on a stream of their
+    own. On a CPU views are made when they are asked for, since cores that train have no time to spare.
     Of every batch it gives the `share` that this process trains on.
     """
 
@@ -49,20 +62,25 @@ class Feed:
         self._device = device
         self._end = end
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="pixels")
-        self._ahead: tuple[int, Future[tuple[Batch, Tensor, Tensor]]] | None = None
+        self._copies: torch.cuda.Stream | None = None
+        if device.type == "cuda":
+            self._copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's
+        self._ahead: tuple[int, Future[_Ready]] | None = None
 
     def views(self, step: int) -> Views:
         """The views of a step; the pixels of the next are asked for before this returns."""
         begun = time.perf_counter()
         if self._ahead is None or self._ahead[0] != step:
             self._ahead = (step, self._reader.submit(self._read, step))
-        batch, anchors, positives = self._ahead[1].result()
+        ready = self._ahead[1].result()
         data_s = time.perf_counter() - begun
         if step + 1 < self._end:
             self._ahead = (step + 1, self._reader.submit(self._read, step + 1))
+        self._await_copies(ready)
+        batch = ready.batch
         return Views(
-            self._view(anchors, batch.anchors, batch.epoch, 0),
-            self._view(positives, batch.positives, batch.epoch, 1),
+            self._view(ready.anchors, batch.anchors, batch.epoch, 0),
+            self._view(ready.positives, batch.positives, batch.epoch, 1),
             data_s,
         )
 
@@ -70,22 +88,35 @@ class Feed:
         """Let the reader thread end."""
         self._reader.shutdown(wait=True, cancel_futures=True)
 
-    def _read(self, step: int) -> tuple[Batch, Tensor, Tensor]:
-        """The pixels of both views of a step, in pinned memory when they go to a GPU."""
+    def _read(self, step: int) -> _Ready:
+        """The pixels of both views of a step, on the device or on their way to it."""
         whole = self.sampler.batch(step)
         anchors, positives = whole.anchors[self._share], whole.positives[self._share]
-        batch = Batch(whole.epoch, anchors, positives)
         first = self._tensor(anchors)
         same = np.array_equal(positives, anchors)
-        return batch, first, first if same else self._tensor(positives)
+        second = first if same else self._tensor(positives)
+        copied = self._copies.record_event() if self._copies is not None else None
+        return _Ready(Batch(whole.epoch, anchors, positives), first, second, copied)
 
     def _tensor(self, rows: npt.NDArray[np.int64]) -> Tensor:
         images = torch.from_numpy(self._pixels.read(rows))
-        return images.pin_memory() if self._device.type == "cuda" else images
+        if self._copies is None:
+            return images.to(self._device)
+        with torch.cuda.stream(self._copies):
+            return images.pin_memory().to(self._device, non_blocking=True)
+
+    def _await_copies(self, ready: _Ready) -> None:
+        """Let the GPU begin with the views of a step once it has the pixels; the host goes on."""
+        if ready.copied is None:
+            return
+        training = torch.cuda.current_stream(self._device)
+        training.wait_event(ready.copied)
+        for images in (ready.anchors, ready.positives):
+            images.record_stream(training)  # their memory is free only when the views are made
 
     def _view(self, images: Tensor, rows: npt.NDArray[np.int64], epoch: int, view: int) -> Tensor:
         """One augmented view on the device, laid out as convolutions like it."""
         return augmented_view(
-            images.to(self._device, non_blocking=True), rows, seed=self.sampler.seed,
-            epoch=epoch, view=view, recipe=self._recipes[view], size=self._size,
-        ).contiguous(memory_format=torch.channels_last)  # fmt: skip
+            images, rows, seed=self.sampler.seed, epoch=epoch, view=view,
+            recipe=self._recipes[view], size=self._size,
+        )  # fmt: skip

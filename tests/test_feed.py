@@ -1,0 +1,64 @@
+import time
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from tmssl.data.sampler import Sampler
+from tmssl.training.feed import Feed, Views
+
+CPU = torch.device("cpu")
+
+
+class Slow:
+    """Images that are known by their row, and take their time."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self.reads = 0
+
+    def read(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        time.sleep(self.seconds)
+        self.reads += 1
+        return np.stack([np.random.default_rng(row).integers(0, 255, (40, 40, 3), np.uint8)
+                         for row in indices.tolist()])  # fmt: skip
+
+
+def feed(pixels: Slow | None = None, device: torch.device = CPU) -> Feed:
+    sampler = Sampler(np.arange(20), 4, 7)
+    return Feed(pixels or Slow(), sampler, views="logo", size=32, device=device, end=100)
+
+
+def equal(first: Views, second: Views) -> bool:
+    return torch.equal(first.first, second.first) and torch.equal(first.second, second.second)
+
+
+def test_a_step_sees_the_same_views_whatever_was_asked_before() -> None:
+    straight, jumping = feed(), feed()
+    seen = [straight.views(step) for step in range(8)]
+    assert all(equal(jumping.views(step), seen[step]) for step in (6, 7, 2, 3, 3, 0))
+    straight.close()
+    jumping.close()
+
+
+def test_the_wait_is_what_reading_takes_beyond_the_step() -> None:
+    pixels = Slow(0.3)
+    slow = feed(pixels)
+    waited = slow.views(0).data_s
+    assert waited >= 0.3
+    while pixels.reads < 2:  # a step that computes for longer than reading takes
+        time.sleep(0.01)
+    assert slow.views(1).data_s < waited
+    slow.close()
+
+
+@pytest.mark.gpu
+def test_a_gpu_sees_the_views_of_a_cpu() -> None:
+    here, there = feed(), feed(device=torch.device("cuda"))
+    for step in range(4):
+        expected, found = here.views(step), there.views(step)
+        assert float((expected.first - found.first.cpu()).abs().mean()) < 1 / 255
+        assert float((expected.second - found.second.cpu()).abs().mean()) < 1 / 255
+    here.close()
+    there.close()
