@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,17 +17,35 @@ from tmssl.runs.history import read_history, summary
 from tmssl.runs.journal import read_journal
 from tmssl.text import safe
 
+if TYPE_CHECKING:
+    from tui.look import Look
+
 
 def watch(
     run: RunPath = None,
     once: Annotated[bool, typer.Option("--once", help="Print one snapshot and leave.")] = False,
     json_output: JsonOutput = False,
+    ascii_only: Annotated[
+        bool, typer.Option("--ascii", help="Draw charts and frames in ASCII only.")
+    ] = False,
+    low_bandwidth: Annotated[
+        bool, typer.Option("--low-bandwidth", help="Draw anew every 10 s only, for a slow link.")
+    ] = False,
+    notify: Annotated[
+        bool, typer.Option("--notify", help="Ring when the run ends or a finding is bad.")
+    ] = False,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:
     """Watch a run, or every run of a folder; leaving never touches the trainer."""
+    from tui.look import FULL, LOW_BANDWIDTH_S, Look
+
+    look = Look(
+        ascii=ascii_only, colour=not os.environ.get("NO_COLOR"), notify=notify,
+        redraw_s=LOW_BANDWIDTH_S if low_bandwidth else FULL.redraw_s,
+    )  # fmt: skip
     folder = _folder_of_runs(run, runs_folder)
     if folder is not None and not once and not json_output and sys.stdout.isatty():
-        _open_monitor(None, folder)
+        _open_monitor(None, folder, look)
         return
     opened = open_run(chosen_run(run if folder is None else None, folder or runs_folder))
     written = opened.journal.exists() and opened.journal.stat().st_size > 0
@@ -48,9 +66,9 @@ def watch(
     elif once or not sys.stdout.isatty():
         if not once:
             say("stdout is no terminal, so this is one snapshot, as with --once")
-        print("\n".join(snapshot(opened)))  # noqa: T201 - stdout is data
+        print("\n".join(snapshot(opened, ascii_only)))  # noqa: T201 - stdout is data
     else:
-        _open_monitor(opened, opened.path.parent)
+        _open_monitor(opened, opened.path.parent, look)
 
 
 def _folder_of_runs(run: Path | None, runs_folder: Path) -> Path | None:
@@ -60,19 +78,19 @@ def _folder_of_runs(run: Path | None, runs_folder: Path) -> Path | None:
     return run if list_runs(run) else None
 
 
-def _open_monitor(run: Run | None, runs_folder: Path) -> None:
+def _open_monitor(run: Run | None, runs_folder: Path, look: "Look") -> None:
     """The monitor, on a run or on the list of them."""
     os.environ.setdefault("TEXTUAL_FPS", "15")  # gentle on a slow link
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
     from tui.app import watch as open_monitor
 
-    open_monitor(run, runs_folder=runs_folder)
+    open_monitor(run, look, runs_folder)
 
 
-def snapshot(run: Run) -> list[str]:
+def snapshot(run: Run, ascii_only: bool = False) -> list[str]:
     """The state of a run as lines of text, with a small chart of its loss."""
     from tui.chart import draw
-    from tui.look import PLAIN
+    from tui.look import Look
     from tui.series import loss_picture
     from tui.words import (
         evaluation_words,
@@ -98,4 +116,4 @@ def snapshot(run: Run) -> list[str]:
         lines.append(f"finding     {first}")
         lines += [f"            {advice.strip()}"] if advice else []
     picture = loss_picture(history, axis="epoch", weight=0.9, log=False, buckets=140)
-    return [*lines, "", draw(picture, 78, 14, PLAIN).rstrip()]
+    return [*lines, "", draw(picture, 78, 14, Look(ascii=ascii_only, colour=False)).rstrip()]

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import ClassVar
 from textual import work
 from textual.app import App, SystemCommand
 from textual.screen import Screen
+from textual.timer import Timer
 
 from tmssl.errors import InputError, TmsslError
 from tmssl.runs.folder import Run, is_alive, open_run
-from tmssl.runs.history import History
+from tmssl.runs.history import History, state
 from tmssl.runs.journal import Tail
 from tmssl.runs.launch import signal_trainer, wait_until_released
 from tmssl.runs.listing import kept_checkpoints
@@ -25,6 +27,7 @@ from tui.dialogs import EvaluateDialog, Resume, ResumeDialog, StopDialog
 from tui.live_screen import LiveScreen
 from tui.look import FULL, Look
 from tui.messages import JournalNews, News, OpenRun, Said, StartRun
+from tui.notes import note, shows_notes, worth_a_note
 from tui.page_screen import config_page, findings_page, help_page, log_page
 from tui.retrieval_screen import RetrievalScreen
 from tui.runs_screen import RunsScreen
@@ -54,9 +57,13 @@ class WatchApp(App[None]):
         self.watched = run
         self._busy = ""
         self._left = threading.Event()
+        self._shown = 0.0
+        self._later: Timer | None = None
+        self._state = ""
 
     def on_mount(self) -> None:
         """Show the curves of the run, or the runs there are."""
+        self.set_class(self.look.ascii, "ascii")
         if self.watched is None:
             self.push_screen(RunsScreen(self.runs_folder))
         else:
@@ -71,6 +78,7 @@ class WatchApp(App[None]):
     def watch_run(self, run: Run) -> None:
         """Show the curves of a run and tail it, instead of the one before."""
         self.watched = run
+        self._shown, self._state = 0.0, ""
         self.history = History()
         self.alive = is_alive(run)
         self._live = LiveScreen(run)
@@ -123,7 +131,33 @@ class WatchApp(App[None]):
         changed = bool(news.events) or news.restarted or news.alive != self.alive
         self.alive = news.alive
         if not news.behind and (changed or not self.history.segments):
+            self._show_soon()
+        if not news.behind:
+            self._call(news)
+
+    def _show_soon(self) -> None:
+        """Show the history now, or when the link has had its rest."""
+        rest = self.look.redraw_s - (time.monotonic() - self._shown)
+        if rest <= 0:
+            self._shown = time.monotonic()
             self._live.show(self.history, self.alive)
+        elif self._later is None:
+            self._later = self.set_timer(rest, self._show_later)
+
+    def _show_later(self) -> None:
+        self._later = None
+        self._show_soon()
+
+    def _call(self, news: News) -> None:
+        """Ring for what a person asked to be called for; never for what was there at the start."""
+        now = state(self.history, self.alive)
+        if self.look.notify and self._state:
+            for words in worth_a_note(self.run_folder.name, self._state, now, news.events):
+                self.bell()
+                if shows_notes() and self._driver is not None:
+                    self._driver.write(note(words))
+                self._tell(safe(words))
+        self._state = now
 
     def on_said(self, message: Said) -> None:
         """Show a line about an action on whatever screen is up."""

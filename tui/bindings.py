@@ -58,7 +58,9 @@ FORM = (
 GALLERY = (
     Key("n,right", "move(1)", "Next", "Next query"),
     Key("p,left", "move(-1)", "Previous", "Previous query"),
-    Key("a", "filter", "Filter", "Show all queries, misses only, or hits only"),
+    Key(
+        "a", "filter", "Filter", "All queries, misses only, the best or the worst first, at random"
+    ),
     Key("slash", "search", "Search", "Find queries by name, title or Vienna code"),
     Key("left_square_bracket", "evaluation(-1)", "Older", "The evaluation before", footer=False),
     Key("right_square_bracket", "evaluation(1)", "Newer", "The evaluation after", footer=False),

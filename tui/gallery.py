@@ -1,6 +1,7 @@
 """A query and its matches as one page of text and pictures."""
 
 import dataclasses
+import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,23 +45,42 @@ def lay_out(width: int, height: int) -> Layout:
     return Layout(query, cell, columns, lines)
 
 
+FILTERS = ("all", "misses", "best", "worst", "random")
+
+
 def filtered(
     queries: tuple[QueryMatches, ...], which: str, wanted: str
 ) -> tuple[QueryMatches, ...]:
-    """The queries of a filter (`all`, `misses`, `hits`) whose name, title or codes hold a text.
+    """The queries of a filter whose name, title or codes hold a text.
 
-    A miss is a query without a hit among the matches that were kept.
+    `misses` are those without a hit among the first ten matches; `best` and `worst` order by the average
+    precision over those ten, and put the surest similarity first; `random` shuffles, always alike.
     """
     text = wanted.casefold()
     kept = []
     for query in queries:
-        hit = any(match.hit for match in query.matches[:10])
-        if (which == "misses" and hit) or (which == "hits" and not hit):
+        if which == "misses" and any(match.hit for match in query.matches[:10]):
             continue
         words = " ".join([query.id, query.path, query.title, query.group, *query.vienna])
         if text in words.casefold():
             kept.append(query)
+    if which in ("best", "worst"):
+        sign = -1 if which == "best" else 1
+        kept.sort(key=lambda query: (sign * precision(query), -_surest(query)))
+    elif which == "random":
+        random.Random(0).shuffle(kept)
     return tuple(kept)
+
+
+def precision(query: QueryMatches) -> float:
+    """Average precision over the first ten matches, 0 to 1; 0 without a hit."""
+    hits = [place for place, match in enumerate(query.matches[:10], 1) if match.hit]
+    return sum(count / place for count, place in enumerate(hits, 1)) / max(1, len(hits))
+
+
+def _surest(query: QueryMatches) -> float:
+    """Similarity of the nearest match."""
+    return query.matches[0].similarity if query.matches else 0.0
 
 
 def verdict(match: Match) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from tmssl.runs.history import History
 from tmssl.text import safe
 from tui.bindings import LIVE, bindings
 from tui.chart import draw
+from tui.look import FULL
 from tui.messages import ChartDrawn
 from tui.series import (
     AXES,
@@ -199,8 +200,9 @@ class LiveScreen(Screen[None]):
 
     @work(thread=True, exclusive=True, group="charts")
     def _draw_charts(self, jobs: list[tuple[str, Picture, int, int]]) -> None:
+        look = getattr(self.app, "look", FULL)
         for name, picture, width, height in jobs:
-            self.post_message(ChartDrawn(name, Text.from_ansi(draw(picture, width, height))))
+            self.post_message(ChartDrawn(name, Text.from_ansi(draw(picture, width, height, look))))
 
     def on_chart_drawn(self, message: ChartDrawn) -> None:
         """Put a finished chart in its place."""

@@ -13,6 +13,8 @@ class Look:
     """False as under NO_COLOR"""
     redraw_s: float = 1.0
     """least seconds between two drawings of the charts; more for a slow link"""
+    notify: bool = False
+    """whether to ring when a run ends or a finding is bad"""
 
 
 FULL = Look()

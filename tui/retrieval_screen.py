@@ -15,13 +15,11 @@ from tmssl.retrieval.matches import MatchesHeader, QueryMatches, read_matches
 from tmssl.runs.folder import Run
 from tmssl.text import safe
 from tui.bindings import GALLERY, bindings
-from tui.gallery import filtered, footer_words, lay_out, matches_files, page
+from tui.gallery import FILTERS, filtered, footer_words, lay_out, matches_files, page
 from tui.messages import Loaded, MatchesLoaded, PageDrawn
 
 if TYPE_CHECKING:
     from tmssl.data.pack import Pack
-
-_FILTERS = ("all", "misses", "hits")
 
 
 @lru_cache(maxsize=2)
@@ -97,7 +95,7 @@ class RetrievalScreen(Screen[None]):
 
     def _select(self) -> None:
         """Apply the filter and show where we are."""
-        self._shown = filtered(self._queries, _FILTERS[self._which], self._wanted)
+        self._shown = filtered(self._queries, FILTERS[self._which], self._wanted)
         self._place = min(self._place, max(0, len(self._shown) - 1))
         self._draw()
 
@@ -109,7 +107,7 @@ class RetrievalScreen(Screen[None]):
         if self._header is None:
             return
         name = self._names[self._index] if self._names else ""
-        words = Text(footer_words(self._header, name, _FILTERS[self._which], self._wanted), "dim")
+        words = Text(footer_words(self._header, name, FILTERS[self._which], self._wanted), "dim")
         words.no_wrap, words.overflow = True, "ellipsis"
         self.query_one("#gallery-words", Static).update(words)
         self.query_one("#attribution", Static).update(Text(safe(self._header.attribution), "dim"))
@@ -148,8 +146,8 @@ class RetrievalScreen(Screen[None]):
             self._draw()
 
     def action_filter(self) -> None:
-        """All, misses only, hits only."""
-        self._which = (self._which + 1) % len(_FILTERS)
+        """All, misses only, the best first, the worst first, at random."""
+        self._which = (self._which + 1) % len(FILTERS)
         self._place = 0
         self._select()
 

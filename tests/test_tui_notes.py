@@ -1,0 +1,50 @@
+"""Calling a person, and what order queries are shown in."""
+
+import pytest
+
+from tmssl.retrieval.matches import Match, QueryMatches
+from tmssl.runs.events import Finding
+from tui.gallery import filtered, precision
+from tui.notes import note, shows_notes, worth_a_note
+
+
+@pytest.mark.parametrize(
+    ("environment", "shown"),
+    [
+        ({}, False),
+        ({"TERM_PROGRAM": "iTerm.app"}, True),
+        ({"KITTY_WINDOW_ID": "1"}, True),
+        ({"KITTY_WINDOW_ID": "1", "TMUX": "x"}, False),
+        ({"TERM_PROGRAM": "Apple_Terminal"}, False),
+    ],
+)
+def test_notes_go_to_terminals_that_show_them(environment: dict[str, str], shown: bool) -> None:
+    assert shows_notes(environment) is shown
+
+
+def test_a_person_is_called_at_an_end_and_for_what_is_bad() -> None:
+    bad = Finding(code="x", level="bad", text="loss is\x1b]0;x\x07 NaN")
+    good = Finding(code="y", level="good", text="fine")
+    assert worth_a_note("r", "running", "running", [good]) == []
+    assert worth_a_note("r", "running", "dead", [bad]) == [f"r: {bad.text}", "r is dead"]
+    assert worth_a_note("r", "stopped", "running", []) == []
+    assert note(bad.text).count("\x1b") == 1
+
+
+def query(name: str, *hits: bool, similarity: float = 0.5) -> QueryMatches:
+    matches = [Match(rank=i, hit=hit, similarity=similarity) for i, hit in enumerate(hits, 1)]
+    return QueryMatches(id=name, matches=matches)
+
+
+def test_queries_come_best_first_worst_first_or_shuffled() -> None:
+    queries = (
+        query("half", False, True), query("sure miss", False, similarity=0.9), query("hit", True),
+        query("miss", False), query("none"),
+    )  # fmt: skip
+    assert precision(queries[0]) == 0.5
+    names = {which: [q.id for q in filtered(queries, which, "")] for which in ("misses", "best", "worst", "random")}  # fmt: skip
+    assert names["misses"] == ["sure miss", "miss", "none"]
+    assert names["best"][:2] == ["hit", "half"]
+    assert names["worst"][:3] == ["sure miss", "miss", "none"]
+    assert sorted(names["random"]) == sorted(q.id for q in queries)
+    assert [q.id for q in filtered(queries, "worst", "MISS")] == ["sure miss", "miss"]
