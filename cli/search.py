@@ -43,6 +43,13 @@ def search(
     checkpoint: Annotated[
         str, typer.Option("--checkpoint", help="`best`, `last`, `epoch-0010` or a path.")
     ] = "best",
+    factory: Annotated[
+        str,
+        typer.Option(
+            "--index", metavar="FACTORY",
+            help='A faiss factory string, "IVF1024,SQ8;nprobe=32".  [default: exact]',
+        ),
+    ] = "",
     csv_output: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
     html: Annotated[
         Path | None, typer.Option("--html", help="Write a page with pictures and links.")
@@ -60,11 +67,15 @@ def search(
     conditions = [parse_condition(text) for text in where or []]
     sources = find_logos(logos)
     gallery = _opened(chosen_run(run, runs_folder), checkpoint, topk)
+    if factory:
+        gallery = _by_factory(gallery, factory)
     mask = _mask(gallery, vienna or [], conditions)
     compared = int(mask.sum()) if mask is not None else gallery.facts.count
     if compared < topk:
         say(f"only {count(compared, 'mark')} pass the filters; the lists end there")
-    record = new_record(gallery, topk, compared, vienna=vienna or [], where=where or [])
+    record = new_record(
+        gallery, topk, compared, vienna=vienna or [], where=where or [], factory=factory
+    )
     pictures = []
     for logo in _logos(sources, gallery.facts.size):
         pictures.append(logo.pixels)
@@ -110,6 +121,23 @@ def _opened(folder: Path, checkpoint: str, topk: int) -> "Gallery":
             f"--topk is {topk} and the gallery has {count(marks, 'mark')}; ask for fewer"
         )
     return gallery
+
+
+def _by_factory(gallery: "Gallery", factory: str) -> "Gallery":
+    """The gallery with an index of the user's choice, and what that index loses told."""
+    import dataclasses
+
+    from cli.eval import phases
+    from tmssl.retrieval.factory import factory_index, overlap
+
+    kept = gallery.run.index / gallery.card.index
+    with phases() as (phase, progress):
+        phase(f"building {safe(factory, 40)}")
+        index = factory_index(gallery.index, kept, factory, progress)
+    say(
+        f"{safe(factory, 80)}: overlap@10 with exact {overlap(gallery.index, index):.3f}; filters search exactly"
+    )
+    return dataclasses.replace(gallery, approximate=index)
 
 
 def _mask(

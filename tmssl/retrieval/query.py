@@ -64,6 +64,8 @@ class Gallery:
     index: faiss.Index
     encode: Callable[[Tensor], Tensor]
     """from a view, float32 (1, 3, s, s), to features (1, f), on the CPU"""
+    approximate: faiss.Index | None = None
+    """what is searched instead where no filter applies"""
 
 
 def find_logos(sources: Sequence[str]) -> list[tuple[str, bool]]:
@@ -170,7 +172,7 @@ def answer(gallery: Gallery, logo: Logo, k: int, mask: Mask | None) -> Answer:
     """
     vector = _vector(gallery, logo.pixels)
     voters = min(VOTERS, gallery.facts.count)
-    similarity, rows = nearest_rows(gallery.index, vector, max(k, voters), None)
+    similarity, rows = _nearest(gallery, vector, max(k, voters))
     likely = likely_codes(
         [gallery.rows[row].vienna for row in rows[:voters].tolist()],
         gallery.card.holders, gallery.card.marks,
@@ -193,6 +195,19 @@ def answer(gallery: Gallery, logo: Logo, k: int, mask: Mask | None) -> Answer:
         file=logo.name, sha256=logo.sha256, vienna=list(own.vienna) if own else [],
         likely=[] if own else likely, matches=matches,
     )  # fmt: skip
+
+
+def _nearest(gallery: Gallery, vector: Vectors, k: int) -> tuple[Vectors, npt.NDArray[np.int64]]:
+    """As `nearest_rows`, by the approximate index where there is one; similarities are exact in any case."""
+    if gallery.approximate is None:
+        return nearest_rows(gallery.index, vector, k, None)
+    rows = gallery.approximate.search(vector, k)[1][0]
+    rows = rows[rows >= 0]
+    if len(rows) == 0:
+        return np.empty(0, np.float32), rows
+    similarity = gallery.index.reconstruct_batch(rows) @ vector[0]
+    order = np.lexsort((rows, -similarity))
+    return np.clip(similarity[order], -1, 1), rows[order]
 
 
 def _vector(gallery: Gallery, pixels: Pixels) -> Vectors:
@@ -256,7 +271,13 @@ def _own_row(gallery: Gallery, name: str) -> int | None:
 
 
 def new_record(
-    gallery: Gallery, topk: int, compared: int, *, vienna: Sequence[str], where: Sequence[str]
+    gallery: Gallery,
+    topk: int,
+    compared: int,
+    *,
+    vienna: Sequence[str],
+    where: Sequence[str],
+    factory: str = "",
 ) -> SearchRecord:
     """The record of a search that begins now, without answers yet.
 
@@ -266,13 +287,14 @@ def new_record(
         compared: marks that pass the filters.
         vienna: the codes of the filter.
         where: its conditions, as given.
+        factory: of the approximate index, empty where there is none.
     """
     card, facts = gallery.card, gallery.facts
     return SearchRecord(
         searched=datetime.now(UTC).isoformat(timespec="seconds"), version=version("tmssl"),
         run=str(gallery.run.path.resolve()), checkpoint=card.checkpoint,
         checkpoint_sha256=card.checkpoint_sha256, model=card.model, image_size=card.image_size,
-        epoch=card.epoch, index=card.index, index_sha256=card.index_sha256,
+        epoch=card.epoch, index=card.index, index_sha256=card.index_sha256, factory=factory,
         pack=str(gallery.folder), pack_fingerprint=facts.fingerprint, marks=facts.count,
         compared=compared, vienna=list(vienna), where=list(where), topk=topk,
         attribution=facts.attribution,

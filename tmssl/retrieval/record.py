@@ -67,6 +67,8 @@ class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
     epoch: float
     index: str
     index_sha256: str
+    factory: str = ""
+    """faiss's string of the index that was searched instead where no filter applied; empty is exact"""
     pack: str
     pack_fingerprint: str
     marks: int
