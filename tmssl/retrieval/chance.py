@@ -59,7 +59,7 @@ def average_precision_chance(relevant: Counts, gallery: Counts, k: Counts) -> Fl
     return np.asarray(expected / np.maximum(1, np.minimum(wanted, length)))
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=16)
 def _harmonic(largest: int) -> Floats:
     """1 + 1/2 + ... + 1/k for k from 0 to `largest`."""
     return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, largest + 1))])
@@ -76,6 +76,22 @@ def ndcg_chance(mean_gain: npt.ArrayLike, ideal: npt.ArrayLike, gallery: Counts,
     """
     discounts = np.cumsum([0.0, *(1 / np.log2(np.arange(2, k + 2)))])[np.minimum(k, gallery)]
     return np.asarray(np.asarray(mean_gain, dtype=np.float64) * discounts / np.asarray(ideal))
+
+
+def metu_precision_chance(others: int, gallery: int) -> float:
+    """Expected average precision of a random ranking behind the query, itself first in its own list.
+
+    A mark at rank i of the G is at i + 1 of that list, with itself, the query and the relevant ones
+    before it: (1 + sum over i of (R/G) (2 + (i - 1)(R - 1)/(G - 1)) / (i + 1)) / (R + 1).
+
+    Args:
+        others: R, relevant marks besides the query.
+        gallery: G.
+    """
+    harmonic = float(_harmonic(gallery + 1)[-1]) - 1  # the sum of 1 / (i + 1)
+    before = (others - 1) / max(1, gallery - 1)
+    expected = others / gallery * (2 * harmonic + before * (gallery - 2 * harmonic))
+    return (1 + expected) / (others + 1)
 
 
 def nar_chance(others: int, marks: int) -> float:
