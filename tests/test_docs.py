@@ -1,11 +1,13 @@
 """README, help and code tell the same truth."""
 
+import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,11 @@ from tui.start_form import StartForm
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 
+PAGES = sorted(
+    str(path.relative_to(ROOT))
+    for path in [*(ROOT / "docs").glob("*.md"), ROOT / "CONTRIBUTING.md"]
+)
+
 # What makes a documented command small enough for a test, and nothing else.
 _TINY = "--model test_efficientnet --hidden 32 --dimensions 16 --image-size 32 --batch-size 8 --chunk-size 0 --device cpu"  # fmt: skip
 SMALL = {
@@ -38,16 +45,20 @@ SMALL = {
     "train --data my-marks --epochs 30 --resume-if-any --detach": "--epochs 3",
     "train --resume": "--epochs 2",
     "pack my-marks": "--image-size 32",
+    "pack l3d": "--image-size 32",
+    "train --data l3d --dry-run": f"{_TINY} --epochs 1",
+    "train --recipe single-4090 --data l3d --detach": f"{_TINY} --epochs 3",
+    "train --resume --epochs 60": "--epochs 5",
     "demo": "--marks 300 --epochs 1 --show 1",
 }
 
 
-def documented() -> list[str]:
-    """Every `tmssl ...` line of the README's shell blocks, in order, and those in the text."""
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.S)
+def documented(text: str = README) -> list[str]:
+    """Every `tmssl ...` line of a page's shell blocks, in order, and those in the text."""
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.S)
     told = [line.split("#")[0] for block in blocks for line in block.splitlines()]
     lines = [part.strip() for line in told for part in line.split("&&")]
-    inline = re.findall(r"`(tmssl [^`]+)`", README)
+    inline = re.findall(r"`(tmssl [^`]+)`", text)
     return [line for line in [*lines, *inline] if line.startswith("tmssl ")]
 
 
@@ -66,6 +77,11 @@ def test_every_documented_command_runs(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "my-marks" / "images" / "0004.png", tmp_path / "new-logo.png")
     commands = documented()
     assert len(commands) >= 10
+    run_all(commands, tmp_path)
+
+
+def run_all(commands: list[str], tmp_path: Path) -> None:
+    """Run documented commands in their order, each once, made small; each must succeed."""
     for command in dict.fromkeys(commands):
         words = [*shlex.split(command)[1:]]
         words += shlex.split(SMALL.get(" ".join(words), ""))
@@ -75,6 +91,60 @@ def test_every_documented_command_runs(tmp_path: Path) -> None:
         if "--detach" in words:
             run(["stop"], tmp_path)
     shutil.rmtree(tmp_path / "cache")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("name", PAGES)
+def test_every_command_of_a_page_runs(tmp_path: Path, name: str) -> None:
+    draw_marks(tmp_path / "my-marks", 40, validation=8)
+    rows = []
+    for i, path in enumerate(sorted((tmp_path / "my-marks" / "images").iterdir())):
+        (tmp_path / "l3d").mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / "l3d" / f"{i:04d}-abc.jpg")
+        rows.append(
+            {"file": f"{i:04d}-ABC.JPG", "text": "", "vienna_codes": ["03.01"], "year": 2019}
+        )
+    (tmp_path / "l3d" / "results.json").write_text(json.dumps(rows))
+    begun = run(["train", "--data", "my-marks", "--epochs", "1", *shlex.split(_TINY)], tmp_path)
+    assert begun.returncode == 0, begun.stderr
+    commands = documented((ROOT / name).read_text("utf-8"))
+    run_all(commands, tmp_path)
+
+
+def test_pages_are_linked_and_their_links_lead_somewhere() -> None:
+    for name in PAGES:
+        assert name in README, name
+        for path in re.findall(r"\]\(([^):#]+)\)", (ROOT / name).read_text("utf-8")):
+            assert ((ROOT / name).parent / path).exists(), (name, path)
+
+
+@pytest.mark.slow
+def test_the_monitor_stays_in_tmux(tmp_path: Path) -> None:
+    line = next(told for told in re.findall(r"`(tmux [^`]+)`", README) if "watch" in told)
+    shutil.copytree(ROOT / "runs" / "training-log", tmp_path / "runs" / "latest")
+    (tmp_path / "tmssl").write_text(f'#!/bin/sh\nexec {sys.executable} -m cli "$@"\n')
+    (tmp_path / "tmssl").chmod(0o755)
+    tmux = ["tmux", "-L", f"tmssl-{os.getpid()}", "-f", "/dev/null"]
+    words = shlex.split(line)[1:]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+    }
+    subprocess.run(
+        [*tmux, words[0], "-d", "-x", "100", "-y", "30", *words[1:]], cwd=tmp_path, env=environment, check=True
+    )  # fmt: skip
+    try:
+        deadline, shown = time.monotonic() + 40, ""
+        while "epoch" not in shown and time.monotonic() < deadline:
+            time.sleep(0.2)
+            shown = subprocess.run(
+                [*tmux, "capture-pane", "-p"], capture_output=True, text=True, check=False
+            ).stdout
+        assert "epoch" in shown
+    finally:
+        subprocess.run([*tmux, "kill-server"], check=False)
 
 
 def test_the_field_table_is_the_codes() -> None:
@@ -109,6 +179,7 @@ def test_no_machine_is_named_in_what_is_told() -> None:
     for path in [
         ROOT / "README.md",
         ROOT / "CHANGELOG.md",
+        *(ROOT / name for name in PAGES),
         *(ROOT / "tmssl" / "recipes").glob("*.toml"),
     ]:
         assert not re.search(r"/(work|tmp|root|home)/", path.read_text("utf-8"))
