@@ -58,6 +58,9 @@ def evaluate(
             help="Another encoder as a row; may be given more than once.",
         ),
     ] = None,
+    robust: Annotated[
+        bool, typer.Option("--robustness", help="Change the queries too: inverted, rotated, cut.")
+    ] = False,
     json_output: JsonOutput = False,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:  # fmt: skip
@@ -70,7 +73,7 @@ def evaluate(
     with phases() as (phase, progress):
         event = run_evaluation(
             opened, checkpoint=checkpoint, topk=topk, queries=queries, seed=seed, device=device,
-            exclude_duplicates=exclude_duplicates, compare=compare or [], progress=progress,
+            exclude_duplicates=exclude_duplicates, compare=compare or [], robust=robust, progress=progress,
             phase=phase, tell=say,
         )  # fmt: skip
     if queries and event.queries == queries:
@@ -90,6 +93,7 @@ def _print(run: Run, event: Eval, show: int, seed: int, json_output: bool) -> No
     import msgspec
 
     from cli.results import print_matches, print_table, say_data
+    from cli.robust import print_robustness
     from tmssl.data.pack import open_pack
     from tmssl.retrieval.matches import read_matches
 
@@ -97,6 +101,8 @@ def _print(run: Run, event: Eval, show: int, seed: int, json_output: bool) -> No
         say_data(msgspec.json.encode(event).decode())
         return
     print_table(event)
+    if event.robustness:
+        print_robustness(event)
     matches = run.path / event.matches
     print_matches(matches, open_pack(Path(read_matches(matches)[0].pack)), show, seed)
 

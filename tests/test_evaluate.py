@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from cli.robust import robustness_lines, robustness_plot
 from tests.marks import draw_marks
 from tmssl.config import Config, changed, write_config
 from tmssl.data.catalogue import read_catalogue
@@ -17,6 +18,7 @@ from tmssl.retrieval.evaluate import choose_queries, eval_stem, evaluate
 from tmssl.retrieval.index import build_index, index_path, save_index
 from tmssl.retrieval.matches import read_matches
 from tmssl.retrieval.reference import pack_identity
+from tmssl.retrieval.robustness import CHANGES
 from tmssl.runs.events import Eval
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.journal import read_journal
@@ -296,3 +298,18 @@ def test_an_index_of_other_marks_is_refused(run: Run, pack: Pack) -> None:
             evaluate(run, topk=[3])
     finally:
         path.write_bytes(kept)
+
+
+def test_changed_queries_look_for_their_originals(run: Run) -> None:
+    event = evaluate(run, topk=[1, 40], robust=True)
+    assert {score.codes for score in event.robustness} == set(CHANGES)
+    for score in event.robustness:
+        assert score.chance == pytest.approx(score.k / 40)
+        assert set(score.references) == {"untrained", "perceptual hash", "HOG"}
+    told = {(score.codes, score.k): score for score in event.robustness}
+    assert told["JPEG", 1].references["HOG"] == 1  # it hardly changes a mark
+    assert (told["inverted", 39].references["perceptual hash"] or 0) < 1
+    lines = robustness_lines(event)
+    assert len(lines) == 3 + len(CHANGES)
+    assert max(map(len, lines)) <= 80
+    assert "known-item recall@1" in robustness_plot(event)

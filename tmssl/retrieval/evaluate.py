@@ -17,6 +17,7 @@ from tmssl.errors import InputError
 from tmssl.retrieval.describer import (
     Describer,
     compared_describers,
+    encoder_describer,
     hash_describer,
     hog_describer,
     untrained_describer,
@@ -34,6 +35,7 @@ from tmssl.retrieval.matches import MatchesHeader, write_matches, write_whole
 from tmssl.retrieval.outcome import describe_matches
 from tmssl.retrieval.question import Question, ranked, reference_rows
 from tmssl.retrieval.reference import pack_identity
+from tmssl.retrieval.robustness import robustness
 from tmssl.retrieval.score import Marks, measure, one_division, score_rows
 from tmssl.retrieval.stability import stability
 from tmssl.runs.evaluated import evaluation_findings
@@ -54,7 +56,7 @@ _SAMPLED = 1000  # queries drawn from a catalogue without a validation split
 def evaluate(
     run: Run, *, checkpoint: str = "best", topk: Sequence[int] = (10, 100), queries: int = 0,
     seed: int = 0, device: str = "auto", exclude_duplicates: bool = False,
-    compare: Sequence[str] = (), progress: Progress | None = None,
+    compare: Sequence[str] = (), robust: bool = False, progress: Progress | None = None,
     phase: Callable[[str], None] | None = None, tell: Callable[[str], None] | None = None,
 ) -> Eval:  # fmt: skip
     """Evaluate a checkpoint, write its `eval` event and matches, and return the event.
@@ -72,6 +74,7 @@ def evaluate(
         exclude_duplicates: leave near-duplicates of a query out of its list, of what is relevant to
             it, and of chance.
         compare: further encoders, each a run, a file of weights, or `timm:NAME`.
+        robust: measure known-item recall of changed queries too.
         progress: called with (done, total) of the phase.
         phase: called with the name of each phase as it begins.
         tell: called with what a person should know, such as a row that is left out.
@@ -105,6 +108,7 @@ def evaluate(
     lengths = sorted({min(k, most) for k in topk})
     question = Question(weights, pack, marks, rows, away, lengths, on, begin)
     similarity, top, scores = _answer(run, question, describers, seed)
+    changed = _robust(run, question, describers, seed) if robust else []
     found = describe_matches(pack, rows, top, similarity, alike)
     header = _header(run, question, exclude_duplicates)
     steady = stability(run, header, weights.step, found, seed=seed)
@@ -115,6 +119,7 @@ def evaluate(
         queries=len(rows), gallery=pack.count, matches=_inside(run, matches),
         scores=[s for s in scores if not one_division(s.codes)] + ([steady] if steady else []),
         divisions=[_division(s) for s in scores if one_division(s.codes)],
+        robustness=changed,
         duplicates=sum(len(gone) for gone in alike), duplicated=sum(len(gone) > 0 for gone in alike),
         without_duplicates=exclude_duplicates, seconds=time.monotonic() - begun, t=time.time(),
     )  # fmt: skip
@@ -198,6 +203,17 @@ def _answer(
         progress=question.begin("copies"),
     )  # fmt: skip
     return similarity, ranking.top, scores
+
+
+def _robust(
+    run: Run, question: Question, describers: Sequence[Describer], seed: int
+) -> list[Score]:
+    """Known-item recall of changed queries."""
+    weights = question.weights
+    own = encoder_describer(
+        "this", "", trained_encoder(weights), weights.config.data.image_size, question.device
+    )
+    return robustness(question, _own_index(run, question), own, describers, seed=seed)
 
 
 def _own_index(run: Run, question: Question) -> faiss.Index:

@@ -242,6 +242,8 @@ class Eval(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="eva
     """the figures"""
     divisions: list[Division] = []
     """the figure of each Vienna division that a query has"""
+    robustness: list[Score] = []
+    """known-item recall by change of the query (`codes`), where it was asked for"""
     duplicates: Count = 0
     """near-duplicates of queries among the marks"""
     duplicated: Count = 0

@@ -1,0 +1,131 @@
+"""Whether a query that was changed still finds its own original."""
+
+import io
+from collections.abc import Callable, Sequence
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from tmssl.data.picture import fit, ground_colour
+from tmssl.retrieval.describer import Describer
+from tmssl.retrieval.embed import apart
+from tmssl.retrieval.index import build_index
+from tmssl.retrieval.question import Question
+from tmssl.retrieval.score import interval
+from tmssl.runs.events import Score
+
+Rows = npt.NDArray[np.int64]
+
+_MOST = 300  # queries; each is changed in every way
+_AT_ONCE = 64
+
+
+def _ground(image: Image.Image) -> tuple[int, ...]:
+    """The colour around a mark."""
+    return tuple(int(value) for value in ground_colour(np.asarray(image)))
+
+
+def _compressed(image: Image.Image) -> Image.Image:
+    """As a JPEG of quality 20."""
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=20)
+    return Image.open(file).convert("RGB")
+
+
+def _with_word(image: Image.Image) -> Image.Image:
+    """With a name below it."""
+    width, height = image.size
+    canvas = Image.new("RGB", (width, height + height // 3), _ground(image))
+    canvas.paste(image, (0, 0))
+    ink = (0, 0, 0) if sum(_ground(image)) > 382 else (255, 255, 255)
+    font = ImageFont.load_default(height / 4)
+    ImageDraw.Draw(canvas).text((width / 2, height), "Velmora", ink, font, anchor="ma")
+    return canvas
+
+
+def _rotated(degrees: float) -> Callable[[Image.Image], Image.Image]:
+    """A rotation whose corners are filled with the ground."""
+
+    def turn(image: Image.Image) -> Image.Image:
+        return image.rotate(
+            degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=_ground(image)
+        )
+
+    return turn
+
+
+def _part(image: Image.Image) -> Image.Image:
+    """The upper left two thirds of each side."""
+    return image.crop((0, 0, image.width * 2 // 3, image.height * 2 // 3))
+
+
+CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "inverted": ImageOps.invert,
+    "grey": lambda image: image.convert("L").convert("RGB"),
+    "mirrored": ImageOps.mirror,
+    "rotated by 15": _rotated(15),
+    "rotated by 90": _rotated(90),
+    "JPEG": _compressed,
+    "with a wordmark": _with_word,
+    "a part of it": _part,
+}
+
+
+def robustness(
+    question: Question, index: faiss.Index, own: Describer, describers: Sequence[Describer], *,
+    seed: int = 0,
+) -> list[Score]:  # fmt: skip
+    """Known-item recall@k of changed queries: the share whose original is among the first k marks.
+
+    A changed query is cropped to its ink and fitted anew, as a picture of a user is. The chance level
+    is k / marks.
+
+    Args:
+        question: what is evaluated; of more than 300 queries a seeded sample is changed.
+        index: of the evaluated encoder.
+        own: the evaluated encoder.
+        describers: those it is compared with.
+        seed: of the sample and the bootstrap.
+    """
+    rows = question.queries
+    if len(rows) > _MOST:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, _MOST, replace=False))
+    ranks = {own.name: _ranks(question, own, index, rows)}
+    for one in describers:
+        vectors = one.of_pack(question.pack, question.begin(f"embedding, {one.name}"))
+        built = build_index(apart(vectors) if one.tied else vectors)
+        ranks[one.name] = _ranks(question, one, built, rows)
+    scores = []
+    for change in CHANGES:
+        for k in question.topk:
+            hits = (ranks[own.name][change] < k).astype(np.float64)
+            low, high = interval(hits, seed)
+            scores.append(
+                Score(
+                    metric="known_item", level="copy", codes=change, k=k, value=float(hits.mean()),
+                    chance=min(1.0, k / question.pack.count), low=low, high=high, queries=len(hits),
+                    references={one.name: float((ranks[one.name][change] < k).mean()) for one in describers},
+                )
+            )  # fmt: skip
+    return scores
+
+
+def _ranks(question: Question, one: Describer, index: faiss.Index, rows: Rows) -> dict[str, Rows]:
+    """Ranks from 0 of the originals by change; those past the longest list have its length."""
+    found: dict[str, list[Rows]] = {change: [] for change in CHANGES}
+    longest = max(question.topk)
+    progress = question.begin(f"changed queries, {one.name}")
+    for begin in range(0, len(rows), _AT_ONCE):
+        mine = rows[begin : begin + _AT_ONCE]
+        pictures = [Image.fromarray(pixels) for pixels in question.pack.read(mine)]
+        for name, change in CHANGES.items():
+            changed = np.stack([fit(change(picture), question.pack.size) for picture in pictures])
+            listed = index.search(one.of_images(torch.from_numpy(changed)), longest)[1]
+            hits = listed == mine[:, None]
+            found[name].append(np.where(hits.any(1), hits.argmax(1), longest))
+        if progress:
+            progress(begin + len(mine), len(rows))
+    return {name: np.concatenate(parts) for name, parts in found.items()}
