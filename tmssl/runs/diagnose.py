@@ -137,8 +137,8 @@ def _at_chance(segment: Segment, steps: Steps, epochs: list[Epoch]) -> Finding |
         code="at-chance", level="bad", step=where, epoch=at,
         text=f"loss {number(mean)} is chance ({number(segment.chance)}, {keys}): a model that knows "
         "nothing, not a slow one",
-        advice="try --optimizer sgd with a larger --lr, milder --views, or --positives instance; "
-        "a small model such as mobilenetv3_small_100 shows within minutes whether the data works",
+        advice="try --set optim.momentum=0.9 in runs of few steps, --optimizer sgd with a larger --lr, "
+        "or --positives instance; a small model such as mobilenetv3_small_100 shows within minutes whether the data works",
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from tmssl.runs.history import read_history
 from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.training.distributed import RankLostError, Ranks, joined_ranks, named_losses
 from tmssl.training.evaluations import kept_for_evaluation
+from tmssl.training.gpu import gpu_use
 from tmssl.training.keeping import finish_evaluations, journal_saved, save, take_in_evaluations
 from tmssl.training.learner import Update, choose_device, update
 from tmssl.training.loss import feature_std
@@ -186,6 +187,7 @@ def _halved(session: Session, before: int) -> Finding:
 
 def log_step(session: Session, done: Update, *, lr: float, m: float) -> None:
     """Journal the means since the last logged step."""
+    use = gpu_use(session.learner.device)  # while it is still at work on this step
     figures, step_s, data_s = session.meter.recent()
     loss, ce, top1, positive, negative = figures
     session.write(
@@ -194,7 +196,7 @@ def log_step(session: Session, done: Update, *, lr: float, m: float) -> None:
             grad_norm=float(done.grad_norm), feature_std=float(feature_std(done.result.queries)),
             positive_cosine=positive, negative_cosine=negative,
             img_s=session.config.train.batch_size / step_s if step_s else None, data_s=data_s,
-            step_s=step_s, mem_gib=memory_gib(session.learner.device), t=time.time(),
+            step_s=step_s, mem_gib=memory_gib(session.learner.device), gpu_util=use, t=time.time(),
         )
     )  # fmt: skip
 
