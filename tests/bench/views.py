@@ -1,4 +1,4 @@
-"""What each group of stylings is worth to the `logo` views: `python -m tests.bench.views toy|logos [EPOCHS]`.
+"""What each group of stylings is worth to the `logo` views: `python -m tests.bench.views toy|logos [EPOCHS [GROUP ...]]`.
 
 A `resnet10t` at 64 px is trained from nothing for equal steps under the set with and without groups of
 operations. Toy marks are judged by same-group recall@10, the PNGs of `diagrams` by how many copies made
@@ -67,8 +67,8 @@ def main() -> None:
         pack = build_pack(
             read_catalogue(sources(data, Path(scratch))), Path(scratch) / "pack", pack_size(64)
         )
-        for name, chances in GROUPS.items():
-            recipe = dataclasses.replace(base, **{**_NONE, **chances})
+        for name in sys.argv[3:] or GROUPS:
+            recipe = dataclasses.replace(base, **{**_NONE, **GROUPS[name]})
             VIEW_SETS["logo"] = (recipe, recipe)
             run = create_run(Path(scratch) / "runs", str(time.monotonic_ns()))
             write_config(changed(config, {"data.pack": str(pack.folder)}), run.config)
