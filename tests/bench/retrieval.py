@@ -1,4 +1,4 @@
-"""How fast marks are embedded and searched: `python -m tests.bench.retrieval [--quick]`.
+"""How fast marks are embedded and searched: `python -m tests.bench.retrieval [--quick | --whiten RUN]`.
 
 Ratios are of interleaved rounds in one process, so that a busy machine slows both sides. The large
 index is synthetic: as many unit vectors as the training split of L3D has marks.
@@ -23,17 +23,20 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from tests.marks import draw_marks
-from tmssl.config import Config, changed, write_config
+from tmssl.config import Config, changed, read_config, write_config
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.facts import FACTS, FORMAT, ROWS, Facts
 from tmssl.data.mark import Mark
-from tmssl.data.pack import build_pack, pack_size
+from tmssl.data.pack import build_pack, open_pack, pack_size
+from tmssl.data.phash import unit
 from tmssl.data.views import plain_view
 from tmssl.retrieval.card import Card, card_path, write_card
 from tmssl.retrieval.embed import embed, features, ready, untrained_encoder
 from tmssl.retrieval.index import build_index, open_index, save_index, search
 from tmssl.retrieval.query import nearest_rows
 from tmssl.retrieval.recording import record
+from tmssl.retrieval.relevance import Relevance, group_mates
+from tmssl.retrieval.score import Marks
 from tmssl.runs.folder import Run, create_run
 
 MODEL, SIZE, WIDTH = "efficientnet_b0", 224, 1280
@@ -205,17 +208,52 @@ def answering(folder: Path, marks: int, rounds: int) -> None:
     print(f"  each further one {1000 * further:.0f} ms (wanted 100)")
 
 
+def whitening(run: Run) -> None:
+    """hit@10 and group recall@10 of a run's kept index as it is, and after PCA-whitening to fewer features."""
+    index = open_index(max(run.index.glob("*.faiss"), key=lambda path: path.stat().st_mtime))
+    pack = open_pack(Path(read_config(run.config).data.pack))
+    vectors = index.reconstruct_n(0, index.ntotal)
+    train = np.array([mark.split != "validation" for mark in pack.marks])
+    own = np.flatnonzero(~train)
+    centre = vectors[train].mean(0)
+    _, spread, axes = np.linalg.svd(vectors[train] - centre, full_matrices=False)
+    marks = Marks([mark.vienna for mark in pack.marks], [mark.group for mark in pack.marks])
+    ways = {"as it is": vectors, "centred": vectors - centre}
+    for kept in (16, 32, 64, 128, 256):
+        whitened = (vectors - centre) @ axes[:kept].T / (spread[:kept] + 1e-6)
+        ways[f"whitened to {kept}"] = whitened.astype(np.float32)
+    for name, told in ways.items():
+        similarity = search(build_index(unit(told)), own, K)[1]
+        figurative = Relevance(marks.vienna, "division", figurative=True)
+        hits = [
+            any(figurative.codes[query] & figurative.codes[row] for row in rows)
+            for query, rows in zip(own.tolist(), similarity.tolist(), strict=True)
+            if figurative.codes[query]
+        ]
+        mates = group_mates(marks.groups)
+        recalls = [
+            len(np.intersect1d(rows, mates[group])) / (len(mates[group]) - 1)
+            for query, rows in zip(own.tolist(), similarity, strict=True)
+            if (group := marks.groups[query]) and len(mates[group]) > 1
+        ]
+        print(f"{name:16} figurative division hit@10 {np.mean(hits):.3f}, group recall@10 {np.mean(recalls):.3f}")  # fmt: skip
+
+
 def main() -> None:
     """Measure everything and print it."""
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--quick", action="store_true", help="a twentieth of the marks, two rounds")
-    quick = words.parse_args().quick
+    words.add_argument("--whiten", type=Path, metavar="RUN", help="PCA-whitening of a run instead")
+    asked = words.parse_args()
+    quick = asked.quick
+    if asked.whiten:
+        return whitening(Run(asked.whiten))
     rounds, marks = (2, MARKS // 20) if quick else (5, MARKS)
     print(f"{os.cpu_count()} cores, torch {torch.get_num_threads()} threads")
     with tempfile.TemporaryDirectory() as place:
         embedding(Path(place), rounds)
         answering(Path(place), marks, rounds)
-    searching(rounds)
+    return searching(rounds)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ Vectors = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
 _GALLERY_AT_ONCE = 1 << 15  # with 1280 features 160 MiB
+_FEW = 4  # times k
 _QUERIES_AT_ONCE = 1 << 10  # with that, 128 MiB of similarities
 
 
@@ -54,9 +55,11 @@ def blocked_search(
 def _candidates(similar: Tensor, limit: Vectors, k: int) -> tuple[Rows, Rows, Vectors]:
     """Query, place and similarity of all that may be among a query's best, ties with the last included."""
     least = torch.from_numpy(limit).to(similar.device)
-    if similar.shape[1] >= k:
-        least = torch.maximum(least, similar.topk(k, dim=1).values[:, -1])
-    queries, places = (similar >= least[:, None]).nonzero(as_tuple=True)
+    reaching = similar >= least[:, None]
+    # The first block has no limit yet; later few reach it, and selecting among all would cost more.
+    if similar.shape[1] >= k and int(reaching.sum()) > _FEW * k * len(similar):
+        reaching = similar >= torch.maximum(least, similar.topk(k, dim=1).values[:, -1])[:, None]
+    queries, places = reaching.nonzero(as_tuple=True)
     return queries.cpu().numpy(), places.cpu().numpy(), similar[queries, places].cpu().numpy()
 
 
