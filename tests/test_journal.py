@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tmssl.errors import JournalError
-from tmssl.runs.events import EVENT_TYPES, Checkpoint, End, Event, Step, field_table
+from tmssl.runs.events import EVENT_TYPES, Checkpoint, End, Event, Started, Step, field_table
 from tmssl.runs.journal import JournalWriter, Tail, decode, encode, read_journal
 
 figure = st.floats(allow_nan=True, allow_infinity=True) | st.none()
@@ -167,3 +167,13 @@ def test_every_field_of_every_event_is_in_the_table() -> None:
 def test_a_number_beyond_a_float_is_not_measured() -> None:
     event = decode(b'{"kind":"step","step":3,"loss":1e400,"ce":-1e999,"lr":0.5}')
     assert event == Step(step=3, loss=None, ce=None, lr=0.5)
+
+
+@pytest.mark.parametrize("schema", [0, 1, 99])
+def test_journals_of_older_and_newer_versions_are_read(schema: int) -> None:
+    """An older one lacks fields, which then were not measured; a newer one has more, which are passed over."""
+    told = decode(json.dumps({"kind": "run", "schema": schema, "name": "r", "mood": 1}).encode())
+    assert told == Started(schema=schema, name="r")
+    for kind in EVENT_TYPES:
+        line = json.dumps({"kind": kind.__struct_config__.tag, f"of-{schema}": [schema]}).encode()
+        assert decode(line) == kind()
