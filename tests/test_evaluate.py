@@ -313,3 +313,11 @@ def test_changed_queries_look_for_their_originals(run: Run) -> None:
     assert len(lines) == 3 + len(CHANGES)
     assert max(map(len, lines)) <= 80
     assert "known-item recall@1" in robustness_plot(event)
+
+
+def test_a_split_of_one_mark_is_one_query(tmp_path: Path) -> None:
+    marks = draw_marks(tmp_path / "m", 20, validation=1)
+    pack = build_pack(read_catalogue(marks), tmp_path / "p", pack_size(32))
+    event = evaluate(trained(tmp_path, pack), topk=[5])
+    assert (event.queries, event.split) == (1, "validation")
+    assert all(score.low == score.high == score.value for score in event.scores)
