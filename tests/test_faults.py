@@ -110,3 +110,33 @@ def test_terminated_20_times_it_always_leaves_a_checkpoint_within_5_seconds_of_w
         step, path = valid_checkpoints(run.checkpoints)[0]
         assert step == history.end.step
         assert digest(path) == history.checkpoints[-1].sha256
+
+
+def test_a_disk_that_takes_nothing_for_a_while_stops_neither_training_nor_its_record(
+    world: Path,
+) -> None:
+    run = new_run(world, "full", epochs=100_000)
+    process = start_trainer(run)
+    wait_until_begun(run, process, 0)
+    while not history_of(run).checkpoints:
+        time.sleep(0.01)
+    full = (
+        run.journal.stat().st_size + 50
+    )  # no file may grow beyond it: the write itself is refused
+    hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)[1]
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (full, hard))
+    begun = own_s(process.pid)
+    while own_s(process.pid) < begun + 2:
+        time.sleep(0.01)
+        assert process.poll() is None
+    stuck = history_of(run).step
+    assert valid_checkpoints(run.checkpoints)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    while history_of(run).checkpoints[-1].step <= stuck:
+        time.sleep(0.01)
+    signal_trainer(run, signal.SIGTERM)
+    assert process.wait(timeout=60) == 143
+    history = history_of(run)
+    assert {"checkpoint-failed", "journal-held"} <= {f.code for f in history.findings}
+    assert [step.step for step in history.steps] == list(range(1, history.step + 1))
+    assert valid_checkpoints(run.checkpoints)[0][0] == history.step

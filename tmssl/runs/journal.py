@@ -62,16 +62,23 @@ class JournalWriter:
             raise JournalError(
                 f"cannot write the journal {path}: {error.strerror}; check the disk and the folder's owner"
             ) from error
+        self._torn = False
         size = os.fstat(self._file).st_size
         if size and os.pread(self._file, 1, size - 1) != b"\n":
             os.write(self._file, b"\n")
 
     def write(self, event: Event) -> None:
-        """Append one event; on return a reader sees it."""
-        line = encode(event)
+        """Append one event; on return a reader sees it.
+
+        Raises:
+            OSError: the disk refused it; a part of the line may be there, which the next one closes.
+        """
+        line = (b"\n" if self._torn else b"") + encode(event)
+        self._torn = True
         written = os.write(self._file, line)
         while written < len(line):  # a full disk can cut a write short
             written += os.write(self._file, line[written:])
+        self._torn = False
 
     def sync(self) -> None:
         """Wait until everything written is on the disk itself."""

@@ -22,6 +22,7 @@ from tmssl.training.loss import feature_std
 from tmssl.training.machine import numerics_of_its_own
 from tmssl.training.meter import memory_gib
 from tmssl.training.optimizer import set_learning_rate
+from tmssl.training.patient import PatientJournal
 from tmssl.training.positives import measure_positives
 from tmssl.training.rollback import healthy
 from tmssl.training.schedule import momentum, planned_learning_rate
@@ -50,7 +51,7 @@ def train(run: Run, flags: SignalFlags) -> int:
 
 def _lead(run: Run, ranks: Ranks, flags: SignalFlags) -> None:
     """Train and write the journal: the whole of it for a process alone, rank 0's part else."""
-    journal = JournalWriter(run.journal)
+    journal = PatientJournal(run.journal)
     end = None
     try:
         with named_losses():
