@@ -1,5 +1,6 @@
 """The monitor as a person meets it: a terminal in tmux, keys typed, the screen read."""
 
+import itertools
 import os
 import shlex
 import shutil
@@ -18,6 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 _PATIENCE_S = 60.0
 _GAP_S = 0.03  # keys in one burst would reach a text field as a paste does
+_SERVERS = itertools.count()  # a server that is ending takes no new session
 SIZES = [(80, 24), (120, 40), (200, 60)]
 
 
@@ -25,7 +27,7 @@ class Terminal:
     """A tmux window of its own in which `tmssl` runs."""
 
     def __init__(self, folder: Path, size: tuple[int, int], *words: str) -> None:
-        self._socket = f"tmssl-test-{os.getpid()}"
+        self._socket = f"tmssl-test-{os.getpid()}-{next(_SERVERS)}"
         self._folder = folder
         command = shlex.join([sys.executable, "-m", "cli", *words])
         self._tmux(

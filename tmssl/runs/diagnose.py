@@ -168,10 +168,14 @@ def _rising(segment: Segment, _steps: Steps, epochs: list[Epoch]) -> Finding | N
 
 
 def _noise(losses: list[float]) -> float:
-    """What epochs differ by that are otherwise alike: the median distance from the median change."""
+    """What epochs differ by that are otherwise alike: the median distance from the median change.
+
+    Few changes tell little of their spread, so the less there are the more is granted.
+    """
     changes = [after - before for before, after in itertools.pairwise(losses)]
     middle = statistics.median(changes)
-    return statistics.median(abs(change - middle) for change in changes)
+    spread = statistics.median(abs(change - middle) for change in changes)
+    return spread * (1 + 4 / len(changes))
 
 
 def _plateau(segment: Segment, _steps: Steps, epochs: list[Epoch]) -> Finding | None:
