@@ -1,7 +1,6 @@
 """The monitor: tails a run's journal, shows it, and starts children for what is heavy."""
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterable
@@ -14,15 +13,14 @@ from textual.app import App, SystemCommand
 from textual.screen import Screen
 from textual.timer import Timer
 
-from tmssl.errors import InputError, TmsslError
+from tmssl.errors import TmsslError
 from tmssl.runs.folder import Run, is_alive, open_run
 from tmssl.runs.history import History, state
 from tmssl.runs.journal import Tail
-from tmssl.runs.launch import signal_trainer, wait_until_released
 from tmssl.runs.listing import kept_checkpoints
 from tmssl.text import safe
+from tui import children
 from tui.bindings import Key
-from tui.children import evaluate_command, resume_command, run_child, start_command
 from tui.dialogs import EvaluateDialog, Resume, ResumeDialog, StopDialog
 from tui.live_screen import LiveScreen
 from tui.look import FULL, Look
@@ -34,7 +32,6 @@ from tui.runs_screen import RunsScreen
 from tui.start_form import StartForm
 
 _LOOK_S = 0.5  # between looks at the journal
-_STOP_S = 300.0  # a step on a slow machine may take long
 
 
 class WatchApp(App[None]):
@@ -192,8 +189,8 @@ class WatchApp(App[None]):
 
     @work(thread=True, group="child")
     def _evaluate(self, checkpoint: str) -> None:
-        command = evaluate_command(self.run_folder.path, checkpoint)
-        code, _, last = run_child(
+        command = children.evaluate_command(self.run_folder.path, checkpoint)
+        code, _, last = children.run_child(
             command, lambda line: self._tell(f"evaluating: {line}"), self._left
         )
         words = "evaluated; press m for the matches" if code == 0 else f"evaluation failed: {last}"
@@ -207,14 +204,14 @@ class WatchApp(App[None]):
         """Start a run in a child."""
         if self._begin("the start"):
             self._tell("starting")
-            command = start_command(
+            command = children.start_command(
                 self.runs_folder, message.recipe, message.name, message.settings
             )
             self._start(command)
 
     @work(thread=True, group="child")
     def _start(self, command: list[str]) -> None:
-        code, told, last = run_child(command, self._tell, self._left)
+        code, told, last = children.run_child(command, self._tell, self._left)
         if code == 0 and told.strip():
             self.post_message(OpenRun(open_run(Path(told.strip().splitlines()[-1]))))
         self._tell("training has begun" if code == 0 else f"not started: {last}", done=True)
@@ -237,25 +234,11 @@ class WatchApp(App[None]):
 
     @work(thread=True, group="child")
     def _stop(self) -> None:
-        self._tell(self._stopped_words(), done=True)
-
-    def _stopped_words(self) -> str:
-        """Stop the trainer, wait for it, and say what became of it."""
-        try:
-            signal_trainer(self.run_folder, signal.SIGTERM)
-        except InputError as error:
-            return str(error)
-        if wait_until_released(self.run_folder, _STOP_S):
-            return "stopped, with a checkpoint; press r to go on"
-        return f"it has not stopped in {_STOP_S:.0f} s; see the log with g"
+        self._tell(children.stop_trainer(self.run_folder), done=True)
 
     def action_checkpoint(self) -> None:
         """Ask the trainer for a checkpoint."""
-        try:
-            signal_trainer(self.run_folder, signal.SIGUSR1)
-            self._tell("asked for a checkpoint; it follows the step on its way")
-        except InputError as error:
-            self._tell(str(error))
+        self._tell(children.ask_for_checkpoint(self.run_folder))
 
     def action_resume(self) -> None:
         """Ask for the epochs, showing the learning rate to come."""
@@ -272,12 +255,12 @@ class WatchApp(App[None]):
     @work(thread=True, group="child")
     def _resume(self, wanted: Resume) -> None:
         if is_alive(self.run_folder):
-            words = self._stopped_words()
+            words = children.stop_trainer(self.run_folder)
             if is_alive(self.run_folder):
                 self._tell(words, done=True)
                 return
-        command = resume_command(self.run_folder.path, wanted.settings, wanted.restart)
-        code, _, last = run_child(command, self._tell, self._left)
+        command = children.resume_command(self.run_folder.path, wanted.settings, wanted.restart)
+        code, _, last = children.run_child(command, self._tell, self._left)
         words = f"going on with {safe(', '.join(wanted.settings))}"
         self._tell(words if code == 0 else f"not resumed: {last}", done=True)
 

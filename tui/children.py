@@ -1,5 +1,6 @@
 """Heavy work as children of the monitor's machine, never of its life."""
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -7,9 +8,13 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from tmssl.errors import InputError
+from tmssl.runs.folder import Run
+from tmssl.runs.launch import signal_trainer, wait_until_released
 from tmssl.text import safe
 
 _LOOK_S = 0.1
+_STOP_S = 300.0  # a step on a slow machine may take long
 
 
 def command(*words: str) -> list[str]:
@@ -72,3 +77,23 @@ def start_command(
     given = [word for setting in settings for word in ("--set", setting)]
     named = [*(("--recipe", recipe) if recipe else ()), *(("--name", name) if name else ())]
     return command("train", *named, *given, "--runs", str(runs_folder), "--detach")
+
+
+def stop_trainer(run: Run) -> str:
+    """Stop a run's trainer, wait for it, and say what became of it."""
+    try:
+        signal_trainer(run, signal.SIGTERM)
+    except InputError as error:
+        return str(error)
+    if wait_until_released(run, _STOP_S):
+        return "stopped, with a checkpoint; press r to go on"
+    return f"it has not stopped in {_STOP_S:.0f} s; see the log with g"
+
+
+def ask_for_checkpoint(run: Run) -> str:
+    """Ask a run's trainer for a checkpoint, and say what follows."""
+    try:
+        signal_trainer(run, signal.SIGUSR1)
+    except InputError as error:
+        return str(error)
+    return "asked for a checkpoint; it follows the step on its way"
