@@ -114,19 +114,17 @@ def _write_sheets(
     if html is None and png is None:
         return
     from tmssl.data.pack import open_pack
-    from tmssl.retrieval.matches import read_matches, write_whole
-    from tmssl.retrieval.page import evaluation_page
-    from tmssl.retrieval.sheet import contact_sheet
+    from tmssl.retrieval.matches import read_matches
+    from tmssl.retrieval.sheets import write_page, write_sheet
     from tmssl.retrieval.shown import choose_shown
 
     header, queries = read_matches(run.path / event.matches)
     pack, chosen = open_pack(Path(header.pack)), choose_shown(queries, show, seed)
     if html is not None:
-        write_whole(html, [evaluation_page(run.name, event, header, chosen, pack).encode()])
+        write_page(html, run.name, event, header, chosen, pack)
         say(f"page written: {safe(html)}")
     if png is not None:
-        heading = f"{run.name}, epoch {event.epoch:.4g}, {event.gallery:,} marks searched"
-        write_whole(png, [contact_sheet(heading, chosen, pack, header.attribution)])
+        write_sheet(png, run.name, header, chosen, pack)
         say(f"sheet written: {safe(png)}")
 
 

@@ -15,12 +15,13 @@ from typer.testing import CliRunner
 
 from cli.app import app
 from cli.eval import cut_words
-from cli.results import picture_lines, table_lines
+from cli.results import picture_lines
 from tests.marks import draw_marks
 from tmssl.config import Config, changed, write_config
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import Pack, build_pack, open_pack, pack_size
 from tmssl.errors import ConfigError, TmsslError
+from tmssl.retrieval.figures import table_lines
 from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, read_matches
 from tmssl.runs.events import Eval, Score
 from tmssl.runs.folder import Run, create_run
