@@ -25,9 +25,13 @@ class Slow:
                          for row in indices.tolist()])  # fmt: skip
 
 
-def feed(pixels: Slow | None = None, device: torch.device = CPU) -> Feed:
+def feed(
+    pixels: Slow | None = None, device: torch.device = CPU, dtype: torch.dtype = torch.float32
+) -> Feed:
     sampler = Sampler(np.arange(20), 4, 7)
-    return Feed(pixels or Slow(), sampler, views="logo", size=32, device=device, end=100)
+    return Feed(
+        pixels or Slow(), sampler, views="logo", size=32, device=device, end=100, dtype=dtype
+    )
 
 
 def equal(first: Views, second: Views) -> bool:
@@ -51,6 +55,15 @@ def test_the_wait_is_what_reading_takes_beyond_the_step() -> None:
         time.sleep(0.01)
     assert slow.views(1).data_s < waited
     slow.close()
+
+
+def test_views_are_of_the_type_that_was_asked_for() -> None:
+    low, whole = feed(dtype=torch.bfloat16), feed()
+    found, expected = low.views(3), whole.views(3)
+    assert found.first.dtype == found.second.dtype == torch.bfloat16
+    assert float((found.first - expected.first).abs().mean()) < 2 / 255 / 0.225
+    low.close()
+    whole.close()
 
 
 @pytest.mark.gpu

@@ -1,8 +1,12 @@
 """What is computed in which precision, and what decays."""
 
+import pytest
 import torch
 from torch import nn
 
+from tmssl.config import Config, changed
+from tmssl.training.feed import Views
+from tmssl.training.learner import create_learner, update, views_dtype
 from tmssl.training.loss import contrast
 from tmssl.training.machine import numerics_of_its_own, set_numerics
 from tmssl.training.optimizer import parameter_groups
@@ -32,3 +36,46 @@ def test_tf32_is_allowed_on_cuda_unless_bitwise_sameness_is_asked_for() -> None:
     with numerics_of_its_own():
         set_numerics(torch.device("cuda"), deterministic=True)
         assert torch.get_float32_matmul_precision() == "highest"
+
+
+SMALL: dict[str, object] = {
+    "model.name": "test_efficientnet", "hidden": 32, "dimensions": 16, "image_size": 32,
+    "batch_size": 8,
+}  # fmt: skip
+
+
+def loss_of_a_step(precision: str, device: str, *, rounded: bool) -> float:
+    settings = {**SMALL, "precision": precision, "device": device}
+    learner = create_learner(changed(Config(), settings), torch.device(device))
+    views = torch.randn(2, 8, 3, 32, 32, generator=torch.Generator().manual_seed(0)).to(device)
+    kept = views.to(torch.bfloat16 if rounded else torch.float32)
+    return float(update(learner, Views(kept[0], kept[1], 0.0), 0.99, 1).result.figures[0])
+
+
+def test_a_step_in_bfloat16_sees_nothing_of_a_view_beyond_bfloat16() -> None:
+    whole = loss_of_a_step("bfloat16", "cpu", rounded=False)
+    assert loss_of_a_step("bfloat16", "cpu", rounded=True) == whole
+
+
+@pytest.mark.gpu
+def test_a_step_on_a_gpu_sees_nothing_of_a_view_beyond_bfloat16() -> None:
+    whole = loss_of_a_step("auto", "cuda", rounded=False)
+    assert loss_of_a_step("auto", "cuda", rounded=True) == pytest.approx(whole, rel=1e-2)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_cpu_makes_its_views_in_float32(precision: str) -> None:
+    config = changed(Config(), {**SMALL, "precision": precision})
+    assert views_dtype(create_learner(config, torch.device("cpu"))) == torch.float32
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [("auto", torch.bfloat16), ("float32", torch.float32), ("float16", torch.float32)],
+)
+def test_a_gpu_makes_its_views_in_bfloat16_where_it_trains_in_it(
+    precision: str, expected: torch.dtype
+) -> None:
+    config = changed(Config(), {**SMALL, "precision": precision})
+    assert views_dtype(create_learner(config, torch.device("cuda"))) == expected

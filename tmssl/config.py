@@ -112,7 +112,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     device: Device = "auto"
     """`auto` takes CUDA when there is one"""
     precision: Precision = "auto"
-    """`auto` is bfloat16 on CUDA where it exists, float16 on older cards, float32 on a CPU"""
+    """`auto` is bfloat16 on CUDA where it exists, float16 on older cards, float32 on a CPU; on CUDA views
+    are made in bfloat16 where that is what trains"""
     deterministic: bool = False
     """bitwise the same losses on every run, a little slower"""
     compile: bool = False

@@ -26,7 +26,7 @@ from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import Pack, build_pack, pack_size
 from tmssl.data.sampler import Sampler
 from tmssl.training.feed import Feed
-from tmssl.training.learner import choose_device, create_learner, update
+from tmssl.training.learner import choose_device, create_learner, update, views_dtype
 
 _ROUNDS = 5
 _READ = 256  # images of a pack read at once
@@ -120,10 +120,13 @@ def _contenders(
     return found
 
 
-def _feed(pack: Pack, size: int, batch_size: int, views: str, device: torch.device) -> Feed:
+def _feed(
+    pack: Pack, size: int, batch_size: int, views: str, device: torch.device,
+    dtype: torch.dtype = torch.float32,
+) -> Feed:  # fmt: skip
     """The trainer's own feed over a whole pack."""
     sampler = Sampler(np.arange(pack.count), batch_size, 0)
-    return Feed(pack, sampler, views=views, size=size, device=device, end=1 << 30)
+    return Feed(pack, sampler, views=views, size=size, device=device, end=1 << 30, dtype=dtype)
 
 
 def _lightly_transform(size: int) -> object:
@@ -176,7 +179,7 @@ def _print_share(pack: Pack, size: int, asked: argparse.Namespace) -> None:
         Config(), {"model.name": asked.model, "image_size": size, "batch_size": asked.batch_size}
     )
     learner = create_learner(config, device)
-    feed = _feed(pack, size, asked.batch_size, asked.views, device)
+    feed = _feed(pack, size, asked.batch_size, asked.views, device, views_dtype(learner))
     seen, whole = [], []
     for step in range(_ROUNDS + 2):
         begun = time.perf_counter()
@@ -189,7 +192,7 @@ def _print_share(pack: Pack, size: int, asked: argparse.Namespace) -> None:
     feed.close()
     share = statistics.median(a / b for a, b in zip(seen[2:], whole[2:], strict=True))
     print(
-        f"views take {100 * share:.1f} % of a step of {asked.model} at {size} px on {device.type}, "
+        f"views take {100 * share:.1f} % of a step of {asked.model} at {size} px on {device.type}, {learner.precision}, "
         f"N = {asked.batch_size}: {statistics.median(seen[2:]):.3f} of "
         f"{statistics.median(whole[2:]):.3f} s"
     )

@@ -1,5 +1,6 @@
 """What happens to a mark between its drawing and its printing, on batches (n, 3, h, w) in [0, 1].
 
+Pixels are float32 or bfloat16 and stay so; levels and colours are float32.
 Ink is what differs from white by more than a shade, whatever its colour.
 """
 
@@ -47,7 +48,7 @@ def recoloured(pixels: Tensor, colours: Tensor) -> Tensor:
     result = (tone >= LEVELS - 1).to(pixels.dtype).repeat(1, 3, 1, 1)
     for level in range(LEVELS - 1):
         there = (tone == level).to(pixels.dtype)
-        result.addcmul_(there, colours[:, level].view(-1, 3, 1, 1))
+        result.addcmul_(there, colours[:, level].to(pixels.dtype).view(-1, 3, 1, 1))
     return result
 
 

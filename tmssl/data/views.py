@@ -1,4 +1,4 @@
-"""A uint8 batch becomes two augmented float views, on the device that trains.
+"""A uint8 batch becomes two augmented float views, on the device that trains, in its precision.
 
 Every random number is a hash of (seed, epoch, sample, view, slot) drawn on the host, so a view is
 reproducible anywhere and choosing which samples an operation touches needs no device sync.
@@ -17,7 +17,7 @@ from tmssl.data import stylings
 from tmssl.data.blur import blurred
 from tmssl.data.counter import uniform
 from tmssl.data.crop import TRIES, crop_parameters, cropped
-from tmssl.data.jitter import inverted, jitter_factors, jittered, solarized, to_grey
+from tmssl.data.jitter import constant, inverted, jitter_factors, jittered, solarized, to_grey
 
 MEAN = (0.485, 0.456, 0.406)  # ImageNet statistics, which timm's models expect
 STD = (0.229, 0.224, 0.225)
@@ -101,15 +101,13 @@ def plain_view(images: Tensor, size: int) -> Tensor:
 
 
 def normalised(pixels: Tensor) -> Tensor:
-    """Pixels in [0, 1], shape (n, 3, h, w), with ImageNet's mean and deviation taken out."""
-    mean = pixels.new_tensor(MEAN).view(1, 3, 1, 1)
-    std = pixels.new_tensor(STD).view(1, 3, 1, 1)
-    return (pixels - mean) / std
+    """Pixels in [0, 1], shape (n, 3, h, w), with ImageNet's mean and deviation taken out, in float32."""
+    return (pixels - constant(MEAN, pixels.device)) / constant(STD, pixels.device)
 
 
 def augmented_view(
     images: Tensor, samples: npt.NDArray[np.int64], *, seed: int, epoch: int, view: int,
-    recipe: ViewRecipe, size: int,
+    recipe: ViewRecipe, size: int, dtype: torch.dtype = torch.float32,
 ) -> Tensor:  # fmt: skip
     """One augmented copy of each image.
 
@@ -124,30 +122,37 @@ def augmented_view(
         view: 0 or 1.
         recipe: the distribution to draw from.
         size: side of the result in pixels.
+        dtype: float32, or bfloat16, which halves what the operations move; places, hues, weights of a
+            blur and the normalisation are computed in float32 all the same.
 
     Returns:
-        float32 (n, 3, size, size), normalised, channels last in memory.
+        (n, 3, size, size) of that type, normalised, channels last in memory.
     """
     draws = uniform(seed, epoch, samples[:, None], view, np.arange(_SLOTS)[None, :])
     result = torch.empty(
-        (len(images), 3, size, size), device=images.device, memory_format=torch.channels_last
+        (len(images), 3, size, size),
+        dtype=dtype,
+        device=images.device,
+        memory_format=torch.channels_last,
     )
     on_cpu = images.device.type == "cpu"
     few = max(1, (_CACHED if on_cpu else _CACHED_GPU) // size**2)
     for begin in range(0, len(images), few):
         part = slice(begin, begin + few)
-        result[part] = normalised(_augmented(images[part], draws[part], recipe, size))
+        result[part] = normalised(_augmented(images[part], draws[part], recipe, size, dtype))
     return result
 
 
-def _augmented(images: Tensor, draws: Draws, recipe: ViewRecipe, size: int) -> Tensor:
+def _augmented(
+    images: Tensor, draws: Draws, recipe: ViewRecipe, size: int, dtype: torch.dtype
+) -> Tensor:
     """All operations on a few images, (n, 3, size, size) in [0, 1]."""
     more = draws[:, _FIRST:]
     wordless = more[:, 0] < recipe.wordless
     if wordless.any():
         images = _apply(images.clone(), wordless, stylings.without_words)
     places = np.hstack([draws[:, :6], draws[:, 16:_FIRST]])
-    pixels = cropped(images, _to_device(crop_parameters(places, recipe), images), size)
+    pixels = cropped(images, _to_device(crop_parameters(places, recipe), images), size).to(dtype)
     pixels = _styled(pixels, more[:, 1:], recipe)
     pixels = _jitter(pixels, draws[:, 6:11], recipe)
     pixels = _apply(pixels, draws[:, 11] < recipe.grey, to_grey)

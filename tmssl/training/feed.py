@@ -47,12 +47,12 @@ class Feed:
 
     On a GPU they are there before their step begins: copied from pinned memory on a stream of their
     own. On a CPU views are made when they are asked for, since cores that train have no time to spare.
-    Of every batch it gives the `share` that this process trains on.
+    Of every batch it gives the `share` that this process trains on, in `dtype`.
     """
 
     def __init__(
         self, pixels: Pixels, sampler: Sampler, *, views: str, size: int, device: torch.device,
-        end: int, share: slice = slice(None),
+        end: int, share: slice = slice(None), dtype: torch.dtype = torch.float32,
     ) -> None:  # fmt: skip
         self.sampler = sampler
         self._share = share
@@ -60,6 +60,7 @@ class Feed:
         self._recipes = VIEW_SETS[views]
         self._size = size
         self._device = device
+        self._dtype = dtype
         self._end = end
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="pixels")
         self._copies: torch.cuda.Stream | None = None
@@ -118,5 +119,5 @@ class Feed:
         """One augmented view on the device, laid out as convolutions like it."""
         return augmented_view(
             images, rows, seed=self.sampler.seed, epoch=epoch, view=view,
-            recipe=self._recipes[view], size=self._size,
+            recipe=self._recipes[view], size=self._size, dtype=self._dtype,
         )  # fmt: skip

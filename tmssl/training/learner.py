@@ -72,6 +72,15 @@ def choose_precision(wanted: str, device: torch.device) -> str:
     return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
 
 
+def views_dtype(learner: Learner) -> torch.dtype:
+    """The type of its views: bfloat16 on a GPU that trains in it, else float32.
+
+    The first layer would round them to it anyway; a CPU is slower in bfloat16.
+    """
+    low = learner.device.type == "cuda" and learner.precision == "bfloat16"
+    return torch.bfloat16 if low else torch.float32
+
+
 def create_learner(config: Config, device: torch.device, ranks: Ranks = ALONE) -> Learner:
     """Fresh weights from the run's seed, and their optimizer; the same on every rank.
 

@@ -25,7 +25,13 @@ from tmssl.training.checkpoint import find_checkpoint, load_payload
 from tmssl.training.distributed import ALONE, Ranks
 from tmssl.training.evaluations import Evaluations
 from tmssl.training.feed import Feed
-from tmssl.training.learner import Learner, choose_device, create_learner, restore_learner
+from tmssl.training.learner import (
+    Learner,
+    choose_device,
+    create_learner,
+    restore_learner,
+    views_dtype,
+)
 from tmssl.training.machine import code_commit, device_name, set_numerics, versions
 from tmssl.training.meter import Meter
 from tmssl.training.saver import Saver
@@ -113,7 +119,7 @@ def open_session(run: Run, journal: JournalWriter | None, ranks: Ranks = ALONE) 
         run, config, journal, history, learner,
         Feed(pack, sampler, views=config.data.views, size=config.data.image_size, device=device,
              end=config.train.epochs * sampler.steps_per_epoch,
-             share=ranks.share(config.train.batch_size)),
+             share=ranks.share(config.train.batch_size), dtype=views_dtype(learner)),
         Meter(device), Saver(run.checkpoints), sampler.steps_per_epoch,
         step=payload["step"] if payload else 0, best=_best(payload, config), segment=len(history.segments), pack=pack, skipped=0, saved_at=time.monotonic(), ranks=ranks,
         evaluations=_evaluations(run, config, ranks),
