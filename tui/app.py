@@ -30,6 +30,7 @@ from tui.page_screen import config_page, findings_page, help_page, log_page
 from tui.retrieval_screen import RetrievalScreen
 from tui.runs_screen import RunsScreen
 from tui.start_form import StartForm
+from tui.terminal import QuietDriver
 
 _LOOK_S = 0.5  # between looks at the journal
 
@@ -46,7 +47,7 @@ class WatchApp(App[None]):
         """Watch a run, or begin with the list of runs of a folder."""
         if not look.colour:
             os.environ["NO_COLOR"] = "1"  # Textual reads it while it begins
-        super().__init__()
+        super().__init__(driver_class=QuietDriver)
         self.look = look
         self.runs_folder = runs_folder or (run.path.parent if run else Path("runs"))
         self.history = History()
