@@ -16,12 +16,12 @@ from textual.timer import Timer
 from tmssl.errors import TmsslError
 from tmssl.runs.folder import Run, is_alive, open_run
 from tmssl.runs.history import History, state
-from tmssl.runs.journal import Tail
 from tmssl.runs.listing import kept_checkpoints
 from tmssl.text import safe
 from tui import children
 from tui.bindings import Key
 from tui.dialogs import EvaluateDialog, Resume, ResumeDialog, StopDialog
+from tui.follow import follow
 from tui.live_screen import LiveScreen
 from tui.look import FULL, Look
 from tui.messages import JournalNews, News, OpenRun, Said, StartRun
@@ -31,8 +31,6 @@ from tui.retrieval_screen import RetrievalScreen
 from tui.runs_screen import RunsScreen
 from tui.start_form import StartForm
 from tui.terminal import QuietDriver
-
-_LOOK_S = 0.5  # between looks at the journal
 
 
 class WatchApp(App[None]):
@@ -104,33 +102,29 @@ class WatchApp(App[None]):
 
     @work(thread=True, exclusive=True, group="tail")
     def _watch(self, run: Run) -> None:
-        """Tail a journal until the app ends, or watches another."""
-        tail = Tail(run.journal)
-        while not self._left.is_set() and run is self.watched:
-            alive = is_alive(run)
-            events, restarted = tail.poll()
-            behind = tail.behind
-            self.post_message(JournalNews(News(tuple(events), restarted, alive, behind, run)))
-            if not behind:
-                self._left.wait(_LOOK_S)
+        """Follow a journal until the app ends, or watches another run."""
+        left = self._left
+        for news in follow(run, left):
+            if run is not self.watched:
+                return
+            self.post_message(JournalNews(news))
 
     def on_unmount(self) -> None:
         """Let the tail end at once."""
         self._left.set()
 
     def on_journal_news(self, message: JournalNews) -> None:
-        """Take in what is new; show it when the backlog is read."""
+        """Take in what is new, and show it."""
         news = message.news
         if news.run is not self.watched:
             return  # of the run that was watched before
-        if news.restarted:
-            self.history = History()
+        if news.history is not None:
+            self.history = news.history
         self.history.add(list(news.events))
-        changed = bool(news.events) or news.restarted or news.alive != self.alive
         self.alive = news.alive
-        if not news.behind and (changed or not self.history.segments):
-            self._show_soon()
-        if not news.behind:
+        self._live.tell_reading(news.share, news.problem)
+        self._show_soon()
+        if news.share == 1.0 and not news.problem:
             self._call(news)
 
     def _show_soon(self) -> None:

@@ -64,6 +64,7 @@ class LiveScreen(Screen[None]):
         self._weight = 3
         self._log = False
         self._drawn: tuple[object, ...] = ()
+        self._reading = False
 
     def compose(self) -> ComposeResult:
         """Header, charts, and what to know, from top to bottom."""
@@ -98,6 +99,16 @@ class LiveScreen(Screen[None]):
         if self.is_mounted:
             self._show_words()
             self._ask_for_charts()
+
+    def tell_reading(self, share: float, problem: str) -> None:
+        """How much of the journal has been read, or why it can't be."""
+        if problem:
+            self.say(problem)
+        elif share < 1:
+            self.say(f"reading the journal: {share:.0%}; the curves are a sample of it")
+        elif self._reading:
+            self.say("")
+        self._reading = share < 1 or bool(problem)
 
     def say(self, words: str) -> None:
         """A line about an action."""

@@ -9,20 +9,26 @@ from textual.message import Message
 from tmssl.retrieval.matches import MatchesHeader, QueryMatches
 from tmssl.runs.events import Event
 from tmssl.runs.folder import Run
+from tmssl.runs.history import History
 from tmssl.runs.listing import Row
 
 
 @dataclasses.dataclass(frozen=True)
 class News:
-    """What the journal held since the last look."""
+    """What a look at a journal found."""
 
-    events: tuple[Event, ...]
-    restarted: bool
-    alive: bool
-    behind: bool
-    """whether more is waiting to be read"""
-    run: Run | None = None
+    run: Run
     """whose journal it is"""
+    alive: bool
+    """whether a trainer holds the run"""
+    events: tuple[Event, ...] = ()
+    """what was appended since the look before"""
+    history: History | None = None
+    """the whole, in place of all before; the receiver's alone from now on"""
+    share: float = 1.0
+    """how much of the journal has been read; below 1 the history is a sample of it"""
+    problem: str = ""
+    """why it could not be read"""
 
 
 class JournalNews(Message):

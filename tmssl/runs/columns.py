@@ -24,13 +24,18 @@ class Steps(Sequence[Step]):
     """
 
     def __init__(self, steps: Iterable[Step] = ()) -> None:
+        self.cuts = 0
+        """how often steps were forgotten; while it stays, what a reader has copied still holds"""
         self._numbers = array("q")
         self._columns = {name: array("d") for name in FIELDS}
         self.take(list(steps))
 
     @property
     def numbers(self) -> "array[int]":
-        """The step numbers, ascending; not to be changed, and copied before another thread reads it."""
+        """The step numbers, ascending; not to be changed.
+
+        Another thread copies what it reads by one slice, and again when `cuts` has changed meanwhile.
+        """
         return self._numbers
 
     def column(self, name: str) -> "array[float]":
@@ -55,19 +60,22 @@ class Steps(Sequence[Step]):
     def _extend(self, numbers: list[int], steps: Sequence[Step]) -> None:
         if not steps:
             return
-        self._numbers.extend(numbers)
         for name, told in zip(FIELDS, zip(*map(_values, steps), strict=True), strict=True):
             column = self._columns[name]
-            if None in told:
-                column.extend([_NOT_MEASURED if value is None else value for value in told])
-            else:
+            begin = len(column)
+            try:
                 column.extend(told)
+            except TypeError:  # None among them; looking first would cost more than it saves
+                del column[begin:]
+                column.extend([_NOT_MEASURED if value is None else value for value in told])
+        self._numbers.extend(numbers)  # last, so that another thread never counts a step too many
 
     def cut(self, step: int) -> None:
         """Forget the steps at or after `step`."""
         if not self._numbers or self._numbers[-1] < step:
             return
         place = bisect.bisect_left(self._numbers, step)
+        self.cuts += 1
         del self._numbers[place:]
         for column in self._columns.values():
             del column[place:]
