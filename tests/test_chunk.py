@@ -46,6 +46,10 @@ def test_halving_ends_at_two() -> None:
 def test_what_runs_out_of_memory_is_told_from_other_errors() -> None:
     assert out_of_memory(torch.OutOfMemoryError("x"))
     assert out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"))
+    assert out_of_memory(
+        RuntimeError("FIND was unable to find an engine to execute this computation")
+    )
+    assert out_of_memory(RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"))
     assert not out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 

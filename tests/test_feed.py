@@ -66,6 +66,22 @@ def test_views_are_of_the_type_that_was_asked_for() -> None:
     whole.close()
 
 
+def test_pixels_for_which_a_step_left_no_memory_are_read_when_it_is_over() -> None:
+    class Full(Slow):
+        """A GPU that is full while the second step's pixels are read ahead."""
+
+        def read(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+            if self.reads == 1:
+                self.reads += 1
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().read(indices)
+
+    plain, full = feed(), feed(Full())
+    assert all(equal(full.views(step), plain.views(step)) for step in range(4))
+    plain.close()
+    full.close()
+
+
 @pytest.mark.gpu
 def test_a_gpu_sees_the_views_of_a_cpu() -> None:
     here, there = feed(), feed(device=torch.device("cuda"))

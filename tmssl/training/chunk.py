@@ -21,10 +21,11 @@ Autocast = Callable[[], contextlib.AbstractContextManager[object]]
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error is one that a smaller chunk may cure."""
+    """Whether an error is one that a smaller chunk may cure; cuDNN without memory finds no engine."""
     told = str(error)
     return isinstance(error, torch.OutOfMemoryError) or any(
-        words in told for words in ("can't allocate memory", "STATUS_ALLOC_FAILED")
+        words in told
+        for words in ("can't allocate memory", "STATUS_ALLOC_FAILED", "unable to find an engine")
     )
 
 
@@ -34,9 +35,9 @@ def halved(chunk_size: int) -> int | None:
 
 
 def memory_bytes(device: torch.device) -> int:
-    """Memory of a GPU, or of this machine as far as its control group allows."""
+    """Memory of a GPU that other programs leave us, or of this machine as its control group allows."""
     if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory
+        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limits = [physical]
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):

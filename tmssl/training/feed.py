@@ -73,7 +73,10 @@ class Feed:
         begun = time.perf_counter()
         if self._ahead is None or self._ahead[0] != step:
             self._ahead = (step, self._reader.submit(self._read, step))
-        ready = self._ahead[1].result()
+        try:
+            ready = self._ahead[1].result()
+        except torch.OutOfMemoryError:  # read while the step before filled the GPU; now it is free
+            ready = self._read(step)
         data_s = time.perf_counter() - begun
         if step + 1 < self._end:
             self._ahead = (step + 1, self._reader.submit(self._read, step + 1))

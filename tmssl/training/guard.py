@@ -37,13 +37,13 @@ class Guard:
     def add(self, finite: Tensor, step: int) -> None:
         """Take in step `step`, which was applied if `finite`, a bool on the device, holds."""
         count, longest, streak, last = self._tally.unbind()
-        streak = torch.where(finite, 0, streak + 1)
+        streak = (streak + 1) * ~finite
         self._tally = torch.stack(
             [
                 count + ~finite,
                 torch.maximum(longest, streak),
                 streak,
-                torch.where(finite, last, step),
+                last.masked_fill(~finite, step),
             ]
         )
 

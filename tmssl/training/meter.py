@@ -47,7 +47,7 @@ class Meter:
     def add(self, result: StepResult, data_s: float, finite: Tensor) -> None:
         """Take in a step without waiting for the device; figures of one that is not finite don't count."""
         figures = torch.cat([result.figures, result.figures.new_ones(1)])
-        figures = torch.where(finite, figures, 0)
+        figures = figures.masked_fill(~finite, 0.0)
         self._recent += figures
         self._epoch += figures
         self.steps += 1
