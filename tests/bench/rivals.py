@@ -18,6 +18,7 @@ from torchvision import transforms
 
 from tmssl.config import Config
 from tmssl.training.encoder import create_encoder
+from tmssl.training.learner import autocast, choose_precision
 from tmssl.training.moco import MoCo
 
 
@@ -80,13 +81,17 @@ def endless(loader: Any) -> Iterator[Any]:
 
 
 class PlainLoop:
-    """A loop as most write it: PIL in workers, NCHW, a momentum loop over parameters, `.item()`."""
+    """A loop as most write it: PIL in workers, NCHW, a momentum loop over parameters, `.item()`.
 
-    def __init__(self, folder: Path, config: Config, workers: int) -> None:
+    On a GPU it casts to the trainer's own precision, and its loader pins its batches.
+    """
+
+    def __init__(self, folder: Path, config: Config, workers: int, device: torch.device) -> None:
         torch.manual_seed(0)
+        self._device, self._precision = device, choose_precision("auto", device)
         self._model = MoCo(
             create_encoder(config.model.name), config.model.hidden, config.model.dimensions
-        )
+        ).to(device)
         moved = [p for p in self._model.parameters() if p.requires_grad]
         self._optimizer = Lars(moved, lr=0.3, momentum=0.9, weight_decay=1e-6)
         self._tau = config.optim.temperature
@@ -94,12 +99,23 @@ class PlainLoop:
             DataLoader(
                 TwoViews(folder, config.data.image_size), config.train.batch_size, shuffle=True,
                 drop_last=True, num_workers=workers, persistent_workers=True,
+                pin_memory=device.type == "cuda",
             )
         )  # fmt: skip
 
     def step(self) -> None:
         """One step of MoCo v3."""
-        model, (first, second) = self._model, next(self._batches)
+        first, second = (view.to(self._device, non_blocking=True) for view in next(self._batches))
+        with autocast(self._device, self._precision):
+            loss = self._loss(first, second)
+        loss.item()
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self._optimizer.step()
+
+    def _loss(self, first: Tensor, second: Tensor) -> Tensor:
+        """Both directions, after the momentum encoder has moved."""
+        model = self._model
         queries = [model(view)[0] for view in (first, second)]
         with torch.no_grad():
             pairs = [
@@ -109,16 +125,16 @@ class PlainLoop:
             for average, learning in pairs:
                 average.mul_(0.99).add_(learning, alpha=0.01)
             keys = [model.keys(view) for view in (first, second)]
-        loss = self._contrast(queries[0], keys[1]) + self._contrast(queries[1], keys[0])
-        loss.item()
-        self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self._optimizer.step()
+        return self._contrast(queries[0], keys[1]) + self._contrast(queries[1], keys[0])
 
     def _contrast(self, query: Tensor, key: Tensor) -> Tensor:
         """Cross-entropy against the diagonal."""
         logits = functional.normalize(query, dim=1) @ functional.normalize(key, dim=1).T / self._tau
-        return functional.cross_entropy(logits, torch.arange(len(query))) * 2 * self._tau
+        return (
+            functional.cross_entropy(logits, torch.arange(len(query), device=query.device))
+            * 2
+            * self._tau
+        )
 
 
 class LightlyExample:
@@ -130,7 +146,7 @@ class LightlyExample:
         ModuleNotFoundError: lightly is not installed.
     """
 
-    def __init__(self, folder: Path, config: Config, workers: int) -> None:
+    def __init__(self, folder: Path, config: Config, workers: int, device: torch.device) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what it imports warns of its own future
             from lightly.data import LightlyDataset
@@ -139,13 +155,14 @@ class LightlyExample:
             from lightly.models.utils import deactivate_requires_grad, update_momentum
             from lightly.transforms import MoCoV2Transform
         torch.manual_seed(0)
-        self._update = update_momentum
-        self._backbone = timm.create_model(config.model.name, num_classes=0)
-        self._head = MoCoProjectionHead(self._backbone.head_hidden_size, 512, 128)
+        self._update, self._device = update_momentum, device
+        self._precision = choose_precision("auto", device)
+        self._backbone = timm.create_model(config.model.name, num_classes=0).to(device)
+        self._head = MoCoProjectionHead(self._backbone.head_hidden_size, 512, 128).to(device)
         self._slow = copy.deepcopy(self._backbone), copy.deepcopy(self._head)
         for part in self._slow:
             deactivate_requires_grad(part)
-        self._criterion = NTXentLoss(memory_bank_size=(4096, 128))
+        self._criterion = NTXentLoss(memory_bank_size=(4096, 128)).to(device)
         moved = [*self._backbone.parameters(), *self._head.parameters()]
         self._optimizer = torch.optim.SGD(moved, lr=0.06)
         dataset = LightlyDataset(
@@ -159,18 +176,21 @@ class LightlyExample:
                 drop_last=True,
                 num_workers=workers,
                 persistent_workers=True,
+                pin_memory=device.type == "cuda",
             )
         )
 
     def step(self) -> None:
         """One step of the example."""
-        (x_query, x_key) = next(self._batches)[0]
+        both = next(self._batches)[0]
+        x_query, x_key = (view.to(self._device, non_blocking=True) for view in both)
         for learning, average in zip((self._backbone, self._head), self._slow, strict=True):
             self._update(learning, average, m=0.99)
-        query = self._head(self._backbone(x_query).flatten(start_dim=1))
-        with torch.no_grad():
-            key = self._slow[1](self._slow[0](x_key).flatten(start_dim=1))
-        loss = self._criterion(query, key)
+        with autocast(self._device, self._precision):
+            query = self._head(self._backbone(x_query).flatten(start_dim=1))
+            with torch.no_grad():
+                key = self._slow[1](self._slow[0](x_key).flatten(start_dim=1))
+        loss = self._criterion(query.float(), key.float())
         loss.backward()
         self._optimizer.step()
         self._optimizer.zero_grad()

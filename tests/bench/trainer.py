@@ -94,10 +94,10 @@ def _contenders(
     steps: dict[str, Callable[[], object]] = {
         "tmssl": ours,
         "the same model, ready-made views": lambda: update(ready, views, 0.99, 1),
-        "a plain loop with PIL in workers": PlainLoop(marks, config, asked.workers).step,
+        "a plain loop with PIL in workers": PlainLoop(marks, config, asked.workers, device).step,
     }
     try:
-        steps["lightly's MoCo example"] = LightlyExample(marks, config, asked.workers).step
+        steps["lightly's MoCo example"] = LightlyExample(marks, config, asked.workers, device).step
     except ModuleNotFoundError as error:
         print(f"lightly is left out: {error}; `pip install lightly` brings it in")
     return steps
