@@ -17,9 +17,12 @@ from tmssl.data import stylings
 from tmssl.data.blur import blurred
 from tmssl.data.crop import crop_parameters, cropped
 from tmssl.data.jitter import blended, hue_turned, inverted, jittered, solarized, to_grey
+from tmssl.data.pieces import COLOURS, recoloured_pieces
 from tmssl.data.views import MEAN, STD, VIEW_SETS, augmented_view, normalised
 
 InterpolationMode = reference.InterpolationMode
+COLOURS_OF_PIECES = torch.rand(6, COLOURS, 3, generator=torch.Generator().manual_seed(2))
+PIECES = (COLOURS_OF_PIECES, COLOURS_OF_PIECES[:, 0, 0])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,13 +186,16 @@ def test_normalising_equals_torchvisions(kind: Kind, pixels: torch.Tensor) -> No
         lambda some: stylings.thinned(some, 1),
         lambda some: stylings.thresholded(some, torch.full((6,), 0.5, device=some.device)),
         lambda some: stylings.recoloured(some, torch.full((6, 3, 3), 0.3, device=some.device)),
+        lambda some: recoloured_pieces(
+            some, COLOURS_OF_PIECES.to(some.device), COLOURS_OF_PIECES[:, 0, 0].to(some.device)
+        ),
     ],
 )
 def test_stylings_are_the_same_on_every_device_and_type(
     kind: Kind, images: torch.Tensor, styling: Callable[[torch.Tensor], torch.Tensor]
 ) -> None:
-    expected = styling(planes(images))
-    found = styling(kind(planes(images)))
+    given = kind(planes(images))
+    expected, found = styling(given.float().cpu()), styling(given)
     assert found.dtype == kind.dtype
     apart = (found.float().cpu() - expected).abs()
     # Only pixels within a rounding of a threshold may fall on its other side.
@@ -202,7 +208,7 @@ def test_a_view_is_the_same_on_every_device_and_type(
 ) -> None:
     # Without stylings, whose thresholds may move whole regions by a rounding.
     recipe = dataclasses.replace(
-        VIEW_SETS[name][0], silhouette=0.0, outline=0.0, threshold=0.0, recolour=0.0
+        VIEW_SETS[name][0], silhouette=0.0, outline=0.0, threshold=0.0, recolour=0.0, pieces=0.0
     )
 
     def view(given: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -223,7 +229,7 @@ def test_a_view_is_the_same_on_every_device_and_type(
 def test_making_views_never_waits_for_the_gpu(images: torch.Tensor, dtype: torch.dtype) -> None:
     given = images.cuda()
     recipe = dataclasses.replace(
-        VIEW_SETS["logo"][0], silhouette=0.2, outline=0.2, threshold=0.2, recolour=0.2, thicker=0.3,
+        VIEW_SETS["logo"][0], silhouette=0.2, outline=0.2, threshold=0.2, recolour=0.2, pieces=0.2, thicker=0.3,
         thinner=0.3, wordless=0.5, solarize=0.3,
     )  # fmt: skip
 

@@ -28,7 +28,8 @@ from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
 
 _NONE: dict[str, Any] = dict.fromkeys(
-    ("silhouette", "outline", "threshold", "recolour", "thicker", "thinner", "wordless"), 0.0
+    ("silhouette", "outline", "threshold", "recolour", "pieces", "thicker", "thinner", "wordless"),
+    0.0,
 )
 _TONES = {"silhouette": 0.12, "outline": 0.12, "threshold": 0.12, "recolour": 0.12}
 _STROKES = {"thicker": 0.12, "thinner": 0.12}

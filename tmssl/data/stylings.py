@@ -42,7 +42,7 @@ def recoloured(pixels: Tensor, colours: Tensor) -> Tensor:
 
     Args:
         pixels: (n, 3, h, w).
-        colours: of the three darker tones, (n, 3, 3), the darkest first, each red, green, blue.
+        colours: of the three darker tones, (n, 3 or more, 3), the darkest first, each red, green, blue.
     """
     tone = luma(pixels).mul_(LEVELS).floor_()
     result = (tone >= LEVELS - 1).to(pixels.dtype).repeat(1, 3, 1, 1)

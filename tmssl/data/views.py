@@ -18,11 +18,12 @@ from tmssl.data.blur import blurred
 from tmssl.data.counter import uniform
 from tmssl.data.crop import TRIES, crop_parameters, cropped
 from tmssl.data.jitter import constant, inverted, jitter_factors, jittered, solarized, to_grey
+from tmssl.data.pieces import COLOURS, recoloured_pieces
 
 MEAN = (0.485, 0.456, 0.406)  # ImageNet statistics, which timm's models expect
 STD = (0.229, 0.224, 0.225)
 _FIRST = 16 + 2 * (TRIES - 1)  # slot of the stylings' draws; those before it belong to the rest
-_SLOTS = _FIRST + 5 + 3 * (stylings.LEVELS - 1)
+_SLOTS = _FIRST + 5 + 3 * COLOURS
 _CACHED = 16 * 64 * 64  # pixels whose views a core makes without leaving its cache
 _CACHED_GPU = 64 * 224 * 224
 
@@ -56,13 +57,15 @@ class ViewRecipe:
     sigma: tuple[float, float] = (0.1, 2.0)
     """standard deviation of the blur, pixels at 224; smaller views scale it down"""
     silhouette: float = 0.0
-    """probability that all ink is black; of this and the next three at most one happens"""
+    """probability that all ink is black; of this and the next four at most one happens"""
     outline: float = 0.0
     """probability that only the edges are left"""
     threshold: float = 0.0
     """probability of black and white by a threshold"""
     recolour: float = 0.0
     """probability that each of four tones gets another colour"""
+    pieces: float = 0.0
+    """probability that each connected piece gets another colour"""
     thicker: float = 0.0
     """probability of thicker strokes"""
     thinner: float = 0.0
@@ -186,20 +189,23 @@ def _to_device(values: npt.NDArray[np.generic], like: Tensor) -> Tensor:
 
 
 def _styled(pixels: Tensor, draws: Draws, recipe: ViewRecipe) -> Tensor:
-    """Strokes thicker or thinner, then at most one of silhouette, outline, threshold and recolouring."""
+    """Strokes thicker or thinner, then at most one of silhouette, outline, threshold and recolourings."""
     radius = max(1, round(pixels.shape[-1] / 128))
     stroke, style = draws[:, 0], draws[:, 1]
     thick = stroke < recipe.thicker
     pixels = _apply(pixels, thick, lambda some: stylings.thickened(some, radius))
     thin = ~thick & (stroke < recipe.thicker + recipe.thinner)
     pixels = _apply(pixels, thin, lambda some: stylings.thinned(some, radius))
-    ends = np.cumsum([recipe.silhouette, recipe.outline, recipe.threshold, recipe.recolour])
+    ends = np.cumsum(
+        [recipe.silhouette, recipe.outline, recipe.threshold, recipe.recolour, recipe.pieces]
+    )
     which = np.searchsorted(ends, style, side="right")
     pixels = _apply(pixels, which == 0, stylings.silhouette)
     pixels = _apply(pixels, which == 1, lambda some: stylings.outline(some, radius))
     pixels = _apply(pixels, which == 2, stylings.thresholded, 0.35 + 0.4 * draws[:, 2])
     colours = draws[:, 4:].reshape(len(draws), -1, 3)
-    return _apply(pixels, which == 3, stylings.recoloured, colours)
+    pixels = _apply(pixels, which == 3, stylings.recoloured, colours)
+    return _apply(pixels, which == 4, recoloured_pieces, colours, draws[:, 3])
 
 
 def _jitter(pixels: Tensor, draws: Draws, recipe: ViewRecipe) -> Tensor:
