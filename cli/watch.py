@@ -34,14 +34,22 @@ def watch(
     notify: Annotated[
         bool, typer.Option("--notify", help="Ring when the run ends or a finding is bad.")
     ] = False,
+    images: Annotated[
+        str,
+        typer.Option(
+            "--images", metavar="auto|block|kitty|iterm2|off",
+            help="How `i` draws marks at full size; the terminal is not asked.",
+        ),
+    ] = "auto",
     runs_folder: RunsFolder = RUNS_DEFAULT,
-) -> None:
+) -> None:  # fmt: skip
     """Watch a run, or every run of a folder; leaving never touches the trainer."""
-    from tui.look import FULL, LOW_BANDWIDTH_S, Look
+    from tui.look import FULL, LOW_BANDWIDTH_S, Look, way
 
+    way(images)  # a bad one is told before anything opens
     look = Look(
         ascii=ascii_only, colour=not os.environ.get("NO_COLOR"), notify=notify,
-        redraw_s=LOW_BANDWIDTH_S if low_bandwidth else FULL.redraw_s,
+        redraw_s=LOW_BANDWIDTH_S if low_bandwidth else FULL.redraw_s, images=images,
     )  # fmt: skip
     folder = _folder_of_runs(run, runs_folder)
     if folder is not None and not once and not json_output and sys.stdout.isatty():

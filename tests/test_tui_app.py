@@ -20,7 +20,6 @@ from tui.choices import Choices
 from tui.dialogs import ResumeDialog
 from tui.live_screen import LiveScreen
 from tui.page_screen import PageScreen
-from tui.retrieval_screen import RetrievalScreen
 
 SIZES = [(80, 24), (120, 40), (200, 60), (40, 10)]
 
@@ -184,47 +183,6 @@ async def test_curve_keys_change_smoothing_axis_and_scale(run: Run) -> None:
         await settle(pilot)
         assert "(log)" in text_of(app, "#loss")
         assert "axis: time" in text_of(app, "#status")
-
-
-@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
-async def test_queries_are_paged_filtered_and_searched(run: Run, size: tuple[int, int]) -> None:
-    app = WatchApp(run)
-    async with app.run_test(size=size) as pilot:
-        await settle(pilot)
-        await pilot.press("m")
-        await settle(pilot, 0.8)
-        assert isinstance(app.screen, RetrievalScreen)
-        page = text_of(app, "#gallery")
-        assert "query 1/4: m0 mark 0" in page
-        assert "1. 0.967" in page
-        assert "- miss" in page
-        assert "by OpenMoji" in text_of(app, "#attribution")
-        await pilot.press("n", "n")
-        await settle(pilot)
-        page = text_of(app, "#gallery")
-        assert "query 3/4" in page
-        assert "\x1b" not in page
-        assert "+ hit" in page
-        await pilot.press("a")
-        await settle(pilot)
-        assert "query 1/1: m0" in text_of(app, "#gallery")
-        await pilot.press("a", "a", "slash")
-        await pilot.pause()
-        app.screen.query_one("#search", Input).value = "M3"
-        await pilot.press("enter")
-        await settle(pilot)
-        assert "query 1/1: m3" in text_of(app, "#gallery")
-        assert "= same" in text_of(app, "#gallery")
-
-
-async def test_without_an_evaluation_the_matches_say_what_to_do(run: Run) -> None:
-    (run.eval / "epoch-0006.matches.jsonl").unlink()
-    app = WatchApp(run)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot)
-        await pilot.press("m")
-        await settle(pilot)
-        assert "no evaluation yet; press e" in text_of(app, "#gallery")
 
 
 async def test_the_resume_dialog_plans_before_it_acts(run: Run) -> None:

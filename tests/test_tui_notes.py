@@ -4,8 +4,8 @@ import pytest
 
 from tmssl.retrieval.matches import Match, QueryMatches
 from tmssl.runs.events import Finding
-from tui.gallery import filtered, precision
 from tui.notes import note, shows_notes, worth_a_note
+from tui.queries import filtered, precision
 
 
 @pytest.mark.parametrize(

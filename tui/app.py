@@ -3,13 +3,14 @@
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from textual import work
 from textual.app import App, SystemCommand
+from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.timer import Timer
 
@@ -27,6 +28,7 @@ from tui.look import FULL, Look
 from tui.messages import JournalNews, News, OpenRun, Said, StartRun
 from tui.notes import note, shows_notes, worth_a_note
 from tui.page_screen import config_page, findings_page, help_page, log_page
+from tui.plain import AsciiFilter
 from tui.retrieval_screen import RetrievalScreen
 from tui.runs_screen import RunsScreen
 from tui.start_form import StartForm
@@ -56,6 +58,10 @@ class WatchApp(App[None]):
         self._shown = 0.0
         self._later: Timer | None = None
         self._state = ""
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's filters, and ours where only ASCII may be shown."""
+        return [*super().get_line_filters(), *([AsciiFilter()] if self.look.ascii else [])]
 
     def on_mount(self) -> None:
         """Show the curves of the run, or the runs there are."""

@@ -56,18 +56,59 @@ FORM = (
 )
 
 GALLERY = (
-    Key("n,right", "move(1)", "Next", "Next query"),
-    Key("p,left", "move(-1)", "Previous", "Previous query"),
+    Key("n,right,down", "move(1)", "Next", "Next query"),
+    Key("p,left,up", "move(-1)", "Previous", "Previous query", footer=False),
+    Key("pagedown", "turn(1)", "Next page", "Next page of the list", footer=False),
+    Key("pageup", "turn(-1)", "Page before", "The page of the list before", footer=False),
+    Key("home", "ends(0)", "First", "First query of the list", footer=False),
+    Key("end", "ends(-1)", "Last", "Last query of the list", footer=False),
     Key(
         "a", "filter", "Filter", "All queries, misses only, the best or the worst first, at random"
     ),
     Key("slash", "search", "Search", "Find queries by name, title or Vienna code"),
+    Key(
+        "t",
+        "list",
+        "List",
+        "The list of queries: beside the pictures or, on a narrow screen, instead",
+    ),
+    Key("d", "compare", "Compare", "The same query in two evaluations, one above the other"),
+    Key(
+        "comma",
+        "other(-1)",
+        "Other before",
+        "Compare with the evaluation before that",
+        footer=False,
+    ),
+    Key(
+        "full_stop",
+        "other(1)",
+        "Other after",
+        "Compare with the evaluation after that",
+        footer=False,
+    ),
     Key("left_square_bracket", "evaluation(-1)", "Older", "The evaluation before", footer=False),
     Key("right_square_bracket", "evaluation(1)", "Newer", "The evaluation after", footer=False),
-    Key("e", "app.evaluate", "Evaluate", "Evaluate a checkpoint now"),
-    Key("escape", "back", "Back", "Back to the curves"),
+    Key(
+        "u",
+        "figures",
+        "Figures",
+        "Every figure of the evaluation, and its history by epoch",
+        footer=False,
+    ),
+    Key("i", "full", "Full", "The query and a match at full resolution, outside the monitor"),
+    Key("plus,equals_sign", "size(-1)", "Larger", "Fewer and larger pictures", footer=False),
+    Key("minus", "size(1)", "Smaller", "More and smaller pictures", footer=False),
+    Key(
+        "w", "export('html')", "Write page", "Write the shown queries as an HTML page", footer=False
+    ),
+    Key(
+        "W", "export('png')", "Write sheet", "Write the shown queries as a PNG sheet", footer=False
+    ),
+    Key("e", "app.evaluate", "Evaluate", "Evaluate a checkpoint now", footer=False),
+    Key("escape", "back", "Back", "Back to the curves", footer=False),
     Key("question_mark", "app.help", "Help", "This list of keys"),
-    Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
+    Key("q", "app.quit", "Quit", "Leave the monitor; training goes on", footer=False),
 )
 
 STOP = (

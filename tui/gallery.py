@@ -1,21 +1,26 @@
-"""A query and its matches as one page of text and pictures."""
+"""A query and its matches, of one evaluation or of two, as one page of text and pictures."""
 
 import dataclasses
-import random
-from pathlib import Path
+import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from tmssl.data.vienna import title
-from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches
+from tmssl.retrieval.matches import Match, QueryMatches
 from tmssl.text import safe
+from tui.queries import precision, query_name
 
 if TYPE_CHECKING:
     from tmssl.data.pack import Pack
 
-_CAPTION = 3  # lines under a match
 _GAP = 2
+_CELLS = range(18, 4, -1)  # rows of a match's picture, large before small
+_MIDDLING, _LARGE = 8, 12  # rows from which a caption has two lines for shared codes, and three
+_ACROSS, _DOWN = 50, 36  # rows of a screen from which more matches are wanted
+SIZES = (2, 4, 8, 12, 20)
+"""about how many matches a page shows, few and large or many and small"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,104 +39,190 @@ class Layout:
         """Matches on the page."""
         return self.columns * self.lines
 
-
-def lay_out(width: int, height: int) -> Layout:
-    """The division of a page of `width` x `height` cells."""
-    query = max(5, min(16, height // 2, width // 8))
-    room = max(1, width - 2 * query - 2 * _GAP)
-    cell = max(5, min(14, height // (2 if height < 45 else 3) - _CAPTION))
-    columns = max(1, room // (2 * cell + _GAP))
-    lines = max(1, height // (cell + _CAPTION))
-    return Layout(query, cell, columns, lines)
+    @property
+    def caption(self) -> int:
+        """Lines under a match."""
+        return 5 if self.cell >= _LARGE else 4 if self.cell >= _MIDDLING else 3
 
 
-FILTERS = ("all", "misses", "best", "worst", "random")
+def usual_size(height: int) -> int:
+    """Place in SIZES that suits a screen of `height` rows."""
+    return 4 if height >= _ACROSS else 3 if height >= _DOWN else 2
 
 
-def filtered(
-    queries: tuple[QueryMatches, ...], which: str, wanted: str
-) -> tuple[QueryMatches, ...]:
-    """The queries of a filter whose name, title or codes hold a text.
+def lay_out(width: int, height: int, wanted: int = 8, blocks: int = 1) -> Layout:
+    """The division of a page of `width` x `height` cells: pictures as large as `wanted` matches allow.
 
-    `misses` are those without a hit among the first ten matches; `best` and `worst` order by the average
-    precision over those ten, and put the surest similarity first; `random` shuffles, always alike.
+    `blocks` is 2 where two evaluations are compared; each then has `wanted` matches in half the height.
     """
-    text = wanted.casefold()
-    kept = []
-    for query in queries:
-        if which == "misses" and any(match.hit for match in query.matches[:10]):
-            continue
-        words = " ".join([query.id, query.path, query.title, query.group, *query.vienna])
-        if text in words.casefold():
-            kept.append(query)
-    if which in ("best", "worst"):
-        sign = -1 if which == "best" else 1
-        kept.sort(key=lambda query: (sign * precision(query), -_surest(query)))
-    elif which == "random":
-        random.Random(0).shuffle(kept)
-    return tuple(kept)
-
-
-def precision(query: QueryMatches) -> float:
-    """Average precision over the first ten matches, 0 to 1; 0 without a hit."""
-    hits = [place for place, match in enumerate(query.matches[:10], 1) if match.hit]
-    return sum(count / place for count, place in enumerate(hits, 1)) / max(1, len(hits))
-
-
-def _surest(query: QueryMatches) -> float:
-    """Similarity of the nearest match."""
-    return query.matches[0].similarity if query.matches else 0.0
+    query = max(5, min(18, height // 2, width // 8))
+    room, tall = max(1, width - 2 * query - _GAP), height // blocks
+    found = Layout(query, 5, 1, 1)
+    for cell in _CELLS:
+        tried = Layout(query, cell, 0, 0)
+        columns, lines = (room + _GAP) // (2 * cell + _GAP), tall // (cell + tried.caption)
+        if columns and lines:
+            found = Layout(query, cell, columns, lines)
+            if found.matches >= wanted:
+                break
+    return found
 
 
 def verdict(match: Match) -> tuple[str, str]:
     """A word and a colour for a match."""
+    if match.duplicate:
+        return "~ copy", "magenta"
     if match.same_group:
         return "= same", "bold green"
     return ("+ hit", "green") if match.hit else ("- miss", "red")
 
 
-def captions(match: Match, width: int) -> list[Text]:
-    """Three lines under a match: rank and similarity, verdict, shared codes."""
+def captions(match: Match, width: int, lines: int, moved: str = "") -> list[Text]:
+    """Lines under a match: rank and similarity, verdict, name, shared codes with titles.
+
+    `moved` is where another evaluation has it.
+    """
     word, colour = verdict(match)
-    shared = " ".join(match.shared) if match.shared else "no shared code"
-    lines = [Text(f"{match.rank}. {match.similarity:.3f}"), Text(word, colour), Text(safe(shared))]
+    name = safe(match.title or match.id or match.path)
+    shared = [f"{code} {title(code)}".strip() for code in match.shared] or ["no shared code"]
+    first = Text(f"{match.rank}. {match.similarity:.3f}")
+    if lines > 3:
+        told = [Text.assemble(first, "  ", (word, colour), f"  {moved}"), Text(name, "bold"),
+                *(Text(safe(line)) for line in shared)]  # fmt: skip
+    else:
+        told = [first, Text.assemble((word, colour), f" {name}"), Text(moved or safe(shared[0]))]
+    told = [*told[:lines], *(Text() for _ in range(lines - len(told)))]
+    for line in told:
+        line.truncate(width, overflow="ellipsis", pad=True)
+    return told
+
+
+def describe_query(query: QueryMatches, number: int, count: int, width: int) -> Text:
+    """Where we are, the query's name and title, and how it was answered."""
+    first = f"first hit at {query.first_hit}" if query.first_hit else "no hit found"
+    line = Text(f"query {number}/{count}, {first}, AP {precision(query):.2f}: ")
+    line.append(query_name(query), "bold")
+    line.truncate(width, overflow="ellipsis")
+    return line
+
+
+def code_lines(query: QueryMatches, matches: Sequence[Match], width: int) -> list[Text]:
+    """The query's codes with titles, and the ranks that share each."""
+    lines = [Text("its Vienna codes" if query.vienna else "no Vienna codes", "bold")]
+    for code in query.vienna:
+        told = textwrap.wrap(safe(f"{code} {title(code)}".strip()), max(8, width - 1))
+        ranks = [
+            str(match.rank)
+            for match in matches
+            if any(code.startswith(one) or one.startswith(code) for one in match.shared)
+        ]
+        lines += [Text(line) for line in told]
+        lines.append(Text(f"  rank {' '.join(ranks)}" if ranks else "  shared by none", "dim"))
     for line in lines:
         line.truncate(width, overflow="ellipsis", pad=True)
     return lines
 
 
-def describe_query(query: QueryMatches, number: int, count: int, width: int) -> list[Text]:
-    """Where we are, the query's name and title, its codes with titles."""
-    codes = "; ".join(f"{code} {title(code)}".strip() for code in query.vienna) or "no Vienna codes"
-    first = f"first hit at rank {query.first_hit}" if query.first_hit else "no hit found"
-    lines = [
-        Text(f"query {number}/{count}: {safe(query.id or query.path)} {safe(query.title)}", "bold"),
-        Text(f"{first}; {safe(codes)}"),
-    ]
-    for line in lines:
-        line.truncate(width, overflow="ellipsis")
-    return lines
+@dataclasses.dataclass(frozen=True)
+class Sheet:
+    """What a page shows, and the room it has."""
+
+    query: QueryMatches
+    number: int
+    """place of the query among those shown, from 1"""
+    count: int
+    """how many are shown"""
+    width: int
+    """cells of a line"""
+    height: int
+    """lines there are"""
+    wanted: int
+    """about how many matches"""
+    plain: bool = False
+    """whether pictures are drawn in ASCII"""
 
 
-def page(
-    query: QueryMatches, pack: "Pack", layout: Layout, *, number: int, count: int, width: int
+def page(sheet: Sheet, pack: "Pack") -> Text:
+    """The page: a line of words, then the query's picture and codes beside a grid of its matches."""
+    layout = lay_out(sheet.width, sheet.height - 1, sheet.wanted)
+    matches = sheet.query.matches[: layout.matches]
+    right = _grid(_blocks(matches, {}, pack, layout, sheet.plain), layout.columns)
+    return _joined(sheet, pack, layout, right)
+
+
+def pair_page(
+    sheet: Sheet, other: QueryMatches | None, names: tuple[str, str], pack: "Pack"
 ) -> Text:
-    """The page: two lines of words, then the query's picture beside a grid of its matches."""
-    from tui.thumbnail import thumbnail
+    """The matches of one query in two evaluations, one above the other, each match told where it was.
 
-    matches = query.matches[: layout.matches]
-    pictures = pack.read([query.row, *(match.row for match in matches)])
-    left = [Text.from_ansi(line) for line in thumbnail(pictures[0], 2 * layout.query, layout.query)]
-    left.append(Text("query".center(2 * layout.query), "bold"))
+    Args:
+        sheet: the query in the evaluation that is shown.
+        other: the same query in the other one, None where it has it not.
+        names: of both evaluations.
+        pack: whose pixels they are.
+    """
+    query, wanted = sheet.query, max(2, sheet.wanted // 2)
+    layout = lay_out(sheet.width, sheet.height - 3, wanted, blocks=2)
+    right: list[Text] = []
+    for name, one, beside in ((names[0], query, other), (names[1], other, query)):
+        if one is None:
+            right.append(Text(f"{safe(name)} has no such query"))
+            continue
+        ranks = {match.row: match.rank for match in beside.matches} if beside else {}
+        first = f"first hit at {one.first_hit}" if one.first_hit else "no hit found"
+        right.append(Text(f"{safe(name)}: {first}, AP {precision(one):.2f}", "bold"))
+        matches = one.matches[: layout.matches]
+        moved = {m.row: _moved(m.rank, ranks.get(m.row), one is query) for m in matches}
+        right += _grid(_blocks(matches, moved, pack, layout, sheet.plain), layout.columns)
+    return _joined(sheet, pack, layout, right)
+
+
+def _moved(rank: int, beside: int | None, newer: bool) -> str:
+    """Where the other evaluation has a match."""
+    if beside is None:
+        return "new here" if newer else "gone"
+    if beside == rank:
+        return "same rank"
+    return f"was {beside}" if newer else f"now {beside}"
+
+
+def _query_column(
+    query: QueryMatches, matches: Sequence[Match], pack: "Pack", layout: Layout, plain: bool
+) -> list[Text]:
+    """The query's picture and codes."""
+    from tui.thumbnail import picture_lines
+
+    width = 2 * layout.query
+    lines = picture_lines(pack.read([query.row])[0], width, layout.query, plain)
+    return [*lines, *code_lines(query, matches, width)]
+
+
+def _blocks(
+    matches: Sequence[Match], moved: dict[int, str], pack: "Pack", layout: Layout, plain: bool
+) -> list[list[Text]]:
+    """Each match as lines of equal width: its picture, framed where it is a hit, and its caption."""
+    from tmssl.retrieval.shown import framed
+    from tmssl.retrieval.shown import verdict as frame_of
+    from tui.thumbnail import picture_lines
+
     cell = 2 * layout.cell
-    blocks = [
-        [*map(Text.from_ansi, thumbnail(pixels, cell, layout.cell)), *captions(match, cell)]
-        for pixels, match in zip(pictures[1:], matches, strict=True)
+    pictures = pack.read([match.row for match in matches])
+    return [
+        [
+            *picture_lines(framed(pixels, frame_of(match)), cell, layout.cell, plain),
+            *captions(match, cell, layout.caption, moved.get(match.row, "")),
+        ]
+        for pixels, match in zip(pictures, matches, strict=True)
     ]
-    right = _grid(blocks, layout.columns)
-    lines = describe_query(query, number, count, width)
+
+
+def _joined(sheet: Sheet, pack: "Pack", layout: Layout, right: list[Text]) -> Text:
+    """Words, and under them the query beside its matches; what would be below the screen is left out."""
+    shown = sheet.query.matches[: layout.matches]
+    left = _query_column(sheet.query, shown, pack, layout, sheet.plain)
+    lines = [describe_query(sheet.query, sheet.number, sheet.count, sheet.width)]
     blank = Text(" " * 2 * layout.query)
-    for i in range(max(len(left), len(right))):
+    for i in range(min(max(len(left), len(right)), sheet.height - len(lines))):
         beside = right[i] if i < len(right) else Text()
         lines.append(Text.assemble(left[i] if i < len(left) else blank, " " * _GAP, beside))
     return Text("\n").join(lines)
@@ -144,14 +235,3 @@ def _grid(blocks: list[list[Text]], columns: int) -> list[Text]:
         rows = zip(*blocks[begin : begin + columns], strict=True)
         lines += [Text(" " * _GAP).join(row) for row in rows]
     return lines
-
-
-def footer_words(header: MatchesHeader, name: str, which: str, wanted: str) -> str:
-    """What is shown: the evaluation and the filter."""
-    words = f"{name}, {header.gallery:,} marks searched, showing {which}"
-    return words + (f" with '{safe(wanted)}'" if wanted else "")
-
-
-def matches_files(folder: Path) -> list[Path]:
-    """The matches files of a run, oldest epoch first."""
-    return sorted(folder.glob("*.matches.jsonl"))

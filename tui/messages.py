@@ -6,11 +6,11 @@ from typing import Any
 from rich.text import Text
 from textual.message import Message
 
-from tmssl.retrieval.matches import MatchesHeader, QueryMatches
 from tmssl.runs.events import Event
 from tmssl.runs.folder import Run
 from tmssl.runs.history import History
 from tmssl.runs.listing import Row
+from tui.evaluations import Loaded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,24 +57,13 @@ class Said(Message):
         self.done = done
 
 
-@dataclasses.dataclass(frozen=True)
-class Loaded:
-    """A matches file that was read."""
-
-    names: tuple[str, ...]
-    """the evaluations there are, oldest first"""
-    index: int
-    header: MatchesHeader | None
-    queries: tuple[QueryMatches, ...]
-    problem: str = ""
-
-
 class MatchesLoaded(Message):
-    """An evaluation's matches are in memory."""
+    """An evaluation's matches are in memory: the one to show, or the one to compare it with."""
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: Loaded, *, beside: bool = False) -> None:
         super().__init__()
         self.loaded = loaded
+        self.beside = beside
 
 
 class PageDrawn(Message):

@@ -8,9 +8,11 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from tmssl.retrieval.figures import table_lines
 from tmssl.runs.history import History
 from tmssl.text import safe
 from tui.bindings import PAGE, bindings, help_lines
+from tui.evaluations import Evaluation, history_lines
 from tui.words import finding_words
 
 _LOG_BYTES = 64 << 10
@@ -65,6 +67,16 @@ def log_page(log: Path) -> PageScreen:
     except OSError as error:
         told = [f"no log: {error.strerror}"]
     return PageScreen(f"Log: {safe(log)}", [safe(line) for line in told] or ["empty"], at_end=True)
+
+
+def evaluation_page(evaluations: tuple[Evaluation, ...], index: int) -> PageScreen:
+    """Every figure of an evaluation, and how the first one changed by epoch."""
+    event = evaluations[index].event
+    name = safe(evaluations[index].name)
+    if event is None:
+        return PageScreen(f"Figures of {name}", ["they cannot be read; press e to evaluate again"])
+    history = [line.plain for line in history_lines(evaluations, index, len(evaluations) + 1)]
+    return PageScreen(f"Figures of {name}", [*table_lines(event), "", *history])
 
 
 def config_page(history: History) -> PageScreen:

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from PIL.Image import Image as Picture
+    from rich.text import Text
+
+_RAMP = "@%#*+=-:. "  # dark before light
 
 
 def thumbnail(pixels: "npt.NDArray[np.uint8]", columns: int, rows: int) -> list[str]:
@@ -19,30 +23,53 @@ def thumbnail(pixels: "npt.NDArray[np.uint8]", columns: int, rows: int) -> list[
         columns: width in cells.
         rows: height in cells.
     """
+    images = term_images()
+    block = images.BlockImage(_fitted(pixels, columns, 2 * rows))
+    block.set_size(images.Size.ORIGINAL)
+    return str(block).split("\n")
+
+
+def letters(pixels: "npt.NDArray[np.uint8]", columns: int, rows: int) -> list[str]:
+    """A picture as `rows` lines of ASCII, darker signs for darker parts; the arguments are `thumbnail`'s."""
+    grey = _fitted(pixels, columns, 2 * rows).convert("L").resize((columns, rows))
+    signs = "".join(_RAMP[value * len(_RAMP) // 256] for value in grey.tobytes())
+    return [signs[begin : begin + columns] for begin in range(0, len(signs), columns)]
+
+
+def picture_lines(
+    pixels: "npt.NDArray[np.uint8]", columns: int, rows: int, plain: bool
+) -> "list[Text]":
+    """A picture as lines for a widget, in ASCII where it must be `plain`."""
+    from rich.text import Text
+
+    if plain:
+        return [Text(line) for line in letters(pixels, columns, rows)]
+    return [Text.from_ansi(line) for line in thumbnail(pixels, columns, rows)]
+
+
+def _fitted(pixels: "npt.NDArray[np.uint8]", width: int, height: int) -> "Picture":
+    """A picture of exactly so many pixels, undistorted on white."""
     from PIL import Image
 
-    block_image, original = _block_image()
     picture = Image.fromarray(pixels)
-    scale = min(columns / picture.width, 2 * rows / picture.height)
+    scale = min(width / picture.width, height / picture.height)
     fitted = picture.resize(
         (max(1, round(picture.width * scale)), max(1, round(picture.height * scale))),
         Image.Resampling.LANCZOS,
     )
-    canvas = Image.new("RGB", (columns, 2 * rows), "white")
-    canvas.paste(fitted, ((columns - fitted.width) // 2, (2 * rows - fitted.height) // 2))
-    block = block_image(canvas)
-    block.set_size(original)
-    return str(block).split("\n")
+    canvas = Image.new("RGB", (width, height), "white")
+    canvas.paste(fitted, ((width - fitted.width) // 2, (height - fitted.height) // 2))
+    return canvas
 
 
 @functools.cache
-def _block_image() -> tuple[Any, Any]:
-    """term-image's BlockImage and the size that keeps an image's own."""
+def term_images() -> Any:
+    """The module `term_image.image`, told to ask the terminal nothing: a late answer would arrive as keys."""
     with warnings.catch_warnings():
         # It warns when there is no terminal, which does not matter to blocks of characters.
         warnings.simplefilter("ignore")
         import term_image
 
-        term_image.disable_queries()  # a late answer to a query would arrive as key presses
-        from term_image.image import BlockImage, Size
-    return BlockImage, Size.ORIGINAL
+        term_image.disable_queries()
+        import term_image.image
+    return term_image.image

@@ -1,0 +1,225 @@
+"""The evaluations of a run: which there are, what each found, and how that changed by epoch."""
+
+import contextlib
+import dataclasses
+from pathlib import Path
+
+import msgspec
+from rich.text import Text
+
+from tmssl.errors import InputError
+from tmssl.retrieval.figures import lift
+from tmssl.retrieval.matches import MatchesHeader, QueryMatches, read_matches
+from tmssl.runs.events import Eval, Score
+from tmssl.text import number, safe
+
+_MATCHES = ".matches.jsonl"
+_TALL = 40  # rows from which the figures stand as a table
+_BLOCK = 7  # rows of that table
+_BAR = 20  # cells of a bar from 0 to 1
+
+# What tells one evaluation from another, the first that the labels allow first.
+_FIGURES = (
+    ("hit", "division", "figurative", "division hit"),
+    ("hit", "division", "all", "any division hit"),
+    ("map", "division", "figurative", "division mAP"),
+    ("ndcg", "division", "all", "nDCG"),
+    ("group_recall", "group", "all", "same mark recall"),
+    ("group_map", "group", "all", "same mark mAP"),
+    ("invariance", "copy", "all", "copy finds its original"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """One evaluation on disk."""
+
+    name: str
+    """such as `epoch-0024`"""
+    matches: Path
+    event: Eval | None
+    """its figures; None where they cannot be read"""
+
+    @property
+    def epoch(self) -> float:
+        """Epoch of the checkpoint, by the name."""
+        with contextlib.suppress(ValueError):
+            return float(self.name.removeprefix("epoch-"))
+        return -1.0
+
+
+def read_evaluations(folder: Path) -> tuple[Evaluation, ...]:
+    """The evaluations of a run that have matches, oldest epoch first."""
+    found = []
+    for path in folder.glob(f"*{_MATCHES}"):
+        name = path.name.removesuffix(_MATCHES)
+        event = None
+        with contextlib.suppress(OSError, ValueError):
+            event = msgspec.json.decode(path.with_name(f"{name}.json").read_bytes(), type=Eval)
+        found.append(Evaluation(name, path, event))
+    return tuple(sorted(found, key=lambda one: (one.epoch, one.name)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """A matches file that was read, among the evaluations there are, oldest first."""
+
+    evaluations: tuple[Evaluation, ...]
+    index: int
+    header: MatchesHeader | None
+    queries: tuple[QueryMatches, ...]
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the evaluation."""
+        return self.evaluations[self.index].name if self.evaluations else ""
+
+    def query(self, row: int) -> QueryMatches | None:
+        """The query of a row of the pack."""
+        return next((query for query in self.queries if query.row == row), None)
+
+
+def load_evaluation(folder: Path, index: int) -> Loaded:
+    """The matches of an evaluation of a run; -1 is the newest. What is wrong stands in `problem`."""
+    found = read_evaluations(folder)
+    if not found:
+        return Loaded((), -1, None, (), "no evaluation yet; press e to evaluate now")
+    at = index if 0 <= index < len(found) else len(found) - 1
+    try:
+        header, queries = read_matches(found[at].matches)
+    except InputError as error:
+        return Loaded(found, at, None, (), str(error))
+    return Loaded(found, at, header, tuple(queries))
+
+
+def main_figures(event: Eval | None, most: int = 9) -> list[tuple[str, Score]]:
+    """The figures that tell evaluations apart, each with its name: at 10 where there are several lengths."""
+    found = []
+    for metric, level, codes, name in _FIGURES:
+        scores = [
+            score for score in (event.scores if event else [])
+            if (score.metric, score.level, score.codes) == (metric, level, codes)
+        ]  # fmt: skip
+        if scores:
+            score = min(scores, key=lambda score: (score.k != 10, score.k))
+            found.append((f"{name}@{score.k}" if score.k else name, score))
+    return found[:most]
+
+
+def figure_words(figures: list[tuple[str, Score]], width: int) -> str:
+    """`division hit@10 0.62 (chance 0.41, lift 1.5); ...`; a narrow one leaves out words, never the chance."""
+    long, short = [], []
+    for name, score in figures:
+        value, chance, times = (number(n, 2) for n in (score.value, score.chance, lift(score)))
+        long.append(f"{name} {value} (chance {chance}, lift {times})")
+        short.append(f"{name.removeprefix('division ')} {value} (chance {chance}, x{times})")
+    told = "; ".join(long)
+    return told if len(told) <= width else "; ".join(short)
+
+
+def head_lines(
+    evaluations: tuple[Evaluation, ...], index: int, width: int, height: int
+) -> list[Text]:
+    """What the evaluation found and how that changed by epoch: two lines, or a table on a tall screen."""
+    if not 0 <= index < len(evaluations):
+        return []
+    here = evaluations[index]
+    if height >= _TALL and here.event is not None:
+        return _beside(_table(here.event), history_lines(evaluations, index, _BLOCK), width)
+    told = figure_words(_told(here.event), width)
+    lines = [Text(told or f"the figures of {safe(here.name)} cannot be read", "bold"),
+             history_line(evaluations, index, width)]  # fmt: skip
+    return [_cut(line, width) for line in lines]
+
+
+def _told(event: Eval | None) -> list[tuple[str, Score]]:
+    """The figures for a line: the first of the hits, and the first about the same mark."""
+    figures = main_figures(event)
+    hits = [pair for pair in figures if pair[1].level != "group"][:1]
+    return hits + [pair for pair in figures if pair[1].level == "group"][:1]
+
+
+def history_line(evaluations: tuple[Evaluation, ...], index: int, width: int) -> Text:
+    """The first figure by epoch in one line, as many of the newest as fit; the shown one in brackets."""
+    name, points = _series(evaluations)
+    if not points:
+        return Text("")
+    line = Text(f"{name} by epoch: ")
+    words = [
+        f"[{epoch:g} {number(value, 2)}]" if at == index else f" {epoch:g} {number(value, 2)} "
+        for at, epoch, value, _ in points
+    ]
+    while len(words) > 1 and len(line) + sum(map(len, words)) > width:
+        words.pop(0)
+    return line.append("".join(words))
+
+
+def history_lines(evaluations: tuple[Evaluation, ...], index: int, rows: int) -> list[Text]:
+    """The first figure by epoch as bars from 0 to 1, the chance level as a stroke."""
+    name, points = _series(evaluations)
+    if not points:
+        return []
+    shown = [at for at, *_ in points]
+    place = shown.index(index) if index in shown else len(points) - 1
+    end = min(len(points), max(place + 1 + (rows - 1) // 2, rows - 1))
+    lines = [Text(f"{name} by epoch (| is chance)", "bold")]
+    for at, epoch, value, chance in points[max(0, end - rows + 1) : end]:
+        bar = ["#" if cell < round(value * _BAR) else "." for cell in range(_BAR)]
+        if chance is not None:
+            bar[min(_BAR - 1, int(chance * _BAR))] = "|"
+        lines.append(
+            Text(f"{'>' if at == index else ' '} {epoch:>7g}  {''.join(bar)} {number(value, 3)}",
+                 "bold" if at == index else "")
+        )  # fmt: skip
+    return lines
+
+
+def _series(
+    evaluations: tuple[Evaluation, ...],
+) -> tuple[str, list[tuple[int, float, float, float | None]]]:
+    """Name of the first figure and (place, epoch, value, chance) of each evaluation that has it."""
+    first = next((figures[0][0] for one in evaluations if (figures := main_figures(one.event))), "")
+    points = []
+    for at, one in enumerate(evaluations):
+        score = dict(main_figures(one.event)).get(first)
+        if score is not None and score.value is not None:
+            points.append((at, one.epoch, score.value, score.chance))
+    return first, points
+
+
+def _table(event: Eval) -> list[Text]:
+    """The main figures with chance, lift, interval and the untrained encoder."""
+    lines = [
+        Text(
+            f"{'':24}{'value':>8}{'chance':>8}{'lift':>7}{'95 % interval':>18}{'untrained':>11}",
+            "bold",
+        )
+    ]
+    for name, score in main_figures(event, _BLOCK - 1):
+        span = "-" if score.low is None else f"{number(score.low, 3)} to {number(score.high, 3)}"
+        lines.append(
+            Text(
+                f"{name:24}{number(score.value, 3):>8}{number(score.chance, 3):>8}"
+                f"{number(lift(score), 3):>7}{span:>18}{number(score.references.get('untrained'), 3):>11}"
+            )
+        )
+    return lines
+
+
+def _beside(left: list[Text], right: list[Text], width: int) -> list[Text]:
+    """Two blocks side by side."""
+    half = max((len(line) for line in left), default=0)
+    lines = []
+    for at in range(max(len(left), len(right))):
+        first = left[at] if at < len(left) else Text()
+        first.pad_right(half - len(first))
+        lines.append(
+            _cut(Text.assemble(first, "    ", right[at] if at < len(right) else ""), width)
+        )
+    return lines
+
+
+def _cut(line: Text, width: int) -> Text:
+    line.truncate(width, overflow="ellipsis")
+    return line
