@@ -20,6 +20,7 @@ from tmssl.runs.events import field_table
 from tui.app import WatchApp
 from tui.bindings import GALLERY, LIVE, TABLES, help_lines, shown_keys
 from tui.dialogs import EvaluateDialog, ResumeDialog, StopDialog
+from tui.findings_screen import FindingsScreen
 from tui.live_screen import LiveScreen
 from tui.page_screen import PageScreen
 from tui.retrieval_screen import RetrievalScreen
@@ -186,7 +187,7 @@ def test_no_machine_is_named_in_what_is_told() -> None:
 
 
 def test_every_screen_binds_its_table_and_every_action_exists() -> None:
-    screens: list[Any] = [LiveScreen, RunsScreen, RetrievalScreen, PageScreen, StartForm, StopDialog, ResumeDialog, EvaluateDialog]  # fmt: skip
+    screens: list[Any] = [LiveScreen, RunsScreen, RetrievalScreen, FindingsScreen, PageScreen, StartForm, StopDialog, ResumeDialog, EvaluateDialog]  # fmt: skip
     tables = [table for _, table in TABLES]
     assert sorted(map(str, (screen.TABLE for screen in screens))) == sorted(map(str, tables))
     for screen in screens:

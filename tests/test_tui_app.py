@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.containers import VerticalScroll
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
@@ -157,7 +158,7 @@ async def test_a_journal_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> 
         assert isinstance(app.screen, LiveScreen)
 
 
-@pytest.mark.parametrize(("key", "word"), [("f", "try sgd"), ("c", "train.epochs: 5 -> 10"), ("g", "no log"), ("question_mark", "Evaluate a checkpoint")])  # fmt: skip
+@pytest.mark.parametrize(("key", "word"), [("c", "train.epochs: 5 -> 10"), ("g", "no log"), ("question_mark", "Evaluate a checkpoint")])  # fmt: skip
 async def test_pages_open_and_close(run: Run, key: str, word: str) -> None:
     app = WatchApp(run)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -170,6 +171,89 @@ async def test_pages_open_and_close(run: Run, key: str, word: str) -> None:
         await pilot.press("escape")
         await pilot.pause()
         assert isinstance(app.screen, LiveScreen)
+
+
+async def test_a_finding_leads_to_its_place_in_the_curves(run: Run) -> None:
+    app = WatchApp(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("f")
+        await pilot.pause(0.2)
+        assert "1 finding, newest first" in text_of(app, "#where")
+        (line,) = [str(option.prompt) for option in app.screen.query_one(Choices).options]
+        assert line.startswith("!! bad")
+        about = text_of(app, "#about-finding")
+        assert "try sgd" in about
+        assert "at-chance, at step 9" in about
+        journal = JournalWriter(run.journal)
+        journal.write(Finding(code="new\x1b[2J", level="odd", text="\x1b]52;c;x\x07", step=40))
+        journal.close()
+        for _ in range(100):
+            if "2 findings" in text_of(app, "#where"):
+                break
+            await pilot.pause(0.05)
+        assert "at-chance" in text_of(app, "#about-finding")  # the cursor stays on its finding
+        await pilot.press("up")
+        await pilot.pause(0.1)
+        shown = text_of(app, "#about-finding")
+        assert "no advice" in shown
+        assert not set(shown) & {"\x1b", "\x07"}
+        await pilot.press("down", "enter")
+        await pilot.pause(0.2)
+        assert isinstance(app.screen, LiveScreen)
+        assert "step 9, epoch 0.9: loss 5.275" in text_of(app, "#status")
+
+
+async def test_a_page_is_filtered_and_a_log_followed(run: Run) -> None:
+    run.log.write_text("".join(f"line {i}\n" for i in range(200)) + "evil \x1b[2J\n")
+    app = WatchApp(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("g")
+        await pilot.pause(0.3)
+        page = app.screen.query_one("#page", VerticalScroll)
+        assert page.scroll_offset.y == page.max_scroll_y > 0
+        assert "\x1b" not in text_of(app, "#text")
+        with run.log.open("a") as file:
+            file.write("the newest line\n")
+        for _ in range(100):
+            if "newest" in text_of(app, "#text"):
+                break
+            await pilot.pause(0.05)
+        assert text_of(app, "#text").endswith("the newest line")
+        await pilot.press("slash", *"LINE 19", "enter")
+        await pilot.pause(0.1)
+        assert text_of(app, "#text").splitlines()[0] == "line 19"
+        assert len(text_of(app, "#text").splitlines()) == 11
+        await pilot.press("escape")
+        await pilot.pause(0.1)
+        assert isinstance(app.screen, PageScreen)
+        assert "line 5" in text_of(app, "#text")
+
+
+async def test_the_configuration_marks_what_is_not_the_default(run: Run) -> None:
+    app = WatchApp(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("c")
+        await pilot.pause(0.2)
+        lines = text_of(app, "#text").splitlines()
+        assert "* lr                   0.1  (default 0.2)" in lines
+        assert any(line.startswith("  momentum ") for line in lines)
+
+
+async def test_help_begins_with_the_keys_of_the_screen_and_opens_once(run: Run) -> None:
+    app = WatchApp(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("m")
+        await pilot.pause(0.3)
+        await pilot.press("question_mark", "question_mark")
+        await pilot.pause(0.2)
+        assert text_of(app, "#text").splitlines()[0] == "matches"
+        await pilot.press("escape")
+        await pilot.pause(0.1)
+        assert not isinstance(app.screen, PageScreen)
 
 
 async def test_curve_keys_change_smoothing_axis_and_scale(run: Run) -> None:

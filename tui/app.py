@@ -20,14 +20,15 @@ from tmssl.runs.history import History, state
 from tmssl.runs.listing import kept_checkpoints
 from tmssl.text import safe
 from tui import children
-from tui.bindings import Key
+from tui.bindings import LIVE, Key
 from tui.dialogs import EvaluateDialog, Resume, ResumeDialog, StopDialog
+from tui.findings_screen import FindingsScreen
 from tui.follow import follow
 from tui.live_screen import LiveScreen
 from tui.look import FULL, Look
-from tui.messages import JournalNews, News, OpenRun, Said, StartRun
+from tui.messages import GoToStep, JournalNews, News, OpenRun, Said, StartRun
 from tui.notes import note, shows_notes, worth_a_note
-from tui.page_screen import config_page, findings_page, help_page, log_page
+from tui.pages import HelpPage, config_page, help_page, log_page
 from tui.plain import AsciiFilter
 from tui.retrieval_screen import RetrievalScreen
 from tui.runs_screen import RunsScreen
@@ -139,6 +140,8 @@ class WatchApp(App[None]):
         if rest <= 0:
             self._shown = time.monotonic()
             self._live.show(self.history, self.alive)
+            if isinstance(self.screen, FindingsScreen):
+                self.screen.show(self.history)
         elif self._later is None:
             self._later = self.set_timer(rest, self._show_later)
 
@@ -275,7 +278,7 @@ class WatchApp(App[None]):
 
     def action_findings(self) -> None:
         """Every finding."""
-        self.push_screen(findings_page(self.history))
+        self.push_screen(FindingsScreen(self.history))
 
     def action_log(self) -> None:
         """What the trainer printed."""
@@ -287,7 +290,14 @@ class WatchApp(App[None]):
 
     def action_help(self) -> None:
         """Every key."""
-        self.push_screen(help_page())
+        if not isinstance(self.screen, HelpPage):
+            self.push_screen(help_page(getattr(self.screen, "TABLE", LIVE)))
+
+    def on_go_to_step(self, message: GoToStep) -> None:
+        """Back to the curves, at a step."""
+        while self.screen is not self._live:
+            self.pop_screen()
+        self._live.go_to_step(message.step)
 
 
 def watch(run: Run | None, look: Look = FULL, runs_folder: Path | None = None) -> None:

@@ -128,8 +128,16 @@ EVALUATE = (
     Key("escape", "cancel", "Cancel", "Back, without an evaluation"),
 )
 
-PAGE = (
+FINDINGS = (
+    Key("enter", "go", "In the curves", "The curves at the place of the finding"),
     Key("escape,backspace", "app.pop_screen", "Back", "Back to where you came from"),
+    Key("question_mark", "app.help", "Help", "This list of keys"),
+    Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
+)
+
+PAGE = (
+    Key("slash", "search", "Filter", "Only lines that hold what is typed"),
+    Key("escape", "back", "Back", "Clear the filter, or back to where you came from"),
     Key("question_mark", "app.help", "Help", "This list of keys", footer=False),
     Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
 )
@@ -138,6 +146,7 @@ TABLES: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("curves", LIVE),
     ("runs", RUNS),
     ("matches", GALLERY),
+    ("findings", FINDINGS),
     ("pages of text", PAGE),
     ("the form of a new run", FORM),
     ("the question before a stop", STOP),
@@ -169,11 +178,11 @@ def bindings(table: tuple[Key, ...]) -> list[Binding]:
     ]  # fmt: skip
 
 
-def help_lines() -> list[str]:
-    """Every key with what it does, for the help screen and the README."""
+def help_lines(first: tuple[Key, ...] = LIVE) -> list[str]:
+    """Every key with what it does, those of one screen first."""
     lines = []
-    for heading, table in TABLES:
+    for heading, table in sorted(TABLES, key=lambda pair: pair[1] is not first):
         lines += ["", heading]
-        lines += [f"  {shown_keys(key):10} {key.long}" for key in table]
-    lines += ["", "everywhere", "  ctrl+p     Every action of the screen by name"]
+        lines += [f"  {shown_keys(key):14} {key.long}" for key in table]
+    lines += ["", "everywhere", "  ctrl+p         Every action of the screen by name"]
     return lines[1:]

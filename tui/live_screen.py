@@ -20,6 +20,7 @@ from tui.series import (
     Picture,
     evaluation_picture,
     loss_picture,
+    marked,
     rate_picture,
     simple_picture,
 )  # fmt: skip
@@ -28,6 +29,7 @@ from tui.words import (
     evaluation_words,
     figure_words,
     newest_finding,
+    place_words,
     progress_words,
     state_words,
 )  # fmt: skip
@@ -63,6 +65,7 @@ class LiveScreen(Screen[None]):
         self._axis = 0
         self._weight = 3
         self._log = False
+        self._place: int | None = None
         self._drawn: tuple[object, ...] = ()
         self._reading = False
 
@@ -132,6 +135,12 @@ class LiveScreen(Screen[None]):
         self._drawn = ()
         self.call_after_refresh(self._show)
 
+    def go_to_step(self, step: int) -> None:
+        """Mark a step in the curves, and say what was logged there."""
+        self._place = step
+        self.say(place_words(self._history, step))
+        self._ask_for_charts()
+
     def action_smooth(self, change: int) -> None:
         """Smooth the curves more or less."""
         self._weight = min(len(_WEIGHTS) - 1, max(0, self._weight + change))
@@ -194,6 +203,8 @@ class LiveScreen(Screen[None]):
                 picture = simple_picture(
                     history, title, value, axis=axis, weight=weight, buckets=2 * width
                 )
+            if self._place is not None and name != "hits":
+                picture = marked(picture, history, self._place, axis)
             found.append((name, picture, width, height))
         return found
 

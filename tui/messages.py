@@ -100,3 +100,11 @@ class StartRun(Message):
         self.recipe = recipe
         self.name = name
         self.settings = settings
+
+
+class GoToStep(Message):
+    """A person wants to see the curves at a step."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.step = step

@@ -1,21 +1,23 @@
-"""Screens that only show text: help, findings, the trainer's log, the configuration."""
+"""A screen of text that scrolls, can be filtered, and may grow while it is read."""
 
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from rich.text import Text
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Footer, Input, Static
 
-from tmssl.retrieval.figures import table_lines
-from tmssl.runs.history import History
-from tmssl.text import safe
-from tui.bindings import PAGE, bindings, help_lines
-from tui.evaluations import Evaluation, history_lines
-from tui.words import finding_words
+from tui.bindings import PAGE, bindings
 
-_LOG_BYTES = 64 << 10
+_LOOK_S = 1.0  # between looks at a text that grows
+
+
+def holding(lines: Sequence[str], wanted: str) -> list[str]:
+    """The lines that hold a text, in any case; all of them when there is none."""
+    text = wanted.casefold()
+    return [line for line in lines if text in line.casefold()]
 
 
 class PageScreen(Screen[None]):
@@ -24,80 +26,82 @@ class PageScreen(Screen[None]):
     TABLE = PAGE
     BINDINGS = bindings(PAGE)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
 
-    def __init__(self, title: str, lines: list[str], *, at_end: bool = False) -> None:
+    AUTO_FOCUS = "#page"
+
+    def __init__(
+        self, title: str, lines: list[str], *, again: Callable[[], list[str]] | None = None
+    ) -> None:
+        """A page.
+
+        Args:
+            title: its heading.
+            lines: its text.
+            again: reads the text anew, for one that grows; it is shown from its end, and follows it.
+        """
         super().__init__()
         self._heading = title
         self._lines = lines
-        self._at_end = at_end
+        self._again = again
+        self._wanted = ""
 
     def compose(self) -> ComposeResult:
-        """The title, the text, the keys."""
+        """The title, a filter that comes when asked for, the text, the keys."""
         yield Static(Text(self._heading, style="bold"), classes="heading")
+        yield Input(placeholder="only lines that hold this", id="search", compact=True)
         with VerticalScroll(id="page"):
-            yield Static(Text("\n".join(self._lines)))
+            yield Static("", id="text")
         yield Footer()
 
     def on_mount(self) -> None:
-        """Let the arrow keys scroll at once."""
-        page = self.query_one("#page", VerticalScroll)
-        page.focus()
-        if self._at_end:
-            self.call_after_refresh(page.scroll_end, animate=False)
+        """Show the text; one that grows is looked at again and again."""
+        self.query_one("#search").display = False
+        self._show()
+        if self._again is not None:
+            self.call_after_refresh(
+                self.query_one("#page", VerticalScroll).scroll_end, animate=False
+            )
+            self.set_interval(_LOOK_S, self._look)
 
+    def _look(self) -> None:
+        """Take in what has been added; stay at the end if that is where the reader is."""
+        lines = self._again() if self._again is not None else self._lines
+        if lines != self._lines:
+            page = self.query_one("#page", VerticalScroll)
+            at_end = page.scroll_offset.y >= page.max_scroll_y
+            self._lines = lines
+            self._show()
+            if at_end:
+                self.call_after_refresh(page.scroll_end, animate=False)
 
-def help_page() -> PageScreen:
-    """Every key."""
-    return PageScreen("Keys", help_lines())
+    def _show(self) -> None:
+        lines = holding(self._lines, self._wanted)
+        self.query_one("#text", Static).update(
+            Text("\n".join(lines) if lines else f"no line holds '{self._wanted}'; press esc")
+        )
 
+    def action_search(self) -> None:
+        """Show the filter; the text follows what is typed."""
+        field = self.query_one("#search", Input)
+        field.display = True
+        field.focus()
 
-def findings_page(history: History) -> PageScreen:
-    """Every finding with its advice, newest first."""
-    lines = [
-        line for finding in reversed(history.findings) for line in (*finding_words(finding), "")
-    ]
-    return PageScreen("Findings, newest first", lines or ["nothing to report"])
+    @on(Input.Changed, "#search")
+    def _typed(self, event: Input.Changed) -> None:
+        self._wanted = event.value.strip()
+        self._show()
 
+    @on(Input.Submitted, "#search")
+    def _searched(self) -> None:
+        self.query_one("#search").display = bool(self._wanted)
+        self.query_one("#page").focus()
 
-def log_page(log: Path) -> PageScreen:
-    """The end of what the trainer printed."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - _LOG_BYTES))
-            told = file.read().decode("utf-8", "replace").splitlines()
-    except OSError as error:
-        told = [f"no log: {error.strerror}"]
-    return PageScreen(f"Log: {safe(log)}", [safe(line) for line in told] or ["empty"], at_end=True)
-
-
-def evaluation_page(evaluations: tuple[Evaluation, ...], index: int) -> PageScreen:
-    """Every figure of an evaluation, and how the first one changed by epoch."""
-    event = evaluations[index].event
-    name = safe(evaluations[index].name)
-    if event is None:
-        return PageScreen(f"Figures of {name}", ["they cannot be read; press e to evaluate again"])
-    history = [line.plain for line in history_lines(evaluations, index, len(evaluations) + 1)]
-    return PageScreen(f"Figures of {name}", [*table_lines(event), "", *history])
-
-
-def config_page(history: History) -> PageScreen:
-    """The settings in force, and what each resume changed."""
-    lines = []
-    segment = history.segment
-    for section, settings in (segment.config if segment else {}).items():
-        lines.append(f"[{safe(section)}]")
-        if isinstance(settings, dict):
-            lines += [f"  {safe(name):20} {safe(value)}" for name, value in settings.items()]
-    for resumed in history.segments[1:]:
-        lines += [
-            "",
-            f"segment {resumed.number} at epoch {resumed.epoch:.4g} ({safe(resumed.reason)})",
-        ]
-        lines += [
-            f"  {safe(k)}: {safe(v[0])} -> {safe(v[1])}"
-            for k, v in resumed.changed.items()
-            if len(v) == 2
-        ]
-    if history.started is not None:
-        lines += ["", "machine", f"  {safe(history.started.host)}, {safe(history.started.device)}"]
-        lines += [f"  {safe(k)} {safe(v)}" for k, v in history.started.versions.items()]
-    return PageScreen("Configuration", lines or ["the run has not written yet"])
+    def action_back(self) -> None:
+        """Clear the filter, or go back."""
+        field = self.query_one("#search", Input)
+        if field.display:
+            field.value = self._wanted = ""
+            field.display = False
+            self.query_one("#page").focus()
+            self._show()
+        else:
+            self.app.pop_screen()

@@ -19,7 +19,7 @@ from tui.handing_on import ask, pack_of, write_queries
 from tui.live_screen import Fitted
 from tui.look import FULL, Look, way
 from tui.messages import MatchesLoaded, PageDrawn, Said
-from tui.page_screen import evaluation_page
+from tui.pages import evaluation_page
 from tui.queries import list_page, page_of
 from tui.selection import Selection
 

@@ -165,6 +165,15 @@ def planned_points(segment: Segment, step: int, count: int) -> list[tuple[float,
     ]
 
 
+def marked(picture: Picture, history: History, step: int, axis: str) -> Picture:
+    """A picture with a stroke at the logged step nearest to one."""
+    near = history.nearest(step)
+    if near is None:
+        return picture
+    place = position(near, axis, history.steps[0].t if history.steps else 0.0)
+    return dataclasses.replace(picture, boundaries=(*picture.boundaries, place))
+
+
 def evaluation_picture(history: History) -> Picture:
     """hit@10 over figurative divisions by epoch, with chance."""
     points, levels = [], []

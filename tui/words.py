@@ -105,6 +105,17 @@ def finding_words(finding: Finding) -> list[str]:
     ]
 
 
+def place_words(history: History, step: int) -> str:
+    """What was logged nearest to a step."""
+    near = history.nearest(step)
+    if near is None:
+        return f"step {step:,}: nothing was logged"
+    return (
+        f"step {near.step:,}, epoch {near.epoch:.4g}: loss {number(near.loss)}, top-1 {rate(near.top1)}, "
+        f"lr {learning_rate(near.lr)}, gradient norm {number(near.grad_norm)}"
+    )
+
+
 def newest_finding(history: History) -> list[str]:
     """The newest finding in two lines, or that there is none."""
     return finding_words(history.findings[-1]) if history.findings else ["nothing to report", ""]

@@ -1,5 +1,6 @@
 """What a journal says once repeated steps are settled: the one reading that every command shows."""
 
+import bisect
 import dataclasses
 import itertools
 import time
@@ -119,6 +120,14 @@ class History:
         """
         begun = (segment for segment in reversed(self.segments) if segment.step < step)
         return next(begun, self.segments[0] if self.segments else None)
+
+    def nearest(self, step: int) -> Step | None:
+        """The logged step nearest to a step, None when nothing is logged."""
+        points = self.points
+        at = bisect.bisect_left(points.numbers, step)
+        return min(
+            points[max(0, at - 1) : at + 1], key=lambda one: abs(one.step - step), default=None
+        )
 
     def seconds_per_step(self) -> float | None:
         """Median seconds of the last logged steps, or None when nothing was measured."""
