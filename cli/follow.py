@@ -103,14 +103,15 @@ def _news(history: History, tail: Tail) -> list[str]:
 
 def _follow_plain(run: Run, history: History, tail: Tail) -> None:
     """Lines at the end of epochs, and now and then in between."""
-    told = time.monotonic()
+    told, step = time.monotonic(), -1
     while True:
         alive = is_alive(run)
         lines = _news(history, tail)
         for line in lines:
             say(line)
-        if lines or time.monotonic() - told > _PLAIN_S:
-            told = time.monotonic()
+        late = history.step > step and time.monotonic() - told > _PLAIN_S
+        if lines or late:
+            told, step = time.monotonic(), history.step
             if history.segment and not lines:
                 say(
                     f"epoch {history.epoch:.2f}/{history.segment.epochs}: {progress_words(history)}"

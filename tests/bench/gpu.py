@@ -1,7 +1,8 @@
 """What a GPU makes of the trainer: `python -m tests.bench.gpu [--help]`.
 
 The whole step of the product (momentum encoder, keys, gradient in chunks, optimizer) on views that are
-already there, by precision, compilation, batch and chunk. Each row is a fresh learner.
+already there, by precision, compilation, batch and chunk, and with cuDNN's search for the quickest
+kernels, which every new shape pays for. Each row is a fresh learner.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from tmssl.training.machine import set_numerics
 _ROUNDS, _STEPS, _WARM = 5, 4, 3
 
 ROWS: dict[str, dict[str, Any]] = {
+    "bfloat16, cuDNN searches": {"precision": "bfloat16", "search": True},
     "float32 (TF32)": {"precision": "float32"},
     "float16, scaled": {"precision": "float16"},
     "bfloat16": {"precision": "bfloat16"},
@@ -53,6 +55,7 @@ def main() -> None:
 def _row(asked: argparse.Namespace, row: dict[str, Any], device: torch.device) -> str:
     """The cells of a row after its name."""
     settings = dict(row)
+    torch.backends.cudnn.benchmark = settings.pop("search", False)
     batch_size = asked.batch_size * settings.pop("times", 1)
     if chunks := settings.pop("chunks", 0):
         settings["chunk_size"] = batch_size // chunks

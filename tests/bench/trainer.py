@@ -63,6 +63,7 @@ def _arguments() -> argparse.Namespace:
         "--workers", type=int, default=2, help="of the rivals' loaders; threads too"
     )
     parser.add_argument("--marks", type=int, default=256)
+    parser.add_argument("--no-lightly", action="store_true", help="leave its example out")
     return parser.parse_args()
 
 
@@ -96,6 +97,8 @@ def _contenders(
         "the same model, ready-made views": lambda: update(ready, views, 0.99, 1),
         "a plain loop with PIL in workers": PlainLoop(marks, config, asked.workers, device).step,
     }
+    if asked.no_lightly:
+        return steps
     try:
         steps["lightly's MoCo example"] = LightlyExample(marks, config, asked.workers, device).step
     except ModuleNotFoundError as error:
