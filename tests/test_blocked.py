@@ -1,11 +1,13 @@
+from pathlib import Path
+
 import faiss
 import numpy as np
 import pytest
 import torch
 
 from tmssl.retrieval import blocked
-from tmssl.retrieval.blocked import blocked_search
-from tmssl.retrieval.index import build_index
+from tmssl.retrieval.blocked import blocked_search, half_vectors
+from tmssl.retrieval.index import build_index, open_index, save_index
 
 CPU = torch.device("cpu")
 
@@ -35,9 +37,36 @@ def test_any_blocks_find_what_faiss_finds(
     assert told[-1] == (20, 20)
 
 
-@pytest.mark.gpu
-def test_a_gpu_finds_the_same(vectors: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+def test_vectors_are_read_where_the_index_holds_them(
+    vectors: np.ndarray[tuple[int, ...], np.dtype[np.float32]], tmp_path: Path
+) -> None:
     index = build_index(vectors)
-    mine = blocked_search(index, vectors, 10, torch.device("cuda"))
-    theirs = blocked_search(index, vectors, 10, CPU)
-    assert np.allclose(mine[0], theirs[0], atol=1e-5)
+    save_index(index, tmp_path / "kept.faiss")
+    for one in (index, open_index(tmp_path / "kept.faiss")):
+        assert np.array_equal(half_vectors(one).float().numpy(), index.reconstruct_n(0, 500))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("k", [1, 10, 300])
+def test_a_gpu_finds_what_faiss_and_numpy_find(k: int) -> None:
+    dice = np.random.default_rng(5)
+    vectors = dice.standard_normal((70_000, 128)).astype(np.float32)  # more than two blocks
+    index = build_index(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    held = index.reconstruct_n(0, index.ntotal)
+    queries = dice.standard_normal((300, 128)).astype(np.float32)
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    torch.set_float32_matmul_precision("high")  # as training does on a GPU
+    try:
+        similarity, rows = blocked_search(index, queries, k, torch.device("cuda"))
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    exact = queries.astype(np.float64) @ held.T.astype(np.float64)
+    by_numpy = np.argsort(-exact, axis=1, kind="stable")[:, :k]
+    flat = faiss.IndexFlatIP(128)
+    flat.add(held)
+    by_faiss, by_faiss_rows = flat.search(queries, k)
+    assert np.allclose(similarity, np.take_along_axis(exact, by_numpy, 1), atol=1e-6)
+    assert np.allclose(similarity, by_faiss, atol=1e-6)
+    assert np.allclose(similarity, np.take_along_axis(exact, rows, 1), atol=1e-6)
+    assert (rows == by_numpy).mean() > 0.99  # the others tie but for a rounding
+    assert (rows == by_faiss_rows).mean() > 0.99

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -29,6 +31,25 @@ def test_embeddings_are_unit_rows_in_the_order_of_the_pack(pack: Pack) -> None:
     assert np.allclose(vectors, whole, atol=1e-5)
     assert len(np.unique(vectors.round(4), axis=0)) == 40
     assert told == [(16, 40), (32, 40), (40, 40)]
+
+
+@pytest.mark.gpu
+@pytest.mark.timeout(300)
+def test_a_gpu_embeds_in_bfloat16_within_a_thousandth_of_float32(tmp_path: Path) -> None:
+    marks = read_catalogue(draw_marks(tmp_path / "marks", 40, size=256))
+    pack = build_pack(marks, tmp_path / "pack", pack_size(224))
+    encoder = untrained_encoder("efficientnet_b0", 0)
+    plain = embed(encoder, pack, image_size=224, device=torch.device("cpu"), batch_size=20)
+    seen: list[torch.dtype] = []
+    hook = encoder.get_submodule("conv_stem").register_forward_hook(
+        lambda module, given, made: seen.append(made.dtype)
+    )
+    quick = embed(encoder, pack, image_size=224, device=torch.device("cuda"), batch_size=20)
+    hook.remove()
+    assert seen == [torch.bfloat16, torch.bfloat16]
+    assert quick.dtype == np.float32
+    assert not np.array_equal(plain, quick)
+    assert (plain * quick).sum(1).min() >= 0.999
 
 
 def test_an_untrained_encoder_is_decided_by_its_seed_and_disturbs_no_other() -> None:

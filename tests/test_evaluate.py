@@ -321,3 +321,21 @@ def test_a_split_of_one_mark_is_one_query(tmp_path: Path) -> None:
     event = evaluate(trained(tmp_path, pack), topk=[5])
     assert (event.queries, event.split) == (1, "validation")
     assert all(score.low == score.high == score.value for score in event.scores)
+
+
+@pytest.mark.gpu
+@pytest.mark.timeout(300)
+def test_a_gpu_scores_what_a_cpu_scores(pack: Pack, tmp_path: Path) -> None:
+    run = trained(tmp_path, pack)
+    figures = {}
+    for device in ("cpu", "cuda"):
+        shutil.rmtree(run.index, ignore_errors=True)
+        for kept in run.eval.glob("references-*"):
+            kept.unlink()
+        event = evaluate(run, topk=[10], device=device, robust=True)
+        told = [*event.scores, *event.robustness]
+        figures[device] = {(s.metric, s.level, s.codes, s.k): s.value or 0.0 for s in told}
+    assert figures["cpu"].keys() == figures["cuda"].keys()
+    # bfloat16 swaps near neighbours, of which 40 random marks have many.
+    apart = [abs(figures["cpu"][key] - figures["cuda"][key]) for key in figures["cpu"]]
+    assert np.mean(apart) < 0.05

@@ -1,7 +1,8 @@
-"""How fast marks are embedded and searched: `python -m tests.bench.retrieval [--quick | --whiten RUN]`.
+"""How fast marks are embedded and searched: `python -m tests.bench.retrieval [PART ...] [--quick]`.
 
-Ratios are of interleaved rounds in one process, so that a busy machine slows both sides. The large
-index is synthetic: as many unit vectors as the training split of L3D has marks.
+Prints a Markdown table, of the GPU too where there is one. Ratios are of interleaved rounds in one
+process, so that a busy machine slows both sides. The large index is synthetic: as many unit vectors as
+the training split of L3D has marks.
 """
 
 import argparse
@@ -11,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +32,9 @@ from tmssl.data.mark import Mark
 from tmssl.data.pack import build_pack, open_pack, pack_size
 from tmssl.data.phash import unit
 from tmssl.data.views import plain_view
+from tmssl.retrieval.blocked import blocked_search
 from tmssl.retrieval.card import Card, card_path, write_card
-from tmssl.retrieval.embed import embed, features, ready, untrained_encoder
+from tmssl.retrieval.embed import embed, forward, ready, untrained_encoder
 from tmssl.retrieval.index import build_index, open_index, save_index, search
 from tmssl.retrieval.query import nearest_rows
 from tmssl.retrieval.recording import record
@@ -42,7 +45,10 @@ from tmssl.runs.folder import Run, create_run
 MODEL, SIZE, WIDTH = "efficientnet_b0", 224, 1280
 MARKS = 538_771  # in the training split of L3D
 K = 10
+PARTS = ("embedding", "search", "gpu", "command")
+RIVALS = {"numpy": "numpy's argpartition", "sklearn": "sklearn's brute force"}
 
+Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 
 
@@ -56,7 +62,7 @@ def unit_vectors(count: int, seed: int) -> Vectors:
     return found
 
 
-def interleaved(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+def interleaved(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
     """Median seconds of each way; every round runs each of them once, after one to warm up."""
     told: dict[str, list[float]] = {name: [] for name in ways}
     for at in range(rounds + 1):
@@ -68,24 +74,48 @@ def interleaved(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, fl
     return {name: statistics.median(seconds) for name, seconds in told.items()}
 
 
+def row(what: str, found: str, beside: str = "", wanted: str = "") -> None:
+    """A line of the table."""
+    print(f"| {what} | {found} | {beside} | {wanted} |", flush=True)
+
+
+def devices() -> list[torch.device]:
+    """The GPU where there is one, and the CPU."""
+    names = ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
+    return [torch.device(name) for name in names]
+
+
 def embedding(folder: Path, rounds: int) -> None:
-    """Marks of a pack embedded, over the same network fed views that lie ready in memory."""
-    count = 96
-    pack = build_pack(
-        read_catalogue(draw_marks(folder / "marks", count, size=256)), folder / "pack", pack_size(SIZE)
-    )  # fmt: skip
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    encoder = ready(untrained_encoder(MODEL, 0), device)
-    views = plain_view(torch.from_numpy(pack.read(range(count))), SIZE).to(device)
-    seconds = interleaved(
-        {
-            "embed": lambda: embed(encoder, pack, image_size=SIZE, device=device, batch_size=32),
-            "bare": lambda: [features(encoder, views[i : i + 32]) for i in range(0, count, 32)],
-        },
-        rounds,
-    )
-    print(f"embedding, {MODEL} at {SIZE} px on {device}: {count / seconds['embed']:.1f} images/s, ")
-    print(f"  {seconds['bare'] / seconds['embed']:.2f} of the bare forward pass (wanted 0.9)")
+    """Marks of a pack embedded, over the same network fed views that lie ready on the device."""
+    for device in devices():
+        count, at_once = (4096, 256) if device.type == "cuda" else (96, 32)
+        source = draw_marks(folder / f"marks-{device.type}", count, size=256)
+        pack = build_pack(read_catalogue(source), folder / device.type, pack_size(SIZE))
+        encoder = ready(untrained_encoder(MODEL, 0), device)
+        views = [
+            plain_view(torch.from_numpy(pack.read(range(begin, begin + at_once))).to(device), SIZE)
+            for begin in range(0, count, at_once)
+        ]
+        seconds = interleaved(
+            {
+                "embed": partial(embed, encoder, pack, image_size=SIZE, device=device),
+                "bare": partial(forward_all, encoder, views),
+            },
+            rounds,
+        )
+        row(
+            f"embedding, {MODEL} at {SIZE} px, {device.type}", f"{count / seconds['embed']:,.0f} images/s",
+            f"{seconds['bare'] / seconds['embed']:.2f} of the bare forward pass "
+            f"({count / seconds['bare']:,.0f} images/s)", "0.9",
+        )  # fmt: skip
+
+
+def forward_all(encoder: torch.nn.Module, views: list[torch.Tensor]) -> None:
+    """The network alone, waited for once at the end."""
+    with torch.inference_mode():
+        for view in views:
+            found = forward(encoder, view)
+        found.sum().item()
 
 
 def by_numpy(gallery: Vectors, queries: Vectors) -> npt.NDArray[np.int64]:
@@ -107,37 +137,43 @@ def searching(rounds: int) -> None:
     gallery = unit_vectors(100_000, 1)
     index = build_index(gallery)
     brute = NearestNeighbors(n_neighbors=K, metric="cosine", algorithm="brute").fit(gallery)
-    one = gallery[:1]
-    seconds = interleaved(
-        {
-            "tmssl": lambda: nearest_rows(index, one, K, None),
-            "numpy": lambda: by_numpy(gallery, one),
-            "sklearn": lambda: brute.kneighbors(one),
-        },
-        rounds,
-    )
-    same = overlap(nearest_rows(index, one, K, None)[1][None], by_numpy(gallery, one))
-    tell("one query", seconds, same)
-    own = np.arange(256)
-    many = gallery[own]
-    seconds = interleaved(
-        {
-            "tmssl": lambda: search(index, own, K - 1),
-            "numpy": lambda: by_numpy(gallery, many),
-            "sklearn": lambda: brute.kneighbors(many),
-        },
-        rounds,
-    )
-    others = by_numpy(gallery, many)[:, 1:]  # each query is the nearest to itself
-    tell("256 queries", seconds, overlap(search(index, own, K - 1)[1], others) * K / (K - 1))
+    for count in (1, 256):
+        queries = gallery[:count]
+        ways: dict[str, Callable[[], Rows]] = {
+            "tmssl": partial(by_tmssl, index, queries),
+            "numpy": partial(by_numpy, gallery, queries),
+            "sklearn": partial(brute.kneighbors, queries, return_distance=False),
+        }
+        seconds, found = interleaved(ways, rounds), ways["tmssl"]()
+        for other in ("numpy", "sklearn"):
+            row(
+                f"search of 100,000 x {WIDTH}, queries: {count}", f"{1000 * seconds['tmssl']:.1f} ms",
+                f"{seconds[other] / seconds['tmssl']:.2f} times as fast as {RIVALS[other]}, "
+                f"overlap@{K} {overlap(found, ways[other]()):.4f}", "3",
+            )  # fmt: skip
 
 
-def tell(what: str, seconds: dict[str, float], same: float) -> None:
-    """A line of a comparison."""
-    print(f"search of 100,000 x {WIDTH}, {what}: {1000 * seconds['tmssl']:.1f} ms, "
-          f"{seconds['numpy'] / seconds['tmssl']:.2f} times as fast as numpy's argpartition and "
-          f"{seconds['sklearn'] / seconds['tmssl']:.2f} as sklearn's brute force (wanted 3), "
-          f"overlap@{K} {same:.4f}")  # fmt: skip
+def by_tmssl(index: faiss.Index, queries: Vectors) -> Rows:
+    """As the product searches: one query as `tmssl search`, many as `tmssl eval`."""
+    if len(queries) == 1:
+        return nearest_rows(index, queries, K, None)[1][None]
+    return blocked_search(index, queries, K, torch.device("cpu"))[1]
+
+
+def searching_on_gpu(index: faiss.Index, rounds: int) -> None:
+    """The large index searched exactly by blocks on the GPU, which they are sent to anew each time."""
+    for count in (1, 256):
+        queries = index.reconstruct_n(0, count)
+        ways = {
+            device.type: partial(blocked_search, index, queries, K, device) for device in devices()
+        }
+        seconds = interleaved(ways, rounds)
+        same = overlap(ways["cuda"]()[1], ways["cpu"]()[1])
+        row(
+            f"exact blocked search of {index.ntotal:,} x {WIDTH} on the GPU, queries: {count}",
+            f"{1000 * seconds['cuda']:.0f} ms",
+            f"{seconds['cpu'] / seconds['cuda']:.1f} times as fast as on the CPU, overlap@{K} {same:.4f}",
+        )  # fmt: skip
 
 
 def large_index(path: Path, marks: int) -> None:
@@ -151,7 +187,6 @@ def large_index(path: Path, marks: int) -> None:
             index.train(vectors[:1])
         index.add(vectors)
     save_index(index, path)
-    print(f"index of {marks:,} x {WIDTH}: {path.stat().st_size / 1e9:.2f} GB")
 
 
 def synthetic_run(folder: Path, marks: int) -> Run:
@@ -184,28 +219,38 @@ def synthetic_run(folder: Path, marks: int) -> Run:
     return run
 
 
-def answering(folder: Path, marks: int, rounds: int) -> None:
-    """Latency of the large index, and of the whole command: first answer, and each further one."""
-    run = synthetic_run(folder, marks)
-    index = open_index(run.index / "synthetic.faiss")
-    query = unit_vectors(1, 7)
-    seconds = interleaved({"one": lambda: nearest_rows(index, query, K, None)}, 3 * rounds)
-    print(f"search of {marks:,} x {WIDTH}, one query: {1000 * seconds['one']:.0f} ms")
-    logos = sorted(map(str, (folder / "marks" / "images").glob("*.png")))[:21]
+def answering(folder: Path, run: Run, rounds: int) -> None:
+    """The whole command over the large index: first answer, and each further one."""
+    if not (folder / "marks").exists():
+        draw_marks(folder / "marks", 21, size=256)
+    logos = sorted(map(str, (folder / "marks" / "images").glob("*.png")))
 
     def ask(count: int) -> None:
         subprocess.run(
             [sys.executable, "-m", "cli", "search", *logos[:count], "--run", str(run.path), "--json"],
             check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )  # fmt: skip
 
     told = interleaved({"first": lambda: ask(1), "all": lambda: ask(len(logos))}, rounds)
     further = (told["all"] - told["first"]) / (len(logos) - 1)
-    print(
-        f"tmssl search over {marks:,} marks, warm: first answer {told['first']:.2f} s (wanted 3), "
-    )
-    print(f"  each further one {1000 * further:.0f} ms (wanted 100)")
+    row("`tmssl search` over it, warm: first answer", f"{told['first']:.2f} s", "", "3 s")
+    row("each further one", f"{1000 * further:.0f} ms", "", "100 ms")
+
+
+def large(folder: Path, marks: int, rounds: int, parts: Sequence[str]) -> None:
+    """All that is measured over the large index."""
+    run = synthetic_run(folder, marks)
+    kept = run.index / "synthetic.faiss"
+    index, what = open_index(kept), f"{marks:,} x {WIDTH}"
+    row(f"index of {what}", f"{kept.stat().st_size / 1e9:.2f} GB")
+    if "gpu" in parts and torch.cuda.is_available():
+        searching_on_gpu(index, rounds)
+    if "command" in parts:
+        query = unit_vectors(1, 7)
+        seconds = interleaved({"one": lambda: nearest_rows(index, query, K, None)}, 3 * rounds)
+        row(f"search of {what}, one query", f"{1000 * seconds['one']:.0f} ms")
+        answering(folder, run, rounds)
 
 
 def whitening(run: Run) -> None:
@@ -240,20 +285,32 @@ def whitening(run: Run) -> None:
 
 
 def main() -> None:
-    """Measure everything and print it."""
+    """Measure what is asked for and print it."""
     words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}; or all"
+    )
     words.add_argument("--quick", action="store_true", help="a twentieth of the marks, two rounds")
+    words.add_argument("--rounds", type=int, default=3)
     words.add_argument("--whiten", type=Path, metavar="RUN", help="PCA-whitening of a run instead")
     asked = words.parse_args()
-    quick = asked.quick
     if asked.whiten:
         return whitening(Run(asked.whiten))
-    rounds, marks = (2, MARKS // 20) if quick else (5, MARKS)
-    print(f"{os.cpu_count()} cores, torch {torch.get_num_threads()} threads")
+    parts = asked.parts or list(PARTS)
+    rounds, marks = (2, MARKS // 20) if asked.quick else (asked.rounds, MARKS)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    print(
+        f"{os.cpu_count()} cores, {torch.get_num_threads()} threads of torch {torch.__version__}, {device}\n"
+    )
+    print("| | measured | beside | wanted |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as place:
-        embedding(Path(place), rounds)
-        answering(Path(place), marks, rounds)
-    return searching(rounds)
+        if "embedding" in parts:
+            embedding(Path(place), rounds)
+        if "search" in parts:
+            searching(rounds)
+        if {"gpu", "command"} & set(parts):
+            large(Path(place), marks, rounds, parts)
+    return None
 
 
 if __name__ == "__main__":

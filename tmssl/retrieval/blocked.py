@@ -1,10 +1,12 @@
 """Exact search for many queries at once: products of blocks of matrices, on a GPU or a CPU.
 
 faiss decodes half precision anew for each query, which is right for one and slow for hundreds. Here a
-block of the gallery is decoded once and multiplied with every query.
+block of the gallery is decoded once, on the device, and multiplied with every query.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import faiss
 import numpy as np
@@ -28,7 +30,7 @@ def blocked_search(
     """The k largest inner products of each query with the vectors of an index, in float32.
 
     Args:
-        index: whose vectors can be reconstructed, n of them.
+        index: of n vectors in half precision.
         queries: float32 (q, d).
         k: at most n.
         device: where the products are computed.
@@ -40,16 +42,41 @@ def blocked_search(
     wanted = torch.from_numpy(queries).to(device)
     best = np.full((len(queries), k), -np.inf, np.float32)
     rows = np.full((len(queries), k), -1, np.int64)
+    gallery = half_vectors(index)
+    decoded = torch.empty((min(_GALLERY_AT_ONCE, index.ntotal), index.d), device=device)
     for begin in range(0, index.ntotal, _GALLERY_AT_ONCE):
-        vectors = index.reconstruct_n(begin, min(_GALLERY_AT_ONCE, index.ntotal - begin))
-        block = torch.from_numpy(vectors).to(device, non_blocking=True)
+        held = gallery[begin : begin + _GALLERY_AT_ONCE]
+        block = decoded[: len(held)].copy_(held.to(device))
         for first in range(0, len(queries), _QUERIES_AT_ONCE):
             some = slice(first, first + _QUERIES_AT_ONCE)
-            found = _candidates(wanted[some] @ block.T, best[some, -1], k)
+            with _full_precision():
+                similar = wanted[some] @ block.T
+            found = _candidates(similar, best[some, -1], k)
             best[some], rows[some] = _merged(best[some], rows[some], *found, begin)
         if progress:
-            progress(len(queries) * (begin + len(vectors)) // index.ntotal, len(queries))
+            progress(len(queries) * (begin + len(block)) // index.ntotal, len(queries))
     return best, rows
+
+
+def half_vectors(index: faiss.Index) -> Tensor:
+    """The vectors of an index as it holds them, float16 (n, d): not a copy, and only to be read.
+
+    Nothing keeps the index alive for them; whoever uses them does.
+    """
+    holder: Any = index  # the stub's general index has no codes
+    codes = faiss.rev_swig_ptr(holder.codes.data(), 2 * index.ntotal * index.d)
+    return torch.from_numpy(codes.view(np.float16).reshape(index.ntotal, index.d))
+
+
+@contextlib.contextmanager
+def _full_precision() -> Iterator[None]:
+    """Products in float32 proper: a training in the same process allows TF32, which keeps 10 bits."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _candidates(similar: Tensor, limit: Vectors, k: int) -> tuple[Rows, Rows, Vectors]:

@@ -1,6 +1,7 @@
 """Marks become unit vectors: by a run's encoder, by an untrained one, or by a perceptual hash."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,10 @@ from tmssl.training.checkpoint import Weights
 from tmssl.training.encoder import create_encoder
 
 Progress = Callable[[int, int], None]
+Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
+
+_AT_ONCE = {"cuda": 256, "cpu": 32}  # a CPU's cache holds no more
 
 
 def trained_encoder(weights: Weights) -> nn.Module:
@@ -36,17 +40,20 @@ def untrained_encoder(name: str, seed: int) -> nn.Module:
 
 
 def embed(
-    encoder: nn.Module, pack: Pack, *, image_size: int, device: torch.device,
-    batch_size: int = 128, progress: Progress | None = None,
+    encoder: nn.Module, pack: Pack, *, image_size: int, device: torch.device, batch_size: int = 0,
+    progress: Progress | None = None,
 ) -> Vectors:  # fmt: skip
     """Unit vectors of every mark of a pack.
+
+    While the device computes the vectors of some marks, the next ones are read and sent to it, and
+    those before are taken from it.
 
     Args:
         encoder: from (n, 3, s, s) to (n, f).
         pack: the marks.
         image_size: s, the side the encoder was trained at.
         device: where to run it; bfloat16 on CUDA, float32 on a CPU.
-        batch_size: images at once.
+        batch_size: images at once; 0 for what suits the device.
         progress: called with (done, total).
 
     Returns:
@@ -54,16 +61,54 @@ def embed(
     """
     encoder = ready(encoder, device)
     vectors = np.empty((0, 0), np.float32)
-    for begin in range(0, pack.count, batch_size):
-        rows = np.arange(begin, min(begin + batch_size, pack.count))
-        images = torch.from_numpy(pack.read(rows)).to(device, non_blocking=True)
-        found = features(encoder, plain_view(images, image_size))
-        if begin == 0:
+
+    def keep(rows: Rows, found: Tensor) -> None:
+        nonlocal vectors
+        if rows[0] == 0:
             vectors = np.empty((pack.count, found.shape[1]), np.float32)
-        vectors[begin : begin + len(rows)] = found
+        vectors[rows[0] : rows[-1] + 1] = unit(found.cpu().numpy())
         if progress:
-            progress(begin + len(rows), pack.count)
+            progress(int(rows[-1]) + 1, pack.count)
+
+    last: tuple[Rows, Tensor] | None = None
+    for rows, images in _read_ahead(pack, device, batch_size or _AT_ONCE[device.type]):
+        found = forward(encoder, plain_view(images, image_size))
+        if last:
+            keep(*last)
+        last = rows, found
+    if last:
+        keep(*last)
     return vectors
+
+
+def _read_ahead(pack: Pack, device: torch.device, batch_size: int) -> Iterator[tuple[Rows, Tensor]]:
+    """Rows and their images on the device, in order, each batch on its way before it is asked for."""
+    copies: torch.cuda.Stream | None = None
+    if device.type == "cuda":
+        copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's
+
+    def read(rows: Rows) -> tuple[Tensor, torch.cuda.Event | None]:
+        images = torch.from_numpy(pack.read(rows))
+        if copies is None:
+            return images, None
+        with torch.cuda.stream(copies):
+            return images.pin_memory().to(device, non_blocking=True), copies.record_event()
+
+    batches = [
+        np.arange(begin, min(begin + batch_size, pack.count))
+        for begin in range(0, pack.count, batch_size)
+    ]
+    with ThreadPoolExecutor(1, thread_name_prefix="pixels") as reader:
+        ahead = reader.submit(read, batches[0])
+        for i, rows in enumerate(batches):
+            images, copied = ahead.result()
+            if i + 1 < len(batches):
+                ahead = reader.submit(read, batches[i + 1])
+            if copied is not None:
+                computing = torch.cuda.current_stream(device)
+                computing.wait_event(copied)
+                images.record_stream(computing)  # its memory is free only when it was used
+            yield rows, images
 
 
 def ready(encoder: nn.Module, device: torch.device) -> nn.Module:
@@ -73,13 +118,17 @@ def ready(encoder: nn.Module, device: torch.device) -> nn.Module:
 
 def features(encoder: nn.Module, view: Tensor) -> Vectors:
     """Unit vectors (n, f) of a view, float32 (n, 3, s, s); computed in bfloat16 on CUDA."""
+    return unit(forward(encoder, view).cpu().numpy())
+
+
+def forward(encoder: nn.Module, view: Tensor) -> Tensor:
+    """Features, float32 (n, f), of a view, float32 (n, 3, s, s), on a device that may be at work on them still."""
     with (
         torch.inference_mode(),
         torch.autocast(view.device.type, dtype=torch.bfloat16, enabled=view.device.type == "cuda"),
     ):
-        return unit(
-            encoder(view.contiguous(memory_format=torch.channels_last)).float().cpu().numpy()
-        )
+        found: Tensor = encoder(view.contiguous(memory_format=torch.channels_last))
+        return found.float()
 
 
 def hash_pack(pack: Pack, *, batch_size: int = 128, progress: Progress | None = None) -> Vectors:
