@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tmssl.data.facts import Rows
 from tmssl.data.mark import Mark
+from tmssl.data.rows import Rows
 from tmssl.errors import CodeError, InputError, PackError
 from tmssl.retrieval.filters import Condition, parse_condition, select
 
@@ -25,7 +25,7 @@ MARKS = [
 def write_rows(path: Path, marks: list[Mark]) -> Rows:
     """Marks as the rows of a pack."""
     path.write_bytes(b"".join(msgspec.json.encode(mark) + b"\n" for mark in marks))
-    return Rows(path)
+    return Rows.open(path)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_a_damaged_row_is_told(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     write_rows(path, MARKS)
     path.write_bytes(path.read_bytes().replace(b'{"path":"b.png"', b'{"path":"b.png'))
-    rows = Rows(path)
+    rows = Rows.open(path)
     assert rows[0] == MARKS[0]
     with pytest.raises(PackError, match="row 1 of the pack is damaged"):
         rows[1]
@@ -91,7 +91,7 @@ def test_a_damaged_row_is_told(tmp_path: Path) -> None:
         select(rows, [], [Condition("title", "=", "x")])
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(ValueError, match="cut off"):
-        Rows(path)
+        Rows.open(path)
 
 
 WORDS = st.text(min_size=1, max_size=8).map(str.strip).filter(bool)

@@ -172,7 +172,7 @@ def test_nulls_and_broken_unicode_in_labels_are_harmless(tmp_path: Path) -> None
     mark = catalogue.marks[0]
     assert (mark.id, mark.title, mark.group, mark.extra) == ("", "?x", "", {"year": "7"})
     assert mark.vienna == ("26.01",)
-    assert build_pack(catalogue, tmp_path / "p", 32).marks == [mark]
+    assert list(build_pack(catalogue, tmp_path / "p", 32).marks) == [mark]
 
 
 @pytest.mark.parametrize("split", ["val", "Validation", "TEST", " dev ", "query"])

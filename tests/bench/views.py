@@ -16,7 +16,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,7 @@ def figures(vectors: Vectors, marks: list[Mark]) -> tuple[float, float]:
     return float((wrong < 1).mean()), float((wrong < 10).mean())
 
 
-def sampled(marks: tuple[Mark, ...], count: int) -> tuple[Mark, ...]:
+def sampled(marks: Sequence[Mark], count: int) -> tuple[Mark, ...]:
     """So many marks, those of one item together."""
     return tuple(
         marks[row] for row in np.argsort(known_items(list(marks))[0], kind="stable")[:count]

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import overload
@@ -15,6 +16,7 @@ from tmssl.data.folder import SUFFIXES, Folder, read_folder
 from tmssl.data.join import images_of_labels
 from tmssl.data.join_report import JoinReport
 from tmssl.data.mark import Mark, mark_of
+from tmssl.data.rows import Rows
 from tmssl.data.table import Record, is_table, read_table
 from tmssl.data.vienna import US_COLUMN, is_us_code, is_us_column, title
 from tmssl.errors import CatalogueError
@@ -29,7 +31,8 @@ class Catalogue:
 
     holder: Folder | Archive
     """what holds the images"""
-    marks: tuple[Mark, ...]
+    marks: Sequence[Mark]
+    """in the order of their paths"""
     report: JoinReport
 
     @property
@@ -138,7 +141,7 @@ def _of_table(source: Path) -> Catalogue:
     if not marks.rows:
         raise CatalogueError(f"{safe(source)} holds no marks with an image or Vienna codes")
     named = dict.fromkeys(mark.path for mark in marks.rows)
-    images = [path for path in named if _is_file(os.path.join(source.parent, path))]  # noqa: PTH118 - half a million times
+    images = [path for path in sorted(named) if _is_file(os.path.join(source.parent, path))]  # noqa: PTH118 - half a million times
     if len(images) < len(named):
         images = sorted({*images, *read_folder(source.parent).images})
     return _joined(source, Folder(source.parent, images, []), marks, keep_unlabelled=False)
@@ -156,27 +159,50 @@ class _Labels:
     """Rows of labels as marks, not yet joined to images, and what is odd about them."""
 
     def __init__(self, records: Iterable[Record]) -> None:
-        self.rows: list[Mark] = []
         self.bad: list[str] = []
         self.us: list[str] = []
         self.unknown: list[str] = []
-        self.bare = self.lists = self.untitled = 0
-        foreign: dict[str, bool] = {}
-        for record in records:
-            mark, unparsed = mark_of(record)
-            self.rows.append(mark)
-            for code in unparsed:
-                (self.us if is_us_code(code) else self.bad).append(code)
-            self.unknown += [code for code in mark.vienna if not title(code)]
-            value = record.get("vienna")
-            self.lists += isinstance(value, list)
-            self.bare += isinstance(value, str) and bool(value.strip())
-            self.untitled += not mark.title
-            for column, text in mark.extra.items():
-                if column not in foreign:
-                    foreign[column] = is_us_column(column)
-                if foreign[column]:
-                    self.us.append(text)
+        self.bare = self.lists = self.untitled = self.coded = 0
+        self._foreign: dict[str, bool] = {}
+        self.rows = Rows.of(map(self._taken, records))
+
+    def _taken(self, record: Record) -> Mark:
+        """One row, its oddities noted."""
+        mark, unparsed = mark_of(record)
+        for code in unparsed:
+            (self.us if is_us_code(code) else self.bad).append(code)
+        self.unknown += [code for code in mark.vienna if not title(code)]
+        value = record.get("vienna")
+        self.lists += isinstance(value, list)
+        self.bare += isinstance(value, str) and bool(value.strip())
+        self.untitled += not mark.title
+        self.coded += bool(mark.vienna)
+        for column, text in mark.extra.items():
+            if column not in self._foreign:
+                self._foreign[column] = is_us_column(column)
+            if self._foreign[column]:
+                self.us.append(text)
+        return mark
+
+
+class _Join:
+    """Which label row each image has, and what met nothing."""
+
+    def __init__(self, labels: _Labels, images: list[str]) -> None:
+        image_of = images_of_labels((mark.path for mark in labels.rows), images)
+        self.row_of: dict[str, int] = {}
+        self.lost: list[str] = []
+        self.twice: list[str] = []
+        self.respelled = 0
+        for row, mark in enumerate(labels.rows):
+            path = image_of.get(mark.path)
+            if path is None:
+                self.lost.append(mark.path)
+            elif path in self.row_of:
+                self.twice.append(path)
+            else:
+                self.respelled += path != mark.path
+                self.row_of[path] = row
 
 
 def _joined(
@@ -187,38 +213,46 @@ def _joined(
     labels = records if isinstance(records, _Labels) else _Labels(records)
     odd = [path for path in holder.images if not _is_unicode(path)]
     images = [path for path in holder.images if _is_unicode(path)] if odd else holder.images
-    image_of = images_of_labels((mark.path for mark in labels.rows), images)
-    rows: dict[str, Mark] = {}
-    lost: list[str] = []
-    twice: list[str] = []
-    respelled = 0
-    for mark in labels.rows:
-        path = image_of.get(mark.path)
-        if path is None:
-            lost.append(mark.path)
-        elif path in rows:
-            twice.append(path)
-        else:
-            respelled += path != mark.path
-            rows[path] = mark if path == mark.path else msgspec.structs.replace(mark, path=path)
-    _check_join(source, len(labels.rows), len(rows), lost, images)
+    join = _Join(labels, images)
+    _check_join(source, len(labels.rows), len(join.row_of), join.lost, images)
     _check_codes(source, labels)
-    unlabelled = [path for path in images if path not in rows] if keep_unlabelled else []
-    rows.update((path, Mark(path)) for path in unlabelled)
-    marks = tuple(rows[path] for path in sorted(rows))
+    unlabelled = [path for path in images if path not in join.row_of] if keep_unlabelled else []
+    counts: Counter[str] = Counter()
+    marks = Rows.of(_counted(_marks(labels.rows, join.row_of, images, unlabelled), counts))
     report = JoinReport(
         source=str(source), images=len(marks), labels=len(labels.rows),
-        joined=len(labels.rows) - len(lost) - len(twice),
-        with_codes=sum(bool(mark.vienna) for mark in marks),
-        with_group=sum(bool(mark.group) for mark in marks),
-        validation=sum(mark.split == "validation" for mark in marks),
-        respelled=respelled, bare_codes=labels.bare if labels.lists else 0,
+        joined=len(labels.rows) - len(join.lost) - len(join.twice),
+        with_codes=counts["codes"], with_group=counts["group"], validation=counts["validation"],
+        respelled=join.respelled, bare_codes=labels.bare if labels.lists else 0,
         untitled=labels.untitled if labels.untitled < len(labels.rows) else 0,
         bad_codes=tuple(labels.bad), us_codes=tuple(labels.us), unknown_codes=tuple(labels.unknown),
-        images_without_label=tuple(unlabelled), labels_without_image=tuple(lost),
-        duplicates=tuple(twice), odd_names=tuple(odd),
+        images_without_label=tuple(unlabelled), labels_without_image=tuple(join.lost),
+        duplicates=tuple(join.twice), odd_names=tuple(odd),
     )  # fmt: skip
     return Catalogue(holder, marks, report)
+
+
+def _marks(
+    rows: Rows, row_of: dict[str, int], images: list[str], unlabelled: list[str]
+) -> Iterator[Mark]:
+    """A mark for each image that has a label or may go without, in the order of their paths."""
+    alone = set(unlabelled)
+    for path in images:  # which are sorted
+        row = row_of.get(path)
+        if row is not None:
+            mark = rows[row]
+            yield mark if path == mark.path else msgspec.structs.replace(mark, path=path)
+        elif path in alone:
+            yield Mark(path)
+
+
+def _counted(marks: Iterable[Mark], counts: Counter[str]) -> Iterator[Mark]:
+    """The marks as they are; how many have codes, a group, or are for validation goes to `counts`."""
+    for mark in marks:
+        counts["codes"] += bool(mark.vienna)
+        counts["group"] += bool(mark.group)
+        counts["validation"] += mark.split == "validation"
+        yield mark
 
 
 def _is_unicode(path: str) -> bool:
@@ -240,7 +274,7 @@ def _check_join(source: Path, labels: int, joined: int, lost: list[str], images:
 
 def _check_codes(source: Path, labels: _Labels) -> None:
     """Codes of which none parses are an error; a few bad ones are only reported."""
-    if any(mark.vienna for mark in labels.rows):
+    if labels.coded:
         return
     if labels.bad:
         raise CatalogueError(

@@ -22,9 +22,10 @@ from tmssl.data.building import (
     write_whole,
 )
 from tmssl.data.catalogue import Catalogue
-from tmssl.data.facts import AGAIN, FACTS, FORMAT, ROWS, Facts
+from tmssl.data.facts import FACTS, FORMAT, ROWS, Facts
 from tmssl.data.frame import open_frame, write_frame
 from tmssl.data.mark import Mark
+from tmssl.data.rows import AGAIN
 from tmssl.errors import PackError
 from tmssl.text import safe
 
