@@ -24,7 +24,8 @@ def pytest_configure() -> None:
 
 @pytest.fixture(autouse=True)
 def _own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache of its own and no network for every test."""
+    """A cache and a state of its own and no network for every test."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("TMSSL_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("TMSSL_RUNS", raising=False)
 

@@ -187,7 +187,7 @@ def test_no_machine_is_named_in_what_is_told() -> None:
 
 
 def test_every_screen_binds_its_table_and_every_action_exists() -> None:
-    screens: list[Any] = [LiveScreen, RunsScreen, RetrievalScreen, FindingsScreen, PageScreen, StartForm, StopDialog, ResumeDialog, EvaluateDialog]  # fmt: skip
+    screens: list[Any] = [WatchApp, LiveScreen, RunsScreen, RetrievalScreen, FindingsScreen, PageScreen, StartForm, StopDialog, ResumeDialog, EvaluateDialog]  # fmt: skip
     tables = [table for _, table in TABLES]
     assert sorted(map(str, (screen.TABLE for screen in screens))) == sorted(map(str, tables))
     for screen in screens:

@@ -8,10 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+import msgspec
 from textual import work
 from textual.app import App, SystemCommand
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.theme import Theme
 from textual.timer import Timer
 
 from tmssl.errors import TmsslError
@@ -20,24 +22,29 @@ from tmssl.runs.history import History, state
 from tmssl.runs.listing import kept_checkpoints
 from tmssl.text import safe
 from tui import children
-from tui.bindings import LIVE, Key
+from tui.bindings import EVERYWHERE, LIVE, Key, bindings
 from tui.dialogs import EvaluateDialog, Resume, ResumeDialog, StopDialog
 from tui.findings_screen import FindingsScreen
 from tui.follow import follow
 from tui.live_screen import LiveScreen
 from tui.look import FULL, Look
-from tui.messages import GoToStep, JournalNews, News, OpenRun, Said, StartRun
+from tui.messages import GoToStep, JournalNews, News, OpenRun, Remember, Said, StartRun
 from tui.notes import note, shows_notes, worth_a_note
 from tui.pages import HelpPage, config_page, help_page, log_page
 from tui.plain import AsciiFilter
+from tui.remembered import recall, remember, remembered_path
 from tui.retrieval_screen import RetrievalScreen
 from tui.runs_screen import RunsScreen
 from tui.start_form import StartForm
 from tui.terminal import QuietDriver
+from tui.theme import DARK, DARK_COLOURS, LIGHT, LIGHT_COLOURS, usual_theme
 
 
 class WatchApp(App[None]):
     """`tmssl watch RUN`."""
+
+    TABLE = EVERYWHERE
+    BINDINGS = bindings(EVERYWHERE)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
 
     CSS_PATH = "app.tcss"
     TITLE = "tmssl"
@@ -49,6 +56,12 @@ class WatchApp(App[None]):
         if not look.colour:
             os.environ["NO_COLOR"] = "1"  # Textual reads it while it begins
         super().__init__(driver_class=QuietDriver)
+        self.kept, self._problem = recall(remembered_path())
+        for theme in (DARK, LIGHT):
+            self.register_theme(theme)
+        self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
+        known = self.kept.theme in self.available_themes
+        self.theme = self.kept.theme if known else usual_theme()
         self.look = look
         self.runs_folder = runs_folder or (run.path.parent if run else Path("runs"))
         self.history = History()
@@ -67,10 +80,30 @@ class WatchApp(App[None]):
     def on_mount(self) -> None:
         """Show the curves of the run, or the runs there are."""
         self.set_class(self.look.ascii, "ascii")
+        self.theme_changed_signal.subscribe(self, self._remember_theme)
         if self.watched is None:
             self.push_screen(RunsScreen(self.runs_folder))
         else:
             self.watch_run(self.watched)
+        if self._problem:
+            self._tell(self._problem)
+
+    def _remember_theme(self, theme: Theme) -> None:
+        """Keep the theme that was chosen, by a key or in the palette."""
+        self.post_message(Remember(theme=theme.name))
+
+    def on_remember(self, message: Remember) -> None:
+        """Keep what was changed for the next time."""
+        kept = msgspec.structs.replace(self.kept, **message.changes)
+        if kept != self.kept:
+            self.kept = kept
+            words = remember(remembered_path(), kept)
+            if words:
+                self._tell(words)
+
+    def action_light(self) -> None:
+        """The light theme, or the dark one."""
+        self.theme = LIGHT.name if self.current_theme.dark else DARK.name
 
     @property
     def run_folder(self) -> Run:
@@ -101,7 +134,7 @@ class WatchApp(App[None]):
         """The palette offers every key of the screen by name, and Textual's own."""
         yield from super().get_system_commands(screen)
         table: tuple[Key, ...] = getattr(screen, "TABLE", ())
-        for key in table:
+        for key in (*table, *EVERYWHERE):
             if key.action != "app.quit":  # Textual offers that itself
                 yield SystemCommand(
                     key.short, key.long, partial(self.run_action, key.action, screen)

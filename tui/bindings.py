@@ -142,6 +142,10 @@ PAGE = (
     Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
 )
 
+EVERYWHERE = (
+    Key("ctrl+t", "app.light", "Light or dark", "Light or dark colours; remembered", footer=False),
+)
+
 TABLES: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("curves", LIVE),
     ("runs", RUNS),
@@ -152,8 +156,19 @@ TABLES: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("the question before a stop", STOP),
     ("going on with a run", RESUME),
     ("choosing a checkpoint", EVALUATE),
+    ("everywhere", EVERYWHERE),
 )
 """Every screen's keys under its heading; a screen names its own as `TABLE`."""
+
+GIVEN = (
+    ("ctrl+p", "Every action of the screen by name"),
+    ("ctrl+q", "Leave the monitor, also while typing"),
+    ("ctrl+c super+c", "Copy what is marked with the mouse"),
+    ("tab shift+tab", "The next field or part, the one before"),
+    ("up down pageup pagedown home end", "Scroll a text, or move in a list"),
+    ("left right ctrl+pageup ctrl+pagedown", "Scroll a text that is wider than the screen"),
+)
+"""Keys that Textual and its widgets bring, on every screen where nothing else is on them."""
 
 _NAMES = {
     "plus": "+", "equals_sign": "=", "minus": "-", "question_mark": "?", "slash": "/",
@@ -183,6 +198,23 @@ def help_lines(first: tuple[Key, ...] = LIVE) -> list[str]:
     lines = []
     for heading, table in sorted(TABLES, key=lambda pair: pair[1] is not first):
         lines += ["", heading]
-        lines += [f"  {shown_keys(key):14} {key.long}" for key in table]
-    lines += ["", "everywhere", "  ctrl+p         Every action of the screen by name"]
+        lines += [f"  {shown_keys(key):15} {key.long}" for key in table]
+    lines += [f"  {keys.replace(' ', ', '):15} {what}" for keys, what in GIVEN]
     return lines[1:]
+
+
+def key_table() -> str:
+    """Every key as the Markdown table of docs/keys.md."""
+    lines = ["| where | key | what it does |", "|---|---|---|"]
+    for heading, table in TABLES:
+        for key in table:
+            keys = " ".join(f"`{one}`" for one in shown_keys(key).split(" "))
+            lines.append(f"| {heading} | {keys} | {key.long} |")
+    for given, what in GIVEN:
+        keys = " ".join(f"`{one}`" for one in given.split(" "))
+        lines.append(f"| everywhere | {keys} | {what} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(key_table())  # noqa: T201 - `python -m tui.bindings` makes the table of docs/keys.md

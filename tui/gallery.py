@@ -11,6 +11,7 @@ from tmssl.data.vienna import title
 from tmssl.retrieval.matches import Match, QueryMatches
 from tmssl.text import safe
 from tui.queries import precision, query_name
+from tui.theme import QUIET
 
 if TYPE_CHECKING:
     from tmssl.data.pack import Pack
@@ -117,7 +118,7 @@ def code_lines(query: QueryMatches, matches: Sequence[Match], width: int) -> lis
             if any(code.startswith(one) or one.startswith(code) for one in match.shared)
         ]
         lines += [Text(line) for line in told]
-        lines.append(Text(f"  rank {' '.join(ranks)}" if ranks else "  shared by none", "dim"))
+        lines.append(Text(f"  rank {' '.join(ranks)}" if ranks else "  shared by none", QUIET))
     for line in lines:
         line.truncate(width, overflow="ellipsis", pad=True)
     return lines

@@ -4,7 +4,6 @@ from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
-from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
@@ -13,6 +12,7 @@ from tmssl.runs.history import History
 from tmssl.text import safe
 from tui.bindings import LIVE, bindings
 from tui.chart import draw
+from tui.fitted import Fitted
 from tui.look import FULL
 from tui.messages import ChartDrawn
 from tui.series import (
@@ -38,17 +38,6 @@ _WEIGHTS = (0.0, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
 _WIDE, _TALL = 120, 36
 _SMALL = (50, 14)
 _COLOURS = {">": "green", "#": "cyan", "=": "yellow", "!": "bold red", ".": "yellow"}
-
-
-class Fitted(Static):
-    """A widget whose content is made for its size."""
-
-    class Resized(Message):
-        """The size has changed."""
-
-    def on_resize(self) -> None:
-        """Let the screen make the content anew."""
-        self.post_message(self.Resized())
 
 
 class LiveScreen(Screen[None]):
@@ -175,7 +164,7 @@ class LiveScreen(Screen[None]):
         }
         told["#learning"], told["#machine"] = (Text(line) for line in figure_words(history))
         finding, advice = newest_finding(history)
-        told["#finding"] = Text(finding, style="bold" if history.findings else "dim")
+        told["#finding"] = Text(finding, style="bold" if history.findings else "bright_black")
         told["#advice"] = Text(advice)
         for target, text in told.items():
             text.no_wrap, text.overflow = True, "ellipsis"

@@ -108,3 +108,11 @@ class GoToStep(Message):
     def __init__(self, step: int) -> None:
         super().__init__()
         self.step = step
+
+
+class Remember(Message):
+    """A person has changed how the monitor looks; fields of `Remembered` by name."""
+
+    def __init__(self, **changes: Any) -> None:
+        super().__init__()
+        self.changes = changes

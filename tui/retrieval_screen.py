@@ -14,14 +14,16 @@ from tmssl.runs.folder import Run
 from tmssl.text import safe
 from tui.bindings import GALLERY, bindings
 from tui.evaluations import Loaded, head_lines, load_evaluation
+from tui.fitted import Fitted
 from tui.gallery import SIZES, Sheet, page, pair_page, usual_size
 from tui.handing_on import ask, pack_of, write_queries
-from tui.live_screen import Fitted
 from tui.look import FULL, Look, way
-from tui.messages import MatchesLoaded, PageDrawn, Said
+from tui.messages import MatchesLoaded, PageDrawn, Remember, Said
 from tui.pages import evaluation_page
 from tui.queries import list_page, page_of
+from tui.remembered import Remembered
 from tui.selection import Selection
+from tui.theme import QUIET
 
 _WIDE = 110  # cells from which the list stands beside the pictures
 _LIST = 38  # cells that it takes there
@@ -61,6 +63,8 @@ class RetrievalScreen(Screen[None]):
     def on_mount(self) -> None:
         """Hide the search field and the list, and read the newest evaluation."""
         self.query_one("#search").display = self.query_one("#queries").display = False
+        kept = getattr(self.app, "kept", Remembered())
+        self._listed, self._matches_wanted = kept.listed, kept.size
         self.load(-1)
 
     def say(self, words: str) -> None:
@@ -116,7 +120,7 @@ class RetrievalScreen(Screen[None]):
             f"{loaded.index + 1}/{len(loaded.evaluations)} {safe(loaded.name)}, {loaded.header.gallery:,} "
             f"marks searched, {selection.words}  {safe(loaded.header.attribution)}"
         )
-        line = Text(words, "dim", no_wrap=True, overflow="ellipsis")
+        line = Text(words, QUIET, no_wrap=True, overflow="ellipsis")
         self.query_one("#gallery-words", Static).update(line)
         if not selection.shown:
             told = Text("no query fits this filter; press a or /")
@@ -218,11 +222,13 @@ class RetrievalScreen(Screen[None]):
     def action_list(self) -> None:
         """Show the list of queries, or not."""
         self._listed = not self._lists
+        self.post_message(Remember(listed=self._listed))
         self._draw()
 
     def action_size(self, by: int) -> None:
         """Larger or smaller pictures."""
         self._matches_wanted = min(len(SIZES) - 1, max(0, self._sized + by))
+        self.post_message(Remember(size=self._matches_wanted))
         self.say(f"about {SIZES[self._matches_wanted]} matches on a page")
         self._draw()
 

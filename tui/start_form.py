@@ -20,6 +20,7 @@ from tui.bindings import FORM, bindings
 from tui.chart import draw
 from tui.messages import StartRun
 from tui.series import Line, Picture
+from tui.theme import QUIET
 
 _POINTS = 120
 
@@ -123,7 +124,7 @@ class StartForm(Screen[None]):
                 with Horizontal(classes="field"):
                     yield Label(label, classes="label")
                     yield Input(placeholder=hint, id=name, compact=True)
-            yield Static(Text(f"recipes: {', '.join(recipe_names())}", style="dim"))
+            yield Static(Text(f"recipes: {', '.join(recipe_names())}", style=QUIET))
         yield Static("", id="verdict")
         yield Static("", id="plan-chart")
         yield Static("", id="status", classes="line")
