@@ -41,7 +41,7 @@ SMALL = {
     "train --data my-marks --epochs 30": f"{_TINY} --epochs 1",
     "train --data my-marks --epochs 30 --detach": f"{_TINY} --epochs 1 --name second",
     "train --recipe single-4090 --data my-marks": f"{_TINY} --epochs 1",
-    "train --epochs 50 --resume": "--epochs 2",
+    "train --epochs 50 --resume": "--epochs 4",
     "train --data my-marks --dry-run": f"{_TINY} --epochs 1",
     "train --data my-marks --epochs 30 --resume-if-any --detach": "--epochs 3",
     "train --resume": "--epochs 2",
@@ -50,6 +50,8 @@ SMALL = {
     "train --data l3d --dry-run": f"{_TINY} --epochs 1",
     "train --recipe single-4090 --data l3d --detach": f"{_TINY} --epochs 3",
     "train --resume --epochs 60": "--epochs 5",
+    "train --recipe several-gpus --data my-marks --gpus 2 --detach": f"{_TINY} --epochs 1",
+    "train --resume --gpus 1": "--epochs 3",
     "demo": "--marks 300 --epochs 1 --show 1",
 }
 
@@ -70,12 +72,17 @@ def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+def what_a_user_has(folder: Path) -> None:
+    """The files that pages speak of."""
+    draw_marks(folder / "my-marks", 40, validation=8)
+    shutil.copytree(ROOT / "runs" / "training-log", folder / "runs" / "training-log")
+    (folder / "old.log").write_text("Epoch 1 complete. Avg Loss: 7.0350\n")
+    shutil.copy(folder / "my-marks" / "images" / "0004.png", folder / "new-logo.png")
+
+
 @pytest.mark.timeout(600)  # a busy machine takes its time
 def test_every_documented_command_runs(tmp_path: Path) -> None:
-    draw_marks(tmp_path / "my-marks", 40, validation=8)
-    shutil.copytree(ROOT / "runs" / "training-log", tmp_path / "runs" / "training-log")
-    (tmp_path / "old.log").write_text("Epoch 1 complete. Avg Loss: 7.0350\n")
-    shutil.copy(tmp_path / "my-marks" / "images" / "0004.png", tmp_path / "new-logo.png")
+    what_a_user_has(tmp_path)
     commands = documented()
     assert len(commands) >= 10
     run_all(commands, tmp_path)
@@ -98,7 +105,7 @@ def run_all(commands: list[str], tmp_path: Path) -> None:
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", PAGES)
 def test_every_command_of_a_page_runs(tmp_path: Path, name: str) -> None:
-    draw_marks(tmp_path / "my-marks", 40, validation=8)
+    what_a_user_has(tmp_path)
     rows = []
     for i, path in enumerate(sorted((tmp_path / "my-marks" / "images").iterdir())):
         (tmp_path / "l3d").mkdir(exist_ok=True)
@@ -149,8 +156,9 @@ def test_the_monitor_stays_in_tmux(tmp_path: Path) -> None:
 
 
 def test_the_field_table_is_the_codes() -> None:
-    begin = README.index("<!-- made by tmssl.runs.events.field_table()")
-    block = README[README.index("\n", begin) + 1 : README.index("<!-- end -->")]
+    page = (ROOT / "docs" / "journal.md").read_text("utf-8")
+    begin = page.index("<!-- made by tmssl.runs.events.field_table()")
+    block = page[page.index("\n", begin) + 1 : page.index("<!-- end -->")]
     assert block.strip() == field_table()
 
 
@@ -159,9 +167,10 @@ def test_every_recipe_is_named() -> None:
         assert f"`{name}`" in README
 
 
-def test_the_readmes_keys_are_the_tables() -> None:
+def test_the_monitors_page_has_keys_of_the_tables() -> None:
+    page = (ROOT / "docs" / "monitor.md").read_text("utf-8")
     keys = {shown_keys(key).split(" ")[0] for key in (*LIVE, *GALLERY)}
-    rows = re.findall(r"^\| `(.)` \|", README, re.M)
+    rows = re.findall(r"^\| `(.)` \|", page, re.M)
     assert len(rows) >= 5
     assert set(rows) <= keys
     told = "\n".join(help_lines())
