@@ -37,6 +37,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         session = _open(folder, asked)
+        torch.backends.cudnn.benchmark &= not asked.no_search
         config = session.config
         print(
             f"{config.model.name} at {config.data.image_size} px, N = {config.train.batch_size}, "
@@ -63,6 +64,7 @@ def _arguments() -> argparse.Namespace:
         "--workers", type=int, default=2, help="of the rivals' loaders; threads too"
     )
     parser.add_argument("--marks", type=int, default=256)
+    parser.add_argument("--no-search", action="store_true", help="let cuDNN take its first kernels")
     parser.add_argument("--no-lightly", action="store_true", help="leave its example out")
     return parser.parse_args()
 
