@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _INCHES = (8.0, 4.0)
 _DPI = 120
+_POINTS = 2000  # buckets; what lies between them would not be seen
 
 
 def save_picture(picture: "Picture", path: Path, across: str) -> None:
@@ -23,12 +24,14 @@ def save_picture(picture: "Picture", path: Path, across: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    from tui.raster import ordered, thinned
+
     figure = Figure(figsize=_INCHES, dpi=_DPI, layout="tight")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for line in picture.lines:
         axes.plot(
-            line.x, line.y, ":" if line.dotted else "-", color=line.colour, label=safe(line.name),
+            *thinned(*ordered(line.x, line.y), _POINTS), ":" if line.dotted else "-", color=line.colour, label=safe(line.name),
             linewidth=1.2,
         )  # fmt: skip
     for place in picture.boundaries:

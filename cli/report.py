@@ -80,8 +80,8 @@ def draw_charts(history: History) -> dict[str, str]:
 
     width, height = _CHART
     drawn = {
-        "loss": loss_picture(history, axis="epoch", weight=0.9, log=False, buckets=2 * width),
-        "learning rate": rate_picture(history, axis="epoch", buckets=width),
+        "loss": loss_picture(history, axis="epoch", weight=0.9),
+        "learning rate": rate_picture(history, axis="epoch"),
     }
     return {
         title: draw(picture, width, height, PLAIN)
@@ -99,8 +99,8 @@ def _pictures(history: History, target: Path, to_stdout: bool) -> dict[str, Path
 
     folder = Path(tempfile.gettempdir()) if to_stdout else target.parent
     drawn = {
-        "loss": loss_picture(history, axis="epoch", weight=0.9, log=False, buckets=2000),
-        "learning rate": rate_picture(history, axis="epoch", buckets=1000),
+        "loss": loss_picture(history, axis="epoch", weight=0.9),
+        "learning rate": rate_picture(history, axis="epoch", count=1000),
     }
     paths = {}
     for title, picture in drawn.items():

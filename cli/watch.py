@@ -123,5 +123,5 @@ def snapshot(run: Run, ascii_only: bool = False) -> list[str]:
         first, advice = finding_words(finding)
         lines.append(f"finding     {first}")
         lines += [f"            {advice.strip()}"] if advice else []
-    picture = loss_picture(history, axis="epoch", weight=0.9, log=False, buckets=140)
+    picture = loss_picture(history, axis="epoch", weight=0.9)
     return [*lines, "", draw(picture, 78, 14, Look(ascii=ascii_only, colour=False)).rstrip()]

@@ -22,6 +22,7 @@ from tui.bindings import GALLERY, LIVE, TABLES, help_lines, shown_keys
 from tui.dialogs import EvaluateDialog, ResumeDialog, StopDialog
 from tui.findings_screen import FindingsScreen
 from tui.live_screen import LiveScreen
+from tui.overlay import OverlayDialog
 from tui.page_screen import PageScreen
 from tui.retrieval_screen import RetrievalScreen
 from tui.runs_screen import RunsScreen
@@ -196,7 +197,7 @@ def test_no_machine_is_named_in_what_is_told() -> None:
 
 
 def test_every_screen_binds_its_table_and_every_action_exists() -> None:
-    screens: list[Any] = [WatchApp, LiveScreen, RunsScreen, RetrievalScreen, FindingsScreen, PageScreen, StartForm, StopDialog, ResumeDialog, EvaluateDialog]  # fmt: skip
+    screens: list[Any] = [WatchApp, LiveScreen, OverlayDialog, RunsScreen, RetrievalScreen, FindingsScreen, PageScreen, StartForm, StopDialog, ResumeDialog, EvaluateDialog]  # fmt: skip
     tables = [table for _, table in TABLES]
     assert sorted(map(str, (screen.TABLE for screen in screens))) == sorted(map(str, tables))
     for screen in screens:

@@ -15,8 +15,6 @@ from tui.series import (
     loss_picture,
     planned_points,
     rate_picture,
-    smoothed,
-    thinned,
 )  # fmt: skip
 from tui.words import (
     epoch_table,
@@ -44,36 +42,11 @@ def history(count: int = 60, epochs: int = 10) -> History:
     return read_history([segment, *steps])
 
 
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=400), st.integers(1, 40))
-def test_thinning_keeps_the_ends_and_every_extreme(values: list[float], buckets: int) -> None:
-    x, y = thinned([float(i) for i in range(len(values))], values, buckets)
-    assert (y[0], y[-1]) == (values[0], values[-1])
-    assert (min(y), max(y)) == (min(values), max(values))
-    assert x == sorted(x)
-    assert len(x) <= max(4 * buckets + 4, 0) or len(values) <= 4 * buckets
-
-
-def test_a_spike_of_one_sample_among_100_000_stays() -> None:
-    values = [1.0] * 100_000
-    values[54_321] = 9.0
-    x, y = thinned([float(i) for i in range(100_000)], values, 160)
-    assert len(x) <= 4 * 161
-    assert x[y.index(9.0)] == 54_321
-
-
-@given(st.lists(st.floats(-100, 100), min_size=1, max_size=50))
-def test_smoothing_with_no_weight_changes_nothing_and_stays_in_range(values: list[float]) -> None:
-    assert smoothed(values, 0.0) == values
-    assert all(min(values) - 1e-6 <= v <= max(values) + 1e-6 for v in smoothed(values, 0.9))
-
-
 @given(st.lists(st.tuples(Floats, Floats), max_size=30), st.booleans())
 def test_no_data_breaks_a_chart(points: list[tuple[float | None, float | None]], log: bool) -> None:
     x = tuple(math.nan if a is None else a for a, _ in points)
     y = tuple(math.nan if b is None else b for _, b in points)
-    wild = [v for v in (*x, *y) if math.isfinite(v) and abs(v) > 1e12]
-    if not wild:  # such axes cannot be labelled, and no figure of ours is that large
-        draw(Picture("any", (Line("a", x, y, "cyan"),), log=log), 60, 12)
+    draw(Picture("any", (Line("a", x, y, "cyan"),), log=log), 60, 12)
 
 
 def test_a_chart_is_as_large_as_asked() -> None:
@@ -86,15 +59,15 @@ def test_a_chart_is_as_large_as_asked() -> None:
 def test_missing_losses_are_gaps_with_a_badge() -> None:
     wanted = history()
     wanted.add([Step(step=61, epoch=6.1, loss=None, lr=0.1, t=2000.0)])
-    picture = loss_picture(wanted, axis="step", weight=0.9, log=False, buckets=100)
+    picture = loss_picture(wanted, axis="step", weight=0.9)
     assert picture.gaps == 1
     assert "1 not finite" in draw(picture, 80, 12, PLAIN)
 
 
 def test_the_loss_stands_beside_its_chance_level() -> None:
-    picture = loss_picture(history(), axis="epoch", weight=0.9, log=False, buckets=100)
-    assert [line.name for line in picture.lines] == ["raw", "smoothed", "chance 5.55"]
-    assert set(picture.lines[2].y) == {5.55}
+    picture = loss_picture(history(), axis="epoch", weight=0.9)
+    assert [line.name for line in picture.lines] == ["chance 5.55", "raw", "smoothed"]
+    assert set(picture.lines[0].y) == {5.55}
 
 
 def test_the_plan_ahead_follows_the_closed_form_to_the_end() -> None:
@@ -105,7 +78,7 @@ def test_the_plan_ahead_follows_the_closed_form_to_the_end() -> None:
     assert points[0][0] == 30
     assert points[-1][0] == 99
     assert points[0][1] > points[-1][1]
-    assert [line.name for line in rate_picture(told, axis="step", buckets=40).lines] == [
+    assert [line.name for line in rate_picture(told, axis="step").lines] == [
         "past", "planned",
     ]  # fmt: skip
     assert planned_points(Segment(config={"x": 1}, epochs=9, steps_per_epoch=9), 0, 5) == []
@@ -159,5 +132,5 @@ def test_hostile_findings_are_made_safe() -> None:
 
 
 def test_an_ascii_chart_is_ascii() -> None:
-    picture = loss_picture(history(), axis="epoch", weight=0.9, log=False, buckets=100)
+    picture = loss_picture(history(), axis="epoch", weight=0.9)
     assert draw(picture, 80, 12, Look(ascii=True, colour=False)).isascii()

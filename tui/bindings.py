@@ -26,9 +26,40 @@ LIVE = (
     Key("k", "app.checkpoint", "Checkpoint", "Write a checkpoint now and go on", footer=False),
     Key("plus,equals_sign", "smooth(1)", "Smoother", "Smooth the curves more", footer=False),
     Key("minus", "smooth(-1)", "Rougher", "Smooth the curves less", footer=False),
-    Key("x", "axis", "Axis", "Horizontal axis: step, epoch or time"),
-    Key("l", "log_scale", "Log", "Logarithmic loss, on or off"),
-    Key("f", "app.findings", "Findings", "Everything noticed in this run, with advice"),
+    Key("x", "axis", "Axis", "Horizontal axis: epoch, step or time", footer=False),
+    Key("l", "log_scale", "Log", "Logarithmic loss, on or off", footer=False),
+    Key(
+        "up",
+        "zoom(1.5)",
+        "Closer",
+        "Zoom in, around the crosshair or the newest point",
+        footer=False,
+    ),
+    Key("down", "zoom(0.667)", "Farther", "Zoom out", footer=False),
+    Key("left", "move(-1)", "Back", "Move the crosshair, or what is zoomed to", footer=False),
+    Key("right", "move(1)", "On", "Move the crosshair, or what is zoomed to", footer=False),
+    Key("shift+left", "move(-10)", "Far back", "The same, ten times as far", footer=False),
+    Key("shift+right", "move(10)", "Far on", "The same, ten times as far", footer=False),
+    Key("v", "crosshair", "Values", "A crosshair that reads values, on or off"),
+    Key(
+        "z", "enlarge", "Full", "The chosen chart on the whole screen, or all charts", footer=False
+    ),
+    Key(
+        "tab",
+        "app.focus_next",
+        "Next chart",
+        "Choose the next chart; shift+tab the one before",
+        footer=False,
+    ),
+    Key("y", "clip", "Range", "Vertical range: all values, or the middle 98 %", footer=False),
+    Key("0", "whole", "All", "All of the run again", footer=False),
+    Key("a", "overlay", "Overlay", "Lay other runs over this one", footer=False),
+    Key(
+        "escape", "reset", "Reset", "Leave the whole screen, the crosshair, the zoom", footer=False
+    ),
+    Key(
+        "f", "app.findings", "Findings", "Everything noticed in this run, with advice", footer=False
+    ),
     Key("g", "app.log", "Log file", "What the trainer printed", footer=False),
     Key("c", "app.config", "Config", "The settings in force and what changed", footer=False),
     Key("o", "app.runs", "Runs", "Every run beside this one: open, compare, start"),
@@ -128,6 +159,12 @@ EVALUATE = (
     Key("escape", "cancel", "Cancel", "Back, without an evaluation"),
 )
 
+OVERLAY = (
+    Key("space", "mark", "On/off", "The run under the cursor, on or off"),
+    Key("enter", "confirm", "Draw", "Draw the chosen runs"),
+    Key("escape", "cancel", "Cancel", "Back, without a change"),
+)
+
 FINDINGS = (
     Key("enter", "go", "In the curves", "The curves at the place of the finding"),
     Key("escape,backspace", "app.pop_screen", "Back", "Back to where you came from"),
@@ -148,6 +185,7 @@ EVERYWHERE = (
 
 TABLES: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("curves", LIVE),
+    ("choosing runs to lay over each other", OVERLAY),
     ("runs", RUNS),
     ("matches", GALLERY),
     ("findings", FINDINGS),

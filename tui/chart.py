@@ -1,109 +1,247 @@
-"""Pictures become characters: the one place that knows plotext, which keeps global state."""
+"""Pictures become characters: plotext draws the frame, dots of our own the curves.
 
-import math
+The one place that knows plotext, which keeps global state. Its own lines take a third of a second for four curves
+of 500 points; cells that are braille already take a thousandth.
+"""
+
+import dataclasses
+import functools
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
+from rich.text import Text
+
+from tmssl.text import number
+from tui.axes import hours_label, label, log_ticks, round_limits, ticks
+from tui.cells import MARKS, PLAIN_DOTS, Cells, Plot
 from tui.look import FULL, Look
 from tui.series import Line, Picture
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+    Points = tuple[Line, Floats, Floats]
+
 _LOCK = threading.Lock()
 _ASCII = str.maketrans("┌┐└┘├┤┬┴┼─│", "+++++++++-|")
-_TINY = 1e-30  # a subnormal span makes plotext divide by next to nothing
-_EMPTY = "nothing to draw yet"
+COLOURS = {
+    "gray": ("#828d99", "#606975"), "cyan": ("#4cc9f0", "#006a9c"), "red": ("#ff6b6b", "#c1121f"),
+    "green": ("#7bd88f", "#22763a"), "gold": ("#ffd166", "#7d5500"), "yellow": ("#ffd166", "#7d5500"),
+    "magenta": ("#c792ea", "#7b2cbf"), "orange": ("#ff9f6b", "#a63f06"), "blue": ("#82aaff", "#1d4ed8"),
+    "axis": ("#8e99a4", "#636c77"), "title": ("#e6edf3", "#1b1f24"),
+}  # fmt: skip
+"""by name, on a dark and on a light ground"""
 
 
-def drawable(line: Line, log: bool) -> tuple[list[float], list[float]]:
-    """The points plotext survives: finite, and positive on a logarithmic axis."""
-    points = [
-        (x if abs(x) > _TINY else 0.0, y if abs(y) > _TINY else 0.0)
-        for x, y in zip(line.x, line.y, strict=True)
-        if math.isfinite(x) and math.isfinite(y) and (y > _TINY or not log)
-    ]
-    return [x for x, _ in points], [y for _, y in points]
+@dataclasses.dataclass(frozen=True, eq=False)
+class Chart:
+    """A drawn chart: its lines from top to bottom, and where the curves are in it."""
+
+    lines: tuple[Text, ...]
+    picture: Picture
+    plot: Plot | None = None
+    signs: tuple[str, ...] = ()
+    """how each line of the picture is drawn"""
+    tint: Callable[[str], str] = str
+    """style of a colour's name"""
 
 
 def draw(picture: Picture, width: int, height: int, look: Look = FULL) -> str:
-    """A chart of `width` x `height` cells; coloured by ANSI codes, drawn in braille unless told otherwise.
+    """A chart of `width` x `height` cells as lines of text, coloured by ANSI codes unless told otherwise."""
+    import io
 
-    Raises nothing for any data: what cannot be drawn is left out.
+    from rich.console import Console
+
+    lines = chart(picture, width, height, look).lines
+    if not look.colour:
+        return "\n".join(line.plain.rstrip() for line in lines)
+    console = Console(
+        file=io.StringIO(), force_terminal=True, color_system="truecolor", width=width + 1, no_color=False,
+    )  # fmt: skip
+    with console.capture() as captured:
+        console.print(Text("\n").join(lines), soft_wrap=True, end="", highlight=False)
+    return captured.get()
+
+
+def chart_text(picture: Picture, size: tuple[int, int], look: Look, dark: bool) -> Text:
+    """A chart of so many columns and rows as one text."""
+    return Text("\n").join(chart(picture, *size, look, dark).lines)
+
+
+def chart(picture: Picture, width: int, height: int, look: Look = FULL, dark: bool = True) -> Chart:
+    """A picture drawn on `width` x `height` cells.
+
+    Raises nothing for any data: what cannot be drawn is a gap.
     """
     if width < 16 or height < 4:
-        return ""
-    lines = [(line, *drawable(line, picture.log)) for line in picture.lines]
-    shown = [(line, x, y) for line, x, y in lines if x]
-    if not shown:
-        return "\n".join([picture.title, "", f"  {_EMPTY}"])
+        return Chart((), picture)
+    tint = tints(look, dark)
+    points = _points(picture)
+    head = _head(picture, points, width, tint, look)
+    if not any(len(x) for _, x, _ in points):
+        return Chart((head, Text(), Text().append(f"  {picture.empty}", tint("axis"))), picture)
+    across = _across(picture, points)
+    up = _up(picture, points, across)
+    rows = _frame(*_labels(picture, across, up, width, height), width, height - 1, look.ascii)
+    left = len(rows[-2]) - len(rows[-2].lstrip(" ")) + 1
+    plot = Plot(left, 1, width - left, height - 3, across)
+    cells = Cells(plot, look.ascii)
+    for line, x, y in points:
+        cells.lay(line, x, y, up)
+    cells.mark(picture)
+    lines = [head]
+    for place, row in enumerate(rows):
+        text = Text().append(row[: plot.left], tint("axis"))
+        if place < plot.rows:
+            cells.write(place, text, tint)
+        else:
+            text.append(row[plot.left :], tint("axis"))
+        text.no_wrap = True
+        lines.append(text)
+    solid = [line for line in picture.lines if not line.dotted]
+    signs = tuple(_sign(line, solid, look) for line in picture.lines)
+    return Chart(tuple(lines), picture, plot, signs, tint)
+
+
+def tints(look: Look, dark: bool) -> Callable[[str], str]:
+    """Style of a colour's name on a dark or a light ground; none without colours."""
+    return lambda name: COLOURS[name][0 if dark else 1] if look.colour and name else ""
+
+
+def _points(picture: Picture) -> "list[Points]":
+    """The lines as arrays with gaps; on a logarithmic axis exponents of ten, without what is not positive."""
+    import numpy as np
+
+    from tui.raster import ordered
+
+    found = []
+    for line in picture.lines:
+        x, y = ordered(line.x, line.y)
+        if picture.log:
+            y = np.log10(y, out=np.full(len(y), np.nan), where=y > 0)
+        if np.isfinite(y).any():
+            found.append((line, x, y))
+    return found
+
+
+def _across(picture: Picture, points: "list[Points]") -> tuple[float, float]:
+    """The x of the borders: what is zoomed to, or all; round, so that they stay while it grows."""
+    if picture.window is not None:
+        return picture.window
+    low = min(float(x[0]) for _, x, _ in points)
+    high = max(float(x[-1]) for _, x, _ in points)
+    if high - low < 1e-9 * max(1e-9, abs(high)):
+        return round_limits(low, high)
+    return round_limits(low, high, 40)
+
+
+def _up(
+    picture: Picture, points: "list[Points]", across: tuple[float, float]
+) -> tuple[float, float]:
+    """The y of the borders, of what is shown between two x."""
+    import numpy as np
+
+    ends: list[float] = []
+    zoomed = picture.window is not None
+    for line, x, y in points:
+        if zoomed and line.dotted and np.nanmin(y) == np.nanmax(y) and len(points) > 1:
+            continue  # a level far away would hide what was zoomed to
+        begin, end = np.searchsorted(x, across[0]), np.searchsorted(x, across[1], "right")
+        shown = y[max(0, begin - 1) : end + 1]
+        shown = shown[np.isfinite(shown)]
+        if len(shown):
+            share = (1, 99) if picture.clipped else (0, 100)
+            ends += [float(value) for value in np.percentile(shown, share)]
+    if not ends:
+        return 0.0, 1.0
+    return round_limits(min(ends), max(ends), 16)
+
+
+def _labels(
+    picture: Picture, across: tuple[float, float], up: tuple[float, float], width: int, height: int
+) -> tuple[Any, ...]:
+    """Places and labels of the ticks of both axes, and the limits."""
+    span = across[1] - across[0]
+    name = hours_label if picture.axis == "time" else label
+    xs = ticks(*across, max(2, width // 14))
+    tall = max(2, (height - 2) // 3)
+    ys = log_ticks(*up, tall) if picture.log else ticks(*up, tall)
+    told = [label(10**y, 10 ** up[1] if y > 0 else 10**y) if picture.log else label(y, up[1] - up[0]) for y in ys]  # fmt: skip
+    return across, up, tuple(xs), tuple(name(x, span) for x in xs), tuple(ys), tuple(told)
+
+
+@functools.lru_cache(maxsize=64)
+def _frame(
+    across: tuple[float, float], up: tuple[float, float], xs: tuple[float, ...], x_labels: tuple[str, ...],
+    ys: tuple[float, ...], y_labels: tuple[str, ...], width: int, height: int, plain: bool,
+) -> tuple[str, ...]:  # fmt: skip
+    """Axes with their ticks and nothing in them, by plotext."""
     import plotext
 
     with _LOCK:
         plotext.clear_figure()
         plotext.limit_size(False, False)  # it would cut to the terminal it thinks it is in
         plotext.plot_size(width, height)
-        for part in (plotext.canvas_color, plotext.axes_color):
-            part("default")
-        plotext.ticks_color("default")
-        plotext.title(_title(picture))
-        if picture.log:
-            plotext.yscale("log")
-        for place in picture.boundaries:
-            plotext.vertical_line(place, "magenta")
-        for line, x, y in shown:
-            _plot(plotext, line, x, y, look.ascii)
-        low, high = _limits([v for _, _, y in shown for v in y], picture.log)
-        plotext.ylim(low, high)
-        _ticks(plotext.xticks, [v for _, x, _ in shown for v in x], 5)
-        if not picture.log:
-            _ticks(plotext.yticks, [low, high], max(2, height // 3))
-        text: str = plotext.build()
-    text = text if look.colour else plotext.uncolorize(text)
-    return text.translate(_ASCII) if look.ascii else text
+        plotext.xaxes(True, False)
+        plotext.yaxes(True, False)
+        plotext.xlim(0.0, 1.0)  # shares of the axes, since it fails on some of the ranges there are
+        plotext.ylim(0.0, 1.0)
+        plotext.xticks([(x - across[0]) / (across[1] - across[0]) for x in xs], list(x_labels))
+        plotext.yticks([(y - up[0]) / (up[1] - up[0]) for y in ys], list(y_labels))
+        plotext.scatter([0.0], [0.0], marker=" ")
+        text: str = plotext.uncolorize(plotext.build())
+    text = text.translate(_ASCII) if plain else text
+    return tuple(text.rstrip("\n").split("\n"))
 
 
-def _title(picture: Picture) -> str:
-    """The title, with a badge for points that were not finite and a mark for a log axis."""
+def _head(picture: Picture, points: "list[Points]", width: int, tint: "Any", look: Look) -> Text:
+    """The title and what each line is, with its newest value where there is room; a badge for gaps."""
+    head = _legend(picture, points, tint, look, values=True)
+    if head.cell_len > width:
+        head = _legend(picture, points, tint, look, values=False)
+    head.truncate(width, overflow="ellipsis")
+    head.no_wrap = True
+    return Text(head.plain.replace("…", "~")) if look.ascii else head
+
+
+def _legend(
+    picture: Picture, points: "list[Points]", tint: "Any", look: Look, *, values: bool
+) -> Text:
+    """The title, a badge for gaps, and the sign and name of every line, the foremost first."""
     words = picture.title + (" (log)" if picture.log else "")
-    names = [line.name for line in picture.lines if line.name != picture.title]
-    if names:
-        words += ": " + ", ".join(names)
-    return words + (f"  ! {picture.gaps} not finite" if picture.gaps else "")
+    head = Text().append(words, f"bold {tint('title')}")
+    if picture.gaps:
+        where = number(float(picture.holes[-1])) if values and picture.axis else ""
+        head.append(f"  ! {picture.gaps:,} not finite", f"bold {tint('red')}")
+        head.append(f", last at {picture.axis} {where}" if where else "", tint("red"))
+    solid = [line for line, _, _ in points if not line.dotted]
+    for line, _, y in reversed(points):
+        if line.name == picture.title:
+            continue
+        head.append(f"  {_sign(line, solid, look)} {line.name}", tint(line.colour))
+        last = _newest(y, picture.log)
+        if values and last and not line.dotted:
+            head.append(f" {last}", tint("title"))
+    return head
 
 
-def _plot(plotext: object, line: Line, x: list[float], y: list[float], plain: bool) -> None:
-    """One curve; dotted ones are single points."""
-    if line.dotted:
-        plotext.scatter(x, y, marker="." if plain else "dot", color=line.colour)  # type: ignore[attr-defined]  # plotext has no types
-    else:
-        plotext.plot(x, y, marker="*" if plain else "braille", color=line.colour)  # type: ignore[attr-defined]  # plotext has no types
+def _sign(line: Line, solid: list[Line], look: Look) -> str:
+    """How a line is drawn, as one character."""
+    if line.letter:
+        return line.letter
+    if look.ascii:
+        return "-" if line.dotted else "o" if line.marked else PLAIN_DOTS[solid.index(line) % len(PLAIN_DOTS)]  # fmt: skip
+    if line.marked:
+        return MARKS["mark"]
+    return "┅" if line.dotted else "░" if line.colour == "gray" else "━"
 
 
-def _ticks(
-    place: Callable[[list[float], list[str]], None], values: list[float], count: int
-) -> None:
-    """Even ticks with short labels."""
-    low, high = min(values), max(values)
-    if high > low:
-        at = [low + (high - low) * i / (count - 1) for i in range(count)]
-        whole = high - low >= 4 * count
-        place(at, [f"{v:,.0f}" if whole else tick_label(v, high - low) for v in at])
+def _newest(y: "Floats", log: bool) -> str:
+    """The last value there is."""
+    import numpy as np
 
-
-def tick_label(value: float, span: float) -> str:
-    """A label with two digits more than the span needs; tiny values in scientific notation."""
-    if abs(value) < span * 1e-9:
-        return "0"
-    if span < 0.01:
-        return f"{value:.1e}"
-    return f"{value:.{max(0, 2 - math.floor(math.log10(span)))}f}"
-
-
-def _limits(values: list[float], log: bool) -> tuple[float, float]:
-    """A range around the values that is never empty."""
-    low, high = min(values), max(values)
-    if high - low < 1e-12 * max(1.0, abs(high)):
-        pad = abs(high) * 0.1 or 1.0
-        return (low / 1.1, high * 1.1) if log else (low - pad, high + pad)
-    if log:
-        return low / 1.05, high * 1.05
-    margin = 0.03 * (high - low)
-    return max(low - margin, 0.0) if low >= 0 else low - margin, high + margin
+    known = y[np.isfinite(y)][-1:]
+    return number(float(10 ** known[0] if log else known[0])) if len(known) else ""

@@ -17,8 +17,9 @@ from tmssl.text import learning_rate, safe
 from tmssl.training.resume import ResumePlan, plan_resume
 from tmssl.training.schedule import planned_learning_rate
 from tui.bindings import EVALUATE, RESUME, STOP, bindings
-from tui.chart import draw
+from tui.chart import chart_text
 from tui.choices import Choices
+from tui.look import FULL
 from tui.series import Line, Picture
 from tui.start_form import split_settings
 
@@ -173,7 +174,8 @@ class ResumeDialog(ModalScreen[Resume | None]):
             chart.update("")
             return
         picture = plan_picture(self._history, self._config, planned.config)
-        chart.update(Text.from_ansi(draw(picture, chart.size.width, chart.size.height)))
+        look, dark = getattr(self.app, "look", FULL), self.app.current_theme.dark
+        chart.update(chart_text(picture, chart.size, look, dark))
 
     @on(Input.Submitted)
     def action_confirm(self) -> None:

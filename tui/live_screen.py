@@ -1,43 +1,32 @@
 """The curves: is it alive, is it learning, where on the LR curve, how long still."""
 
+import dataclasses
+
 from rich.text import Text
-from textual import work
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from tmssl.runs.folder import Run
 from tmssl.runs.history import History
-from tmssl.text import safe
+from tmssl.text import count, safe
 from tui.bindings import LIVE, bindings
-from tui.chart import draw
-from tui.fitted import Fitted
-from tui.look import FULL
-from tui.messages import ChartDrawn
-from tui.series import (
-    AXES,
-    Picture,
-    evaluation_picture,
-    loss_picture,
-    marked,
-    rate_picture,
-    simple_picture,
-)  # fmt: skip
-from tui.words import (
-    epoch_table,
-    evaluation_words,
-    figure_words,
-    newest_finding,
-    place_words,
-    progress_words,
-    state_words,
-)  # fmt: skip
+from tui.chart_view import ChartView
+from tui.charts import Charts
+from tui.drawing import Other
+from tui.headline import headline, lines_of_words
+from tui.look import FULL, Look
+from tui.messages import Remember
+from tui.overlay import OverlayDialog
+from tui.remembered import Remembered
+from tui.view import View
+from tui.words import place_words, state_words
 
-_WEIGHTS = (0.0, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
-_WIDE, _TALL = 120, 36
 _SMALL = (50, 14)
-_COLOURS = {">": "green", "#": "cyan", "=": "yellow", "!": "bold red", ".": "yellow"}
+_ABOVE = ("head", "progress", "learning", "machine")
+_BELOW = ("evaluation", "finding", "advice", "status")
+_TICK_S = 5.0
 
 
 class LiveScreen(Screen[None]):
@@ -51,46 +40,42 @@ class LiveScreen(Screen[None]):
         self._run = run
         self._history = History()
         self._alive = False
-        self._axis = 0
-        self._weight = 3
-        self._log = False
-        self._place: int | None = None
-        self._drawn: tuple[object, ...] = ()
         self._reading = False
+        self.charts = Charts(run)
 
     def compose(self) -> ComposeResult:
         """Header, charts, and what to know, from top to bottom."""
         yield Static("", id="small")
         with Vertical(id="all"):
-            yield Static("", id="head", classes="line")
-            yield Fitted("", id="progress", classes="line")
-            yield Static("", id="learning", classes="line")
-            yield Static("", id="machine", classes="line")
-            with Horizontal(id="charts"):
-                with Vertical(id="main-charts"):
-                    yield Fitted("", id="loss", classes="chart tall")
-                    yield Fitted("", id="lr", classes="chart")
-                with Vertical(id="more-charts"):
-                    yield Fitted("", id="top1", classes="chart")
-                    yield Fitted("", id="grad", classes="chart")
-                    yield Fitted("", id="hits", classes="chart")
-                    yield Fitted("", id="epochs", classes="chart")
-            yield Static("", id="evaluation", classes="line")
-            yield Static("", id="finding", classes="line")
-            yield Static("", id="advice", classes="line")
-            yield Static("", id="status", classes="line")
-        yield Footer()
+            for name in _ABOVE:
+                yield Static("", id=name, classes="line")
+            yield self.charts
+            for name in _BELOW:
+                yield Static("", id=name, classes="line")
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """As it was left the last time; what changes with time alone is looked at now and then."""
+        kept: Remembered = getattr(self.app, "kept", Remembered())
+        self.charts.view = View(kept.axis, kept.weight, kept.log, kept.clipped)
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._in_other_colours())
+        self.set_interval(_TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        if self.is_current:
+            self._show_words()
+            if self.charts.behind:
+                self.charts.draw()
+
+    def _in_other_colours(self) -> None:
+        self.show(self._history, self._alive)
 
     def show(self, history: History, alive: bool) -> None:
         """Show a history; charts follow from a thread."""
         self._history, self._alive = history, alive
-        self._show()
-
-    def _show(self) -> None:
-        """Words at once, charts from a thread, both of the newest history."""
         if self.is_mounted:
             self._show_words()
-            self._ask_for_charts()
+            self.charts.show(history, alive)
 
     def tell_reading(self, share: float, problem: str) -> None:
         """How much of the journal has been read, or why it can't be."""
@@ -104,117 +89,129 @@ class LiveScreen(Screen[None]):
 
     def say(self, words: str) -> None:
         """A line about an action."""
-        self.query_one("#status", Static).update(Text(words, style="italic"))
+        if self.is_mounted:
+            self._put("status", Text(words, style="italic", no_wrap=True, overflow="ellipsis"))
+
+    def _put(self, name: str, text: Text) -> None:
+        """Change a line of words, if it changes at all."""
+        line = self.query_one(f"#{name}", Static)
+        if line.content != text:
+            line.update(text)
 
     def on_resize(self) -> None:
         """Take the room there is."""
+        self._arrange()
+        self.show(self._history, self._alive)
+
+    def _arrange(self) -> None:
+        """All of it, or a word where there is no room for curves."""
         width, height = self.size
         tiny = width < _SMALL[0] or height < _SMALL[1]
         self.query_one("#all").display = not tiny
-        small = self.query_one("#small", Static)
-        small.display = tiny
-        self.query_one("#more-charts").display = width >= _WIDE and height >= _TALL
-
-    def on_fitted_resized(self) -> None:
-        """A chart has another size."""
-        self._show()
+        self.query_one("#small").display = tiny
+        for name in (*_ABOVE[2:], *_BELOW[:3]):
+            self.query_one(f"#{name}").display = not self.charts.full
+        self.charts.fit()
 
     def on_screen_resume(self) -> None:
         """Coming back from another screen."""
-        self._drawn = ()
-        self.call_after_refresh(self._show)
-
-    def go_to_step(self, step: int) -> None:
-        """Mark a step in the curves, and say what was logged there."""
-        self._place = step
-        self.say(place_words(self._history, step))
-        self._ask_for_charts()
-
-    def action_smooth(self, change: int) -> None:
-        """Smooth the curves more or less."""
-        self._weight = min(len(_WEIGHTS) - 1, max(0, self._weight + change))
-        self.say(f"smoothing {_WEIGHTS[self._weight]:g}")
-        self._ask_for_charts()
-
-    def action_axis(self) -> None:
-        """The next horizontal axis."""
-        self._axis = (self._axis + 1) % len(AXES)
-        self.say(f"axis: {AXES[self._axis]}{' in hours' if AXES[self._axis] == 'time' else ''}")
-        self._ask_for_charts()
-
-    def action_log_scale(self) -> None:
-        """Logarithmic loss, on or off."""
-        self._log = not self._log
-        self._ask_for_charts()
+        self.call_after_refresh(self.charts.draw_anew)
 
     def _show_words(self) -> None:
         history, alive = self._history, self._alive
+        look: Look = getattr(self.app, "look", FULL)
+        dark = self.app.current_theme.dark
         width = self.query_one("#progress").size.width or self.size.width
-        words = state_words(history, alive)
-        head = Text.assemble(
-            (f" {safe(self._run.name)} ", "bold reverse"), "  ", (words, _COLOURS.get(words[0], ""))
+        self._put("head", headline(self._run, history, alive, look, dark))
+        for name, text in lines_of_words(history, alive, width, look, dark).items():
+            self._put(name, text)
+        small = f"{safe(self._run.name)}\n{state_words(history, alive)}\n(the window is too small for curves)"
+        self._put("small", Text(small))
+
+    def go_to_step(self, step: int) -> None:
+        """The crosshair at a step, and what was logged there."""
+        self.charts.point_at_step(step)
+        self.say(place_words(self._history, step))
+
+    def _look_by(self, view: View) -> None:
+        """Look in another way, now and the next time."""
+        self.charts.look_by(view)
+        view = self.charts.view
+        self.post_message(
+            Remember(axis=view.axis, weight=view.weight, log=view.log, clipped=view.clipped)
         )
-        told = {
-            "#head": head,
-            "#progress": Text(progress_words(history, alive, width)),
-            "#evaluation": Text(evaluation_words(history, width)),
-            "#small": Text(
-                f"{safe(self._run.name)}\n{words}\n(the window is too small for curves)"
-            ),
-        }
-        told["#learning"], told["#machine"] = (Text(line) for line in figure_words(history))
-        finding, advice = newest_finding(history)
-        told["#finding"] = Text(finding, style="bold" if history.findings else "bright_black")
-        told["#advice"] = Text(advice)
-        for target, text in told.items():
-            text.no_wrap, text.overflow = True, "ellipsis"
-            self.query_one(target, Static).update(text)
 
-    def _pictures(self) -> list[tuple[str, Picture, int, int]]:
-        """What the visible charts should show, with their sizes."""
-        history, axis, weight = self._history, AXES[self._axis], _WEIGHTS[self._weight]
-        found = []
-        for name in ("loss", "lr", "top1", "grad", "hits"):
-            width, height = self.query_one(f"#{name}").size
-            if not width or not height:
-                continue
-            if name == "loss":
-                picture = loss_picture(
-                    history, axis=axis, weight=weight, log=self._log, buckets=2 * width
-                )
-            elif name == "lr":
-                picture = rate_picture(history, axis=axis, buckets=width // 2)
-            elif name == "hits":
-                picture = evaluation_picture(history)
-            else:
-                value = (lambda s: s.top1) if name == "top1" else (lambda s: s.grad_norm)
-                title = "top-1" if name == "top1" else "gradient norm"
-                picture = simple_picture(
-                    history, title, value, axis=axis, weight=weight, buckets=2 * width
-                )
-            if self._place is not None and name != "hits":
-                picture = marked(picture, history, self._place, axis)
-            found.append((name, picture, width, height))
-        return found
+    def action_smooth(self, change: int) -> None:
+        """Smooth the curves more or less."""
+        self._look_by(self.charts.view.smoother(change))
+        self.say(f"smoothing {self.charts.view.weight:g}")
 
-    def _ask_for_charts(self) -> None:
-        """Draw in a thread what has changed since it was last drawn."""
-        jobs = self._pictures()
-        state = tuple((name, width, height, picture) for name, picture, width, height in jobs)
-        if state == self._drawn:
-            return
-        self._drawn = state
-        table = self.query_one("#epochs", Static)
-        if table.size.height:
-            table.update(Text(epoch_table(self._history, table.size.height)))
-        self._draw_charts(jobs)
+    def action_axis(self) -> None:
+        """The next horizontal axis."""
+        self._look_by(self.charts.other_axis())
+        axis = self.charts.view.axis
+        self.say(f"axis: {axis}{' in hours' if axis == 'time' else ''}")
 
-    @work(thread=True, exclusive=True, group="charts")
-    def _draw_charts(self, jobs: list[tuple[str, Picture, int, int]]) -> None:
-        look = getattr(self.app, "look", FULL)
-        for name, picture, width, height in jobs:
-            self.post_message(ChartDrawn(name, Text.from_ansi(draw(picture, width, height, look))))
+    def action_log_scale(self) -> None:
+        """Logarithmic loss, on or off."""
+        view = self.charts.view
+        self._look_by(dataclasses.replace(view, log=not view.log))
 
-    def on_chart_drawn(self, message: ChartDrawn) -> None:
-        """Put a finished chart in its place."""
-        self.query_one(f"#{message.target}", Static).update(message.text)
+    def action_clip(self) -> None:
+        """Let rare values lie beyond the border, or not."""
+        view = self.charts.view
+        self._look_by(dataclasses.replace(view, clipped=not view.clipped))
+        self.say(
+            "vertical range: all values" if view.clipped else "vertical range: the middle 98 %"
+        )
+
+    def action_zoom(self, factor: float) -> None:
+        """Closer or farther."""
+        self.charts.zoom(factor)
+
+    def action_move(self, cells: int) -> None:
+        """The crosshair along, or what is zoomed to."""
+        self.charts.move(cells)
+
+    def action_crosshair(self) -> None:
+        """A crosshair, or none."""
+        self.charts.switch_crosshair()
+
+    def action_whole(self) -> None:
+        """All of the run again."""
+        self.charts.look_by(dataclasses.replace(self.charts.view, window=None))
+
+    def action_enlarge(self) -> None:
+        """One chart on the whole screen, or all again."""
+        self.charts.full = "" if self.charts.full else (self.charts.chosen.id or "")
+        self._arrange()
+
+    def on_chart_view_enlarged(self, message: ChartView.Enlarged) -> None:
+        """A double click."""
+        self.charts.full = "" if self.charts.full else (message.view.id or "")
+        self._arrange()
+
+    def action_reset(self) -> None:
+        """All charts, no crosshair, all of the run: one after the other."""
+        if self.charts.full:
+            self.action_enlarge()
+        elif self.charts.view.cursor is not None:
+            self.charts.look_by(dataclasses.replace(self.charts.view, cursor=None))
+        else:
+            self.action_whole()
+
+    def action_overlay(self) -> None:
+        """Choose runs to lay over this one."""
+        shown = tuple(other.run.path for other in self.charts.others)
+        self.app.push_screen(OverlayDialog(self._run, shown), self._overlay)
+
+    def _overlay(self, runs: tuple[Run, ...] | None) -> None:
+        if runs is not None:
+            kept = {other.run.path: other for other in self.charts.others}
+            self.charts.others = tuple(kept.get(run.path) or Other(run) for run in runs)
+            self.say(f"{count(len(runs), 'run')} over this one" if runs else "this run alone")
+            self.charts.draw()
+
+    def on_charts_failed(self, message: Charts.Failed) -> None:
+        """Another run could not be read."""
+        self.say(message.problem)

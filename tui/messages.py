@@ -10,6 +10,7 @@ from tmssl.runs.events import Event
 from tmssl.runs.folder import Run
 from tmssl.runs.history import History
 from tmssl.runs.listing import Row
+from tui.drawing import Drawing
 from tui.evaluations import Loaded
 
 
@@ -39,13 +40,13 @@ class JournalNews(Message):
         self.news = news
 
 
-class ChartDrawn(Message):
-    """A chart is ready to be shown."""
+class ChartsDrawn(Message):
+    """The charts of the live screen are ready to be shown."""
 
-    def __init__(self, target: str, text: Text) -> None:
+    def __init__(self, drawing: Drawing | None, problem: str = "") -> None:
         super().__init__()
-        self.target = target
-        self.text = text
+        self.drawing = drawing
+        self.problem = problem
 
 
 class Said(Message):

@@ -1,30 +1,45 @@
-"""A history as lines to draw: smoothed, thinned out, with its chance level and what is planned."""
+"""A run's curves as pictures: raw and smoothed, with chance levels, what is planned, and where segments begin."""
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tmssl.config import from_dict
 from tmssl.errors import ConfigError
-from tmssl.runs.events import Segment, Step
+from tmssl.runs.events import Segment
 from tmssl.runs.history import History
+from tmssl.text import number, safe
 from tmssl.training.schedule import planned_learning_rate
+from tui.curves import Curves, read_curves, smoothed
 
-AXES = ("step", "epoch", "time")
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Numbers = Sequence[float] | npt.NDArray[np.float64]
+
+RUN_COLOURS = ("cyan", "orange", "green", "magenta", "gold", "red")
+"""of runs that lie over each other; the first is the one that is watched"""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Line:
-    """One curve: finite points in order of x."""
+    """One curve: x ascending, y NaN where there is a gap."""
 
     name: str
-    x: tuple[float, ...]
-    y: tuple[float, ...]
+    x: "Numbers"
+    y: "Numbers"
     colour: str
     dotted: bool = False
+    marked: bool = False
+    """whether every point is worth a mark of its own"""
+    letter: str = ""
+    """put at its end, so that colour is not all that tells it from others"""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Picture:
     """Everything one chart shows."""
 
@@ -35,113 +50,108 @@ class Picture:
     log: bool = False
     gaps: int = 0
     """points that were not finite"""
+    holes: "Numbers" = ()
+    """where these are"""
+    window: tuple[float, float] | None = None
+    """the x that are shown, all when None"""
+    axis: str = ""
+    empty: str = "nothing to draw yet"
+    """what stands in place of the lines while there are none"""
+    clipped: bool = False
+    """whether the y that are rare may lie beyond the border"""
 
 
-def position(step: Step, axis: str, begun: float) -> float:
-    """Where a step lies on an axis: steps, epochs, or hours since the run began."""
-    if axis == "epoch":
-        return step.epoch
-    return (step.t - begun) / 3600 if axis == "time" else float(step.step)
-
-
-def smoothed(values: Sequence[float], weight: float) -> list[float]:
-    """Exponential moving average with its start corrected for bias, as in Adam.
-
-    `weight` is the share of the past, 0 (raw) to below 1.
-    """
-    result, mean = [], 0.0
-    for count, value in enumerate(values, 1):
-        mean = weight * mean + (1 - weight) * value
-        result.append(mean / (1 - weight**count))
-    return result
-
-
-def thinned(
-    x: Sequence[float], y: Sequence[float], buckets: int
-) -> tuple[list[float], list[float]]:
-    """First, lowest, highest and last point of each bucket along x: no spike is lost (M4).
-
-    Jugel et al. 2014. Points are in order of x.
-    """
-    if len(x) <= 4 * buckets or x[-1] <= x[0]:
-        return list(x), list(y)
-    width = (x[-1] - x[0]) / buckets
-    kept: list[int] = []
-    begin = 0
-    while begin < len(x):
-        bucket = math.floor((x[begin] - x[0]) / width)
-        end = begin
-        while end < len(x) and math.floor((x[end] - x[0]) / width) == bucket:
-            end += 1
-        inside = range(begin, end)
-        low, high = min(inside, key=y.__getitem__), max(inside, key=y.__getitem__)
-        kept += sorted({begin, low, high, end - 1})
-        begin = end
-    return [x[i] for i in kept], [y[i] for i in kept]
-
-
-def curve(
-    history: History, value: Callable[[Step], float | None], axis: str
-) -> tuple[list[float], list[float], int]:
-    """Points of the steps at which a figure is finite, and how many it is not."""
-    begun = history.steps[0].t if history.steps else 0.0
-    points = [(position(step, axis, begun), value(step)) for step in history.points]
-    finite = [(x, y) for x, y in points if y is not None and math.isfinite(y) and math.isfinite(x)]
-    return [x for x, _ in finite], [y for _, y in finite], len(points) - len(finite)
-
-
-def boundaries(history: History, axis: str) -> tuple[float, ...]:
-    """Places at which later segments begin."""
-    places = []
-    for segment in history.segments[1:]:
-        if axis == "time":
-            begun = history.steps[0].t if history.steps else segment.t
-            places.append((segment.t - begun) / 3600)
-        else:
-            places.append(segment.epoch if axis == "epoch" else float(segment.step))
-    return tuple(places)
-
-
-def loss_picture(history: History, *, axis: str, weight: float, log: bool, buckets: int) -> Picture:
-    """The loss, raw and smoothed, with the chance level of each segment."""
-    x, y, gaps = curve(history, lambda step: step.loss, axis)
-    lines = []
-    if x:
-        lines.append(Line("raw", *_frozen(thinned(x, y, buckets)), "gray"))
-        if weight > 0 and len(x) > 1:
-            smooth = smoothed(y, weight)
-            lines.append(Line("smoothed", *_frozen(thinned(x, smooth, buckets)), "cyan"))
-        chance = history.segments[-1].chance if history.segments else None
-        if chance is not None:
-            places = _even(x[0], max(x[-1], x[0] + 1e-9), buckets)
-            level = tuple(chance for _ in places)
-            lines.append(Line(f"chance {chance:.4g}", places, level, "red", dotted=True))
-    return Picture("loss", tuple(lines), boundaries(history, axis), log, gaps)
-
-
-def simple_picture(
-    history: History, title: str, value: Callable[[Step], float | None], *, axis: str,
-    weight: float, buckets: int,
+def loss_picture(
+    told: Curves | History, *, axis: str, weight: float, log: bool = False, others: Sequence[Curves] = (),
 ) -> Picture:  # fmt: skip
-    """One figure over the steps, smoothed."""
-    x, y, gaps = curve(history, value, axis)
-    smooth = smoothed(y, weight) if weight > 0 else y
-    lines = (Line(title, *_frozen(thinned(x, smooth, buckets)), "cyan"),) if x else ()
-    return Picture(title, lines, boundaries(history, axis), gaps=gaps)
+    """The loss, raw and smoothed, with the chance level of each segment; of several runs, smoothed.
+
+    Args:
+        told: a run.
+        axis: `epoch`, `step` or `time`.
+        weight: of the past in the smoothed curve, 0 to below 1.
+        log: whether the vertical axis is logarithmic.
+        others: runs to lay over it.
+    """
+    curves = told if isinstance(told, Curves) else read_curves(told)
+    picture = figure_picture(curves, "loss", "loss", axis=axis, weight=weight, others=others)
+    chance = _chance_line(curves, axis)
+    lines = (chance, *picture.lines) if chance else picture.lines
+    return dataclasses.replace(picture, lines=lines, log=log)
 
 
-def rate_picture(history: History, *, axis: str, buckets: int) -> Picture:
-    """The learning rate: what was, and dotted what is planned to the end."""
-    x, y, _ = curve(history, lambda step: step.lr, axis)
-    lines = [Line("past", *_frozen(thinned(x, y, buckets)), "green")] if x else []
-    segment = history.segment
+def figure_picture(
+    curves: Curves, title: str, figure: str, *, axis: str, weight: float, others: Sequence[Curves] = ()
+) -> Picture:  # fmt: skip
+    """One figure over the steps, raw and smoothed; of several runs, smoothed."""
+    import numpy as np
+
+    x, y = curves.across(axis), curves.figures[figure]
+    known = np.isfinite(y)
+    holes = x[~known] if known.any() else x[:0]
+    lines: list[Line] = []
+    if not known.any():
+        pass
+    elif others:
+        lines.append(Line(safe(curves.name, 24), x, smoothed(y, weight), RUN_COLOURS[0], letter="A"))  # fmt: skip
+    else:
+        lines.append(Line("raw" if weight > 0 else title, x, y, "gray" if weight > 0 else "cyan"))
+        if weight > 0:
+            lines.append(Line("smoothed", x, smoothed(y, weight), "cyan"))
+    for place, other in enumerate(others, 1):
+        smooth = smoothed(other.figures[figure], weight)
+        if np.isfinite(smooth).any():
+            colour = RUN_COLOURS[place % len(RUN_COLOURS)]
+            lines.append(Line(safe(other.name, 24), other.across(axis), smooth, colour, letter=chr(65 + place)))  # fmt: skip
+    return Picture(
+        title, tuple(lines), boundaries(curves, axis), gaps=len(holes), holes=holes, axis=axis
+    )
+
+
+def _chance_line(curves: Curves, axis: str) -> Line | None:
+    """The chance level of the loss, a step where a resume has changed it."""
+    levels = [segment.chance for segment in curves.segments]
+    x = curves.across(axis)
+    if not len(x) or not levels or levels[-1] is None:
+        return None
+    places = [float(x[0]), *boundaries(curves, axis), float(x[-1])]
+    across = [place for pair in itertools.pairwise(places) for place in pair]
+    up = [math.nan if level is None else level for level in levels for _ in (0, 1)]
+    return Line(f"chance {number(levels[-1], 3)}", across, up, "red", dotted=True)
+
+
+def boundaries(curves: Curves, axis: str) -> tuple[float, ...]:
+    """Places at which later segments begin."""
+    later = curves.segments[1:]
+    if axis == "time":
+        t = curves.figures["t"]
+        begun = float(t[0]) if len(t) else later[0].t if later else 0.0
+        return tuple((segment.t - begun) / 3600 for segment in later)
+    return tuple(s.epoch if axis == "epoch" else float(s.step) for s in later)
+
+
+def rate_picture(told: Curves | History, *, axis: str, count: int = 200) -> Picture:
+    """The learning rate: what was, and dotted what is planned to the end.
+
+    Args:
+        told: a run.
+        axis: `epoch`, `step` or `time`; the plan is known by epoch and step only.
+        count: points of the plan.
+    """
+    import numpy as np
+
+    curves = told if isinstance(told, Curves) else read_curves(told)
+    lines = []
+    if np.isfinite(curves.figures["lr"]).any():
+        lines.append(Line("past", curves.across(axis), curves.figures["lr"], "green"))
+    segment = curves.segment
     if segment is not None and axis != "time":
-        ahead = planned_points(segment, history.step, buckets)
+        ahead = planned_points(segment, curves.done, count)
         if ahead:
             scale = 1.0 / segment.steps_per_epoch if axis == "epoch" else 1.0
             xs = tuple(step * scale for step, _ in ahead)
-            lines.append(Line("planned", xs, tuple(lr for _, lr in ahead), "yellow", dotted=True))
-    return Picture("learning rate", tuple(lines), boundaries(history, axis))
+            lines.append(Line("planned", xs, tuple(lr for _, lr in ahead), "gold", dotted=True))
+    return Picture("learning rate", tuple(lines), boundaries(curves, axis), axis=axis)
 
 
 def planned_points(segment: Segment, step: int, count: int) -> list[tuple[float, float]]:
@@ -153,7 +163,7 @@ def planned_points(segment: Segment, step: int, count: int) -> list[tuple[float,
         config = from_dict(dict(segment.config))
     except ConfigError:  # written by another version, or imported
         return []
-    steps = sorted({round(place) for place in _even(step, total - 1, count)})
+    apart = (total - 1 - step) / max(1, count - 1)
     return [
         (
             float(at),
@@ -161,49 +171,39 @@ def planned_points(segment: Segment, step: int, count: int) -> list[tuple[float,
                 at, config.optim, steps_per_epoch=segment.steps_per_epoch, epochs=segment.epochs
             ),
         )
-        for at in steps
+        for at in sorted({round(step + apart * i) for i in range(count)})
     ]
 
 
-def marked(picture: Picture, history: History, step: int, axis: str) -> Picture:
-    """A picture with a stroke at the logged step nearest to one."""
-    near = history.nearest(step)
-    if near is None:
-        return picture
-    place = position(near, axis, history.steps[0].t if history.steps else 0.0)
-    return dataclasses.replace(picture, boundaries=(*picture.boundaries, place))
+def evaluation_picture(told: Curves | History, others: Sequence[Curves] = ()) -> Picture:
+    """hit@10 over figurative divisions by epoch, with chance; of several runs, each with a letter."""
+    runs = [told if isinstance(told, Curves) else read_curves(told), *others]
+    lines = []
+    for place, curves in enumerate(runs):
+        points, levels = _hits(curves)
+        if points and not place:
+            lines.append(Line("chance", *_columns(levels), "red", dotted=True))
+        if points:
+            name = safe(curves.name, 24) if others else "hit@10"
+            letter = chr(65 + place) if others else ""
+            colour = RUN_COLOURS[place % len(RUN_COLOURS)]
+            lines.append(Line(name, *_columns(points), colour, marked=True, letter=letter))
+    title, empty = "division hit@10, figurative", "no evaluation yet; press e"
+    return Picture(title, tuple(lines), axis="epoch", empty=empty)
 
 
-def evaluation_picture(history: History) -> Picture:
-    """hit@10 over figurative divisions by epoch, with chance."""
-    points, levels = [], []
-    for event in history.evals:
+def _hits(curves: Curves) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+    """(epoch, value) and (epoch, chance) of the evaluations that have the figure."""
+    points, levels = {}, {}
+    for event in curves.evals:
         for score in event.scores:
             key = (score.metric, score.level, score.codes, score.k)
             if key == ("hit", "division", "figurative", 10) and score.value is not None:
-                points.append((event.epoch, score.value))
-                levels.append((event.epoch, score.chance or 0.0))
-    lines: tuple[Line, ...] = ()
-    if points:
-        lines = (
-            Line("hit@10", *_frozen(_columns(points)), "cyan"),
-            Line("chance", *_frozen(_columns(levels)), "red", dotted=True),
-        )
-    return Picture("division hit@10, figurative", lines)
+                points[event.epoch] = score.value  # the later of two of one epoch
+                levels[event.epoch] = score.chance or 0.0
+    return list(points.items()), list(levels.items())
 
 
 def _columns(points: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
     ordered = sorted(points)
     return [x for x, _ in ordered], [y for _, y in ordered]
-
-
-def _frozen(
-    points: tuple[Sequence[float], Sequence[float]],
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    return tuple(points[0]), tuple(points[1])
-
-
-def _even(low: float, high: float, count: int) -> tuple[float, ...]:
-    """`count` places from low to high."""
-    count = max(2, count)
-    return tuple(low + (high - low) * i / (count - 1) for i in range(count))

@@ -17,7 +17,8 @@ from tmssl.recipes import recipe_names, recipe_path
 from tmssl.text import learning_rate, safe
 from tmssl.training.schedule import planned_learning_rate
 from tui.bindings import FORM, bindings
-from tui.chart import draw
+from tui.chart import chart_text
+from tui.look import FULL
 from tui.messages import StartRun
 from tui.series import Line, Picture
 from tui.theme import QUIET
@@ -160,8 +161,8 @@ class StartForm(Screen[None]):
         if found is None:
             chart.update("")
             return
-        text = draw(rate_plan(found.config), chart.size.width, chart.size.height)
-        chart.update(Text.from_ansi(text))
+        look, dark = getattr(self.app, "look", FULL), self.app.current_theme.dark
+        chart.update(chart_text(rate_plan(found.config), chart.size, look, dark))
 
     @on(Input.Submitted)
     def action_start(self) -> None:

@@ -1,9 +1,11 @@
 """Numbers become lines of text: the header, the figures, the last evaluation, the newest finding."""
 
+from tmssl.retrieval.figures import lift
 from tmssl.runs.events import Eval, Finding, Score
 from tmssl.runs.history import History, state
 from tmssl.text import duration, learning_rate, number, rate, safe
 
+_MEMORY = 300  # 0.9 ** 300 is nothing
 _SIGNS = {
     "running": "> running", "finished": "# finished", "stopped": "= stopped", "failed": "! failed",
     "dead": "! dead: the trainer vanished", "waiting": ". waiting for the trainer's first line",
@@ -32,15 +34,18 @@ def progress_words(history: History, alive: bool, width: int) -> str:
     return f"{head}[{'#' * filled}{'.' * (bar - filled)}] {100 * share:.0f} %{tail}"
 
 
-def figure_words(history: History) -> list[str]:
+def figure_words(history: History, width: int = 200) -> list[str]:
     """Two lines: what the loss says, and what the machine does."""
     segment = history.segment
     step = history.points[-1] if history.points else None
     if step is None or segment is None:
         return ["", ""]
+    mean = smoothed_loss(history)
+    aside = f" (smoothed {number(mean)}, chance {number(segment.chance)})  "
+    if width < 100:
+        aside = f" ~{number(mean)} (chance {number(segment.chance)})  "
     learning = (
-        f"loss {number(step.loss)} (chance {number(segment.chance)})  "
-        f"ce {number(step.ce)} of {number(segment.chance_ce)} nats  "
+        f"loss {number(step.loss)}{aside}ce {number(step.ce)} of {number(segment.chance_ce)}  "
         f"top-1 {rate(step.top1)}  spread {number(step.feature_std, 2)}"
     )
     waiting = None
@@ -55,6 +60,15 @@ def figure_words(history: History) -> list[str]:
     return [learning, machine]
 
 
+def smoothed_loss(history: History, weight: float = 0.9) -> float | None:
+    """The exponential moving average of the loss; what is so long ago that it weighs nothing is left out."""
+    mean, share = 0.0, 0.0
+    for value in history.points.column("loss")[-_MEMORY:]:
+        if value == value:
+            mean, share = weight * mean + (1 - weight) * value, weight * share + 1 - weight
+    return mean / share if share else None
+
+
 def find_score(event: Eval, metric: str, level: str, codes: str, k: int) -> Score | None:
     """One figure of an evaluation."""
     for score in event.scores:
@@ -63,11 +77,19 @@ def find_score(event: Eval, metric: str, level: str, codes: str, k: int) -> Scor
     return None
 
 
+def _lift(score: Score) -> str:
+    """`, lift 1.5`; nothing where there is none."""
+    times = lift(score)
+    return "" if times is None else f", lift {number(times, 2)}"
+
+
 def score_words(score: Score, name: str) -> str:
     """`hit@10 0.62 (chance 0.41, untrained 0.48)`."""
     untrained = score.references.get("untrained")
     beside = f", untrained {number(untrained, 2)}" if untrained is not None else ""
-    return f"{name} {number(score.value, 2)} (chance {number(score.chance, 2)}{beside})"
+    return (
+        f"{name} {number(score.value, 2)} (chance {number(score.chance, 2)}{_lift(score)}{beside})"
+    )
 
 
 def evaluation_words(history: History, width: int = 200) -> str:
@@ -86,8 +108,10 @@ def evaluation_words(history: History, width: int = 200) -> str:
             score = find_score(event, "hit", "division", "all", 10)
         if score is not None:
             told.append(score_words(score, name))
+            plain = name.removesuffix(" recall@10").removeprefix("division ")
+            times = _lift(score).replace("lift ", "x")
             short.append(
-                f"{name.removesuffix(' recall@10')} {number(score.value, 2)} (chance {number(score.chance, 2)})"
+                f"{plain} {number(score.value, 2)} (chance {number(score.chance, 2)}{times})"
             )
     line = f"epoch {event.epoch:.4g}: " + ("; ".join(told) or "see `tmssl eval`")
     return line if len(line) <= width else f"epoch {event.epoch:.4g}: " + "; ".join(short)

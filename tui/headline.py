@@ -1,0 +1,106 @@
+"""The live screen's lines of words: the same words as everywhere, with what matters made to stand out."""
+
+import re
+import time
+
+from rich.text import Text
+
+from tmssl.runs.cost import cost, cost_words
+from tmssl.runs.folder import Run
+from tmssl.runs.history import History, state
+from tmssl.text import duration, safe
+from tui.chart import tints
+from tui.look import Look
+from tui.words import (
+    epoch_table,
+    evaluation_words,
+    figure_words,
+    newest_finding,
+    progress_words,
+    state_words,
+)  # fmt: skip
+
+_STATES = {
+    "running": "green", "finished": "cyan", "stopped": "gold", "failed": "red", "dead": "red", "waiting": "gold",
+}  # fmt: skip
+_LEVELS = {"good": "green", "info": "cyan", "warning": "gold", "bad": "red"}
+_QUIET_S = 60.0
+_FIGURE = re.compile(r"(?<![\w-])~?\d[\d,.]*(?:e[+-]\d+)?(?: ?[%x])?(?![\w-])")
+_ASIDE = re.compile(r"\([^()]*\)")
+_BAR = re.compile(r"\[(#*)(\.*)\]")
+
+
+def headline(run: Run, history: History, alive: bool, look: Look, dark: bool) -> Text:
+    """Name, state and how long the trainer has been silent."""
+    now = state(history, alive)
+    tint = tints(look, dark)
+    head = Text.assemble(
+        (f" {safe(run.name)} ", "bold reverse"), "  ", (state_words(history, alive), f"bold {tint(_STATES[now])}")
+    )  # fmt: skip
+    quiet = seconds_quiet(history, time.time()) if now == "running" else 0.0
+    if quiet > max(_QUIET_S, 20 * (history.seconds_per_step() or 0.0)):
+        head.append(f"  ! nothing written for {duration(quiet)}", f"bold {tint('gold')}")
+    if history.started is not None and history.started.device:
+        head.append(f"  {safe(history.started.device, 40)}", tint("gray"))
+    return head
+
+
+def seconds_quiet(history: History, now: float) -> float:
+    """Seconds since the newest line that tells its time."""
+    told = [*history.steps[-1:], *history.epochs[-1:], *history.segments[-1:]]
+    return max(0.0, now - max((event.t for event in told), default=now))
+
+
+def lines_of_words(
+    history: History, alive: bool, width: int, look: Look, dark: bool
+) -> dict[str, Text]:
+    """The lines around the charts, by the name of their place."""
+    learning, machine = figure_words(history, width)
+    finding, advice = newest_finding(history)
+    money = cost(history)
+    if money and len(machine) + 3 + len(cost_words(money)) <= width:
+        machine += f"  {cost_words(money)}"
+    told = {
+        "progress": _with_bar(progress_words(history, alive, width), look, dark),
+        "learning": figures(learning, look, dark),
+        "machine": figures(machine, look, dark),
+        "evaluation": figures(evaluation_words(history, width), look, dark),
+    }
+    level = history.findings[-1].level if history.findings else ""
+    tint = tints(look, dark)
+    style = f"bold {tint(_LEVELS.get(level, 'gold'))}" if level else tint("gray")
+    told["finding"] = Text().append(finding, style)
+    told["advice"] = Text(advice)
+    for text in told.values():
+        text.no_wrap, text.overflow = True, "ellipsis"
+    return told
+
+
+def figures(words: str, look: Look, dark: bool) -> Text:
+    """Words with their figures bold and what is aside dim."""
+    tint = tints(look, dark)
+    text = Text(words)
+    text.highlight_regex(_FIGURE, "bold")
+    text.highlight_regex(_ASIDE, f"not bold {tint('gray')}")
+    return text
+
+
+def _with_bar(words: str, look: Look, dark: bool) -> Text:
+    """The line of progress with a bar of the terminal's own."""
+    found = _BAR.search(words)
+    if found is None or look.ascii:
+        return figures(words, look, dark)
+    done, left = found.groups()
+    tint = tints(look, dark)
+    return Text.assemble(
+        figures(words[: found.start()], look, dark), ("━" * len(done), tint("cyan")),
+        ("─" * (len(left) + 2), tint("gray")), figures(words[found.end() :], look, dark),
+    )  # fmt: skip
+
+
+def table(history: History, rows: int, look: Look, dark: bool) -> Text:
+    """The last epochs, with a heading that stands out."""
+    head, *lines = epoch_table(history, rows).split("\n")
+    text = Text.assemble((head, f"bold {tints(look, dark)('title')}"), "\n", "\n".join(lines))
+    text.no_wrap = True
+    return text
