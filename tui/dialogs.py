@@ -133,6 +133,7 @@ class ResumeDialog(ModalScreen[Resume | None]):
     def on_mount(self) -> None:
         """Show the first plan once sizes are known."""
         self.call_after_refresh(self._show)
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._show())
 
     @on(Input.Changed)
     def _changed(self) -> None:

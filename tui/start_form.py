@@ -134,6 +134,7 @@ class StartForm(Screen[None]):
     def on_mount(self) -> None:
         """Say what is missing from the first moment on."""
         self.call_after_refresh(self._show)
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._show())
 
     def say(self, words: str) -> None:
         """A line about the start."""
