@@ -48,7 +48,7 @@ def data(
 
     signal.signal(signal.SIGTERM, end_in_order)
     catalogue = read_catalogue(source.resolve())
-    vienna = [mark.vienna for mark in catalogue.marks]
+    vienna = catalogue.marks.codes()
     chances = hit_chances(vienna) if catalogue.report.with_codes else []
     width = shutil.get_terminal_size().columns
     if not json_output:
@@ -80,7 +80,7 @@ def _print_labels(
     from cli.corpus import chance_lines, code_lines, frequencies
 
     _say(catalogue.report.lines())
-    vienna = [mark.vienna for mark in catalogue.marks if mark.vienna]
+    vienna = [codes for codes in catalogue.marks.codes() if codes]
     if not vienna:
         return
     told = [
@@ -140,7 +140,7 @@ def _print_json(catalogue: "Catalogue", chances: "list[HitChance]", found: "Shap
     from cli.corpus import frequencies
     from tmssl.data.vienna import LEVELS, title
 
-    vienna = [mark.vienna for mark in catalogue.marks]
+    vienna = catalogue.marks.codes()
     told = {
         "join": catalogue.report,
         "codes": {

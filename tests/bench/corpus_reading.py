@@ -25,7 +25,7 @@ def main() -> None:
     pack.read(Sampler(rows, _BATCH, 0).batch(0).anchors)
     print(f"opening it and the first batch of {_BATCH}: {time.perf_counter() - begun:.2f} s")
     begun = time.perf_counter()
-    index = CodeIndex([mark.vienna for mark in pack.marks], "division")
+    index = CodeIndex(pack.marks.codes(), "division")
     print(f"the index of codes: {time.perf_counter() - begun:.2f} s")
     dice = np.random.default_rng(0)
     samples = dice.integers(0, pack.count, _PARTNERS)

@@ -30,6 +30,7 @@ from tmssl.config import Config, changed, read_config, write_config
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.mark import Mark
 from tmssl.data.pack import Pack, build_pack, open_pack, pack_size
+from tmssl.data.rows import Rows
 from tmssl.data.views import VIEW_SETS, ViewRecipe
 from tmssl.recipes import recipe_path
 from tmssl.retrieval.embed import embed, hash_pack, trained_encoder, untrained_encoder
@@ -172,7 +173,9 @@ def main() -> None:
         source = sources(asked.source, folder) if named else Path(asked.source)
         catalogue = read_catalogue(source)
         if asked.sample:
-            catalogue = dataclasses.replace(catalogue, marks=sampled(catalogue.marks, asked.sample))
+            catalogue = dataclasses.replace(
+                catalogue, marks=Rows.of(sampled(catalogue.marks, asked.sample))
+            )
         pack = build_pack(catalogue, folder / "pack", pack_size(asked.image_size))
         epochs = -(-asked.steps // (pack.count // asked.batch_size))
         queries = len(wrong_before(np.zeros((pack.count, 1), np.float32), list(pack.marks)))

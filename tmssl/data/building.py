@@ -18,9 +18,9 @@ from tmssl.data.workers import spread
 from tmssl.errors import PackError
 from tmssl.text import safe
 
-PER_PART = 256
+PER_PART = 64  # images that a worker has in memory: 12 MiB at 256 px
 
-_ALONE = 2 * PER_PART  # fewer images than this are quicker without other processes
+_ALONE = 512  # fewer images than this are quicker without other processes
 _SAMPLED = 32  # images whose packed size stands for all
 _RESERVE = 1.25  # of disk, since a sample may be smaller than the rest
 
@@ -125,15 +125,16 @@ def write_part(places: Sequence[Place], target: str, size: int) -> int:
 
     The reasons for those that cannot be read are written before the part itself appears.
     """
-    images, reasons = [], {}
+    images, count = np.empty((len(places), size, size, 3), np.uint8), 0
+    reasons: dict[int, str] = {}
     for i, place in enumerate(places):
         try:
-            images.append(picture_square(open_image(place), size))
+            images[count] = picture_square(open_image(place), size)
+            count += 1
         except UnreadableError as error:
             reasons[i] = str(error)
-    stacked = np.stack(images) if images else np.empty((0, size, size, 3), np.uint8)
     write_whole(Path(f"{target}.json"), json.dumps(reasons).encode())
-    write_whole(Path(target), blosc2.pack_array2(stacked, cparams=COMPRESSION))
+    write_whole(Path(target), blosc2.pack_array2(images[:count], cparams=COMPRESSION))
     return len(places)
 
 
@@ -143,7 +144,7 @@ def read_parts(building: Path, count: int) -> Iterator[Images]:
         yield blosc2.unpack_array2((building / part_name(number)).read_bytes())
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes | memoryview) -> None:
     """Write a file so that it is there complete or not at all, even after a power cut."""
     fresh = path.with_name(f"{path.name}.new")
     with fresh.open("wb") as file:

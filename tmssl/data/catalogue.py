@@ -31,7 +31,7 @@ class Catalogue:
 
     holder: Folder | Archive
     """what holds the images"""
-    marks: Sequence[Mark]
+    marks: Rows
     """in the order of their paths"""
     report: JoinReport
 

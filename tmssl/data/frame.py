@@ -41,15 +41,20 @@ def write_frame(path: Path, batches: Iterable[Images], size: int, per_chunk: int
 
 
 def _chunks(batches: Iterable[Images], length: int, per_chunk: int) -> Iterator[Images]:
-    """Batches of any size as (per_chunk, length), the last one shorter."""
-    waiting = np.empty((0, length), dtype=np.uint8)
+    """Batches of any size as (per_chunk, length), the last one shorter; each is overwritten by the next."""
+    chunk, filled = np.empty((per_chunk, length), dtype=np.uint8), 0
     for batch in batches:
-        waiting = np.concatenate([waiting, batch.reshape(-1, length)])
-        while len(waiting) >= per_chunk:
-            yield np.ascontiguousarray(waiting[:per_chunk])
-            waiting = waiting[per_chunk:]
-    if len(waiting):
-        yield np.ascontiguousarray(waiting)
+        images = batch.reshape(-1, length)
+        while len(images):
+            taken = images[: per_chunk - filled]
+            chunk[filled : filled + len(taken)] = taken
+            filled += len(taken)
+            images = images[len(taken) :]
+            if filled == per_chunk:
+                yield chunk
+                filled = 0
+    if filled:
+        yield chunk[:filled]
 
 
 def open_frame(path: Path) -> Any:

@@ -24,10 +24,11 @@ from tmssl.data.building import (
 from tmssl.data.catalogue import Catalogue
 from tmssl.data.facts import FACTS, FORMAT, ROWS, Facts
 from tmssl.data.frame import open_frame, write_frame
-from tmssl.data.mark import Mark
-from tmssl.data.rows import AGAIN
+from tmssl.data.rows import AGAIN, Rows
 from tmssl.errors import PackError
 from tmssl.text import safe
+
+PER_CHUNK = 256  # images of the frame that lie together
 
 _FRAME, _QUARANTINE = "images.b2frame", "quarantine.csv"
 _FILES = (_FRAME, ROWS, FACTS, _QUARANTINE)
@@ -39,7 +40,7 @@ Indices = Sequence[int] | npt.NDArray[np.integer[Any]]
 class Pack:
     """A complete pack, open for reading, by several threads if need be."""
 
-    def __init__(self, folder: Path, facts: Facts, marks: Sequence[Mark], frame: Any) -> None:
+    def __init__(self, folder: Path, facts: Facts, marks: Rows, frame: Any) -> None:
         self.folder = folder
         self.size = facts.size
         self.count = facts.count
@@ -90,7 +91,7 @@ def pack_folder(catalogue: Catalogue, size: int) -> Path:
     return Path(root).resolve() / "packs" / f"{catalogue.fingerprint[:16]}-{size}"
 
 
-def open_pack(folder: Path, marks: Sequence[Mark] | None = None) -> Pack:
+def open_pack(folder: Path, marks: Rows | None = None) -> Pack:
     """Open a complete pack; `marks` are its rows where they were opened before.
 
     Raises:
@@ -101,7 +102,7 @@ def open_pack(folder: Path, marks: Sequence[Mark] | None = None) -> Pack:
         raise PackError(f"there is no pack at {shown}; {AGAIN}")
     try:
         facts = msgspec.json.decode((folder / FACTS).read_bytes(), type=Facts)
-        marks = _read_rows(folder / ROWS) if marks is None else marks
+        marks = _whole_rows(folder / ROWS) if marks is None else marks
     except (OSError, ValueError) as error:
         raise PackError(f"{shown} is not a pack ({safe(error, 120)}); {AGAIN}") from error
     path = folder / _FRAME
@@ -196,14 +197,14 @@ def _build(
     write_whole(token, wanted.encode())
     check_disk(places, building, size)
     quarantine = build_parts(places, building, size, workers=workers, progress=progress, stop=stop)
-    kept = [mark for i, mark in enumerate(catalogue.marks) if i not in quarantine]
-    if not kept:
+    kept = Rows.of(mark for i, mark in enumerate(catalogue.marks) if i not in quarantine)
+    if not len(kept):
         first = min(quarantine)
         raise PackError(
             f"none of {len(quarantine)} images can be read, such as "
             f"{safe(catalogue.marks[first].path)}: {quarantine[first]}"
         )
-    write_frame(building / _FRAME, read_parts(building, len(places)), size, PER_PART)
+    write_frame(building / _FRAME, read_parts(building, len(places)), size, PER_CHUNK)
     _write_facts(building, catalogue, size, kept, quarantine)
 
 
@@ -219,11 +220,10 @@ def _install(building: Path, folder: Path) -> None:
 
 
 def _write_facts(
-    building: Path, catalogue: Catalogue, size: int, kept: list[Mark], quarantine: dict[int, str]
+    building: Path, catalogue: Catalogue, size: int, kept: Rows, quarantine: dict[int, str]
 ) -> None:
     """Rows, quarantine and, last, the facts."""
-    encoder = msgspec.json.Encoder()
-    write_whole(building / ROWS, b"".join(encoder.encode(mark) + b"\n" for mark in kept))
+    write_whole(building / ROWS, kept.lines)
     told = io.StringIO(newline="")
     table = csv.writer(told)
     table.writerow(["path", "reason"])
@@ -243,7 +243,9 @@ def _first_line(attribution: str) -> str:
     return lines[0] if lines else ""
 
 
-def _read_rows(path: Path) -> list[Mark]:
-    """The marks of a pack, in the order of its images."""
-    decoder = msgspec.json.Decoder(Mark)
-    return [decoder.decode(line) for line in path.read_bytes().splitlines()]
+def _whole_rows(path: Path) -> Rows:
+    """The marks of a pack, in the order of its images, of which every one can be read."""
+    rows = Rows.open(path)
+    for _ in rows:
+        pass
+    return rows

@@ -70,6 +70,11 @@ class Rows(Sequence[Mark]):
 
     __hash__ = None  # type: ignore[assignment]  # as of every sequence that is compared by its items
 
+    @property
+    def lines(self) -> memoryview:
+        """The lines as a file of them holds them."""
+        return memoryview(self._lines)
+
     def __len__(self) -> int:
         return len(self._ends)
 

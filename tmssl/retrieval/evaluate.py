@@ -96,7 +96,7 @@ def evaluate(
     on = choose_device(device)
     describers = _describers(weights, compare, on, tell)
     rows, split = choose_queries(pack, queries, seed)
-    marks = Marks([mark.vienna for mark in pack.marks], [mark.group for mark in pack.marks])
+    marks = Marks(pack.marks.codes(), pack.marks.column("group", str, ""))
     run.eval.mkdir(exist_ok=True)
     alike = _duplicates(run, pack, rows, begin)
     away = alike if exclude_duplicates else [np.empty(0, np.int64)] * len(rows)
@@ -168,7 +168,8 @@ def _duplicates(
 
 def choose_queries(pack: Pack, most: int, seed: int) -> tuple[Rows, str]:
     """Rows of the queries, ascending, and where they came from: `validation` or `sample`."""
-    validation = [i for i, mark in enumerate(pack.marks) if mark.split == "validation"]
+    splits = pack.marks.column("split", str, "")
+    validation = [i for i, split in enumerate(splits) if split == "validation"]
     rows = np.array(validation or range(pack.count), dtype=np.int64)
     limit = most or (0 if validation else _SAMPLED)
     if limit and len(rows) > limit:

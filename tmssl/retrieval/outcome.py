@@ -23,7 +23,7 @@ def describe_matches(
     Where no mark has a figurative code, any shared code is a hit. `duplicates` are the rows of each
     query's near-duplicates.
     """
-    vienna = [mark.vienna for mark in pack.marks]
+    vienna = pack.marks.codes()
     figurative = Relevance(vienna, "division", figurative=True)
     divisions = Relevance(vienna, "division")
     judge = figurative if figurative.holders else divisions

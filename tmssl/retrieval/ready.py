@@ -75,6 +75,6 @@ def make_ready(
 def count_holders(pack: Pack) -> dict[str, int]:
     """How many marks have each Vienna division and section."""
     counts: Counter[str] = Counter()
-    for mark in pack.marks:
-        counts.update(at_level(mark.vienna, "division") | at_level(mark.vienna, "section"))
+    for codes in pack.marks.codes():
+        counts.update(at_level(codes, "division") | at_level(codes, "section"))
     return dict(counts)

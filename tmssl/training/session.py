@@ -158,9 +158,8 @@ def _evaluations(run: Run, config: Config, ranks: Ranks) -> Evaluations:
 
 def training_rows(pack: Pack) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Rows that are learnt from: every mark that is not kept for validation."""
-    return np.array(
-        [i for i, mark in enumerate(pack.marks) if mark.split != "validation"], np.int64
-    )
+    splits = pack.marks.column("split", str, "")
+    return np.array([i for i, split in enumerate(splits) if split != "validation"], np.int64)
 
 
 def create_sampler(pack: Pack, config: Config) -> Sampler:
@@ -169,7 +168,8 @@ def create_sampler(pack: Pack, config: Config) -> Sampler:
     settings = config.data
     partners = None
     if settings.positives != "instance":
-        codes = [pack.marks[row].vienna for row in rows]
+        every = pack.marks.codes()
+        codes = [every[row] for row in rows]
         if not any(codes):
             raise ConfigError(
                 f"positives are '{settings.positives}' and no mark has a Vienna code; "
@@ -200,14 +200,14 @@ def _check_same_data(payload: dict[str, Any], pack: Pack) -> None:
 
 def _started(run: Run, pack: Pack, device: torch.device, ranks: Ranks) -> Started:
     """The first line of a journal."""
-    splits = [mark.split == "validation" for mark in pack.marks]
+    splits = [split == "validation" for split in pack.marks.column("split", str, "")]
     return Started(
         name=run.name, created=datetime.now(UTC).isoformat(timespec="seconds"),
         host=platform.node(), device=device_name(device, ranks.size), versions=versions(),
         commit=code_commit(), data_fingerprint=pack.fingerprint,
         counts={
             "marks": pack.count, "train": pack.count - sum(splits), "validation": sum(splits),
-            "with_codes": sum(bool(mark.vienna) for mark in pack.marks),
+            "with_codes": sum(map(bool, pack.marks.codes())),
             "quarantined": len(pack.quarantine),
         },
     )  # fmt: skip
