@@ -61,6 +61,16 @@ def evaluate(
     robust: Annotated[
         bool, typer.Option("--robustness", help="Change the queries too: inverted, rotated, cut.")
     ] = False,
+    whiten: Annotated[
+        int, typer.Option("--whiten", min=0, metavar="N", help="PCA-whiten vectors, N features kept.")
+    ] = 0,
+    factory: Annotated[
+        str,
+        typer.Option(
+            "--index", metavar="FACTORY",
+            help='A faiss factory string, "IVF1024,SQ8;nprobe=32".  [default: exact]',
+        ),
+    ] = "",
     json_output: JsonOutput = False,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:  # fmt: skip
@@ -73,8 +83,8 @@ def evaluate(
     with phases() as (phase, progress):
         event = run_evaluation(
             opened, checkpoint=checkpoint, topk=topk, queries=queries, seed=seed, device=device,
-            exclude_duplicates=exclude_duplicates, compare=compare or [], robust=robust, progress=progress,
-            phase=phase, tell=say,
+            exclude_duplicates=exclude_duplicates, whiten=whiten, factory=factory, compare=compare or [],
+            robust=robust, progress=progress, phase=phase, tell=say,
         )  # fmt: skip
     if queries and event.queries == queries:
         say(

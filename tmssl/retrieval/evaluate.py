@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import faiss
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,6 @@ from tmssl.errors import InputError
 from tmssl.retrieval.describer import (
     Describer,
     compared_describers,
-    encoder_describer,
     hash_describer,
     hog_describer,
     untrained_describer,
@@ -28,21 +26,19 @@ from tmssl.retrieval.duplicates import (
     read_duplicates,
     write_duplicates,
 )
-from tmssl.retrieval.embed import embed, hash_pack, trained_encoder
-from tmssl.retrieval.index import build_index, index_path, open_index, save_index
+from tmssl.retrieval.embed import hash_pack
 from tmssl.retrieval.invariance import invariance
 from tmssl.retrieval.matches import MatchesHeader, write_matches, write_whole
 from tmssl.retrieval.outcome import describe_matches
 from tmssl.retrieval.question import Question, ranked, reference_rows
-from tmssl.retrieval.reference import pack_identity
 from tmssl.retrieval.robustness import robustness
 from tmssl.retrieval.score import Marks, measure, one_division, score_rows
+from tmssl.retrieval.searched import Searched, searched, whitened
 from tmssl.retrieval.stability import stability
 from tmssl.runs.evaluated import evaluation_findings
 from tmssl.runs.events import Division, Eval, Finding, Score
 from tmssl.runs.folder import Run
 from tmssl.runs.journal import JournalWriter, read_journal
-from tmssl.text import safe
 from tmssl.training.checkpoint import Weights, find_checkpoint, load_weights
 from tmssl.training.learner import choose_device
 
@@ -55,9 +51,10 @@ _SAMPLED = 1000  # queries drawn from a catalogue without a validation split
 
 def evaluate(
     run: Run, *, checkpoint: str = "best", topk: Sequence[int] = (10, 100), queries: int = 0,
-    seed: int = 0, device: str = "auto", exclude_duplicates: bool = False,
-    compare: Sequence[str] = (), robust: bool = False, progress: Progress | None = None,
-    phase: Callable[[str], None] | None = None, tell: Callable[[str], None] | None = None,
+    seed: int = 0, device: str = "auto", exclude_duplicates: bool = False, whiten: int = 0,
+    factory: str = "", compare: Sequence[str] = (), robust: bool = False,
+    progress: Progress | None = None, phase: Callable[[str], None] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Eval:  # fmt: skip
     """Evaluate a checkpoint, write its `eval` event and matches, and return the event.
 
@@ -73,6 +70,8 @@ def evaluate(
         device: `auto`, `cpu` or `cuda`.
         exclude_duplicates: leave near-duplicates of a query out of its list, of what is relevant to
             it, and of chance.
+        whiten: features kept by PCA-whitening, of every encoder and of HOG; 0 does not whiten.
+        factory: faiss's factory string of the index that gives the nearest marks; empty is exact.
         compare: further encoders, each a run, a file of weights, or `timm:NAME`.
         robust: measure known-item recall of changed queries too.
         progress: called with (done, total) of the phase.
@@ -80,13 +79,12 @@ def evaluate(
         tell: called with what a person should know, such as a row that is left out.
 
     Raises:
-        InputError: no checkpoint, no pack, fewer than two marks, or nothing to compare with.
+        InputError: no checkpoint, no pack, fewer than two marks, nothing to compare with, or a
+            factory that faiss does not know.
     """
     begun = time.monotonic()
     weights = load_weights(find_checkpoint(run, checkpoint))
     pack = open_pack(Path(read_config(run.config).data.pack))
-    if pack.count < 2:
-        raise InputError(f"the pack holds {pack.count} mark; a search needs at least two")
 
     def begin(name: str) -> Progress | None:
         if phase:
@@ -95,8 +93,49 @@ def evaluate(
 
     on = choose_device(device)
     describers = _describers(weights, compare, on, tell)
+    question, split, alike = _question(
+        run, weights, pack, topk, queries=queries, seed=seed, device=on, begin=begin,
+        exclude_duplicates=exclude_duplicates,
+    )  # fmt: skip
+    own = searched(run, question, whiten=whiten, factory=factory)
+    if own.unwhitened:
+        describers = [*(whitened(one, whiten) for one in describers), own.unwhitened]
+    similarity, top, scores = _answer(run, question, own, describers, seed)
+    changed = (
+        robustness(question, own.index, own.describer, describers, seed=seed) if robust else []
+    )
+    found = describe_matches(pack, question.queries, top, similarity, alike)
+    header = _header(run, question, exclude_duplicates, whiten)
+    steady = stability(run, header, weights.step, found, seed=seed)
+    matches = run.eval / f"{eval_stem(weights.epoch)}.matches.jsonl"
+    write_matches(matches, header, found)
+    event = Eval(
+        epoch=weights.epoch, step=weights.step, checkpoint=_inside(run, weights.path), split=split,
+        queries=len(question.queries), gallery=pack.count, matches=_inside(run, matches),
+        scores=[s for s in scores if not one_division(s.codes)] + ([steady] if steady else []),
+        divisions=[_division(s) for s in scores if one_division(s.codes)],
+        robustness=changed,
+        duplicates=sum(len(gone) for gone in alike), duplicated=sum(len(gone) > 0 for gone in alike),
+        without_duplicates=exclude_duplicates, whitened=whiten and own.index.d, index=factory,
+        overlap=own.overlap, seconds=time.monotonic() - begun, t=time.time(),
+    )  # fmt: skip
+    counts = {"marks": pack.count, "with_codes": sum(map(bool, question.marks.vienna))}
+    _record(run, event, evaluation_findings(event, counts))
+    return event
+
+
+def _question(
+    run: Run, weights: Weights, pack: Pack, topk: Sequence[int], *, queries: int, seed: int,
+    device: torch.device, exclude_duplicates: bool, begin: Callable[[str], Progress | None],
+) -> tuple[Question, str, list[Rows]]:  # fmt: skip
+    """What is asked, where its queries came from, and the near-duplicates of each.
+
+    Raises:
+        InputError: nothing is left that a query could find.
+    """
+    if pack.count < 2:
+        raise InputError(f"the pack holds {pack.count} mark; a search needs at least two")
     rows, split = choose_queries(pack, queries, seed)
-    marks = Marks(pack.marks.codes(), pack.marks.column("group", str, ""))
     run.eval.mkdir(exist_ok=True)
     alike = _duplicates(run, pack, rows, begin)
     away = alike if exclude_duplicates else [np.empty(0, np.int64)] * len(rows)
@@ -105,27 +144,9 @@ def evaluate(
         raise InputError(
             "without near-duplicates a query has nothing left to find; evaluate with them"
         )
+    marks = Marks(pack.marks.codes(), pack.marks.column("group", str, ""))
     lengths = sorted({min(k, most) for k in topk})
-    question = Question(weights, pack, marks, rows, away, lengths, on, begin)
-    similarity, top, scores = _answer(run, question, describers, seed)
-    changed = _robust(run, question, describers, seed) if robust else []
-    found = describe_matches(pack, rows, top, similarity, alike)
-    header = _header(run, question, exclude_duplicates)
-    steady = stability(run, header, weights.step, found, seed=seed)
-    matches = run.eval / f"{eval_stem(weights.epoch)}.matches.jsonl"
-    write_matches(matches, header, found)
-    event = Eval(
-        epoch=weights.epoch, step=weights.step, checkpoint=_inside(run, weights.path), split=split,
-        queries=len(rows), gallery=pack.count, matches=_inside(run, matches),
-        scores=[s for s in scores if not one_division(s.codes)] + ([steady] if steady else []),
-        divisions=[_division(s) for s in scores if one_division(s.codes)],
-        robustness=changed,
-        duplicates=sum(len(gone) for gone in alike), duplicated=sum(len(gone) > 0 for gone in alike),
-        without_duplicates=exclude_duplicates, seconds=time.monotonic() - begun, t=time.time(),
-    )  # fmt: skip
-    counts = {"marks": pack.count, "with_codes": sum(map(bool, marks.vienna))}
-    _record(run, event, evaluation_findings(event, counts))
-    return event
+    return Question(weights, pack, marks, rows, away, lengths, device, begin), split, alike
 
 
 def _division(score: Score) -> Division:
@@ -188,10 +209,10 @@ def _inside(run: Run, path: Path) -> str:
 
 
 def _answer(
-    run: Run, question: Question, describers: Sequence[Describer], seed: int
+    run: Run, question: Question, own: Searched, describers: Sequence[Describer], seed: int
 ) -> tuple[Vectors, Rows, list[Score]]:
     """Similarities and rows of the nearest marks, and every figure with its references."""
-    similarity, ranking = ranked(_own_index(run, question), question, "searching")
+    similarity, ranking = ranked(own.index, question, "searching", approximate=own.approximate)
     question.begin("scoring")
     figures = measure(
         question.marks, question.queries, {"this": ranking}, question.topk, question.away
@@ -206,44 +227,13 @@ def _answer(
     return similarity, ranking.top, scores
 
 
-def _robust(
-    run: Run, question: Question, describers: Sequence[Describer], seed: int
-) -> list[Score]:
-    """Known-item recall of changed queries."""
-    weights = question.weights
-    own = encoder_describer(
-        "this", "", trained_encoder(weights), weights.config.data.image_size, question.device
-    )
-    return robustness(question, _own_index(run, question), own, describers, seed=seed)
-
-
-def _own_index(run: Run, question: Question) -> faiss.Index:
-    """The kept index of these weights over this pack, built where there is none."""
-    run.index.mkdir(exist_ok=True)
-    path = index_path(run.index, question.weights, pack_identity(question.pack))
-    if not path.exists():
-        vectors = embed(
-            trained_encoder(question.weights), question.pack, device=question.device,
-            image_size=question.weights.config.data.image_size,
-            progress=question.begin("embedding"),
-        )  # fmt: skip
-        save_index(build_index(vectors), path)
-    index = open_index(path)
-    if index.ntotal != question.pack.count:
-        raise InputError(
-            f"{safe(path)} holds {index.ntotal:,} marks of {question.pack.count:,}; "
-            "remove it and evaluate again"
-        )
-    return index
-
-
-def _header(run: Run, question: Question, without_duplicates: bool) -> MatchesHeader:
+def _header(run: Run, question: Question, without_duplicates: bool, whiten: int) -> MatchesHeader:
     """What was searched, and with what."""
     weights, pack = question.weights, question.pack
     return MatchesHeader(
         pack=str(pack.folder), fingerprint=pack.fingerprint, checkpoint=_inside(run, weights.path),
         epoch=weights.epoch, topk=question.topk, gallery=pack.count,
-        without_duplicates=without_duplicates, attribution=pack.attribution,
+        without_duplicates=without_duplicates, whitened=whiten, attribution=pack.attribution,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from tmssl.errors import InputError
 from tmssl.retrieval.blocked import blocked_search
+from tmssl.retrieval.index import remove_derived
 from tmssl.text import safe
 
 Progress = Callable[[int, int], None]
@@ -49,9 +50,7 @@ def factory_index(
         ) from error
     finally:
         fresh.unlink(missing_ok=True)
-    for other in path.parent.glob("*.ann"):
-        if not other.with_name(f"{other.stem.rpartition('-')[0]}.faiss").exists():
-            other.unlink(missing_ok=True)  # its exact index is gone
+    remove_derived(path.parent)
     return index
 
 

@@ -37,7 +37,7 @@ def table_lines(event: Eval) -> list[str]:
         f"{count(event.queries, 'query', 'queries')} ({event.split}) against "
         f"{count(event.gallery, 'mark')}, checkpoint {safe(event.checkpoint)}, epoch {event.epoch:.4g}"
     ]
-    lines += duplicate_words(event)
+    lines += duplicate_words(event) + index_words(event)
     if names:
         lines.append(f"chance is a random ranking; {' and '.join(names)} stand beside it")
     for level in _LEVELS:
@@ -69,6 +69,20 @@ def duplicate_words(event: Eval) -> list[str]:
         f"{count(event.duplicates, 'near-duplicate')}:",
         f"  {treated}",
     ]
+
+
+def index_words(event: Eval) -> list[str]:
+    """What to say of vectors that were whitened and of an index that is not exact."""
+    lines = []
+    if event.whitened:
+        lines.append(
+            f"whitened to {event.whitened} features, as are the encoders and HOG beside it"
+        )
+    if event.index:
+        lines.append(
+            f"nearest marks by {safe(event.index, 40)}, overlap@10 with exact {number(event.overlap, 3)}"
+        )
+    return lines
 
 
 def _more_lines(event: Eval, names: Sequence[str]) -> list[str]:

@@ -38,11 +38,17 @@ def build_index(vectors: Vectors) -> faiss.Index:
 
     `vectors` is float32 (n, d) with rows of norm 1.
     """
-    index = faiss.IndexScalarQuantizer(
-        vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
-    )
-    index.train(vectors[:1])  # half precision has nothing to learn
+    index = adding_index(vectors.shape[1])
     index.add(vectors)
+    return index
+
+
+def adding_index(features: int) -> faiss.Index:
+    """An empty index of that kind, to be added to."""
+    index = faiss.IndexScalarQuantizer(
+        features, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+    )
+    index.train(np.zeros((1, features), np.float32))  # half precision has nothing to learn
     return index
 
 
@@ -61,6 +67,20 @@ def index_path(folder: Path, weights: Weights, pack: str) -> Path:
 
 def save_index(index: faiss.Index, path: Path) -> None:
     """Write an index; it appears complete or not at all, and only the newest few are kept."""
+    write_index(index, path)
+    newest = sorted(path.parent.glob("*.faiss"), key=lambda one: one.stat().st_mtime_ns)
+    for old in newest[:-_KEPT]:
+        with contextlib.suppress(FileNotFoundError):  # another evaluation was faster
+            old.unlink()
+    remove_derived(path.parent)
+
+
+def write_index(index: faiss.Index, path: Path) -> None:
+    """Write an index; it appears complete or not at all.
+
+    Raises:
+        InputError: the disk is full.
+    """
     fresh = path.with_name(f".{path.name}-{os.getpid()}")
     try:
         faiss.write_index(index, str(fresh))
@@ -71,10 +91,16 @@ def save_index(index: faiss.Index, path: Path) -> None:
         ) from error
     finally:
         fresh.unlink(missing_ok=True)
-    newest = sorted(path.parent.glob("*.faiss"), key=lambda one: one.stat().st_mtime_ns)
-    for old in newest[:-_KEPT]:
-        with contextlib.suppress(FileNotFoundError):  # another evaluation was faster
-            old.unlink()
+
+
+def remove_derived(folder: Path) -> None:
+    """Remove what was made of indexes that are gone: `NAME-*.ann` and the like without `NAME.faiss`."""
+    for kind in ("*.ann", "*.whitening"):
+        for made in folder.glob(kind):
+            names = made.stem.split("-")
+            of = ("-".join(names[:i]) for i in range(1, len(names)))
+            if not any((folder / f"{name}.faiss").exists() for name in of):
+                made.unlink(missing_ok=True)
 
 
 def open_index(path: Path) -> faiss.Index:
@@ -117,6 +143,7 @@ def _check_header(path: Path) -> None:
 def search(
     index: faiss.Index, own: Rows, k: int, progress: Progress | None = None, *,
     left_out: Sequence[Rows] | None = None, device: torch.device = _CPU,
+    approximate: faiss.Index | None = None,
 ) -> tuple[Vectors, Rows]:  # fmt: skip
     """The k nearest rows of some rows of the gallery by cosine, each left out of its own list.
 
@@ -127,21 +154,54 @@ def search(
         left_out: for each query further rows that its list must not hold.
         progress: called with (queries done, queries).
         device: where similarities are computed.
+        approximate: what is searched instead; similarities are those of `index` in any case.
 
     Returns:
         Similarities (q, k), falling, and rows (q, k).
+
+    Raises:
+        InputError: the approximate index finds fewer than k.
     """
     more = max(map(len, left_out), default=0) if left_out is not None else 0
-    similarity, rows = blocked_search(
-        index, index.reconstruct_batch(own), min(k + 1 + more, index.ntotal), device, progress
-    )
-    unwanted = rows == own[:, None]
+    queries, length = index.reconstruct_batch(own), min(k + 1 + more, index.ntotal)
+    if approximate is None:
+        similarity, rows = blocked_search(index, queries, length, device, progress)
+    else:
+        similarity, rows = approximate_search(index, approximate, queries, length, progress)
+    unwanted = (rows == own[:, None]) | (rows < 0)
     for i, away in enumerate(left_out or ()):
         unwanted[i] |= np.isin(rows[i], away)
     # The wanted ones first, in their order; a query may be missing among its own duplicates.
     order = np.argsort(unwanted, axis=1, kind="stable")[:, :k]
     similarity, rows = np.take_along_axis(similarity, order, 1), np.take_along_axis(rows, order, 1)
+    if short := int((rows < 0).any(1).sum()):
+        raise InputError(
+            f"the approximate index finds fewer than {k} marks for {short} of {len(own)} queries; "
+            "let it look at more (;nprobe=) or ask for fewer with --topk"
+        )
     return np.clip(similarity, -1, 1), rows  # half precision may exceed 1 by a rounding
+
+
+def approximate_search(
+    index: faiss.Index, approximate: faiss.Index, queries: Vectors, k: int,
+    progress: Progress | None = None,
+) -> tuple[Vectors, Rows]:  # fmt: skip
+    """At most k nearest rows by an approximate index, with the exact similarities.
+
+    Returns:
+        Similarities (q, k), falling, and rows (q, k), -1 where it found no more.
+    """
+    similar, found = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
+    for begin in range(0, len(queries), _QUERIES_AT_ONCE):
+        some = queries[begin : begin + _QUERIES_AT_ONCE]
+        for i, rows in enumerate(approximate.search(some, k)[1], begin):
+            told = np.full(k, -np.inf, np.float32)
+            told[rows >= 0] = index.reconstruct_batch(rows[rows >= 0]) @ queries[i]
+            order = np.lexsort((rows, -told))
+            similar[i], found[i] = told[order], rows[order]
+        if progress:
+            progress(begin + len(some), len(queries))
+    return similar, found
 
 
 def mate_ranks(

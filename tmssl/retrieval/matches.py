@@ -25,6 +25,8 @@ class MatchesHeader(msgspec.Struct, frozen=True, kw_only=True):
     """number of marks searched"""
     without_duplicates: bool = False
     """whether near-duplicates of a query were left out of its list"""
+    whitened: int = 0
+    """features kept by PCA-whitening; 0 where it was not asked for"""
     attribution: str = ""
     """licence line of the images, to be shown with them"""
 

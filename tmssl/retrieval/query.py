@@ -28,7 +28,7 @@ from tmssl.data.views import plain_view
 from tmssl.errors import InputError
 from tmssl.retrieval.card import Card, find_card
 from tmssl.retrieval.filters import Mask
-from tmssl.retrieval.index import open_index
+from tmssl.retrieval.index import approximate_search, open_index
 from tmssl.retrieval.likely import likely_codes, shared_codes
 from tmssl.retrieval.record import Answer, SearchMatch, SearchRecord
 from tmssl.retrieval.recording import open_recording
@@ -202,13 +202,8 @@ def _nearest(gallery: Gallery, vector: Vectors, k: int) -> tuple[Vectors, npt.ND
     """As `nearest_rows`, by the approximate index where there is one; similarities are exact in any case."""
     if gallery.approximate is None:
         return nearest_rows(gallery.index, vector, k, None)
-    rows = gallery.approximate.search(vector, k)[1][0]
-    rows = rows[rows >= 0]
-    if len(rows) == 0:
-        return np.empty(0, np.float32), rows
-    similarity = gallery.index.reconstruct_batch(rows) @ vector[0]
-    order = np.lexsort((rows, -similarity))
-    return np.clip(similarity[order], -1, 1), rows[order]
+    similarity, rows = approximate_search(gallery.index, gallery.approximate, vector, k)
+    return np.clip(similarity[0][rows[0] >= 0], -1, 1), rows[0][rows[0] >= 0]
 
 
 def _vector(gallery: Gallery, pixels: Pixels) -> Vectors:

@@ -46,16 +46,17 @@ class Question:
 
 
 def ranked(
-    index: faiss.Index, question: Question, phase: str, untied: faiss.Index | None = None
-) -> tuple[Vectors, Ranking]:
+    index: faiss.Index, question: Question, phase: str, *, untied: faiss.Index | None = None,
+    approximate: faiss.Index | None = None,
+) -> tuple[Vectors, Ranking]:  # fmt: skip
     """What one encoder finds for every query, and the similarities.
 
-    The first matches come from `untied` where the vectors of `index` tie often; ranks of group mates
-    count ties worst, so they need none broken.
+    The first matches come from `untied` where the vectors of `index` tie often, or from `approximate`
+    where there is one; ranks of group mates count ties worst, so they need none broken, and are exact.
     """
     similarity, top = search(
         untied or index, question.queries, max(question.topk), question.begin(phase),
-        left_out=question.away, device=question.device,
+        left_out=question.away, device=question.device, approximate=approximate,
     )  # fmt: skip
     groups = question.marks.groups
     rows_of = group_mates(groups)
@@ -92,7 +93,7 @@ def _measured(question: Question, one: Describer) -> Means:
     untied = build_index(apart(vectors)) if one.tied else None
     index = build_index(vectors)
     del vectors  # of 538,000 marks it takes 2.8 GB
-    ranking = ranked(index, question, f"searching, {one.name}", untied)[1]
+    ranking = ranked(index, question, f"searching, {one.name}", untied=untied)[1]
     question.begin("scoring a reference")
     figures = measure(
         question.marks, question.queries, {one.name: ranking}, question.topk, question.away

@@ -20,7 +20,8 @@ def stability(
     """The mean overlap of each query's first 10 marks with those that the checkpoint before found.
 
     The chance level is that of two random lists of k out of G marks: k / G. None where no earlier
-    checkpoint was asked the same: other marks, other queries, or near-duplicates treated otherwise.
+    checkpoint was asked the same: other marks, other queries, near-duplicates treated otherwise, or
+    vectors whitened otherwise.
 
     Args:
         run: the run.
@@ -56,7 +57,11 @@ def _before(run: Run, header: MatchesHeader, step: int) -> dict[int, list[int]]:
             other, queries = read_matches(run.path / event.matches)
         except InputError:  # removed or damaged since: the one before it will do
             continue
-        same = (other.fingerprint, other.gallery, other.without_duplicates)
-        if same == (header.fingerprint, header.gallery, header.without_duplicates):
+        if _asked(other) == _asked(header):
             return {query.row: [match.row for match in query.matches] for query in queries}
     return {}
+
+
+def _asked(header: MatchesHeader) -> tuple[object, ...]:
+    """What two evaluations must agree in."""
+    return header.fingerprint, header.gallery, header.without_duplicates, header.whitened

@@ -250,6 +250,12 @@ class Eval(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="eva
     """queries that have one"""
     without_duplicates: bool = False
     """whether they were left out of lists, relevance and chance"""
+    whitened: Count = 0
+    """features kept by PCA-whitening of every encoder and of HOG; 0 where it was not asked for"""
+    index: str = ""
+    """faiss's factory string of the index that gave the nearest marks; empty is exact"""
+    overlap: float | None = None
+    """overlap@10 of that index with the exact one"""
     matches: str = ""
     """path of the matches file inside the run folder"""
     seconds: float | None = None
