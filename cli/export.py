@@ -45,6 +45,9 @@ def export(
     device: Annotated[
         str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where marks are embedded.")
     ] = "auto",
+    whiten: Annotated[
+        int, typer.Option("--whiten", min=0, metavar="N", help="PCA-whiten embeddings, N features kept.")
+    ] = 0,
     json_output: JsonOutput = False,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:  # fmt: skip
@@ -54,6 +57,8 @@ def export(
         "--journal": (journal, _JOURNALS),
     }  # fmt: skip
     kind = _asked(wanted)
+    if whiten and kind != "--embeddings":
+        raise InputError(f"--whiten is for --embeddings; {kind} has no vectors to whiten")
     opened = open_run(chosen_run(run, runs_folder))
     signal.signal(signal.SIGTERM, terminated)
     if kind == "--to":
@@ -61,7 +66,7 @@ def export(
     elif kind == "--journal":
         _export_journal(opened, journal, out, json_output)
     else:
-        _export_embeddings(opened, embeddings, checkpoint, out, device, json_output)
+        _export_embeddings(opened, embeddings, checkpoint, out, device, whiten, json_output)
 
 
 def _asked(wanted: Mapping[str, tuple[str, Sequence[str]]]) -> str:
@@ -127,8 +132,9 @@ def _export_journal(run: Run, form: str, out: Path | None, json_output: bool) ->
 
 
 def _export_embeddings(
-    run: Run, form: str, checkpoint: str, out: Path | None, device: str, json_output: bool
-) -> None:
+    run: Run, form: str, checkpoint: str, out: Path | None, device: str, whiten: int,
+    json_output: bool,
+) -> None:  # fmt: skip
     """Write the vectors of the run's index, which is built first where there is none."""
     import msgspec
 
@@ -146,7 +152,7 @@ def _export_embeddings(
         )
         target = out or run.path / "export" / f"{Path(card.checkpoint).stem}.{form}"
         phase("writing")
-        told = export_embeddings(run, card, facts, pack, form, target, progress)
+        told = export_embeddings(run, card, facts, pack, form, target, progress, whiten=whiten)
     say(f"{count(told.marks, 'vector')} of {told.features} features written")
     facts_told = {"path": str(target), "form": form, "provenance": told}
     say_data(msgspec.json.encode(facts_told).decode() if json_output else safe(target))

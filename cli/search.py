@@ -50,6 +50,9 @@ def search(
             help='A faiss factory string, "IVF1024,SQ8;nprobe=32".  [default: exact]',
         ),
     ] = "",
+    whiten: Annotated[
+        int, typer.Option("--whiten", min=0, metavar="N", help="PCA-whiten vectors, N features kept.")
+    ] = 0,
     csv_output: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
     html: Annotated[
         Path | None, typer.Option("--html", help="Write a page with pictures and links.")
@@ -67,8 +70,8 @@ def search(
     conditions = [parse_condition(text) for text in where or []]
     sources = find_logos(logos)
     gallery = _opened(chosen_run(run, runs_folder), checkpoint, topk)
-    if factory:
-        gallery = _by_factory(gallery, factory)
+    if whiten or factory:
+        gallery = _by_other_index(gallery, whiten, factory)
     mask = _mask(gallery, vienna or [], conditions)
     compared = int(mask.sum()) if mask is not None else gallery.facts.count
     if compared < topk:
@@ -123,21 +126,28 @@ def _opened(folder: Path, checkpoint: str, topk: int) -> "Gallery":
     return gallery
 
 
-def _by_factory(gallery: "Gallery", factory: str) -> "Gallery":
-    """The gallery with an index of the user's choice, and what that index loses told."""
+def _by_other_index(gallery: "Gallery", whiten: int, factory: str) -> "Gallery":
+    """The gallery with whitened vectors, an index of the user's choice, or both; what it loses is told."""
     import dataclasses
 
     from cli.eval import phases
     from tmssl.retrieval.factory import factory_index, overlap
+    from tmssl.retrieval.whitening import whitened_index
 
     kept = gallery.run.index / gallery.card.index
     with phases() as (phase, progress):
+        if whiten:
+            phase("whitening")
+            index, whitening, kept = whitened_index(gallery.index, kept, whiten, progress)
+            gallery = dataclasses.replace(gallery, index=index, whiten=whitening)
+        if not factory:
+            return gallery
         phase(f"building {safe(factory, 40)}")
-        index = factory_index(gallery.index, kept, factory, progress)
+        approximate = factory_index(gallery.index, kept, factory, progress)
     say(
-        f"{safe(factory, 80)}: overlap@10 with exact {overlap(gallery.index, index):.3f}; filters search exactly"
+        f"{safe(factory, 80)}: overlap@10 with exact {overlap(gallery.index, approximate):.3f}; filters search exactly"
     )
-    return dataclasses.replace(gallery, approximate=index)
+    return dataclasses.replace(gallery, approximate=approximate)
 
 
 def _mask(

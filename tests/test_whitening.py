@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from typer.testing import CliRunner
 
+from cli.app import app
 from tests.tiny import tiny_run
 from tmssl.errors import InputError
 from tmssl.retrieval import whitening
@@ -60,10 +62,11 @@ def test_whitened_directions_are_uncorrelated_and_count_alike() -> None:
 
 def test_no_more_features_are_kept_than_vary() -> None:
     vectors = skewed(50, 6)
-    flat = np.concatenate([vectors, np.zeros((50, 4), np.float32)], axis=1)
+    flat = np.zeros((50, 10), np.float32)
+    flat[:, :6] = vectors
     assert fit_whitening(flat, 99).axes.shape == (10, 6)
     assert fit_whitening(flat[:3], 99).axes.shape == (10, 2)
-    alike = np.ones((5, 4), np.float32) / 2
+    alike = np.full((5, 4), 0.5, np.float32)
     assert np.isfinite(fit_whitening(alike, 3)(alike)).all()
 
 
@@ -181,6 +184,45 @@ def test_an_evaluation_by_a_factory_tells_its_overlap(run: Run) -> None:
     # A rank among all marks is never approximate.
     nar = [[s.value for s in e.scores if s.metric == "group_nar"] for e in (exact, told)]
     assert nar[0] == nar[1]
+
+
+def test_a_search_by_whitened_vectors_finds_what_they_say(run: Run) -> None:
+    logo = run.path.parents[1] / "marks" / "images" / "0007.png"
+
+    def asked(*words: str) -> list[tuple[int, float]]:
+        done = CliRunner().invoke(
+            app, ["search", str(logo), "--run", str(run.path), "--json", "--whiten", "8", *words]
+        )
+        assert done.exit_code == 0, done.output
+        record = json.loads(done.stdout)
+        assert record["whitened"] == 8
+        return [(one["row"], one["similarity"]) for one in record["answers"][0]["matches"]]
+
+    found = asked()
+    (path,) = run.index.glob("*.faiss")
+    vectors = open_index(path).reconstruct_n(0, 40)
+    told = fit_whitening(vectors, 8)(vectors)
+    similarity = told @ told[7]
+    assert found[0][0] == 7
+    cosines = [cosine for _, cosine in found]
+    assert np.allclose(cosines, np.sort(similarity)[::-1][:10], atol=5e-3)
+    again = asked("--index", "Flat")
+    assert [row for row, _ in again] == [row for row, _ in found]
+    assert np.allclose([cosine for _, cosine in again], cosines)
+
+
+def test_exported_embeddings_are_whitened_or_it_is_refused(run: Run, tmp_path: Path) -> None:
+    target = tmp_path / "vectors.npy"
+    words = ["export", str(run.path), "--whiten", "8", "--out", str(target)]
+    done = CliRunner().invoke(app, [*words, "--embeddings", "npy"])
+    assert done.exit_code == 0, done.output
+    (path,) = run.index.glob("*.faiss")
+    vectors = open_index(path).reconstruct_n(0, 40)
+    assert np.allclose(np.load(target), fit_whitening(vectors, 8)(vectors), atol=1e-3)
+    assert json.loads(Path(f"{target}.json").read_text())["whitened"] == 8
+    refused = CliRunner().invoke(app, [*words, "--to", "timm"])
+    assert isinstance(refused.exception, InputError)
+    assert str(refused.exception) == "--whiten is for --embeddings; --to has no vectors to whiten"
 
 
 def test_an_index_that_finds_too_little_is_refused(run: Run, tmp_path: Path) -> None:

@@ -25,21 +25,18 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from tests.marks import draw_marks
-from tmssl.config import Config, changed, read_config, write_config
+from tmssl.config import Config, changed, write_config
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.facts import FACTS, FORMAT, ROWS, Facts
 from tmssl.data.mark import Mark
-from tmssl.data.pack import build_pack, open_pack, pack_size
-from tmssl.data.phash import unit
+from tmssl.data.pack import build_pack, pack_size
 from tmssl.data.views import plain_view
 from tmssl.retrieval.blocked import blocked_search
 from tmssl.retrieval.card import Card, card_path, write_card
 from tmssl.retrieval.embed import embed, forward, ready, untrained_encoder
-from tmssl.retrieval.index import build_index, open_index, save_index, search
+from tmssl.retrieval.index import build_index, open_index, save_index
 from tmssl.retrieval.query import nearest_rows
 from tmssl.retrieval.recording import record
-from tmssl.retrieval.relevance import Relevance, group_mates
-from tmssl.retrieval.score import Marks
 from tmssl.runs.folder import Run, create_run
 
 MODEL, SIZE, WIDTH = "efficientnet_b0", 224, 1280
@@ -253,37 +250,6 @@ def large(folder: Path, marks: int, rounds: int, parts: Sequence[str]) -> None:
         answering(folder, run, rounds)
 
 
-def whitening(run: Run) -> None:
-    """hit@10 and group recall@10 of a run's kept index as it is, and after PCA-whitening to fewer features."""
-    index = open_index(max(run.index.glob("*.faiss"), key=lambda path: path.stat().st_mtime))
-    pack = open_pack(Path(read_config(run.config).data.pack))
-    vectors = index.reconstruct_n(0, index.ntotal)
-    train = np.array([mark.split != "validation" for mark in pack.marks])
-    own = np.flatnonzero(~train)
-    centre = vectors[train].mean(0)
-    _, spread, axes = np.linalg.svd(vectors[train] - centre, full_matrices=False)
-    marks = Marks([mark.vienna for mark in pack.marks], [mark.group for mark in pack.marks])
-    ways = {"as it is": vectors, "centred": vectors - centre}
-    for kept in (16, 32, 64, 128, 256):
-        whitened = (vectors - centre) @ axes[:kept].T / (spread[:kept] + 1e-6)
-        ways[f"whitened to {kept}"] = whitened.astype(np.float32)
-    for name, told in ways.items():
-        similarity = search(build_index(unit(told)), own, K)[1]
-        figurative = Relevance(marks.vienna, "division", figurative=True)
-        hits = [
-            any(figurative.codes[query] & figurative.codes[row] for row in rows)
-            for query, rows in zip(own.tolist(), similarity.tolist(), strict=True)
-            if figurative.codes[query]
-        ]
-        mates = group_mates(marks.groups)
-        recalls = [
-            len(np.intersect1d(rows, mates[group])) / (len(mates[group]) - 1)
-            for query, rows in zip(own.tolist(), similarity, strict=True)
-            if (group := marks.groups[query]) and len(mates[group]) > 1
-        ]
-        print(f"{name:16} figurative division hit@10 {np.mean(hits):.3f}, group recall@10 {np.mean(recalls):.3f}")  # fmt: skip
-
-
 def main() -> None:
     """Measure what is asked for and print it."""
     words = argparse.ArgumentParser(description=__doc__)
@@ -292,10 +258,7 @@ def main() -> None:
     )
     words.add_argument("--quick", action="store_true", help="a twentieth of the marks, two rounds")
     words.add_argument("--rounds", type=int, default=3)
-    words.add_argument("--whiten", type=Path, metavar="RUN", help="PCA-whitening of a run instead")
     asked = words.parse_args()
-    if asked.whiten:
-        return whitening(Run(asked.whiten))
     parts = asked.parts or list(PARTS)
     rounds, marks = (2, MARKS // 20) if asked.quick else (asked.rounds, MARKS)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
@@ -310,7 +273,6 @@ def main() -> None:
             searching(rounds)
         if {"gpu", "command"} & set(parts):
             large(Path(place), marks, rounds, parts)
-    return None
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from tmssl.errors import InputError
 from tmssl.retrieval.card import Card
 from tmssl.retrieval.index import open_index
 from tmssl.retrieval.matches import write_whole
+from tmssl.retrieval.whitening import whitened_index
 from tmssl.runs.folder import Run
 from tmssl.text import safe
 
@@ -39,6 +40,8 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     image_size: int
     index: str
     index_sha256: str
+    whitened: int = 0
+    """features kept by PCA-whitening; 0 where there was none"""
     pack_fingerprint: str
     marks: int
     features: int
@@ -48,7 +51,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
 
 def export_embeddings(
     run: Run, card: Card, facts: Facts, pack: Path, form: str, target: Path,
-    progress: Progress | None = None,
+    progress: Progress | None = None, *, whiten: int = 0,
 ) -> Provenance:  # fmt: skip
     """Write the unit vectors of every mark; each file appears complete or not at all.
 
@@ -64,15 +67,18 @@ def export_embeddings(
         form: `npy` or `parquet`.
         target: the file.
         progress: called with (marks done, marks).
+        whiten: features kept by PCA-whitening; 0 does not whiten.
 
     Raises:
         InputError: the index is damaged, pyarrow is missing, or the disk is full.
     """
     index, rows = open_index(run.index / card.index), open_rows(pack, facts)
+    if whiten:
+        index = whitened_index(index, run.index / card.index, whiten)[0]
     told = Provenance(
         model=card.model, checkpoint=card.checkpoint, checkpoint_sha256=card.checkpoint_sha256,
         epoch=card.epoch, image_size=card.image_size, index=card.index,
-        index_sha256=card.index_sha256, pack_fingerprint=facts.fingerprint, marks=index.ntotal,
+        index_sha256=card.index_sha256, whitened=whiten and index.d, pack_fingerprint=facts.fingerprint, marks=index.ntotal,
         features=index.d, attribution=facts.attribution,
     )  # fmt: skip
     fresh = target.with_name(f".{target.name}-{os.getpid()}")

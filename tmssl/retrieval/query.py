@@ -65,6 +65,8 @@ class Gallery:
     index: faiss.Index
     encode: Callable[[Tensor], Tensor]
     """from a view, float32 (1, 3, s, s), to features (1, f), on the CPU"""
+    whiten: Callable[[Vectors], Vectors] | None = None
+    """what brings a unit vector (1, f) to the features of the index, where that is whitened"""
     approximate: faiss.Index | None = None
     """what is searched instead where no filter applies"""
 
@@ -210,7 +212,8 @@ def _vector(gallery: Gallery, pixels: Pixels) -> Vectors:
     """The unit vector (1, f) of an image."""
     view = plain_view(torch.from_numpy(pixels.copy())[None], gallery.card.image_size)
     with torch.inference_mode(), _one_thread():
-        return functional.normalize(gallery.encode(view).float()).numpy()
+        vector = functional.normalize(gallery.encode(view).float()).numpy()
+    return gallery.whiten(vector) if gallery.whiten else vector
 
 
 @contextlib.contextmanager
@@ -291,6 +294,7 @@ def new_record(
         run=str(gallery.run.path.resolve()), checkpoint=card.checkpoint,
         checkpoint_sha256=card.checkpoint_sha256, model=card.model, image_size=card.image_size,
         epoch=card.epoch, index=card.index, index_sha256=card.index_sha256, factory=factory,
+        whitened=gallery.index.d if gallery.whiten else 0,
         pack=str(gallery.folder), pack_fingerprint=facts.fingerprint, marks=facts.count,
         compared=compared, vienna=list(vienna), where=list(where), topk=topk,
         attribution=facts.attribution,

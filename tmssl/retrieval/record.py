@@ -69,6 +69,8 @@ class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
     index_sha256: str
     factory: str = ""
     """faiss's string of the index that was searched instead where no filter applied; empty is exact"""
+    whitened: int = 0
+    """features kept by PCA-whitening of the index's vectors, learnt from them; 0 is as they are"""
     pack: str
     pack_fingerprint: str
     marks: int
