@@ -1,5 +1,6 @@
 """The `tmssl` command: one typer app, and the place where an error becomes an exit code."""
 
+import errno
 import os
 import sys
 from typing import Annotated
@@ -23,6 +24,7 @@ from cli.tail import tail
 from cli.train import train
 from cli.watch import watch
 from tmssl.errors import TmsslError
+from tmssl.text import safe
 
 app = typer.Typer(
     name="tmssl",
@@ -87,3 +89,9 @@ def main() -> None:
         # The reader of our stdout went away, as `| head` does; that is no failure.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f": {safe(error.filename)}" if error.filename else ""
+        print(f"tmssl: {error.strerror}{where}; free disk space and try again", file=sys.stderr)  # noqa: T201 - words go to stderr
+        raise SystemExit(1) from None

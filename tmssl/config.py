@@ -1,5 +1,6 @@
 """A run's settings: frozen structs, their checks, and their TOML."""
 
+import contextlib
 import os
 import sys
 import tomllib
@@ -284,10 +285,21 @@ def read_config(path: Path) -> Config:
 
 
 def write_config(config: Config, path: Path) -> None:
-    """Write the configuration as TOML, replacing the file atomically."""
+    """Write the configuration as TOML, replacing the file atomically.
+
+    Raises:
+        ConfigError: the disk is full or the folder cannot be written; what was there is untouched.
+    """
     fresh = path.with_name(f".{path.name}-{os.getpid()}")
-    with fresh.open("wb") as file:
-        tomli_w.dump(to_dict(config), file)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    try:
+        with fresh.open("wb") as file:
+            tomli_w.dump(to_dict(config), file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise ConfigError(
+            f"cannot write {safe(path)}: {error.strerror}; check the disk and the folder's owner"
+        ) from error

@@ -175,7 +175,8 @@ def _checkpoint_costs(session: Session, count: int) -> tuple[float, float, float
         beside.append(time.perf_counter() - begun)
         saved = session.saver.wait()
         assert saved is not None
-        stalls.append(saved.stall_s)
+        assert saved.asked is not None
+        stalls.append(saved.asked.stall_s)
     return statistics.median(plain), statistics.median(beside), statistics.median(stalls)
 
 

@@ -173,14 +173,19 @@ def hold_lock(run: Run, patience_s: float = 2.0) -> Iterator[None]:
     A probe by `holder` takes the lock for microseconds, hence the patience.
 
     Raises:
-        RunError: another trainer holds it.
+        RunError: another trainer holds it, or the disk takes nothing.
     """
     file = os.open(run.lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         _take_lock(file, run, patience_s)
         line = json.dumps({"pid": os.getpid(), "started": time.time()}).encode()
-        os.ftruncate(file, 0)
-        os.pwrite(file, line, 0)
+        try:
+            os.ftruncate(file, 0)
+            os.pwrite(file, line, 0)
+        except OSError as error:
+            raise RunError(
+                f"cannot write into {safe(run.path)}: {error.strerror}; free disk space and try again"
+            ) from error
         yield
     finally:
         os.close(file)

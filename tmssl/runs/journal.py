@@ -53,7 +53,7 @@ def _finite_float(text: str) -> float | None:
 class JournalWriter:
     """Appends events; each line reaches the kernel in one write, so readers and writers never mix.
 
-    A torn last line left by a crash is closed with a newline, never removed: readers skip it.
+    A torn last line left by a crash is closed by the next one, never removed: readers skip it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -63,10 +63,8 @@ class JournalWriter:
             raise JournalError(
                 f"cannot write the journal {path}: {error.strerror}; check the disk and the folder's owner"
             ) from error
-        self._torn = False
         size = os.fstat(self._file).st_size
-        if size and os.pread(self._file, 1, size - 1) != b"\n":
-            os.write(self._file, b"\n")
+        self._torn = bool(size) and os.pread(self._file, 1, size - 1) != b"\n"
 
     def write(self, event: Event) -> None:
         """Append one event; on return a reader sees it.

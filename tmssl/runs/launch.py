@@ -1,11 +1,13 @@
 """Start, signal and stop a trainer as a detached child."""
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from io import FileIO
 from pathlib import Path
 
 from tmssl.config import read_config
@@ -25,13 +27,14 @@ def start_trainer(run: Run, environment: dict[str, str] | None = None) -> subpro
 
     It survives the terminal, and neither Ctrl-C nor a hang-up of the caller reaches it. With several
     GPUs the child is `torchrun`, which starts one such process for each.
+
+    Raises:
+        RunError: the log cannot be written, as on a full disk.
     """
     ranks = read_config(run.config).train.gpus
     # torchrun would give each process one thread; they share the cores instead.
     threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // ranks))} if ranks > 1 else {}
-    with run.log.open("ab") as log:
-        log.write(_HEADER + time.strftime("%Y-%m-%d %H:%M:%S\n").encode())
-        log.flush()
+    with _begun_log(run) as log:
         return subprocess.Popen(
             [*_command(ranks), "-m", "tmssl.training", str(run.path)],
             stdin=subprocess.DEVNULL,
@@ -40,6 +43,21 @@ def start_trainer(run: Run, environment: dict[str, str] | None = None) -> subpro
             start_new_session=True,
             env={**threads, **os.environ, **(environment or {})},
         )
+
+
+def _begun_log(run: Run) -> FileIO:
+    """The log of a run, opened where a new life begins."""
+    try:
+        log = run.log.open("ab", buffering=0)
+        with contextlib.ExitStack() as closing:
+            closing.enter_context(log)
+            log.write(_HEADER + time.strftime("%Y-%m-%d %H:%M:%S\n").encode())
+            closing.pop_all()
+    except OSError as error:
+        raise RunError(
+            f"cannot write {safe(run.log)}: {error.strerror}; check the disk and the folder's owner"
+        ) from error
+    return log
 
 
 def _command(ranks: int) -> list[str]:

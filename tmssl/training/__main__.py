@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tmssl.errors import TmsslError
+from tmssl.training.patient import last_words
 from tmssl.training.signals import SignalFlags
 
 
@@ -26,7 +27,7 @@ def main() -> int:
     except TmsslError as error:
         rank = int(os.environ.get("RANK", "0"))  # set by torchrun
         name = f"tmssl, process {rank}" if rank else "tmssl"
-        print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 - words go to stderr
+        last_words(f"{name}: {error}")
         return error.exit_code
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "link_checkpoint",
     "load_payload",
     "load_weights",
+    "save_beside",
     "save_checkpoint",
 ]
 
@@ -45,6 +46,10 @@ class Written:
     sha256: str
     step: int
     epoch: float
+    refused: tuple[str, ...] = ()
+    """further names that the disk did not take"""
+    problem: str = ""
+    """why"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +77,33 @@ def save_checkpoint(
     Raises:
         OSError: the disk is full or the folder is gone; whatever was there before is untouched.
     """
-    fresh, fresh_json = folder / ".last.pt.new", folder / ".last.json.new"
+    sha256 = _write_fresh(folder, "last", payload)
+    _rotate(folder)
+    _take_name(folder, "last")
+    refused, problem = [], ""
+    for name in [*(["best"] if best else []), *keep_as]:
+        try:
+            link_checkpoint(folder, "last", name)
+        except OSError as error:
+            refused.append(name)
+            problem = safe(error.strerror or error)
+    step, epoch = int(payload["step"]), float(payload["epoch"])
+    return Written(folder / "last.pt", sha256, step, epoch, tuple(refused), problem)
+
+
+def save_beside(folder: Path, payload: dict[str, Any], name: str) -> None:
+    """Write a checkpoint under a name of its own, such as `epoch-0010`; `last` stays what it is.
+
+    Raises:
+        OSError: the disk is full or the folder is gone; whatever was there before is untouched.
+    """
+    _write_fresh(folder, name, payload)
+    _take_name(folder, name)
+
+
+def _write_fresh(folder: Path, name: str, payload: dict[str, Any]) -> str:
+    """Write and sync a checkpoint and its sidecar under hidden names, and return the digest."""
+    fresh, fresh_json = folder / f".{name}.pt.new", folder / f".{name}.json.new"
     try:
         with fresh.open("wb") as file:
             torch.save(payload, file)
@@ -80,18 +111,27 @@ def save_checkpoint(
             os.fsync(file.fileno())
         sha256 = digest(fresh)
         _write_sidecar(fresh_json, sha256, payload)
-    except (OSError, RuntimeError) as error:  # torch's writer reports a full disk as RuntimeError
+    except (OSError, RuntimeError) as error:
         for leftover in (fresh, fresh_json):
             with contextlib.suppress(FileNotFoundError):
                 leftover.unlink()
-        raise error if isinstance(error, OSError) else OSError(str(error)) from error
-    _rotate(folder)
-    fresh_json.replace(folder / "last.json")
-    fresh.replace(folder / "last.pt")
+        raise _refusal(error) from error
+    return sha256
+
+
+def _refusal(error: OSError | RuntimeError) -> OSError:
+    """What the disk said; torch's writer speaks of positions in its file instead."""
+    said = error if isinstance(error, OSError) else error.__context__
+    if isinstance(said, OSError) and said.errno is not None:
+        return OSError(said.errno, said.strerror)
+    return OSError(str(error))
+
+
+def _take_name(folder: Path, name: str) -> None:
+    """Let a fresh checkpoint have its name, sidecar before file."""
+    for suffix in ("json", "pt"):
+        (folder / f".{name}.{suffix}.new").replace(folder / f"{name}.{suffix}")
     _sync_folder(folder)
-    for name in [*(["best"] if best else []), *keep_as]:
-        link_checkpoint(folder, "last", name)
-    return Written(folder / "last.pt", sha256, int(payload["step"]), float(payload["epoch"]))
 
 
 def _rotate(folder: Path) -> None:

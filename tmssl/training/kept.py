@@ -9,6 +9,7 @@ from tmssl.errors import CheckpointError
 from tmssl.runs.folder import Run
 from tmssl.text import safe
 
+FOR_EVALUATION = "eval-"  # begins the names of checkpoints that are kept for an evaluation alone
 _LARGEST_SIDECAR = 1 << 20  # bytes; ours have a few thousand
 
 

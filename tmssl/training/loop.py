@@ -16,7 +16,14 @@ from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.training.distributed import RankLostError, Ranks, joined_ranks, named_losses
 from tmssl.training.evaluations import kept_for_evaluation
 from tmssl.training.gpu import gpu_use
-from tmssl.training.keeping import finish_evaluations, journal_saved, save, take_in_evaluations
+from tmssl.training.keeping import (
+    finish_evaluations,
+    is_late,
+    journal_saved,
+    save,
+    settle,
+    take_in_evaluations,
+)  # fmt: skip
 from tmssl.training.learner import Update, choose_device, update
 from tmssl.training.loss import feature_std
 from tmssl.training.machine import numerics_of_its_own
@@ -30,6 +37,7 @@ from tmssl.training.session import Session, open_session
 from tmssl.training.signals import EXIT_CODES, SignalFlags
 
 _DIAGNOSE_EVERY = 50  # steps between looks at the history within an epoch
+_HASTE_S = 2.0  # whoever stops a trainer waits for it, so a full disk gets no longer than this
 
 
 def train(run: Run, flags: SignalFlags) -> int:
@@ -118,6 +126,7 @@ def learn(session: Session, flags: SignalFlags) -> End:
             if stop is not None:
                 healthy(session)
                 save(session, "stop")
+                settle(session, flags, _HASTE_S)
                 return _end(session, "stopped", f"asked to by {stop.name}")
             lr = one_step(session)
             logged = _due(session, session.config.train.log_every)
@@ -128,11 +137,12 @@ def learn(session: Session, flags: SignalFlags) -> End:
                 session.write_findings()
             if session.step % session.steps_per_epoch == 0:
                 finish_epoch(session, lr)
-            elif asked or (logged and _is_late(session)):
+            elif asked or (logged and is_late(session)):
                 save(session, "signal" if asked else "time")
             asked = False
             journal_saved(session, session.saver.poll())
             take_in_evaluations(session)
+        settle(session, flags, 60 * session.config.train.checkpoint_minutes)
         finish_evaluations(session, flags)
         return _end(session, "finished", f"{session.config.train.epochs} epochs done")
     finally:
@@ -238,11 +248,6 @@ def _learning_rate(session: Session) -> float:
 def _due(session: Session, every: int) -> bool:
     """Whether this step is logged: every so many, and at the end of an epoch."""
     return session.step % every == 0 or session.step % session.steps_per_epoch == 0
-
-
-def _is_late(session: Session) -> bool:
-    """Whether the last checkpoint is older than it may get."""
-    return time.monotonic() - session.saved_at > 60 * session.config.train.checkpoint_minutes
 
 
 def _end(session: Session, status: str, reason: str) -> End:

@@ -3,8 +3,9 @@
 import time
 
 from tmssl.config import changed, write_config
-from tmssl.errors import TrainingError
+from tmssl.errors import ConfigError, TrainingError
 from tmssl.runs.events import Finding
+from tmssl.training.keeping import journal_saved
 from tmssl.training.learner import create_learner, restore_learner
 from tmssl.training.session import Session, last_payload, new_segment
 
@@ -49,12 +50,12 @@ def roll_back(session: Session) -> None:
             f"gradients are not finite even at LR {session.config.optim.lr:.2e}, after "
             f"{rolled} rollbacks; look at the data and the settings"
         )
-    session.saver.wait()
+    journal_saved(session, session.saver.wait())
     old = session.config
     lr = old.optim.lr / 2
     session.config = changed(old, {"lr": lr, "min_lr": min(old.optim.min_lr, lr)})
     if session.ranks.first:
-        write_config(session.config, session.run.config)
+        _write_settings(session)
     session.ranks.wait()  # for the checkpoint that rank 0 may have been writing
     payload = last_payload(session.run)
     chunk_size = session.learner.chunk_size
@@ -67,3 +68,19 @@ def roll_back(session: Session) -> None:
     session.meter.restart()
     session.segment = len(session.history.segments)
     session.write(new_segment(session, old, reason="rollback"))
+
+
+def _write_settings(session: Session) -> None:
+    """Write down the LR of now; without room for it training goes on, and a resume would take the old."""
+    try:
+        write_config(session.config, session.run.config)
+    except ConfigError as error:
+        session.write(
+            Finding(
+                code="settings-not-written", level="warning", step=session.step,
+                epoch=session.epoch,
+                text=f"the halved LR {session.config.optim.lr:.2e} is not written down: {error}",
+                advice=f"a resume from here needs --lr {session.config.optim.lr:g}",
+                t=time.time(),
+            )
+        )  # fmt: skip

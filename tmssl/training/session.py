@@ -65,6 +65,8 @@ class Session:
     """`time.monotonic()` of the last checkpoint"""
     ranks: Ranks
     evaluations: Evaluations
+    refused_at: float | None = None
+    """`time.monotonic()` at which the disk began to refuse checkpoints; None while it takes them"""
 
     @property
     def total_steps(self) -> int:
