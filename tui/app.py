@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 from textual import work
@@ -21,23 +21,21 @@ from tmssl.runs.folder import Run, is_alive, open_run
 from tmssl.runs.history import History, state
 from tmssl.runs.listing import kept_checkpoints
 from tmssl.text import safe
-from tui import children
+from tui import children, screens
 from tui.bindings import EVERYWHERE, LIVE, Key, bindings
-from tui.dialogs import EvaluateDialog, Resume, ResumeDialog, StopDialog
 from tui.findings_screen import FindingsScreen
 from tui.follow import follow
 from tui.live_screen import LiveScreen
 from tui.look import FULL, Look
 from tui.messages import GoToStep, JournalNews, News, OpenRun, Remember, Said, StartRun
 from tui.notes import note, shows_notes, worth_a_note
-from tui.pages import HelpPage, config_page, help_page, log_page
 from tui.plain import AsciiFilter
 from tui.remembered import recall, remember, remembered_path
-from tui.retrieval_screen import RetrievalScreen
-from tui.runs_screen import RunsScreen
-from tui.start_form import StartForm
 from tui.terminal import QuietDriver
 from tui.theme import DARK, DARK_COLOURS, LIGHT, LIGHT_COLOURS, usual_theme
+
+if TYPE_CHECKING:
+    from tui.dialogs import Resume
 
 
 class WatchApp(App[None]):
@@ -82,7 +80,7 @@ class WatchApp(App[None]):
         self.set_class(self.look.ascii, "ascii")
         self.theme_changed_signal.subscribe(self, self._remember_theme)
         if self.watched is None:
-            self.push_screen(RunsScreen(self.runs_folder))
+            self.push_screen(screens.runs(self.runs_folder))
         else:
             self.watch_run(self.watched)
         if self._problem:
@@ -197,9 +195,9 @@ class WatchApp(App[None]):
         """Show a line about an action on whatever screen is up."""
         if message.done:
             self._busy = ""
-            if isinstance(self.screen, RetrievalScreen):
+            if isinstance(self.screen, screens.Loads):
                 self.screen.load(-1)
-        if isinstance(self.screen, LiveScreen | RetrievalScreen | RunsScreen | StartForm):
+        if isinstance(self.screen, screens.Says):
             self.screen.say(message.words)
 
     def _begin(self, what: str) -> bool:
@@ -217,7 +215,7 @@ class WatchApp(App[None]):
             self._tell("no checkpoint yet; press k for one while the run is trained")
             return
         done = frozenset(event.epoch for event in self.history.evals)
-        self.push_screen(EvaluateDialog(kept, done), self._evaluate_answered)
+        self.push_screen(screens.evaluate(kept, done), self._evaluate_answered)
 
     def _evaluate_answered(self, checkpoint: str | None) -> None:
         if checkpoint and self._begin("the evaluation"):
@@ -235,7 +233,7 @@ class WatchApp(App[None]):
 
     def action_start(self) -> None:
         """The form of a new run."""
-        self.push_screen(StartForm())
+        self.push_screen(screens.start())
 
     def on_start_run(self, message: StartRun) -> None:
         """Start a run in a child."""
@@ -262,7 +260,7 @@ class WatchApp(App[None]):
         if not self.alive:
             self._tell("nobody trains this run; there is nothing to stop")
         else:
-            self.push_screen(StopDialog(), self._stop_answered)
+            self.push_screen(screens.stop(), self._stop_answered)
 
     def _stop_answered(self, yes: bool | None) -> None:
         if yes and self._begin("stopping"):
@@ -282,15 +280,15 @@ class WatchApp(App[None]):
         if not self.history.segments:
             self._tell("the run has not begun; there is nothing to go on from")
             return
-        self.push_screen(ResumeDialog(self.history, self.alive), self._resume_answered)
+        self.push_screen(screens.resume(self.history, self.alive), self._resume_answered)
 
-    def _resume_answered(self, wanted: Resume | None) -> None:
+    def _resume_answered(self, wanted: "Resume | None") -> None:
         if wanted is not None and self._begin("the resume"):
             self._tell("stopping the trainer first" if self.alive else "starting the trainer")
             self._resume(wanted)
 
     @work(thread=True, group="child")
-    def _resume(self, wanted: Resume) -> None:
+    def _resume(self, wanted: "Resume") -> None:
         if is_alive(self.run_folder):
             words = children.stop_trainer(self.run_folder)
             if is_alive(self.run_folder):
@@ -303,11 +301,11 @@ class WatchApp(App[None]):
 
     def action_runs(self) -> None:
         """Every run beside this one."""
-        self.push_screen(RunsScreen(self.runs_folder, self.watched))
+        self.push_screen(screens.runs(self.runs_folder, self.watched))
 
     def action_matches(self) -> None:
         """The matches of the newest evaluation."""
-        self.push_screen(RetrievalScreen(self.run_folder))
+        self.push_screen(screens.matches(self.run_folder))
 
     def action_findings(self) -> None:
         """Every finding."""
@@ -315,16 +313,17 @@ class WatchApp(App[None]):
 
     def action_log(self) -> None:
         """What the trainer printed."""
-        self.push_screen(log_page(self.run_folder.log))
+        self.push_screen(screens.log(self.run_folder.log))
 
     def action_config(self) -> None:
         """The settings in force."""
-        self.push_screen(config_page(self.history))
+        self.push_screen(screens.config(self.history))
 
     def action_help(self) -> None:
         """Every key."""
-        if not isinstance(self.screen, HelpPage):
-            self.push_screen(help_page(getattr(self.screen, "TABLE", LIVE)))
+        page = screens.keys(getattr(self.screen, "TABLE", LIVE), self.screen)
+        if page is not None:
+            self.push_screen(page)
 
     def on_go_to_step(self, message: GoToStep) -> None:
         """Back to the curves, at a step."""
