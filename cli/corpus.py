@@ -52,7 +52,7 @@ def chance_lines(chances: "Sequence[HitChance]") -> list[str]:
     if not chances:
         return ["", "no two marks share a Vienna code, so no figure by code can be scored"]
     topk = list(dict.fromkeys(chance.k for chance in chances))
-    lines = ["", "what a random ranking would hit: the chance level of every evaluation of these marks"]  # fmt: skip
+    lines = ["", "what a random ranking would hit: the chance level of these marks"]  # fmt: skip
     lines.append(f"  {'':24}" + "".join(f"{f'hit@{k}':>10}" for k in topk) + f"{'queries':>12}")
     told: dict[tuple[str, str], list[HitChance]] = {}
     for chance in chances:
@@ -114,8 +114,7 @@ def _copy_lines(name: str, copies: "Copies", width: int) -> list[str]:
     lines = [f"  {name}: {count(copies.images, 'image')} in {count(copies.groups, 'group')}, the largest of {copies.largest:,}"]  # fmt: skip
     if copies.across:
         lines.append(
-            f"    {count(copies.across, 'group')} with marks of training and of validation both: "
-            "their figures would flatter"
+            f"    {count(copies.across, 'group')} across training and validation: figures would flatter"
         )
     lines += [f"    {safe(', '.join(paths), width - 6)}" for paths in copies.examples[:3]]
     return lines

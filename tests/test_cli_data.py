@@ -50,10 +50,11 @@ def test_l3d_in_miniature_is_told_with_every_defect_counted(tmp_path: Path) -> N
     assert facts["codes"]["division"][0] == {"code": "26.01", "title": "Circles, ellipses", "marks": 11}  # fmt: skip
     assert facts["images"]["looked_at"] == 21
     words = told(tmp_path, "l3d").stdout
-    for line in ("3 labels without an image, such as 9000-AB.JPG", "26.01        11  61.1 %  Circles",
+    for line in ("3 labels without an image: 9000-AB.JPG", "26.01        11  61.1 %  Circles",
                  "division                    98.6 %   100.0 %          16"):  # fmt: skip
         assert line in words
     assert "\x1b" not in words  # no contact sheet in a pipe
+    assert max(map(len, words.splitlines()[1:])) <= 80  # the first names the folder
 
 
 def test_mangled_names_end_with_three_examples_of_each_side(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_it_tells_what_the_join_lost_and_what_was_left_out_then_the_facts(tmp_pa
     (marks / "images" / "0003.png").unlink()
     first = packed(tmp_path, "marks", "--image-size", "32")
     assert "12 label rows, 11 joined to an image" in first.stderr
-    assert "1 labels without an image, such as images/0003.png" in first.stderr
+    assert "1 label without an image: images/0003.png" in first.stderr
     assert re.search(
         r"1 image left out, such as images/broken.*\(not an image of a known", first.stderr
     )

@@ -7,6 +7,8 @@ import torch
 
 from tmssl.data.sampler import Sampler
 from tmssl.training.feed import Feed, Views
+from tmssl.training.meter import Meter
+from tmssl.training.moco import StepResult
 
 CPU = torch.device("cpu")
 
@@ -91,3 +93,32 @@ def test_a_gpu_sees_the_views_of_a_cpu() -> None:
         assert float((expected.second - found.second.cpu()).abs().mean()) < 1 / 255
     here.close()
     there.close()
+
+
+@pytest.mark.gpu
+def test_a_gpu_that_is_at_work_does_not_wait_for_pixels() -> None:
+    pixels = Slow(0.2)
+    slow = feed(pixels, device=torch.device("cuda"))
+    first = slow.views(0)
+    torch.cuda._sleep(1 << 30)  # type: ignore[no-untyped-call]  # torch's; half a second of cycles
+    second = slow.views(1)
+    torch.cuda.synchronize()
+    assert first.idle is not None
+    assert second.idle is not None
+    assert first.idle.seconds() >= 0.2
+    assert second.data_s > 0.1  # the host did
+    assert second.idle.seconds() < 0.05
+    slow.close()
+
+
+@pytest.mark.gpu
+def test_a_meter_tells_what_the_gpu_waited() -> None:
+    pixels = Slow(0.2)
+    slow, meter = feed(pixels, device=torch.device("cuda")), Meter(torch.device("cuda"))
+    views = slow.views(0)
+    result = StepResult(torch.zeros(5).cuda(), *(torch.zeros(4, 2).cuda() for _ in range(3)))
+    meter.add(result, views.idle or views.data_s, torch.tensor(True).cuda())
+    assert views.idle is not None
+    assert meter.recent()[2] == pytest.approx(views.idle.seconds())
+    assert meter.recent()[2] == 0  # it starts anew
+    slow.close()

@@ -91,9 +91,9 @@ def test_what_the_report_counts_adds_up(tmp_path: Path) -> None:
     assert report.joined + len(report.images_without_label) == report.images == 10
     told = "\n".join(report.lines())
     for words in (
-        "9 label rows, 7 joined", "3 images without a label, such as 7.png, 8.png, 9.png",
-        "1 labels without an image, such as gone.png", "7 codes that do not parse, such as nonsense",
-        "1 images named more than once, such as 3.png",
+        "9 label rows, 7 joined", "3 images without a label: 7.png, 8.png, 9.png",
+        "1 label without an image: gone.png", "7 codes that do not parse, such as nonsense",
+        "1 image named more than once: 3.png",
     ):  # fmt: skip
         assert words in told
 
@@ -153,7 +153,7 @@ def test_names_that_are_not_utf_8_are_left_out_and_told(tmp_path: Path) -> None:
         file.write((tmp_path / "a.png").read_bytes())
     catalogue = read_catalogue(tmp_path)
     assert [mark.path for mark in catalogue.marks] == ["a.png"]
-    assert "1 files left out since their names are not UTF-8" in catalogue.report.lines()[-1]
+    assert "1 file left out since its name is not UTF-8" in catalogue.report.lines()[-1]
     assert build_pack(catalogue, tmp_path / "p", 32).count == 1
 
 
@@ -292,11 +292,11 @@ def test_l3d_in_miniature_is_read_without_a_flag_and_each_defect_is_counted(
     assert build_pack(catalogue, tmp_path / "p", 32).count == 21
     told = "\n".join(report.lines())
     for words in (
-        "23 label rows, 20 joined", "20 joined under another spelling",
+        "23 label rows, 20 joined", "20 label rows joined under another spelling",
         "5 label rows with a bare string", "4 label rows without a title",
-        "3 labels without an image", "1 images without a label",
-        "1 codes that do not parse, such as not a code",
-        "1 codes of divisions that Vienna does not have, such as 26.98.01",
+        "3 labels without an image", "1 image without a label",
+        "1 code that does not parse: not a code",
+        "1 code of a division that Vienna does not have: 26.98.01",
     ):  # fmt: skip
         assert words in told
 
@@ -323,7 +323,7 @@ def test_a_column_of_us_design_search_codes_is_kept_and_not_read_as_vienna(
     assert catalogue.marks[0].vienna == ("27.05",)
     assert catalogue.marks[0].extra == {column: "26.01.21"}
     assert catalogue.report.us_codes == ("26.01.21",)
-    assert "US design search codes, another scheme" in "\n".join(catalogue.report.lines())
+    assert "1 US design search code, another scheme" in "\n".join(catalogue.report.lines())
 
 
 def test_us_codes_among_vienna_codes_are_refused_with_a_clear_word(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tmssl.data.composition import FRAMES, WORDMARK, Composition, Plan, compose
+from tmssl.data.composition import WORDMARK, Composition, Plan, compose
 from tmssl.data.drawing import TREATMENTS, load_drawing, load_figures
+from tmssl.data.framing import FRAMES
 from tmssl.data.toy import choose_validation, make_toy, plan_marks
 from tmssl.data.vienna import parse_code, title
 from tmssl.errors import CatalogueError, ConfigError, InputError

@@ -16,10 +16,9 @@ from tmssl.data.drawing import (
     load_drawing,
     render,
 )
+from tmssl.data.framing import FRAMES, Box, figure_boxes, frame_markup
 from tmssl.data.lettering import choose_pen, invent_word, write_word
 
-FRAMES = {"circle": "26.01", "square": "26.04", "shield": "24.01", "hexagon": "26.05"}
-"""Frames and the Vienna division of their shape."""
 WORDMARK = "27.05"  # letters presenting a special form of writing
 
 _INKS = {
@@ -36,8 +35,6 @@ _ONE_INK = ("silhouette", "stencil", "outline")
 _DEEP = ("navy", "blue", "teal", "green", "red", "black", "maroon", "purple", "magenta", "slate")
 _HEADS = ("face-", "person", "family", "cat-face", "monkey-face")  # their silhouettes say little
 _MIRRORED = ("animal-", "food-", "transport-", "person-", "plant-", "tool", "clothing")
-
-Box = tuple[float, float, float, float]  # left, top, width, height
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +119,10 @@ def compose(plan: Plan, seed: int) -> Composition:
     pose = random.Random(style.layout)
     picture, word_box = _lay_out(pose, word, len(drawings))
     parts = [f'<rect width="100" height="100" fill="{colours.page}"/>']
-    boxes = _figure_boxes(picture, frame, len(drawings), pose.uniform(0.86, 1.0))
+    boxes = figure_boxes(picture, frame, len(drawings), pose.uniform(0.86, 1.0))
     if frame:
-        parts.append(_frame_markup(frame, style.frame_style, picture, len(drawings), colours, pose))
+        paints = (colours.frame, colours.inside)
+        parts.append(frame_markup(frame, style.frame_style, picture, len(drawings), paints, pose))
     turn, bold, flip = rng.uniform(0.15, 0.85), rng.uniform(0.9, 1.7), pose.random() < 0.3
     for figure, drawing, box in zip(plan.figures, drawings, boxes, strict=True):
         markup = draw(drawing, treatment, colours.ink, colours.inside, turn, bold)
@@ -202,34 +200,6 @@ def _lay_out(rng: random.Random, word: str, figures: int) -> tuple[Box, Box]:
     return (12, 6, 76, 61), (6 + wide, 73, 88 - 2 * wide, 20)
 
 
-def _figure_boxes(picture: Box, frame: str, figures: int, share: float) -> list[Box]:
-    """A box for each figure inside the picture area or the frame in it."""
-    left, top, width, height = picture
-    x, y = left + width / 2, top + height / 2
-    if frame:
-        side = min(width, height)
-        inner = {
-            "circle": (0.80, 0.80, 0.0), "hexagon": (0.74, 0.74, 0.0),
-            "square": (0.76, 0.76, 0.0), "shield": (0.62, 0.60, -0.08),
-        } if figures == 1 else {
-            "circle": (0.80, 0.50, 0.0), "hexagon": (0.80, 0.48, 0.0),
-            "square": (0.84, 0.60, 0.0), "shield": (0.74, 0.50, -0.10),
-        }  # fmt: skip
-        wide, high, up = inner[frame]
-        if figures > 1 and frame in ("circle", "square"):
-            side = min(width, 1.35 * height)
-            high /= 1.35
-            high *= 1.1
-        width, height, y = wide * side, high * side, y + up * side
-    width, height = width * share, height * share
-    gap = 3.0 if figures > 1 else 0.0
-    each = (width - gap * (figures - 1)) / figures
-    return [
-        (x - width / 2 + number * (each + gap), y - height / 2, each, height)
-        for number in range(figures)
-    ]
-
-
 def _place(markup: str, drawing: Drawing, box: Box, mirrored: bool, round_fit: bool) -> str:
     """A drawing's ink, centred in a box and as large as it can be; in its circle if `round_fit`."""
     left, top, width, height = box
@@ -244,52 +214,6 @@ def _place(markup: str, drawing: Drawing, box: Box, mirrored: bool, round_fit: b
         f"scale({-scale if mirrored else scale:.4f} {scale:.4f}) "
         f'translate({-x:g} {-y:g})">{markup}</g>'
     )
-
-
-def _shape(frame: str, picture: Box, figures: int, share: float, corner: float) -> str:
-    """A frame's outline at `share` of its full size, as an SVG element left open for its paint."""
-    left, top, width, height = picture
-    x, y, side = left + width / 2, top + height / 2, min(width, height)
-    wide, high = side * share, side * share
-    if figures > 1 and frame in ("circle", "square"):
-        wide = min(width, 1.35 * height) * share
-        high = wide / 1.35
-    if frame == "circle":
-        return f'<ellipse cx="{x:.2f}" cy="{y:.2f}" rx="{wide / 2:.2f}" ry="{high / 2:.2f}"'
-    if frame == "square":
-        return (
-            f'<rect x="{x - wide / 2:.2f}" y="{y - high / 2:.2f}" width="{wide:.2f}" '
-            f'height="{high:.2f}" rx="{corner * high:.2f}"'
-        )
-    if frame == "hexagon":
-        points = ((-0.5, 0), (-0.25, -0.43), (0.25, -0.43), (0.5, 0), (0.25, 0.43), (-0.25, 0.43))
-        corners = " ".join(f"{x + a * wide:.2f},{y + b * high:.2f}" for a, b in points)
-        return f'<polygon points="{corners}"'
-    path = "M-.45 -.5H.45V-.02C.45 .27 .22 .42 0 .5C-.22 .42 -.45 .27 -.45 -.02Z"
-    if corner > 0.1:
-        path = "M0 -.5C.14 -.42 .3 -.4 .45 -.42V-.02C.45 .27 .22 .42 0 .5C-.22 .42 -.45 .27 -.45 -.02V-.42C-.3 -.4 -.14 -.42 0 -.5Z"
-    return (
-        f'<path vector-effect="non-scaling-stroke" transform="translate({x:.2f} {y:.2f}) '
-        f'scale({wide:.3f})" d="{path}"'
-    )
-
-
-def _frame_markup(
-    frame: str, style: str, picture: Box, figures: int, colours: _Colours, rng: random.Random
-) -> str:
-    """The frame: one filled shape, a ring, or a filled band around the inside."""
-    corner = rng.choice((0.0, 0.06, 0.2))
-    band = rng.uniform(0.05, 0.10)
-    outer = _shape(frame, picture, figures, 1.0, corner)
-    if style == "filled":
-        return f'{outer} fill="{colours.frame}"/>'
-    inner = _shape(frame, picture, figures, 1 - band, corner)
-    hole = f'{outer} fill="{colours.frame}"/>{inner} fill="{colours.inside}"/>'
-    if style == "ring":
-        return hole
-    line = _shape(frame, picture, figures, 1 - band - 0.05, corner)
-    core = _shape(frame, picture, figures, 1 - band - 0.08, corner)
-    return f'{hole}{line} fill="{colours.frame}"/>{core} fill="{colours.inside}"/>'
 
 
 def _place_word(word: str, box: Box, colours: _Colours, rng: random.Random) -> str:

@@ -5,6 +5,8 @@ import dataclasses
 from tmssl.data.table import LABEL_FILES
 from tmssl.text import count, safe
 
+_SHOWN = 3  # examples of a defect
+
 
 @dataclasses.dataclass(frozen=True)
 class JoinReport:
@@ -54,27 +56,32 @@ class JoinReport:
             told.append(
                 f"  no labels: there is no {', '.join(LABEL_FILES)}, output_YYYY.json or register in XML"
             )
-        for number, words in (
+        for number, what in (
             (self.respelled, "joined under another spelling (case, folder or suffix)"),
-            (self.bare_codes, "label rows with a bare string for a list of codes, read as one"),
-            (self.untitled, "label rows without a title"),
+            (self.bare_codes, "with a bare string for a list of codes, read as one"),
+            (self.untitled, "without a title"),
         ):
             if number:
-                told.append(f"  {number:,} {words}")
-        for name, found in self.defects().items():
+                told.append(f"  {count(number, 'label row')} {what}")
+        for one, many, found in self._defects():
             if found:
-                examples = ", ".join(safe(item, 60) for item in found[:3])
-                told.append(f"  {len(found):,} {name}, such as {examples}")
+                examples = ", ".join(safe(item, 60) for item in found[:_SHOWN])
+                such = ", such as" if len(found) > _SHOWN else ":"
+                told.append(f"  {count(len(found), one, many)}{such} {examples}")
         return told
 
-    def defects(self) -> dict[str, tuple[str, ...]]:
-        """What was lost or is wrong, by its name."""
-        return {
-            "images without a label": self.images_without_label if self.labels else (),
-            "labels without an image": self.labels_without_image,
-            "codes that do not parse": self.bad_codes,
-            "US design search codes, another scheme, not read as Vienna codes": self.us_codes,
-            "codes of divisions that Vienna does not have": self.unknown_codes,
-            "images named more than once": self.duplicates,
-            "files left out since their names are not UTF-8": self.odd_names,
-        }
+    def _defects(self) -> list[tuple[str, str, tuple[str, ...]]]:
+        """What was lost or is wrong, by its name for one and for several."""
+        unlabelled = self.images_without_label if self.labels else ()
+        return [
+            ("image without a label", "images without a label", unlabelled),
+            ("label without an image", "labels without an image", self.labels_without_image),
+            ("code that does not parse", "codes that do not parse", self.bad_codes),
+            ("US design search code, another scheme, not read as a Vienna code",
+             "US design search codes, another scheme, not read as Vienna codes", self.us_codes),
+            ("code of a division that Vienna does not have",
+             "codes of divisions that Vienna does not have", self.unknown_codes),
+            ("image named more than once", "images named more than once", self.duplicates),
+            ("file left out since its name is not UTF-8",
+             "files left out since their names are not UTF-8", self.odd_names),
+        ]  # fmt: skip

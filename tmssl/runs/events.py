@@ -137,7 +137,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="ste
     img_s: float | None = None
     """source images per second since the last logged step"""
     data_s: float | None = None
-    """seconds a step waited for data, mean since the last logged step"""
+    """mean seconds a step waited for pixels (of a GPU: stood idle for them); making views is the step"""
     step_s: float | None = None
     """seconds a step took, mean since the last logged step"""
     mem_gib: float | None = None

@@ -23,12 +23,31 @@ class Pixels(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
+class Idle:
+    """The time between two points that a GPU passes: the end of the step before, and its pixels' arrival."""
+
+    before: torch.cuda.Event
+    after: torch.cuda.Event
+
+    def seconds(self) -> float:
+        """How long it was, once the device has passed both.
+
+        Raises:
+            RuntimeError: it has not.
+        """
+        return self.before.elapsed_time(self.after) / 1000
+
+
+@dataclasses.dataclass(frozen=True)
 class Views:
     """The two views of one step, (n, 3, s, s), and how long the step waited for its pixels."""
 
     first: Tensor
     second: Tensor
     data_s: float
+    """seconds that this process waited; a GPU may have been at work on earlier steps all the while"""
+    idle: Idle | None = None
+    """how long a GPU itself had nothing to do; None on a CPU"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +89,7 @@ class Feed:
 
     def views(self, step: int) -> Views:
         """The views of a step; the pixels of the next are asked for before this returns."""
-        begun = time.perf_counter()
+        begun, done = time.perf_counter(), self._point()
         if self._ahead is None or self._ahead[0] != step:
             self._ahead = (step, self._reader.submit(self._read, step))
         try:
@@ -81,11 +100,14 @@ class Feed:
         if step + 1 < self._end:
             self._ahead = (step + 1, self._reader.submit(self._read, step + 1))
         self._await_copies(ready)
+        arrived = self._point()
+        idle = Idle(done, arrived) if done is not None and arrived is not None else None
         batch = ready.batch
         return Views(
             self._view(ready.anchors, batch.anchors, batch.epoch, 0),
             self._view(ready.positives, batch.positives, batch.epoch, 1),
             data_s,
+            idle,
         )
 
     def close(self) -> None:
@@ -108,6 +130,14 @@ class Feed:
             return images.to(self._device)
         with torch.cuda.stream(self._copies):
             return images.pin_memory().to(self._device, non_blocking=True)
+
+    def _point(self) -> torch.cuda.Event | None:
+        """A point in what a GPU has been given to do, which keeps the time when it gets there."""
+        if self._copies is None:
+            return None
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch's
+        event.record(torch.cuda.current_stream(self._device))
+        return event
 
     def _await_copies(self, ready: _Ready) -> None:
         """Let the GPU begin with the views of a step once it has the pixels; the host goes on."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tmssl.training.feed import Idle
 from tmssl.training.loss import alignment, rank_me, uniformity
 from tmssl.training.moco import StepResult
 
@@ -22,7 +23,7 @@ class Meter:
     logged_at: float = dataclasses.field(default_factory=time.perf_counter)
     epoch_at: float = dataclasses.field(default_factory=time.perf_counter)
     steps: int = 0
-    data_s: float = 0.0
+    waited: list[float | Idle] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Start from nothing."""
@@ -44,14 +45,17 @@ class Meter:
         self._epoch = state["epoch"].to(self.device)
         self.epoch_at = time.perf_counter() - state["seconds"]
 
-    def add(self, result: StepResult, data_s: float, finite: Tensor) -> None:
-        """Take in a step without waiting for the device; figures of one that is not finite don't count."""
+    def add(self, result: StepResult, waited: float | Idle, finite: Tensor) -> None:
+        """Take in a step without waiting for the device; figures of one that is not finite don't count.
+
+        `waited` is how long the step waited for its data: seconds, or what a GPU will tell.
+        """
         figures = torch.cat([result.figures, result.figures.new_ones(1)])
         figures = figures.masked_fill(~finite, 0.0)
         self._recent += figures
         self._epoch += figures
         self.steps += 1
-        self.data_s += data_s
+        self.waited.append(waited)
         self._kept.append((result.features, result.queries, result.keys))
         while sum(len(kept[0]) for kept in self._kept[1:]) >= _SAMPLE:
             self._kept.pop(0)
@@ -61,9 +65,10 @@ class Meter:
         figures = (self._recent[:5] / self._recent[5]).tolist()  # the one sync of a logged step
         now = time.perf_counter()
         step_s = (now - self.logged_at) / max(1, self.steps)
-        data_s = self.data_s / max(1, self.steps)
+        waited = [one.seconds() if isinstance(one, Idle) else one for one in self.waited]
+        data_s = sum(waited) / max(1, self.steps)
         self._recent = torch.zeros(6, device=self.device)
-        self.steps, self.data_s, self.logged_at = 0, 0.0, now
+        self.steps, self.waited, self.logged_at = 0, [], now
         return figures, step_s, data_s
 
     def epoch(self) -> tuple[list[float], float, dict[str, float]]:
