@@ -3,6 +3,7 @@
 import builtins
 import csv
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,8 @@ def _inside(form: str, target: Path) -> str | bytes:
         return {one.key: one.value for one in onnx.load(target).metadata_props}["preprocessing"]
     if form == "torchscript":
         found: dict[str, str | bytes] = {"preprocessing.json": ""}
-        with pytest.warns(FutureWarning):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # newer torch announces torch.jit's end
             torch.jit.load(str(target), _extra_files=found)  # type: ignore[no-untyped-call]  # torch.jit has no types
         return found["preprocessing.json"]
     with safe_open(target / "model.safetensors" if form == "timm" else target, "pt") as file:

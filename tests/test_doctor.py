@@ -21,7 +21,7 @@ from tmssl.doctor.machine import (
 from tmssl.doctor.verdicts import Check, can_train, recommended, verdicts
 
 CARD = Torch(
-    torch="2.6.0+cu124", torchvision="0.21.0+cu124", timm="1.0.15", cuda="12.4", available=True,
+    torch="2.6.0+cu124", torchvision="0.21.0+cu124", timm="1.0.16", cuda="12.4", available=True,
     gpus=["NVIDIA GeForce RTX 4090"], gpu_bytes=24 * GIB - 200_000_000, capability="sm_89",
     built_for=["sm_50", "sm_80", "sm_86", "sm_90"],
 )  # fmt: skip
