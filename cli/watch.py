@@ -88,7 +88,11 @@ def _folder_of_runs(run: Path | None, runs_folder: Path) -> Path | None:
 
 def _open_monitor(run: Run | None, runs_folder: Path, look: "Look") -> None:
     """The monitor, on a run or on the list of them."""
-    os.environ.setdefault("TEXTUAL_FPS", "15")  # gentle on a slow link
+    from tui.look import FULL
+
+    # Frames are as many as there are changes: the curves redraw once a second, keys answer at once.
+    frames = "60" if look.redraw_s == FULL.redraw_s else "15"
+    os.environ.setdefault("TEXTUAL_FPS", frames)
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
     from tui.app import watch as open_monitor
 

@@ -1,5 +1,6 @@
 """A terminal for tests: it notes every byte, answers what it is asked after a while, and hangs up."""
 
+import codecs
 import contextlib
 import fcntl
 import os
@@ -12,10 +13,16 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from rich.cells import cell_len
+
 ROOT = Path(__file__).parents[1]
+_SEQUENCE = re.compile(
+    r"\x1b\[\??(?P<numbers>[0-9;]*)(?P<final>[a-zA-Z])|\x1b\][^\x07]*\x07|\r|\n|\x07|(?P<sign>[^\x00-\x1f][\u0300-\u036f\ufe0f]*)"
+)
+_WIDEST = 240
 QUESTIONS = {
     "device status": (rb"\x1b\[5n", b"\x1b[0n"),
     "cursor position": (rb"\x1b\[\??6n", b"\x1b[12;40R"),
@@ -31,6 +38,72 @@ QUESTIONS = {
     "kitty graphics": (rb"\x1b_G[^\x1b]*\x1b\\", b"\x1b_Gi=31;OK\x1b\\"),
 }
 """What programs ask terminals, and what one would answer."""
+
+
+class Grid:
+    """What a terminal shows of the sequences that the monitor may send, cell by cell."""
+
+    def __init__(self) -> None:
+        self.cells: dict[tuple[int, int], tuple[str, tuple[str, ...]]] = {}
+        """sign and pen by row and column, counted from 1"""
+        self._place = (1, 1)
+        self._pen: dict[str, str] = {}
+        self._rest = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def feed(self, block: bytes) -> None:
+        """Take in what was written; what is not whole yet waits."""
+        text = self._rest + self._decoder.decode(block)
+        place = 0
+        for found in _SEQUENCE.finditer(text):
+            if found.start() != place:
+                break
+            place = found.end()
+            self._take(found)
+        self._rest = text[place:]
+
+    def _take(self, found: "re.Match[str]") -> None:
+        row, column = self._place
+        numbers = (found["numbers"] or "").split(";")
+        if found["sign"]:
+            width = cell_len(found["sign"])
+            self.cells[self._place] = (found["sign"], tuple(sorted(self._pen.values())))
+            self._place = (row, column + width)
+        elif found["final"] == "H":
+            self._place = (int(numbers[0]), int(numbers[1]))
+        elif found["final"] == "C":
+            self._place = (row, column + int(numbers[0] or 1))
+        elif found["final"] == "m":
+            self._set_pen(iter(numbers))
+        elif found[0] == "\n":
+            self._place = (row + 1, 1)
+        elif found[0] == "\x1b[?1049h":
+            self.cells = {}
+
+    def _set_pen(self, numbers: "Iterator[str]") -> None:
+        for one in numbers:
+            if one in ("", "0"):
+                self._pen = {}
+            elif one in ("38", "48"):
+                kind = next(numbers)
+                rest = [next(numbers) for _ in range(3 if kind == "2" else 1)]
+                self._pen[one[0]] = ";".join([one, kind, *rest])
+            elif one in ("39", "49"):
+                self._pen.pop(one[0], None)
+            elif len(one) > 1 and one[0] in "349":
+                self._pen[one[0].replace("9", "3")] = one  # 91 is a bright 31
+            else:
+                self._pen[f"attribute {one}"] = one
+
+    def line(self, row: int) -> str:
+        """The signs of a row, counted from 1."""
+        blank = (" ", ())
+        return "".join(self.cells.get((row, column), blank)[0] for column in range(1, _WIDEST))
+
+    def text(self) -> str:
+        """The signs, line by line."""
+        rows = max((row for row, _ in list(self.cells)), default=0)
+        return "\n".join(self.line(row).rstrip() for row in range(1, rows + 1))
 
 
 class Terminal:
@@ -52,7 +125,7 @@ class Terminal:
         """
         self.bytes = bytearray()
         self.asked: list[str] = []
-        self.marks: list[tuple[float, int]] = []
+        self.grid = Grid()
         self._answers_after_s = answers_after_s
         self._master, self.slave = os.openpty()
         self.resize(*size)
@@ -86,7 +159,7 @@ class Terminal:
             except OSError:
                 return
             self.bytes += block
-            self.marks.append((time.monotonic(), len(self.bytes)))
+            self.grid.feed(block)
             begin = max(0, seen - 64)  # a question may arrive in pieces
             for name, (pattern, answer) in QUESTIONS.items():
                 for found in re.finditer(pattern, bytes(self.bytes[begin:])):
@@ -113,11 +186,16 @@ class Terminal:
         self.wait_until(lambda: text in self.bytes[since:], f"{text!r} was not written", patience_s)
         return time.monotonic() - self.begun
 
+    def shows(self, text: str, patience_s: float = 25.0) -> float:
+        """Wait until a text is on the screen; returns seconds since the start."""
+        self.wait_until(lambda: text in self.grid.text(), f"{text!r} is not shown", patience_s)
+        return time.monotonic() - self.begun
+
     def wait_until(self, true: Callable[[], bool], words: str, patience_s: float = 25.0) -> None:
         """Wait until something is true."""
         deadline = time.monotonic() + patience_s
         while not true():
-            assert time.monotonic() < deadline, f"{words}: {bytes(self.bytes[-2000:])!r}"
+            assert time.monotonic() < deadline, f"{words}:\n{self.grid.text()}"
             time.sleep(0.002)
 
     def hang_up(self) -> None:

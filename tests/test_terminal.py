@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
-from tests.pty_harness import ROOT, Terminal, watch
+from tests.pty_harness import ROOT, Grid, Terminal, watch
 from tui.terminal import allowed
+from tui.thrift import Thrift
 
 RUN = ROOT / "runs" / "training-log"
 
@@ -46,7 +48,7 @@ def test_nothing_is_asked_and_no_byte_is_left_behind(
 ) -> None:
     terminal = Terminal(watch(RUN), answers_after_s=answers_after_s)
     opened.append(terminal)
-    terminal.wait_for(b"learning rate")
+    terminal.shows("learning rate")
     if answers_after_s:
         with pytest.raises(subprocess.TimeoutExpired):
             terminal.process.wait(answers_after_s + 0.2)
@@ -63,7 +65,7 @@ def test_a_hang_up_ends_it_even_where_the_signal_is_ignored(
 ) -> None:
     terminal = Terminal(watch(RUN), ignore_hangup=ignore_hangup)
     opened.append(terminal)
-    terminal.wait_for(b"learning rate")
+    terminal.shows("learning rate")
     terminal.hang_up()
     code = terminal.process.wait(5)
     assert code in ((0, 128 + signal.SIGHUP) if ignore_hangup else (-signal.SIGHUP,))
@@ -72,13 +74,13 @@ def test_a_hang_up_ends_it_even_where_the_signal_is_ignored(
 def test_columns_of_the_environment_do_not_hide_a_change_of_size(opened: list[Terminal]) -> None:
     terminal = Terminal(watch(RUN), environment={"COLUMNS": "80", "LINES": "24"})
     opened.append(terminal)
-    terminal.wait_for(b"learning rate")
-    before = len(terminal.bytes)
+    terminal.shows("learning rate")
     terminal.resize(40, 8)
-    terminal.wait_for(b"too small", since=before)
+    terminal.shows("too small")
     before = len(terminal.bytes)
     terminal.resize(132, 50)
     terminal.wait_for(b"\x1b[50;", since=before)
+    terminal.shows("gradient norm")
 
 
 @pytest.mark.parametrize("set_to", ["\x1b[?1049h", "\x1b[?25l", "\x07", "\x1b[?1006h", "\x1b]9;run ended\x07"])  # fmt: skip
@@ -101,6 +103,56 @@ def test_a_picture_passes_as_it_is() -> None:
 def test_no_text_smuggles_a_control(text: str) -> None:
     left = re.sub(r"\x1b\[[0-9;]*[mH]|\x1b\[\?\d+[hl]", "", allowed("x" + text))
     assert not set(left) & set("\x1b\x9b\x07\u202e\x00\x7f")
+
+
+pens = st.lists(st.sampled_from(["1", "3", "4", "7", "31", "38;2;1;2;3", "38;5;9", "48;2;9;9;9", "42", "91"]), max_size=3, unique_by=lambda one: one[0] if len(one) > 1 else one)  # fmt: skip
+pieces = st.lists(st.tuples(pens, st.text("ab  x⣿wide漢é", min_size=1, max_size=6)), min_size=1, max_size=4)  # fmt: skip
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 12), pieces), max_size=4), max_size=8), st.integers(0, 9))  # fmt: skip
+def test_what_is_left_out_is_on_the_screen_already(
+    frames: list[list[tuple[int, int, list[tuple[list[str], str]]]]], forget_at: int
+) -> None:
+    thrift, lean, full = Thrift(), Grid(), Grid()
+    for number, frame in enumerate(frames):
+        if number == forget_at:
+            thrift.forget()
+        picture = ""
+        for row, column, told in frame:
+            picture += f"\x1b[{row};{column}H"
+            picture += "".join(f"\x1b[{';'.join(pen)}m{text}\x1b[0m" if pen else text for pen, text in told)  # fmt: skip
+        sent = thrift.kept(picture)
+        full.feed(picture.encode())
+        lean.feed(sent.encode())
+        assert {place: seen(cell) for place, cell in lean.cells.items() if covers(lean, place)} == {
+            place: seen(cell) for place, cell in full.cells.items() if covers(full, place)
+        }
+
+
+def seen(cell: tuple[str, tuple[str, ...]]) -> tuple[str, tuple[str, ...]]:
+    """A cell as it looks: the colour of a space does not show, unless it is underlined or reversed."""
+    sign, pen = cell
+    if sign != " " or {"4", "7"} & set(pen):
+        return cell
+    return sign, tuple(one for one in pen if one.startswith("4") and len(one) > 1)
+
+
+def covers(grid: Grid, place: tuple[int, int]) -> bool:
+    """Whether a cell is not the second half of a wide sign, or cut by one."""
+    row, column = place
+    before = grid.cells.get((row, column - 1), (" ", ()))[0]
+    after = grid.cells.get((row, column + 1))
+    return cell_len(before) == 1 and (cell_len(grid.cells[place][0]) == 1 or after is None)
+
+
+def test_a_line_in_which_one_figure_changes_costs_a_few_bytes() -> None:
+    thrift = Thrift()
+    line = "\x1b[3;1H\x1b[1;38;2;9;9;9;48;2;1;1;1mloss \x1b[0m\x1b[38;2;200;200;200;48;2;1;1;1m{} at step\x1b[0m"
+    thrift.kept(line.format("4.21"))
+    assert thrift.kept(line.format("4.21")) == ""
+    assert thrift.kept(line.format("4.25")) == "\x1b[3;9H5"
+    thrift.forget()
+    assert len(thrift.kept(line.format("4.25"))) > 50
 
 
 def test_the_monitor_is_started_with_this_driver() -> None:

@@ -6,16 +6,21 @@ import select
 import signal
 import threading
 import time
+from typing import Any
 
 from textual import messages
+from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 from textual.events import Resize
 from textual.geometry import Size
+
+from tui.thrift import Thrift
 
 _LOOK_S = 0.5
 _PATIENCE_S = 2.0  # for an orderly end after a hang-up
 _HUNG_UP = 128 + signal.SIGHUP
 
+_BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"  # of a frame that is shown at once
 _SET = re.compile(
     r"\x1b\[\?\d+[hl]"  # modes: alternate screen, mouse, cursor, paste, focus, wrap, synchronised
     r"|\x07"  # the bell
@@ -49,8 +54,22 @@ def allowed(data: str) -> str:
 class QuietDriver(LinuxDriver):
     """Textual's driver without its questions; a hang-up ends it even where SIGHUP is ignored."""
 
+    def __init__(
+        self,
+        app: App[Any],
+        *,
+        debug: bool = False,
+        mouse: bool = True,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        self._thrift = Thrift()
+        self._opens = False
+        """whether a frame has begun of which nothing was sent yet"""
+        super().__init__(app, debug=debug, mouse=mouse, size=size)
+
     def start_application_mode(self) -> None:
         """Begin, and watch the line."""
+        self._thrift.forget()  # another program may have written meanwhile
         super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual left it so
         if self.input_tty:
             if os.environ.get("TERM") not in ("linux", "dumb"):
@@ -68,10 +87,24 @@ class QuietDriver(LinuxDriver):
     def write(self, data: str) -> None:
         """Write what may reach the terminal."""
         kept = allowed(data)
+        if kept in (_BEGIN, _END):
+            # A frame in which nothing is sent needs no bracket.
+            self._opens, opened = kept == _BEGIN, not self._opens
+            if kept == _END and opened:
+                super().write(kept)
+            return
+        if kept and not _SET.fullmatch(kept):
+            kept = self._thrift.kept(kept)
         if kept:
-            super().write(kept)
+            super().write((_BEGIN if self._opens else "") + kept)
+            self._opens = False
 
     def _get_terminal_size(self) -> tuple[int, int]:
+        """Asked at the start and at every change of size: a terminal may lose cells by it."""
+        self._thrift.forget()
+        return self._size_now()
+
+    def _size_now(self) -> tuple[int, int]:
         """Columns and rows as the terminal says; COLUMNS and LINES would hide every later change."""
         try:
             columns, rows = os.get_terminal_size(self.fileno)
@@ -83,14 +116,15 @@ class QuietDriver(LinuxDriver):
         """Leave when the line is dead; tell a change of size whose signal was lost."""
         line, ended = select.poll(), self._ended
         line.register(self.fileno, 0)  # hang-ups and errors are reported unasked
-        shown = self._get_terminal_size()
+        shown = self._size_now()
         while not ended.wait(_LOOK_S):
             if line.poll(0):
                 self._leave()
-            size = self._get_terminal_size()
+            size = self._size_now()
             if size != shown:
                 shown = size
                 if size != tuple(self._app.size):
+                    self._thrift.forget()
                     self.send_message(Resize(Size(*size), Size(*size)))
 
     def _leave(self) -> None:
