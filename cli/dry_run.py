@@ -20,6 +20,12 @@ _SECONDS = 8.0  # of steps that are measured, after the first ones
 _WARM = 2  # steps that are not: kernels are chosen and caches filled in them
 _LEAST = 3
 _PATIENCE_S = 600.0
+_PLAN = (
+    "slow-momentum",
+    "noisy-positives",
+    "few-partners",
+    "out-of-memory",
+)  # what a plan is told of
 _KEPT = 4  # last, the one before, best, and the one being written
 
 
@@ -96,6 +102,9 @@ def expected(
         "checkpoint_mib": checkpoint_bytes / 2**20,
         "disk_gib": kept * checkpoint_bytes / 2**30,
         "cost": left_s / 3600 * price if price else None,
+        "warnings": [
+            f"{found.text}: {found.advice}" for found in history.findings if found.code in _PLAN
+        ],
     }
 
 
@@ -118,4 +127,6 @@ def fact_lines(facts: dict[str, object]) -> list[str]:
     ]
     if facts["cost"] is not None:
         lines.append(f"cost         {figure('cost'):,.2f}")
-    return lines
+    warnings = facts["warnings"]
+    assert isinstance(warnings, list)
+    return [*lines, *(f"warning      {safe(words)}" for words in warnings)]

@@ -55,6 +55,10 @@ def test_a_dry_run_says_what_the_whole_takes_and_leaves_nothing(
     assert told["hours"] == pytest.approx(30 * told["hours_per_epoch"])
     assert told["cost"] == pytest.approx(told["hours"] * 0.5)
     assert told["checkpoint_mib"] > 0
+    assert told["warnings"] == [
+        "momentum 0.99 is slow for a run of 120 steps: the momentum encoder takes 100 steps to follow: "
+        "--set optim.momentum=0.9, or more epochs"
+    ]
     assert not (tmp_path / "runs").exists()
     wrong = tmssl(tmp_path, "train", "--data", str(marks), "--set", "lrr=1", "--dry-run", code=2)
     assert "did you mean 'lr'" in error_line(wrong)

@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tmssl.runs.diagnose import diagnose, new_findings, progress
+from tmssl.config import Config, read_config
+from tmssl.recipes import recipe_path
+from tmssl.runs.diagnose import diagnose, new_findings
 from tmssl.runs.events import Epoch, Finding, Segment, Step
 from tmssl.runs.history import History, read_history
+from tmssl.runs.trend import progress
 
 SEED_LOG = [7.0350, 7.0305, 7.0213, 7.0109, 7.0013, 7.0030, 7.0732, 7.0308, 7.1003, 7.2163]
 PER_EPOCH = 525
@@ -224,3 +227,49 @@ def test_the_noise_of_short_epochs_at_chance_is_no_rise() -> None:
     history = read_history([Segment(chance=2.218, solved=0.066, steps_per_epoch=24, epochs=60)])
     history.add([Epoch(epoch=i, step=24 * i, loss=x, lr=3e-4) for i, x in enumerate(loss, 1)])
     assert [f.code for f in diagnose(history)] == ["at-chance"]
+
+
+def planned_run(steps: int, momentum: float, **facts: Any) -> History:
+    """A run of which nothing is known but its plan."""
+    settings: dict[str, object] = {"optim": {"momentum": momentum, "warmup_epochs": 0.0}}
+    facts = {"number": 0, "epochs": 10, "steps_per_epoch": steps // 10, **facts}
+    return read_history([Segment(config=settings, chance=5.0, solved=1.0, **facts)])
+
+
+@pytest.mark.parametrize(
+    ("steps", "momentum", "better"),
+    [(340, 0.99, "0.91"), (430, 0.99, "0.93"), (130, 0.95, "0.9"), (1000, 0.996, "0.97"),
+     (500, 1.0, "0.94"), (2000, 0.9975, "0.99"), (30_000, 0.9999, "0.999")],
+)  # fmt: skip
+def test_a_momentum_that_hardly_follows_in_a_short_run_is_told_with_a_better_one(
+    steps: int, momentum: float, better: str
+) -> None:
+    (finding,) = diagnose(planned_run(steps, momentum))
+    assert finding.code == "slow-momentum"
+    assert f"{steps:,} steps" in finding.text
+    assert finding.advice == f"--set optim.momentum={better}, or more epochs"
+    assert not diagnose(planned_run(steps, float(better)))
+
+
+def test_recipes_and_defaults_draw_no_warning_of_their_momentum() -> None:
+    # The default and the recipes for real marks on the 538,771 of L3D's training split, toy on its own.
+    recipes = {path.stem: read_config(path) for path in recipe_path("toy").parent.glob("*.toml")}
+    for name, config in {"default": Config(), **recipes}.items():
+        marks = 2400 if name == "toy" else 538_771
+        steps = marks // config.train.batch_size * config.train.epochs
+        assert not diagnose(planned_run(steps, config.optim.momentum)), name
+
+
+def test_a_run_of_a_few_steps_is_a_trial_and_an_imported_one_has_no_plan() -> None:
+    assert not diagnose(planned_run(50, 0.99))
+    assert not diagnose(read_history([Segment(epochs=10, steps_per_epoch=34)]))
+
+
+def test_a_resume_is_warned_again_only_where_its_plan_is_another() -> None:
+    def resumed(changed: dict[str, list[object]]) -> list[str]:
+        return [f.code for f in diagnose(planned_run(340, 0.99, number=1, changed=changed))]
+
+    assert resumed({}) == []
+    assert resumed({"data.views": ["logo", "mild"]}) == []
+    assert resumed({"train.epochs": [5, 10]}) == ["slow-momentum"]
+    assert resumed({"optim.momentum": [0.9, 0.99]}) == ["slow-momentum"]

@@ -94,10 +94,12 @@ def test_the_three_phases_are_one_run_whose_findings_tell_its_story(run: Run) ->
         (sum(s.epoch <= finding.epoch for s in history.segments[1:]), finding.code)
         for finding in history.findings
     ]
-    assert phases[0] == (0, "noisy-positives")
+    assert (0, "noisy-positives") in phases[:2]
     assert [phase for phase, code in phases if code == "at-chance"][:2] == [0, 1]
-    # A loss that wanders at chance may drift up for a while, as the log's own did.
-    assert {code for _, code in phases} - {"rising"} == {"noisy-positives", "at-chance"}
+    # A loss that wanders at chance may drift up for a while, as the log's own did; of the log's steps
+    # a fiftieth are done here, which are too few for its momentum.
+    told_of = {code for _, code in phases} - {"rising"}
+    assert told_of == {"noisy-positives", "at-chance", "slow-momentum"}
     assert all(finding.advice for finding in history.findings)
 
 

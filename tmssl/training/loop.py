@@ -120,6 +120,7 @@ def learn(session: Session, flags: SignalFlags) -> End:
     asked = False
     try:
         write_positives(session, flags)
+        session.write_findings()  # what the plan itself shows
         while session.step < session.total_steps:
             stop, checkpoint = session.ranks.agreed(flags)
             asked = asked or checkpoint
@@ -165,7 +166,6 @@ def write_positives(session: Session, flags: SignalFlags) -> None:
         session.write(
             msgspec.structs.replace(event, level=data.vienna_level, t=time.time(), **place)
         )
-        session.write_findings()
 
 
 def one_step(session: Session) -> float:
