@@ -3,6 +3,8 @@
 import ast
 import functools
 import inspect
+import itertools
+import sys
 import types
 from collections.abc import Callable
 from typing import Annotated, Any, Union, get_origin, get_type_hints
@@ -20,12 +22,22 @@ _HIDDEN = {"data.pack", "optim.anchor", "optim.rewarm_step", "optim.rewarm_lr"}
 
 def field_docs(kind: type[msgspec.Struct]) -> dict[str, str]:
     """The docstring under each field of a settings struct."""
-    body = ast.parse(inspect.getsource(kind)).body[0]
-    assert isinstance(body, ast.ClassDef)
-    docs = {}
-    for line, following in zip(body.body, body.body[1:], strict=False):
-        if isinstance(line, ast.AnnAssign) and isinstance(following, ast.Expr):
-            docs[ast.unparse(line.target)] = str(ast.literal_eval(following.value))
+    return _docs_of(kind.__module__)[kind.__name__]
+
+
+@functools.cache
+def _docs_of(module: str) -> dict[str, dict[str, str]]:
+    """Those of every struct of a module, read once: every command begins with them."""
+    docs: dict[str, dict[str, str]] = {}
+    for part in ast.parse(inspect.getsource(sys.modules[module])).body:
+        if isinstance(part, ast.ClassDef):
+            docs[part.name] = {
+                line.target.id: str(ast.literal_eval(following.value))
+                for line, following in itertools.pairwise(part.body)
+                if isinstance(line, ast.AnnAssign)
+                and isinstance(line.target, ast.Name)
+                and isinstance(following, ast.Expr)
+            }
     return docs
 
 

@@ -16,7 +16,7 @@ from textual.screen import Screen
 from textual.theme import Theme
 from textual.timer import Timer
 
-from tmssl.errors import TmsslError
+from tmssl.errors import ConfigError, TmsslError
 from tmssl.runs.folder import Run, is_alive, open_run
 from tmssl.runs.history import History, state
 from tmssl.runs.listing import kept_checkpoints
@@ -280,7 +280,12 @@ class WatchApp(App[None]):
         if not self.history.segments:
             self._tell("the run has not begun; there is nothing to go on from")
             return
-        self.push_screen(screens.resume(self.history, self.alive), self._resume_answered)
+        try:
+            dialog = screens.resume(self.history, self.alive)
+        except ConfigError as error:  # a journal of another version
+            self._tell(str(error))
+            return
+        self.push_screen(dialog, self._resume_answered)
 
     def _resume_answered(self, wanted: "Resume | None") -> None:
         if wanted is not None and self._begin("the resume"):

@@ -41,6 +41,7 @@ class LiveScreen(Screen[None]):
         self._history = History()
         self._alive = False
         self._reading = False
+        self._said = ""
         self.charts = Charts(run)
 
     def compose(self) -> ComposeResult:
@@ -60,6 +61,7 @@ class LiveScreen(Screen[None]):
         self.charts.view = View(kept.axis, kept.weight, kept.log, kept.clipped)
         self.app.theme_changed_signal.subscribe(self, lambda _: self._in_other_colours())
         self.set_interval(_TICK_S, self._tick)
+        self.say(self._said)  # what was said before there was a line for it
 
     def _tick(self) -> None:
         if self.is_current:
@@ -89,6 +91,7 @@ class LiveScreen(Screen[None]):
 
     def say(self, words: str) -> None:
         """A line about an action."""
+        self._said = words
         if self.is_mounted:
             self._put("status", Text(words, style="italic", no_wrap=True, overflow="ellipsis"))
 

@@ -7,6 +7,7 @@ Python's `json` and TensorBoard's event loader on the same figures. Run it on a 
 import argparse
 import json
 import math
+import os
 import random
 import statistics
 import subprocess
@@ -196,6 +197,7 @@ def key_latency(run: Run, large: Run, lines: int) -> None:
         say("key to frame, all read", *told_ms(keys(terminal, 60, 0.1)))
     with opened(large) as terminal:
         found: list[float] = []
+        terminal.shows("reading the journal")
         while "reading the journal" in terminal.grid.line(_STATUS):
             found += keys(terminal, 4, 0.03)
             time.sleep(0.7)  # the share that has been read is told twice a second
@@ -266,6 +268,7 @@ def main() -> None:
     told = given.parse_args()
     with tempfile.TemporaryDirectory(dir=told.folder) as name:
         folder = Path(name)
+        os.environ["XDG_STATE_HOME"] = str(folder / "state")  # how a person likes the monitor
         run = make_run(folder / "runs", "hundred-thousand", _HUNDRED_THOUSAND)
         large = make_run(folder / "runs", "large", told.lines)
         commands()
