@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import JsonOutput
-from cli.pack import end_in_order
+from cli.pack import ImagesUnder, end_in_order
 from cli.results import say_data
 from tmssl.errors import PackError
 from tmssl.text import count, safe
@@ -39,6 +39,7 @@ def data(
     workers: Annotated[
         int, typer.Option("--workers", min=0, help="Processes that decode; 0 is one a core.")
     ] = 0,
+    images_under: ImagesUnder = None,
     json_output: JsonOutput = False,
 ) -> None:
     """Say what a source holds: join, codes, chance levels, sizes, copies; and show a sample."""
@@ -47,7 +48,7 @@ def data(
     from tmssl.retrieval.corpus import hit_chances
 
     signal.signal(signal.SIGTERM, end_in_order)
-    catalogue = read_catalogue(source.resolve())
+    catalogue = read_catalogue(source.resolve(), images_under)
     vienna = catalogue.marks.codes()
     chances = hit_chances(vienna) if catalogue.report.with_codes else []
     width = shutil.get_terminal_size().columns

@@ -18,8 +18,17 @@ if TYPE_CHECKING:
     from tmssl.data.pack import Pack
 
 
+ImagesUnder = Annotated[
+    Path | None,
+    typer.Option(
+        "--images-under", metavar="DIR",
+        help="Folder in which images may lie too, where links or a table lead out of the source's own.",
+    ),
+]  # fmt: skip
+
+
 def prepare_pack(
-    source: Path, image_size: int, *, workers: int = 0, out: Path | None = None
+    source: Path, image_size: int, *, workers: int = 0, also_under: str = ""
 ) -> "Pack":
     """The pack of a source, built if it is not there; the join report comes first.
 
@@ -27,16 +36,18 @@ def prepare_pack(
         InputError: a source or images that cannot be used.
         KeyboardInterrupt: Ctrl-C; what is finished stays, and the next call goes on from it.
     """
-    return _prepared(source, image_size, workers, out)[0]
+    return _prepared(source, image_size, workers, None, Path(also_under) if also_under else None)[0]
 
 
-def _prepared(source: Path, image_size: int, workers: int, out: Path | None) -> tuple["Pack", int]:
+def _prepared(
+    source: Path, image_size: int, workers: int, out: Path | None, also_under: Path | None
+) -> tuple["Pack", int]:
     """The pack of a source, and how many images were decoded for it just now."""
     from cli.progress import progress_bar
     from tmssl.data.catalogue import read_catalogue
     from tmssl.data.pack import build_pack, pack_folder, pack_size
 
-    catalogue = read_catalogue(source)
+    catalogue = read_catalogue(source, also_under)
     for line in catalogue.report.lines():
         say(line)
     size = pack_size(image_size)
@@ -80,12 +91,15 @@ def pack(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of the pack.  [default: in the cache]")
     ] = None,
+    images_under: ImagesUnder = None,
     json_output: JsonOutput = False,
 ) -> None:
     """Decode a source's images once, into the pack that training reads."""
     signal.signal(signal.SIGTERM, end_in_order)
     begun = time.monotonic()
-    built, decoded = _prepared(source.resolve(), image_size, workers, out and out.resolve())
+    built, decoded = _prepared(
+        source.resolve(), image_size, workers, out and out.resolve(), images_under
+    )
     seconds = time.monotonic() - begun
     length = sum(file.stat().st_size for file in built.folder.iterdir())
     facts = {

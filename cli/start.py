@@ -53,8 +53,12 @@ def with_pack(config: Config, workers: int = 0) -> Config:
         raise ConfigError("there is nothing to train on; give --data FOLDER, CSV or JSONL")
     source = Path(config.data.source).resolve()
     config = changed(config, {"model.init": _starting_weights(config.model.init)})
-    pack = prepare_pack(source, config.data.image_size, workers=workers)
-    return changed(config, {"data.source": str(source), "data.pack": str(pack.folder)})
+    under = config.data.images_under and str(Path(config.data.images_under).resolve())
+    pack = prepare_pack(source, config.data.image_size, workers=workers, also_under=under)
+    return changed(
+        config,
+        {"data.source": str(source), "data.pack": str(pack.folder), "data.images_under": under},
+    )
 
 
 def _starting_weights(init: str) -> str:
@@ -159,7 +163,8 @@ def _images_here(run: Run, old: Config, settings: dict[str, Any]) -> dict[str, A
             f"the images of {safe(run.path)} are not here: no pack at {safe(old.data.pack)} and nothing "
             f"at {safe(source)}; give --data with their place on this machine"
         )
-    pack = prepare_pack(source, old.data.image_size)
+    under = str(settings.get("data.images_under", old.data.images_under))
+    pack = prepare_pack(source, old.data.image_size, also_under=under)
     known = {e.data_fingerprint for e in _events(run) if isinstance(e, Started)} - {""}
     if known and pack.fingerprint not in known:
         raise ConfigError(

@@ -6,7 +6,7 @@ from PIL import Image
 
 from tests.marks import draw_marks
 from tmssl.data.catalogue import read_catalogue
-from tmssl.data.folder import read_folder
+from tmssl.data.folder import Bounds, read_folder
 from tmssl.errors import CatalogueError
 
 
@@ -22,7 +22,7 @@ def test_a_folder_is_read_at_any_depth_without_hidden_files(tmp_path: Path) -> N
     (tmp_path / "notes.txt").write_text("x")
     catalogue = read_catalogue(tmp_path)
     assert [mark.path for mark in catalogue.marks] == ["a/c.jpg", "a/deep/d.webp", "b.PNG"]
-    assert read_folder(tmp_path).images == [mark.path for mark in catalogue.marks]
+    assert read_folder(tmp_path, Bounds(tmp_path)).images == [mark.path for mark in catalogue.marks]
     assert catalogue.report.images == 3
     assert catalogue.report.labels == 0
 
@@ -55,7 +55,7 @@ def test_a_csv_keeps_its_further_columns_and_tells_what_it_lost(tmp_path: Path) 
     assert report.duplicates == ("img/a.png",)
     assert report.labels_without_image == ("img/none.png",)
     assert report.joined == 2
-    assert "1 codes that do not parse, such as bird" in "\n".join(report.lines())
+    assert "1 code that does not parse: bird" in "\n".join(report.lines())
 
 
 def test_json_lines_and_parquet_are_tables_too(tmp_path: Path) -> None:

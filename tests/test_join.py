@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.marks import draw_marks
 from tmssl.data.catalogue import read_catalogue
-from tmssl.data.folder import read_folder
+from tmssl.data.folder import Bounds, read_folder
 from tmssl.data.join import images_of_labels
 from tmssl.data.pack import build_pack
 from tmssl.errors import CatalogueError
@@ -125,11 +125,11 @@ def test_labels_may_name_images_by_their_whole_path(tmp_path: Path) -> None:
     assert titles == ["", "yes"]
 
 
-def test_a_table_may_name_images_outside_its_folder(tmp_path: Path) -> None:
+def test_a_table_may_name_images_of_a_folder_that_was_allowed(tmp_path: Path) -> None:
     images(tmp_path, "far/a.png", "near/b.png")
     table = tmp_path / "near" / "t.csv"
     table.write_text(f"path\n../far/a.png\n{tmp_path}/near/b.png\n")
-    catalogue = read_catalogue(table)
+    catalogue = read_catalogue(table, tmp_path)
     assert catalogue.report.joined == 2
     assert build_pack(catalogue, tmp_path / "p", 32).count == 2
 
@@ -230,7 +230,7 @@ def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
     images(tmp_path / "set", "b.png")
     (tmp_path / "set" / "linked").symlink_to(tmp_path / "disk")
     (tmp_path / "disk" / "loop").symlink_to(tmp_path / "set")
-    assert read_folder(tmp_path / "set").images == ["b.png", "linked/a.png"]
+    assert read_folder(tmp_path / "set", Bounds(tmp_path)).images == ["b.png", "linked/a.png"]
 
 
 def test_a_copy_has_the_same_fingerprint_and_a_changed_image_another(tmp_path: Path) -> None:

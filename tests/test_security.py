@@ -14,7 +14,7 @@ from tests.marks import draw_marks
 from tmssl.config import Config, read_config, write_config
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import build_pack
-from tmssl.errors import CheckpointError, ConfigError, InputError, TmsslError
+from tmssl.errors import CatalogueError, CheckpointError, ConfigError, InputError, TmsslError
 from tmssl.retrieval import recording
 from tmssl.retrieval.card import Card, _ready
 from tmssl.retrieval.index import open_index
@@ -151,6 +151,45 @@ def test_a_catalogue_that_names_another_file_learns_nothing_of_it(tmp_path: Path
     assert pack.count == 4
     kept = b"".join(path.read_bytes() for path in (tmp_path / "pack").iterdir())
     assert b"password" not in kept
+
+
+def test_links_out_of_a_folder_are_not_followed_and_told(tmp_path: Path) -> None:
+    draw_marks(tmp_path / "marks", 3)
+    draw_marks(tmp_path / "elsewhere", 2)
+    inside = tmp_path / "marks" / "images"
+    (tmp_path / "marks" / "away").symlink_to(tmp_path / "elsewhere")
+    (inside / "file.png").symlink_to(tmp_path / "elsewhere" / "images" / "0000.png")
+    (inside / "again.png").symlink_to(inside / "0001.png")
+    report = read_catalogue(tmp_path / "marks").report
+    assert report.images == 4
+    assert sorted(report.outside) == ["away", "images/file.png"]
+    assert "2 paths lead out of the source's folder" in "\n".join(report.lines())
+    assert "--images-under" in "\n".join(report.lines())
+    allowed = read_catalogue(tmp_path / "marks", tmp_path / "elsewhere").report
+    assert (allowed.images, allowed.outside) == (7, ())
+
+
+def test_labels_that_are_a_link_out_of_the_folder_are_not_read(tmp_path: Path) -> None:
+    draw_marks(tmp_path / "marks", 3)
+    (tmp_path / "labels.csv").write_bytes((tmp_path / "marks" / "labels.csv").read_bytes())
+    (tmp_path / "marks" / "labels.csv").unlink()
+    (tmp_path / "marks" / "labels.csv").symlink_to(tmp_path / "labels.csv")
+    report = read_catalogue(tmp_path / "marks").report
+    assert (report.labels, report.outside) == (0, ("labels.csv",))
+
+
+def test_a_table_names_images_beside_it_or_in_the_folder_that_was_allowed(tmp_path: Path) -> None:
+    draw_marks(tmp_path / "elsewhere", 2)
+    draw_marks(tmp_path / "tables", 1)
+    away = tmp_path / "elsewhere" / "images"
+    table = tmp_path / "tables" / "t.csv"
+    table.write_text(f"path\n../elsewhere/images/0000.png\n{away / '0001.png'}\n")
+    with pytest.raises(CatalogueError, match=r"2 paths lead out .* --images-under DIR"):
+        read_catalogue(table)
+    assert len(read_catalogue(table, tmp_path / "elsewhere").marks) == 2
+    table.write_text("path\n../elsewhere/images/0000.png\nimages/0000.png\n")
+    report = read_catalogue(table).report
+    assert (report.images, report.outside) == (1, ("../elsewhere/images/0000.png",))
 
 
 def mutated(content: bytes, dice: random.Random) -> bytes:

@@ -42,6 +42,8 @@ class DataConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """folder, CSV or JSONL of images"""
     pack: str = ""
     """folder of the pack made from it"""
+    images_under: str = ""
+    """folder in which images may lie too, where links or a table lead out of the source's own"""
     image_size: Annotated[int, Meta(ge=32, le=1024)] = 224
     """side of a view in pixels"""
     views: ViewSet = "logo"

@@ -41,6 +41,7 @@ class Archive:
         self.root = root
         self.images = sorted(name for name in members if is_image(name))
         self.labels = choose_labels(name for name in members if is_label_file(name))
+        self.outside: list[str] = []  # such members are refused
         self._members = members
 
     def place(self, path: str) -> Place:

@@ -12,9 +12,9 @@ from typing import overload
 import msgspec
 
 from tmssl.data.archive import Archive, Place, is_archive, read_archive
-from tmssl.data.folder import SUFFIXES, Folder, read_folder
+from tmssl.data.folder import SUFFIXES, Bounds, Folder, read_folder
 from tmssl.data.join import images_of_labels
-from tmssl.data.join_report import JoinReport
+from tmssl.data.join_report import JoinReport, outside_words
 from tmssl.data.mark import Mark, mark_of
 from tmssl.data.rows import Rows
 from tmssl.data.table import Record, is_table, read_table
@@ -83,11 +83,12 @@ class Places(Sequence[Place]):
         return self._catalogue.place(self._catalogue.marks[row])
 
 
-def read_catalogue(source: Path) -> Catalogue:
+def read_catalogue(source: Path, also_under: Path | None = None) -> Catalogue:
     """The catalogue of a folder or an archive of images, or of a table of them with a `path` column.
 
     Labels inside a folder or an archive are found. Rows join by path, then by file name without
-    regard to case where that names one image only.
+    regard to case where that names one image only. Images lie in the folder, or that of the table, once
+    links are followed; others are left out and reported, but those under `also_under`.
 
     Raises:
         CatalogueError: nothing is there, the table has no `path`, or the join lost nearly everything.
@@ -96,8 +97,10 @@ def read_catalogue(source: Path) -> Catalogue:
         raise CatalogueError(
             f"there is nothing at {safe(source)}; give a folder, an archive or a table of images"
         )
+    top = source if source.is_dir() else source.parent
+    bounds = Bounds(top, *([also_under] if also_under else []))
     if source.is_dir():
-        return _of_holder(read_folder(source))
+        return _of_holder(read_folder(source, bounds))
     if is_archive(source):
         return _of_holder(read_archive(source))
     if not is_table(source):
@@ -105,11 +108,13 @@ def read_catalogue(source: Path) -> Catalogue:
             f"{safe(source)} is neither a folder, nor a .tar or .zip, nor a .csv, .tsv, .jsonl, "
             ".json, .parquet or .xml table"
         )
-    return _of_table(source)
+    return _of_table(source, bounds)
 
 
 def _of_holder(holder: Folder | Archive) -> Catalogue:
     """The catalogue of all images of a folder or archive."""
+    if not holder.images and holder.outside:
+        raise CatalogueError(f"{safe(holder.root)}: {outside_words(holder.outside)}")
     if not holder.images:
         raise CatalogueError(
             f"no images in {safe(holder.root)}; it should hold files that end in "
@@ -134,17 +139,20 @@ def _records_of(holder: Folder | Archive) -> Iterator[Record]:
                 yield record
 
 
-def _of_table(source: Path) -> Catalogue:
+def _of_table(source: Path, bounds: Bounds) -> Catalogue:
     """The catalogue of the images that a table names."""
     with source.open("rb") as file:
         marks = _Labels(read_table(str(source), file))
     if not marks.rows:
         raise CatalogueError(f"{safe(source)} holds no marks with an image or Vienna codes")
     named = dict.fromkeys(mark.path for mark in marks.rows)
-    images = [path for path in sorted(named) if _is_file(os.path.join(source.parent, path))]  # noqa: PTH118 - half a million times
-    if len(images) < len(named):
-        images = sorted({*images, *read_folder(source.parent).images})
-    return _joined(source, Folder(source.parent, images, []), marks, keep_unlabelled=False)
+    there = [path for path in sorted(named) if _is_file(os.path.join(source.parent, path))]  # noqa: PTH118 - half a million times
+    images = [path for path in there if bounds.hold(os.path.join(source.parent, path))]  # noqa: PTH118 - as above
+    outside = sorted(set(there).difference(images))
+    if len(images) + len(outside) < len(named):
+        images = sorted({*images, *read_folder(source.parent, bounds).images})
+    holder = Folder(source.parent, images, [], outside)
+    return _joined(source, holder, marks, keep_unlabelled=False)
 
 
 def _is_file(path: str) -> bool:
@@ -214,7 +222,10 @@ def _joined(
     odd = [path for path in holder.images if not _is_unicode(path)]
     images = [path for path in holder.images if _is_unicode(path)] if odd else holder.images
     join = _Join(labels, images)
-    _check_join(source, len(labels.rows), len(join.row_of), join.lost, images)
+    if len(holder.outside) < len(join.lost):  # those have a message of their own
+        _check_join(source, len(labels.rows), len(join.row_of), join.lost, images)
+    elif not images:
+        raise CatalogueError(f"{safe(source)}: {outside_words(holder.outside)}")
     _check_codes(source, labels)
     unlabelled = [path for path in images if path not in join.row_of] if keep_unlabelled else []
     counts: Counter[str] = Counter()
@@ -227,7 +238,7 @@ def _joined(
         untitled=labels.untitled if labels.untitled < len(labels.rows) else 0,
         bad_codes=tuple(labels.bad), us_codes=tuple(labels.us), unknown_codes=tuple(labels.unknown),
         images_without_label=tuple(unlabelled), labels_without_image=tuple(join.lost),
-        duplicates=tuple(join.twice), odd_names=tuple(odd),
+        duplicates=tuple(join.twice), odd_names=tuple(odd), outside=tuple(holder.outside),
     )  # fmt: skip
     return Catalogue(holder, marks, report)
 

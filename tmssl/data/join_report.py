@@ -1,6 +1,7 @@
 """How labels and images met, and what was wrong with them."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from tmssl.data.table import LABEL_FILES
 from tmssl.text import count, safe
@@ -42,6 +43,8 @@ class JoinReport:
     """images named by more than one row; the first row counts"""
     odd_names: tuple[str, ...] = ()
     """files left out because their names are not UTF-8"""
+    outside: tuple[str, ...] = ()
+    """images, labels and folders left out because they lie outside the source's folder"""
 
     def lines(self) -> list[str]:
         """The report for a person."""
@@ -68,6 +71,8 @@ class JoinReport:
                 examples = ", ".join(safe(item, 60) for item in found[:_SHOWN])
                 such = ", such as" if len(found) > _SHOWN else ":"
                 told.append(f"  {count(len(found), one, many)}{such} {examples}")
+        if self.outside:
+            told.append(f"  {outside_words(self.outside)}")
         return told
 
     def _defects(self) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -85,3 +90,11 @@ class JoinReport:
             ("file left out since its name is not UTF-8",
              "files left out since their names are not UTF-8", self.odd_names),
         ]  # fmt: skip
+
+
+def outside_words(paths: Sequence[str]) -> str:
+    """What was left out because a link or a table leads out of the source's folder, and how to let it in."""
+    return (
+        f"{count(len(paths), 'path leads', 'paths lead')} out of the source's folder, such as {safe(paths[0], 60)}, and "
+        f"{'is' if len(paths) == 1 else 'are'} left out; --images-under DIR lets in what lies under DIR"
+    )
