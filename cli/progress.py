@@ -1,6 +1,10 @@
-"""Progress of long work: a bar with an ETA for a person, plain lines for a log."""
+"""Progress of long work: a bar with an ETA for a person, plain lines for a log.
+
+The monitor, which shows the newest line, asks for more of them by `TMSSL_PROGRESS_S`.
+"""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -8,7 +12,7 @@ from collections.abc import Callable, Iterator
 from cli.follow import say
 from tmssl.text import duration, number
 
-_PLAIN_S = 5.0  # seconds between plain lines
+_PLAIN_S = 5.0  # seconds between plain lines, unless TMSSL_PROGRESS_S says otherwise
 
 
 @contextlib.contextmanager
@@ -32,15 +36,22 @@ def pace_words(label: str, done: int, total: int, seconds: float) -> str:
 def _plain(label: str) -> Callable[[int, int], None]:
     """A line every few seconds and one at the end."""
     begun = time.monotonic()
-    told = [begun]
+    told, pause = [begun], _pause()
 
     def update(done: int, total: int) -> None:
         now = time.monotonic()
-        if now - told[0] >= _PLAIN_S or (done == total and now - begun >= 1):
+        if now - told[0] >= pause or (done == total and now - begun >= 1):
             told[0] = now
             say(pace_words(label, done, total, now - begun))
 
     return update
+
+
+def _pause() -> float:
+    """Seconds between plain lines; what is no number is passed over."""
+    with contextlib.suppress(ValueError):
+        return float(os.environ.get("TMSSL_PROGRESS_S", _PLAIN_S))
+    return _PLAIN_S
 
 
 @contextlib.contextmanager

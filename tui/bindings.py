@@ -75,7 +75,7 @@ RUNS = (
     Key(
         "slash", "search", "Filter", "Only runs whose name, state or a setting holds what is typed"
     ),
-    Key("escape", "back", "Back", "Clear the filter, or go back"),
+    Key("escape", "back", "Back", "Clear the filter, or go back", footer=False),
     Key("question_mark", "app.help", "Help", "This list of keys"),
     Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
 )
@@ -229,6 +229,11 @@ def bindings(table: tuple[Key, ...]) -> list[Binding]:
         )
         for key in table
     ]  # fmt: skip
+
+
+def hint(table: tuple[Key, ...]) -> str:
+    """`enter Go on   esc Cancel`: the keys of a question, for a line of it."""
+    return "   ".join(f"{shown_keys(key).split(' ')[0]} {key.short}" for key in table)
 
 
 def help_lines(first: tuple[Key, ...] = LIVE) -> list[str]:

@@ -1,5 +1,6 @@
 """Heavy work as children of the monitor's machine, never of its life."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -40,8 +41,9 @@ def run_child(
     left = left or threading.Event()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as told:
         child = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=out, stderr=told, start_new_session=True
-        )
+            words, stdin=subprocess.DEVNULL, stdout=out, stderr=told, start_new_session=True,
+            env={**os.environ, "TMSSL_PROGRESS_S": "0.5"},
+        )  # fmt: skip
         last, place, ended = "", 0, False
         while not ended:
             ended = child.poll() is not None

@@ -5,9 +5,9 @@ import dataclasses
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import Input, Label, OptionList, Static
 
 from tmssl.config import Config, from_dict, parse_setting
 from tmssl.errors import InputError
@@ -16,12 +16,14 @@ from tmssl.runs.listing import Kept
 from tmssl.text import learning_rate, safe
 from tmssl.training.resume import ResumePlan, plan_resume
 from tmssl.training.schedule import planned_learning_rate
-from tui.bindings import EVALUATE, RESUME, STOP, bindings
+from tui.bindings import EVALUATE, RESUME, STOP, bindings, hint
 from tui.chart import chart_text
 from tui.choices import Choices
 from tui.look import FULL
 from tui.series import Line, Picture
 from tui.start_form import split_settings
+
+_SUCH_AS = "changed ones, such as lr=0.05 temperature=0.1"
 
 
 class StopDialog(ModalScreen[bool]):
@@ -33,9 +35,8 @@ class StopDialog(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """The question."""
         with Vertical(id="dialog"):
-            yield Static(
-                "Stop the trainer after its step, with a checkpoint?\n\ny  stop     n  leave it"
-            )
+            yield Static("Stop the trainer after its step, with a checkpoint?\n")
+            yield Static(Text(hint(STOP)))
 
     def action_answer(self, yes: bool) -> None:
         """Close with the answer."""
@@ -117,18 +118,19 @@ class ResumeDialog(ModalScreen[Resume | None]):
     def compose(self) -> ComposeResult:
         """The fields, what they would change, and the picture."""
         with Vertical(id="dialog", classes="large"):
-            note = "The trainer is stopped first, with a checkpoint." if self._alive else ""
-            yield Static(f"Go on to how many epochs in all?  enter: go on   esc: cancel\n{note}")
-            yield Input(
-                value=str(self._config.train.epochs + 10), type="integer", id="epochs", compact=True
-            )
-            yield Input(
-                placeholder="changed settings, such as lr=0.05 temperature=0.1",
-                id="more",
-                compact=True,
-            )
+            note = " The trainer is stopped first, with a checkpoint." if self._alive else ""
+            yield Static(f"Go on to how many epochs in all?{note}")
+            epochs = str(self._config.train.epochs + 10)
+            for label, field in (
+                ("epochs", Input(value=epochs, type="integer", id="epochs", compact=True)),
+                ("settings", Input(placeholder=_SUCH_AS, id="more", compact=True)),
+            ):
+                with Horizontal(classes="field"):
+                    yield Label(label, classes="label")
+                    yield field
             yield Static("", id="plan")
             yield Static("", id="plan-chart")
+            yield Static(Text(hint(RESUME)), classes="line")
 
     def on_mount(self) -> None:
         """Show the first plan once sizes are known."""
@@ -210,8 +212,9 @@ class EvaluateDialog(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """The checkpoints, newest first."""
         with Vertical(id="dialog"):
-            yield Static("Evaluate which checkpoint?  enter: evaluate   esc: cancel\n")
+            yield Static("Evaluate which checkpoint?\n")
             yield Choices(id="kept", compact=True)
+            yield Static(Text(f"\n{hint(EVALUATE)}"))
 
     def on_mount(self) -> None:
         """Fill the list."""

@@ -88,7 +88,7 @@ def captions(match: Match, width: int, lines: int, moved: str = "") -> list[Text
     shared = [f"{code} {title(code)}".strip() for code in match.shared] or ["no shared code"]
     first = Text(f"{match.rank}. {match.similarity:.3f}")
     if lines > 3:
-        told = [Text.assemble(first, "  ", (word, colour), f"  {moved}"), Text(name, "bold"),
+        told = [Text.assemble(first, " ", (word, colour), f" {moved}".rstrip()), Text(name, "bold"),
                 *(Text(safe(line)) for line in shared)]  # fmt: skip
     else:
         told = [first, Text.assemble((word, colour), f" {name}"), Text(moved or safe(shared[0]))]

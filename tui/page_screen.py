@@ -83,7 +83,7 @@ class PageScreen(Screen[None]):
         """Show the filter; the text follows what is typed."""
         field = self.query_one("#search", Input)
         field.display = True
-        field.focus()
+        self.set_focus(field)  # at once: what is typed next is meant for it
 
     @on(Input.Changed, "#search")
     def _typed(self, event: Input.Changed) -> None:

@@ -298,7 +298,7 @@ class RetrievalScreen(Screen[None]):
         """Show the search field."""
         field = self.query_one("#search", Input)
         field.display = True
-        field.focus()
+        self.set_focus(field)  # at once: what is typed next is meant for it
 
     @on(Input.Submitted, "#search")
     def _searched(self, event: Input.Submitted) -> None:

@@ -158,7 +158,7 @@ class RunsScreen(Screen[None]):
         """Show the filter; the list follows what is typed."""
         field = self.query_one("#search", Input)
         field.display = True
-        field.focus()
+        self.set_focus(field)  # at once: what is typed next is meant for it
 
     @on(Input.Changed, "#search")
     def _typed(self, event: Input.Changed) -> None:

@@ -16,7 +16,7 @@ from tmssl.errors import CatalogueError, ConfigError, InputError
 from tmssl.recipes import recipe_names, recipe_path
 from tmssl.text import learning_rate, safe
 from tmssl.training.schedule import planned_learning_rate
-from tui.bindings import FORM, bindings
+from tui.bindings import FORM, bindings, hint
 from tui.chart import chart_text
 from tui.look import FULL
 from tui.messages import StartRun
@@ -119,12 +119,12 @@ class StartForm(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """A field a line, then what they come to."""
-        yield Static(Text("Start a run", style="bold"), classes="heading")
+        yield Static(Text(f"Start a run   {hint(FORM)}", style="bold"), classes="heading")
         with VerticalScroll(id="form"):
-            for name, label, hint in FIELDS:
+            for name, label, such_as in FIELDS:
                 with Horizontal(classes="field"):
                     yield Label(label, classes="label")
-                    yield Input(placeholder=hint, id=name, compact=True)
+                    yield Input(placeholder=such_as, id=name, compact=True)
             yield Static(Text(f"recipes: {', '.join(recipe_names())}", style=QUIET))
         yield Static("", id="verdict")
         yield Static("", id="plan-chart")
