@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.containers import VerticalScroll
+from textual.containers import ScrollableContainer
 from textual.pilot import Pilot
 from textual.widget import Widget
 from textual.widgets import Input, Static
@@ -215,7 +215,7 @@ async def test_a_page_is_filtered_and_a_log_followed(run: Run) -> None:
         await settle(pilot)
         await pilot.press("g")
         await pilot.pause(0.3)
-        page = app.screen.query_one("#page", VerticalScroll)
+        page = app.screen.query_one("#page", ScrollableContainer)
         assert page.scroll_offset.y == page.max_scroll_y > 0
         assert "\x1b" not in text_of(app, "#text")
         with run.log.open("a") as file:

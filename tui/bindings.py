@@ -16,6 +16,8 @@ class Key:
     long: str
     """for the help screen and the palette"""
     footer: bool = True
+    first: bool = False
+    """whether it acts before a text field sees it, so that what is typed next goes where it leads"""
 
 
 LIVE = (
@@ -73,7 +75,11 @@ RUNS = (
     Key("c", "compare", "Compare", "How two marked runs differ: settings and figures"),
     Key("n", "app.start", "New run", "Start a run: a form over a recipe"),
     Key(
-        "slash", "search", "Filter", "Only runs whose name, state or a setting holds what is typed"
+        "slash",
+        "search",
+        "Filter",
+        "Only runs whose name, state or a setting holds what is typed",
+        first=True,
     ),
     Key("escape", "back", "Back", "Clear the filter, or go back", footer=False),
     Key("question_mark", "app.help", "Help", "This list of keys"),
@@ -82,7 +88,13 @@ RUNS = (
 
 FORM = (
     Key("enter", "start", "Start", "Start the run, once nothing is wrong"),
-    Key("tab", "app.focus_next", "Next field", "The next field; shift+tab is the one before"),
+    Key(
+        "tab",
+        "app.focus_next",
+        "Next field",
+        "The next field; shift+tab is the one before",
+        first=True,
+    ),
     Key("escape", "app.pop_screen", "Cancel", "Back, without starting"),
 )
 
@@ -96,7 +108,7 @@ GALLERY = (
     Key(
         "a", "filter", "Filter", "All queries, misses only, the best or the worst first, at random"
     ),
-    Key("slash", "search", "Search", "Find queries by name, title or Vienna code"),
+    Key("slash", "search", "Search", "Find queries by name, title or Vienna code", first=True),
     Key(
         "t",
         "list",
@@ -150,7 +162,13 @@ STOP = (
 RESUME = (
     Key("enter", "confirm", "Go on", "Go on with the run as planned"),
     Key("f2", "restart", "Restart schedule", "Begin the cosine anew at this point, or not"),
-    Key("tab", "app.focus_next", "Next field", "The next field; shift+tab is the one before"),
+    Key(
+        "tab",
+        "app.focus_next",
+        "Next field",
+        "The next field; shift+tab is the one before",
+        first=True,
+    ),
     Key("escape", "cancel", "Cancel", "Back, without a change"),
 )
 
@@ -173,7 +191,7 @@ FINDINGS = (
 )
 
 PAGE = (
-    Key("slash", "search", "Filter", "Only lines that hold what is typed"),
+    Key("slash", "search", "Filter", "Only lines that hold what is typed", first=True),
     Key("escape", "back", "Back", "Clear the filter, or back to where you came from"),
     Key("question_mark", "app.help", "Help", "This list of keys", footer=False),
     Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
@@ -225,7 +243,7 @@ def bindings(table: tuple[Key, ...]) -> list[Binding]:
     return [
         Binding(
             key.key, key.action, key.short, show=key.footer,
-            key_display=shown_keys(key).split(" ")[0],
+            key_display=shown_keys(key).split(" ")[0], priority=key.first,
         )
         for key in table
     ]  # fmt: skip

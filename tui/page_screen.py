@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
+from textual.containers import ScrollableContainer
 from textual.screen import Screen
 from textual.widgets import Footer, Input, Static
 
@@ -29,27 +29,30 @@ class PageScreen(Screen[None]):
     AUTO_FOCUS = "#page"
 
     def __init__(
-        self, title: str, lines: list[str], *, again: Callable[[], list[str]] | None = None
-    ) -> None:
+        self, title: str, lines: list[str], *, again: Callable[[], list[str]] | None = None,
+        wrap: bool = False,
+    ) -> None:  # fmt: skip
         """A page.
 
         Args:
             title: its heading.
             lines: its text.
             again: reads the text anew, for one that grows; it is shown from its end, and follows it.
+            wrap: whether a long line goes on in the next; else one scrolls to the right for it.
         """
         super().__init__()
         self._heading = title
         self._lines = lines
         self._again = again
         self._wanted = ""
+        self._wraps = wrap
 
     def compose(self) -> ComposeResult:
         """The title, a filter that comes when asked for, the text, the keys."""
         yield Static(Text(self._heading, style="bold"), classes="heading")
         yield Input(placeholder="only lines that hold this", id="search", compact=True)
-        with VerticalScroll(id="page"):
-            yield Static("", id="text")
+        with ScrollableContainer(id="page"):
+            yield Static("", id="text", classes="" if self._wraps else "unwrapped")
         yield Footer()
 
     def on_mount(self) -> None:
@@ -58,7 +61,7 @@ class PageScreen(Screen[None]):
         self._show()
         if self._again is not None:
             self.call_after_refresh(
-                self.query_one("#page", VerticalScroll).scroll_end, animate=False
+                self.query_one("#page", ScrollableContainer).scroll_end, animate=False
             )
             self.set_interval(_LOOK_S, self._look)
 
@@ -66,7 +69,7 @@ class PageScreen(Screen[None]):
         """Take in what has been added; stay at the end if that is where the reader is."""
         lines = self._again() if self._again is not None else self._lines
         if lines != self._lines:
-            page = self.query_one("#page", VerticalScroll)
+            page = self.query_one("#page", ScrollableContainer)
             at_end = page.scroll_offset.y >= page.max_scroll_y
             self._lines = lines
             self._show()
@@ -78,6 +81,10 @@ class PageScreen(Screen[None]):
         self.query_one("#text", Static).update(
             Text("\n".join(lines) if lines else f"no line holds '{self._wanted}'; press esc")
         )
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether an action may run now: within a text field, a slash is a letter."""
+        return action != "search" or not isinstance(self.focused, Input)
 
     def action_search(self) -> None:
         """Show the filter; the text follows what is typed."""

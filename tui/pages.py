@@ -27,7 +27,7 @@ def help_page(table: tuple[Key, ...]) -> HelpPage:
 def log_page(log: Path) -> PageScreen:
     """The end of what the trainer printed, and what it prints from now on."""
     again = partial(log_lines, log)
-    return PageScreen(f"Log: {safe(log)}", again(), again=again)
+    return PageScreen(f"Log: {safe(log)}", again(), again=again, wrap=True)
 
 
 def log_lines(log: Path) -> list[str]:

@@ -294,6 +294,10 @@ class RetrievalScreen(Screen[None]):
     ) -> None:
         self.post_message(Said(write_queries(kind, self._run, loaded, queries, which)))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether an action may run now: within a text field, a slash is a letter."""
+        return action != "search" or not isinstance(self.focused, Input)
+
     def action_search(self) -> None:
         """Show the search field."""
         field = self.query_one("#search", Input)

@@ -154,6 +154,10 @@ class RunsScreen(Screen[None]):
         else:
             self.say("mark two runs with space, then press c")
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether an action may run now: within a text field, a slash is a letter."""
+        return action != "search" or not isinstance(self.focused, Input)
+
     def action_search(self) -> None:
         """Show the filter; the list follows what is typed."""
         field = self.query_one("#search", Input)
