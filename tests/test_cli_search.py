@@ -23,7 +23,8 @@ from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import build_pack, open_pack, pack_size
 from tmssl.errors import InputError, TmsslError
 from tmssl.retrieval.embed import embed, trained_encoder
-from tmssl.retrieval.query import answer, nearest_rows, open_gallery, read_logo
+from tmssl.retrieval.nearest import nearest_rows
+from tmssl.retrieval.query import answer, open_gallery, read_logo
 from tmssl.runs.folder import Run, create_run
 from tmssl.training.checkpoint import load_weights
 from tmssl.training.loop import train

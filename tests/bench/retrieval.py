@@ -33,9 +33,10 @@ from tmssl.data.pack import build_pack, pack_size
 from tmssl.data.views import plain_view
 from tmssl.retrieval.blocked import blocked_search
 from tmssl.retrieval.card import Card, card_path, write_card
+from tmssl.retrieval.coarse import Coarse, build_coarse, coarse_index
 from tmssl.retrieval.embed import embed, forward, ready, untrained_encoder
 from tmssl.retrieval.index import build_index, open_index, save_index
-from tmssl.retrieval.query import nearest_rows
+from tmssl.retrieval.nearest import nearest_rows
 from tmssl.retrieval.recording import record
 from tmssl.runs.folder import Run, create_run
 
@@ -133,11 +134,12 @@ def searching(rounds: int) -> None:
     """100,000 marks: one query after another as `tmssl search` does, and many as `tmssl eval` does."""
     gallery = unit_vectors(100_000, 1)
     index = build_index(gallery)
+    coarse = build_coarse(index)
     brute = NearestNeighbors(n_neighbors=K, metric="cosine", algorithm="brute").fit(gallery)
     for count in (1, 256):
         queries = gallery[:count]
         ways: dict[str, Callable[[], Rows]] = {
-            "tmssl": partial(by_tmssl, index, queries),
+            "tmssl": partial(by_tmssl, index, coarse, queries),
             "numpy": partial(by_numpy, gallery, queries),
             "sklearn": partial(brute.kneighbors, queries, return_distance=False),
         }
@@ -150,10 +152,10 @@ def searching(rounds: int) -> None:
             )  # fmt: skip
 
 
-def by_tmssl(index: faiss.Index, queries: Vectors) -> Rows:
+def by_tmssl(index: faiss.Index, coarse: Coarse, queries: Vectors) -> Rows:
     """As the product searches: one query as `tmssl search`, many as `tmssl eval`."""
     if len(queries) == 1:
-        return nearest_rows(index, queries, K, None)[1][None]
+        return nearest_rows(index, queries, K, None, coarse)[1][None]
     return blocked_search(index, queries, K, torch.device("cpu"))[1]
 
 
@@ -245,8 +247,16 @@ def large(folder: Path, marks: int, rounds: int, parts: Sequence[str]) -> None:
         searching_on_gpu(index, rounds)
     if "command" in parts:
         query = unit_vectors(1, 7)
-        seconds = interleaved({"one": lambda: nearest_rows(index, query, K, None)}, 3 * rounds)
-        row(f"search of {what}, one query", f"{1000 * seconds['one']:.0f} ms")
+        coarse = coarse_index(index, kept)
+        seconds = interleaved(
+            {
+                "bytes first": lambda: nearest_rows(index, query, K, None, coarse),
+                "halves only": lambda: nearest_rows(index, query, K, None),
+            },
+            3 * rounds,
+        )
+        for way, took in seconds.items():
+            row(f"search of {what}, one query, {way}", f"{1000 * took:.0f} ms")
         answering(folder, run, rounds)
 
 

@@ -6,6 +6,7 @@ import os
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -27,7 +28,8 @@ _CPU = torch.device("cpu")
 _KEPT = 2  # indexes kept in a run; one of 538,000 marks takes 1.4 GB
 _TIE = 1e-6  # cosines closer than this are rounding apart
 _HEADER = struct.Struct("<4siq")  # of faiss's files: kind, features, vectors
-_KIND, _BYTES_PER_FEATURE = b"IxSQ", 2  # IndexScalarQuantizer, in half precision
+_KIND = b"IxSQ"  # IndexScalarQuantizer
+_FOREIGN = "is damaged or no index of ours; remove it and evaluate again"
 _MOST_FEATURES = 1 << 16
 # Only the newer flag maps the vectors themselves; before faiss 1.11 they are read into memory.
 _MAPPED = getattr(faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP)
@@ -95,7 +97,7 @@ def write_index(index: faiss.Index, path: Path) -> None:
 
 def remove_derived(folder: Path) -> None:
     """Remove what was made of indexes that are gone: `NAME-*.ann` and the like without `NAME.faiss`."""
-    for kind in ("*.ann", "*.whitening"):
+    for kind in ("*.ann", "*.whitening", "*.steps"):
         for made in folder.glob(kind):
             names = made.stem.split("-")
             of = ("-".join(names[:i]) for i in range(1, len(names)))
@@ -109,16 +111,30 @@ def open_index(path: Path) -> faiss.Index:
     Raises:
         InputError: it is missing, damaged, a link, or not of the one kind that we write.
     """
-    _check_header(path)
+    return _open(path, 2, faiss.ScalarQuantizer.QT_fp16)
+
+
+def open_bytes(path: Path) -> faiss.Index:
+    """As `open_index`, one that holds a byte to a feature."""
+    return _open(path, 1, faiss.ScalarQuantizer.QT_8bit_direct_signed)
+
+
+def _open(path: Path, width: int, quantizer: int) -> faiss.Index:
+    """A kept index of one kind, with so many bytes to a feature."""
+    _check_header(path, width)
     try:
-        return faiss.read_index(str(path), _MAPPED)
+        index: Any = faiss.read_index(str(path), _MAPPED)
     except RuntimeError as error:
         raise InputError(
             f"{safe(path)} is damaged ({safe(error, 100)}); remove it and evaluate again"
         ) from error
+    found = (index.sq.qtype, index.code_size, index.codes.size())
+    if found != (quantizer, width * index.d, width * index.d * index.ntotal):
+        raise InputError(f"{safe(path)} {_FOREIGN}")
+    return index
 
 
-def _check_header(path: Path) -> None:
+def _check_header(path: Path, width: int) -> None:
     """Refuse a foreign file before faiss parses it, which trusts the lengths that it reads.
 
     Raises:
@@ -133,11 +149,9 @@ def _check_header(path: Path) -> None:
     except OSError as error:
         raise InputError(f"cannot read {safe(path)}: {error.strerror}; evaluate again") from error
     kind, features, count = _HEADER.unpack(head) if len(head) == _HEADER.size else (b"", 0, 0)
-    vectors = _BYTES_PER_FEATURE * features * count
+    vectors = width * features * count
     if kind != _KIND or not 0 < features <= _MOST_FEATURES or not 0 <= vectors <= size:
-        raise InputError(
-            f"{safe(path)} is damaged or no index of ours; remove it and evaluate again"
-        )
+        raise InputError(f"{safe(path)} {_FOREIGN}")
 
 
 def search(

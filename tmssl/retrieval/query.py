@@ -5,11 +5,10 @@ import dataclasses
 import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import faiss
 import numpy as np
@@ -27,9 +26,11 @@ from tmssl.data.vienna import title
 from tmssl.data.views import plain_view
 from tmssl.errors import InputError
 from tmssl.retrieval.card import Card, find_card
+from tmssl.retrieval.coarse import Coarse, coarse_index
 from tmssl.retrieval.filters import Mask
 from tmssl.retrieval.index import approximate_search, open_index
 from tmssl.retrieval.likely import likely_codes, shared_codes
+from tmssl.retrieval.nearest import nearest_rows
 from tmssl.retrieval.record import Answer, SearchMatch, SearchRecord
 from tmssl.retrieval.recording import open_recording
 from tmssl.runs.folder import Run
@@ -63,6 +64,8 @@ class Gallery:
     card: Card
     rows: Rows
     index: faiss.Index
+    coarse: Coarse | None
+    """the same marks in bytes, where they are many"""
     encode: Callable[[Tensor], Tensor]
     """from a view, float32 (1, 3, s, s), to features (1, f), on the CPU"""
     whiten: Callable[[Vectors], Vectors] | None = None
@@ -149,7 +152,9 @@ def open_gallery(
             f"{safe(run.index / card.index)} holds {index.ntotal:,} marks of {facts.count:,}; "
             "remove it and search again"
         )
-    return Gallery(run, folder, facts, card, open_rows(folder, facts), index, _encoder(run, card))
+    coarse = coarse_index(index, run.index / card.index, phase, progress)
+    rows = open_rows(folder, facts)
+    return Gallery(run, folder, facts, card, rows, index, coarse, _encoder(run, card))
 
 
 def _encoder(run: Run, card: Card) -> Callable[[Tensor], Tensor]:
@@ -181,7 +186,7 @@ def answer(gallery: Gallery, logo: Logo, k: int, mask: Mask | None) -> Answer:
         gallery.card.holders, gallery.card.marks,
     )  # fmt: skip
     if mask is not None:
-        similarity, rows = nearest_rows(gallery.index, vector, k, mask)
+        similarity, rows = nearest_rows(gallery.index, vector, k, mask, gallery.coarse)
     own_row = _own_row(gallery, logo.name)
     own = gallery.rows[own_row] if own_row is not None else None
     codes = own.vienna if own else [one.code for one in likely]
@@ -203,7 +208,7 @@ def answer(gallery: Gallery, logo: Logo, k: int, mask: Mask | None) -> Answer:
 def _nearest(gallery: Gallery, vector: Vectors, k: int) -> tuple[Vectors, npt.NDArray[np.int64]]:
     """As `nearest_rows`, by the approximate index where there is one; similarities are exact in any case."""
     if gallery.approximate is None:
-        return nearest_rows(gallery.index, vector, k, None)
+        return nearest_rows(gallery.index, vector, k, None, gallery.coarse)
     similarity, rows = approximate_search(gallery.index, gallery.approximate, vector, k)
     return np.clip(similarity[0][rows[0] >= 0], -1, 1), rows[0][rows[0] >= 0]
 
@@ -225,40 +230,6 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def nearest_rows(
-    index: faiss.Index, vector: Vectors, k: int, mask: Mask | None
-) -> tuple[Vectors, npt.NDArray[np.int64]]:
-    """Similarities (k,), falling, and rows (k,) of the marks nearest to a unit vector (1, f).
-
-    faiss gives one query one core, so each core takes a part of the gallery.
-
-    Args:
-        index: of the gallery.
-        vector: what is searched for.
-        k: how many, at most the marks that are compared.
-        mask: which marks are compared at all, so that the k are exactly those of a gallery without
-            the others; None compares all.
-    """
-    bounds = np.linspace(0, index.ntotal, faiss.omp_get_max_threads() + 1).astype(int).tolist()
-    bits = None if mask is None else np.packbits(mask, bitorder="little")
-
-    def part(begin: int, end: int) -> tuple[Vectors, npt.NDArray[np.int64]]:
-        chosen: Any = faiss.IDSelectorRange(begin, end)
-        if bits is not None:
-            chosen = faiss.IDSelectorAnd(chosen, faiss.IDSelectorBitmap(bits))  # type: ignore[call-arg,arg-type]  # its Python wrapper takes an array
-        parameters = faiss.SearchParameters(sel=chosen)  # type: ignore[call-arg]  # as above
-        found = index.search(vector, k, params=parameters)
-        return found[0][0], found[1][0]
-
-    with ThreadPoolExecutor(len(bounds)) as threads:
-        found = list(threads.map(part, bounds[:-1], bounds[1:]))
-    similarity = np.concatenate([one for one, _ in found])
-    rows = np.concatenate([one for _, one in found])
-    order = np.lexsort((rows, -similarity))
-    order = order[rows[order] >= 0][:k]  # a part with too few fills up with -1
-    return np.clip(similarity[order], -1, 1), rows[order]
 
 
 def _own_row(gallery: Gallery, name: str) -> int | None:
