@@ -15,68 +15,65 @@ from tmssl.recipes import recipe_path
 from tmssl.runs.folder import Run, is_alive, open_run
 from tmssl.text import safe
 
+_Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with a run instead of starting one.")
+]
+_ResumeIfAny = Annotated[
+    bool,
+    typer.Option(
+        "--resume-if-any",
+        help="Go on with the run if there is one, else start it: for a machine's on-start script.",
+    ),
+]
+_ResumedRun = Annotated[
+    Path | None, typer.Option("--run", help="The run to resume.  [default: RUNS/latest]")
+]
+_Restart = Annotated[
+    bool, typer.Option("--restart-schedule", help="Begin the cosine anew at the point of resume.")
+]
+_Recipe = Annotated[
+    str,
+    typer.Option(
+        "--recipe", help="A shipped recipe or a .toml file of settings; options override it."
+    ),
+]
+_ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="A TOML file of settings, such as another run's config.toml."),
+]
+_Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Any setting, such as lr=1e-4; repeatable."),
+]
+_Name = Annotated[
+    str, typer.Option("--name", help="Name of the run.  [default: date, time and data]")
+]
+_Workers = Annotated[
+    int, typer.Option("--workers", min=0, help="Processes that decode images; 0 is one a core.")
+]
+_DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Measure a few seconds, say what the whole takes, and leave."),
+]
+_Preview = Annotated[
+    Path | None,
+    typer.Option(
+        "--preview-views",
+        metavar="FILE.png",
+        help="Write a picture of the views that training would see, and leave.",
+    ),
+]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print what --dry-run measured as JSON.")]
+_Detach = Annotated[bool, typer.Option("--detach", help="Return once training has begun.")]
+
 
 @with_settings
 def train(
-    *,
-    settings: dict[str, Any],
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run instead of starting one.")
-    ] = False,
-    resume_if_any: Annotated[
-        bool,
-        typer.Option(
-            "--resume-if-any",
-            help="Go on with the run if there is one, else start it: for a machine's on-start script.",
-        ),
-    ] = False,
-    run: Annotated[
-        Path | None, typer.Option("--run", help="The run to resume.  [default: RUNS/latest]")
-    ] = None,
-    restart_schedule: Annotated[
-        bool,
-        typer.Option("--restart-schedule", help="Begin the cosine anew at the point of resume."),
-    ] = False,
-    recipe: Annotated[
-        str,
-        typer.Option(
-            "--recipe", help="A shipped recipe or a .toml file of settings; options override it."
-        ),
-    ] = "",
-    config_file: Annotated[
-        Path | None,
-        typer.Option("--config", help="A TOML file of settings, such as another run's config.toml."),
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="NAME=VALUE", help="Any setting, such as lr=1e-4; repeatable."
-        ),
-    ] = None,
-    name: Annotated[
-        str, typer.Option("--name", help="Name of the run.  [default: date, time and data]")
-    ] = "",
-    runs_folder: RunsFolder = RUNS_DEFAULT,
-    workers: Annotated[
-        int, typer.Option("--workers", min=0, help="Processes that decode images; 0 is one a core.")
-    ] = 0,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Measure a few seconds, say what the whole takes, and leave."),
-    ] = False,
-    preview_views: Annotated[
-        Path | None,
-        typer.Option(
-            "--preview-views", metavar="FILE.png",
-            help="Write a picture of the views that training would see, and leave.",
-        ),
-    ] = None,
-    json_output: Annotated[
-        bool, typer.Option("--json", help="Print what --dry-run measured as JSON.")
-    ] = False,
-    detach: Annotated[
-        bool, typer.Option("--detach", help="Return once training has begun.")
-    ] = False,
+    *, settings: dict[str, Any], resume: _Resume = False, resume_if_any: _ResumeIfAny = False,
+    run: _ResumedRun = None, restart_schedule: _Restart = False, recipe: _Recipe = "",
+    config_file: _ConfigFile = None, assignments: _Assignments = None, name: _Name = "",
+    runs_folder: RunsFolder = RUNS_DEFAULT, workers: _Workers = 0, dry_run: _DryRun = False,
+    preview_views: _Preview = None, json_output: _AsJson = False, detach: _Detach = False,
 ) -> None:  # fmt: skip
     """Train on a folder or table of images, or resume a run; Ctrl-C stops with a checkpoint."""
     settings = {**dict(map(parse_setting, assignments or ())), **settings}

@@ -110,13 +110,7 @@ def open_session(run: Run, journal: JournalWriter | None, ranks: Ranks = ALONE) 
         "checkpoint": payload and payload["step"], "pack": pack.fingerprint, "config": config,
     })  # fmt: skip
     if payload is not None:
-        _check_same_data(payload, pack)
-        old = from_dict(payload["config"])
-        restore_learner(
-            learner, payload, same_optimizer=old.optim.optimizer == config.optim.optimizer
-        )
-        if old.train.chunk_size == config.train.chunk_size and old.train.gpus == config.train.gpus:
-            learner.chunk_size = payload["chunk_size"]  # which memory may have halved
+        _go_on(learner, payload, pack, config)
     session = Session(
         run, config, journal, history, learner,
         Feed(pack, sampler, views=config.data.views, size=config.data.image_size, device=device,
@@ -135,6 +129,16 @@ def open_session(run: Run, journal: JournalWriter | None, ranks: Ranks = ALONE) 
     reason = "resume" if history.segments else "start"
     session.write(new_segment(session, before, reason=reason))
     return session
+
+
+def _go_on(learner: Learner, payload: dict[str, Any], pack: Pack, config: Config) -> None:
+    """Put the learner where a checkpoint was taken, if it is of the same images."""
+    _check_same_data(payload, pack)
+    old = from_dict(payload["config"])
+    same_optimizer = old.optim.optimizer == config.optim.optimizer
+    restore_learner(learner, payload, same_optimizer=same_optimizer)
+    if old.train.chunk_size == config.train.chunk_size and old.train.gpus == config.train.gpus:
+        learner.chunk_size = payload["chunk_size"]  # which memory may have halved
 
 
 def _best(payload: dict[str, Any] | None, config: Config) -> float | None:
