@@ -178,7 +178,7 @@ def look_at_all_of_it(run: Run, dice: random.Random) -> None:
     last_segment(run.journal, 300)
     alive = dice.random() < 0.5
     summary(history, alive)
-    headline(run, history, alive, FULL, True)
+    headline(run, history, alive, "", FULL, True)
     for text in (
         *lines_of_words(history, alive, 80, FULL, True).values(),
         table(history, 9, FULL, True),

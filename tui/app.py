@@ -1,6 +1,7 @@
 """The monitor: tails a run's journal, shows it, and starts children for what is heavy."""
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -37,6 +38,9 @@ from tui.theme import DARK, DARK_COLOURS, LIGHT, LIGHT_COLOURS, usual_theme
 if TYPE_CHECKING:
     from tui.dialogs import Resume
 
+_KEEP_S = 1.0
+_TURN_S = 0.0005  # a key waits for no more than this while another thread reads or draws
+
 
 class WatchApp(App[None]):
     """`tmssl watch RUN`."""
@@ -69,6 +73,7 @@ class WatchApp(App[None]):
         self._left = threading.Event()
         self._shown = 0.0
         self._later: Timer | None = None
+        self._keeper: Timer | None = None
         self._state = ""
 
     def get_line_filters(self) -> Sequence[LineFilter]:
@@ -95,7 +100,14 @@ class WatchApp(App[None]):
         kept = msgspec.structs.replace(self.kept, **message.changes)
         if kept != self.kept:
             self.kept = kept
-            words = remember(remembered_path(), kept)
+            if self._keeper is None:  # a disk may be slow, and keys come in bursts
+                self._keeper = self.set_timer(_KEEP_S, self._keep)
+
+    def _keep(self) -> None:
+        """Write down what was changed."""
+        if self._keeper is not None:
+            self._keeper = None
+            words = remember(remembered_path(), self.kept)
             if words:
                 self._tell(words)
 
@@ -148,8 +160,9 @@ class WatchApp(App[None]):
             self.post_message(JournalNews(news))
 
     def on_unmount(self) -> None:
-        """Let the tail end at once."""
+        """Let the tail end at once; what was just changed is kept."""
         self._left.set()
+        self._keep()
 
     def on_journal_news(self, message: JournalNews) -> None:
         """Take in what is new, and show it."""
@@ -343,6 +356,7 @@ def watch(run: Run | None, look: Look = FULL, runs_folder: Path | None = None) -
     Raises:
         TmsslError: the terminal cannot show it.
     """
+    sys.setswitchinterval(_TURN_S)
     app = WatchApp(run, look, runs_folder)
     app.run()
     if app.return_code:

@@ -61,6 +61,7 @@ class ChartView(Widget, can_focus=True):
         super().__init__(id=name, classes="chart")
         self.chart: Chart | None = None
         self._lines: list[Text] = []
+        self._style: Style | None = None
         self._cursor: float | None = None
         self._grabbed: int | None = None
         self._dragged = False
@@ -72,6 +73,7 @@ class ChartView(Widget, can_focus=True):
     def show(self, chart: Chart, cursor: float | None) -> None:
         """Put a drawn chart in place, with the crosshair at an x."""
         self.chart, self._cursor = chart, cursor
+        self._style = self.rich_style  # found once for all lines: it takes a millisecond
         self._put(_with_cursor(chart, cursor))
 
     def point(self, cursor: float | None) -> None:
@@ -93,7 +95,7 @@ class ChartView(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """One line of cells, as Textual asks for it."""
         width = self.size.width
-        style = self.rich_style
+        style = self._style or self.rich_style
         if y >= len(self._lines):
             return Strip.blank(width, style)
         line = self._lines[y]

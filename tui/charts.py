@@ -95,7 +95,7 @@ class Charts(Vertical):
         if epochs.size.height:
             told = table(history, epochs.size.height, self._look, dark)
             if epochs.content != told:
-                epochs.update(told)
+                epochs.update(told, layout=False)
         views = {view.id: view.size for view in self.query(ChartView) if view.display}
         sizes = {str(n): (s.width, s.height) for n, s in views.items() if s.width and s.height}
         steps = history.points

@@ -13,7 +13,7 @@ from tui.messages import News
 
 _LOOK_S = 0.5
 _RETRY_S = 5.0
-_SLICE = 128 << 10  # some 5 ms of decoding, so that a key never waits for more
+_SLICE = 64 << 10  # some 2 ms of decoding, so that a key never waits for more
 _BREATH_S = 0.0005  # lets the screen's thread have its turn
 _LARGE = 4 << 20
 

@@ -30,8 +30,8 @@ _ASIDE = re.compile(r"\([^()]*\)")
 _BAR = re.compile(r"\[(#*)(\.*)\]")
 
 
-def headline(run: Run, history: History, alive: bool, look: Look, dark: bool) -> Text:
-    """Name, state and how long the trainer has been silent."""
+def headline(run: Run, history: History, alive: bool, reading: str, look: Look, dark: bool) -> Text:
+    """Name, state, how much of the journal has been read, how long the trainer has been silent."""
     now = state(history, alive)
     tint = tints(look, dark)
     head = Text.assemble(
@@ -40,7 +40,9 @@ def headline(run: Run, history: History, alive: bool, look: Look, dark: bool) ->
     quiet = seconds_quiet(history, time.time()) if now == "running" else 0.0
     if quiet > max(_QUIET_S, 20 * (history.seconds_per_step() or 0.0)):
         head.append(f"  ! nothing written for {duration(quiet)}", f"bold {tint('gold')}")
-    if history.started is not None and history.started.device:
+    if reading:
+        head.append(f"  {safe(reading)}", tint("gold"))
+    elif history.started is not None and history.started.device:
         head.append(f"  {safe(history.started.device, 40)}", tint("gray"))
     return head
 

@@ -40,7 +40,7 @@ class LiveScreen(Screen[None]):
         self._run = run
         self._history = History()
         self._alive = False
-        self._reading = False
+        self._reading = ""
         self._said = ""
         self.charts = Charts(run)
 
@@ -82,12 +82,9 @@ class LiveScreen(Screen[None]):
     def tell_reading(self, share: float, problem: str) -> None:
         """How much of the journal has been read, or why it can't be."""
         if problem:
-            self.say(problem)
-        elif share < 1:
-            self.say(f"reading the journal: {share:.0%}; the curves are a sample of it")
-        elif self._reading:
-            self.say("")
-        self._reading = share < 1 or bool(problem)
+            self._reading = f"! {problem}"
+        else:
+            self._reading = f"reading {share:.0%}, a sample is shown" if share < 1 else ""
 
     def say(self, words: str) -> None:
         """A line about an action."""
@@ -99,7 +96,7 @@ class LiveScreen(Screen[None]):
         """Change a line of words, if it changes at all."""
         line = self.query_one(f"#{name}", Static)
         if line.content != text:
-            line.update(text)
+            line.update(text, layout=False)  # of one line, whatever it says
 
     def on_resize(self) -> None:
         """Take the room there is."""
@@ -125,7 +122,7 @@ class LiveScreen(Screen[None]):
         look: Look = getattr(self.app, "look", FULL)
         dark = self.app.current_theme.dark
         width = self.query_one("#progress").size.width or self.size.width
-        self._put("head", headline(self._run, history, alive, look, dark))
+        self._put("head", headline(self._run, history, alive, self._reading, look, dark))
         for name, text in lines_of_words(history, alive, width, look, dark).items():
             self._put(name, text)
         small = f"{safe(self._run.name)}\n{state_words(history, alive)}\n(the window is too small for curves)"

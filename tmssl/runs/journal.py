@@ -188,17 +188,19 @@ def sample(path: Path, blocks: int = 48, block_bytes: int = 32 << 10) -> list[Ev
     return events
 
 
-def last_segment(path: Path, block_bytes: int = 1 << 20) -> Segment | None:
-    """The segment in force, found from the end; None when it is the first line or not there.
+def last_segment(
+    path: Path, block_bytes: int = 256 << 10, most_bytes: int = 64 << 20
+) -> Segment | None:
+    """The segment in force, found from the end; None when it is the first line, or farther than `most_bytes`.
 
     Raises:
         JournalError: the journal cannot be read.
     """
     try:
         with path.open("rb") as file:
-            place = os.fstat(file.fileno()).st_size
+            place = size = os.fstat(file.fileno()).st_size
             after = b""
-            while place > 0:
+            while place > max(0, size - most_bytes):
                 begin = max(0, place - block_bytes)
                 file.seek(begin)
                 block = file.read(place - begin) + after
