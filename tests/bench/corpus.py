@@ -5,6 +5,7 @@ L3D's `results.json`. It is written in parts, so an interrupted build goes on; s
 """
 
 import argparse
+import dataclasses
 import io
 import json
 import multiprocessing
@@ -22,8 +23,25 @@ import diagrams
 from PIL import Image, ImageEnhance
 
 ROWS = 538_771
-_SIDE, _PER_PART = 256, 10_000
+_PER_PART = 10_000
 _POOL = ["27.05.01", "29.01.13", "26.04.02", "27.99.01", "26.11.12", "25.05.94", "26.01.03"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """What is drawn."""
+
+    rows: int
+    kind: str
+    side: int
+    """pixels of an image"""
+    distinct: int
+    """images that are drawn; each appears under many names where there are fewer than rows"""
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return f"{self.rows}-{self.kind}-{self.side}-{self.distinct}"
 
 
 def main() -> None:
@@ -31,6 +49,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="scratch: about 20 GB for all rows")
     parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--distinct", type=int, default=0, help="images drawn; 0 draws one a row")
+    parser.add_argument("--side", type=int, default=256, help="of an image, pixels")
+    parser.add_argument("--image-size", type=int, default=224, help="that it is packed for")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument(
         "--kind",
@@ -41,26 +62,28 @@ def main() -> None:
     asked = parser.parse_args()
     folder = asked.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    source = make(folder, asked.rows, asked.workers, asked.kind)
-    print(f"{asked.rows:,} rows of {asked.kind}, {source.stat().st_size / 2**30:.2f} GiB of tar, {asked.workers} workers", flush=True)  # fmt: skip
+    corpus = Corpus(asked.rows, asked.kind, asked.side, asked.distinct or asked.rows)
+    source = make(folder, corpus, asked.workers)
+    print(f"{asked.rows:,} rows of {asked.kind} at {asked.side} px, {corpus.distinct:,} of them drawn, {source.stat().st_size / 2**30:.2f} GiB of tar, {asked.workers} workers", flush=True)  # fmt: skip
     watched(["data", str(source), "--sample", "2000", "--json"], "tmssl data --sample 2000")
     out = watched(
-        ["pack", str(source), "--image-size", "224", "--out", str(folder / f"pack-{asked.rows}-{asked.kind}"),
-         "--workers", str(asked.workers), "--json"], "tmssl pack at 224 px",
+        ["pack", str(source), "--image-size", str(asked.image_size), "--out",
+         str(folder / f"pack-{corpus.name}-{asked.image_size}"), "--workers", str(asked.workers), "--json"],
+        f"tmssl pack at {asked.image_size} px",
     )  # fmt: skip
     facts = json.loads(out)
     print(f"  {facts['images']:,} images, {facts['mib']:,} MiB, {facts['images_s']} images/s of {facts['decoded']:,} decoded")  # fmt: skip
     subprocess.run([sys.executable, "-m", "tests.bench.corpus_reading", facts["folder"]], check=True)  # fmt: skip
 
 
-def make(folder: Path, rows: int, workers: int, kind: str) -> Path:
+def make(folder: Path, corpus: Corpus, workers: int) -> Path:
     """The tar of the corpus, from parts made by several processes."""
-    target = folder / f"corpus-{rows}-{kind}.tar"
+    target, rows = folder / f"corpus-{corpus.name}.tar", corpus.rows
     if target.is_file():
         return target
-    parts = [folder / f"part-{rows}-{kind}-{begin:07d}" for begin in range(0, rows, _PER_PART)]
+    parts = [folder / f"part-{corpus.name}-{begin:07d}" for begin in range(0, rows, _PER_PART)]
     jobs = [
-        (part, begin, min(begin + _PER_PART, rows), kind)
+        (part, begin, min(begin + _PER_PART, rows), corpus)
         for part, begin in zip(parts, range(0, rows, _PER_PART), strict=True)
         if not part.is_file()
     ]
@@ -88,15 +111,20 @@ def make(folder: Path, rows: int, workers: int, kind: str) -> Path:
     return target
 
 
-def _write_part(part: Path, begin: int, end: int, kind: str) -> None:
+def _write_part(part: Path, begin: int, end: int, corpus: Corpus) -> None:
     """Some images as a tar of their own, and their labels."""
     logos = sorted((Path(diagrams.__file__).parents[1] / "resources").rglob("*.png"))
-    labels = []
+    labels, drawn = [], dict[int, bytes]()
     fresh = part.with_suffix(".new")
     with tarfile.open(fresh, "w") as tar:
         for number in range(begin, end):
             dice = random.Random(number)
-            data = _drawn(logos[number % len(logos)], dice, kind)
+            image = number % corpus.distinct
+            data = drawn.get(image) or _drawn(
+                logos[image % len(logos)], random.Random(image), corpus
+            )
+            if corpus.distinct < corpus.rows:
+                drawn[image] = data
             name = f"{dice.getrandbits(128):032x}"
             info = tarfile.TarInfo(f"images/{name}.jpg")
             info.size = len(data)
@@ -108,19 +136,20 @@ def _write_part(part: Path, begin: int, end: int, kind: str) -> None:
     fresh.replace(part)
 
 
-def _drawn(logo: Path, dice: random.Random, kind: str) -> bytes:
+def _drawn(logo: Path, dice: random.Random, corpus: Corpus) -> bytes:
     """A logo on white, moved, scaled and coloured a little, as a file."""
     with Image.open(logo) as image:
         layered = image.convert("RGBA")
-    side = dice.randrange(_SIDE // 2, _SIDE)
-    layered.thumbnail((side, side))
-    square = Image.new("RGB", (_SIDE, _SIDE), "white")
-    place = tuple(dice.randrange(_SIDE - length + 1) for length in layered.size)
+    size = dice.randrange(corpus.side // 2, corpus.side)
+    layered.thumbnail((size, size))
+    square = Image.new("RGB", (corpus.side, corpus.side), "white")
+    place = tuple(dice.randrange(corpus.side - length + 1) for length in layered.size)
     square.paste(layered, (place[0], place[1]), layered)
     coloured = ImageEnhance.Color(square).enhance(dice.uniform(0.4, 1.6))
     file = io.BytesIO()
-    how = {"quality": dice.randrange(75, 93)} if kind == "jpeg" else {"compress_level": 1}
-    coloured.save(file, kind, **how)
+    jpeg = corpus.kind == "jpeg"
+    how = {"quality": dice.randrange(75, 93)} if jpeg else {"compress_level": 1}
+    coloured.save(file, corpus.kind, **how)
     return file.getvalue()
 
 

@@ -64,6 +64,7 @@ def open_frame(path: Path) -> Any:
         OSError: it is not a frame.
     """
     try:
-        return blosc2.open(str(path), mode="r", mmap_mode="r")
+        # An image is one block, which several threads could only wait for.
+        return blosc2.open(str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1})
     except (RuntimeError, ValueError) as error:
         raise OSError(str(error)) from error
