@@ -79,7 +79,7 @@ def test_the_folder_may_be_chosen(tmp_path: Path) -> None:
     [
         (["nowhere"], "there is nothing at"),
         (["empty"], "no images in"),
-        (["junk"], "none of 1 images can be read"),
+        (["junk"], "none of 1 image can be read"),
         (["marks", "--out", "."], "exists and is not a pack"),
         (["marks", "--image-size", "8"], "--image-size"),
         (["marks", "--workers", "-1"], "--workers"),

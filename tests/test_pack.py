@@ -182,7 +182,7 @@ def test_unreadable_images_go_to_the_quarantine_and_the_rest_is_packed(tmp_path:
 def test_a_source_without_one_readable_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "x.png").write_bytes(b"hello")
-    with pytest.raises(PackError, match=r"none of 1 images can be read, such as x\.png"):
+    with pytest.raises(PackError, match=r"none of 1 image can be read, such as x\.png"):
         build_pack(read_catalogue(tmp_path / "m"), tmp_path / "p", 48)
     assert not (tmp_path / "p").exists()
 

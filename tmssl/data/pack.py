@@ -26,7 +26,7 @@ from tmssl.data.facts import FACTS, FORMAT, ROWS, Facts
 from tmssl.data.frame import open_frame, write_frame
 from tmssl.data.rows import AGAIN, Rows
 from tmssl.errors import PackError
-from tmssl.text import safe
+from tmssl.text import count, safe
 
 PER_CHUNK = 256  # images of the frame that lie together
 
@@ -201,7 +201,7 @@ def _build(
     if not len(kept):
         first = min(quarantine)
         raise PackError(
-            f"none of {len(quarantine)} images can be read, such as "
+            f"none of {count(len(quarantine), 'image')} can be read, such as "
             f"{safe(catalogue.marks[first].path)}: {quarantine[first]}"
         )
     write_frame(building / _FRAME, read_parts(building, len(places)), size, PER_CHUNK)
