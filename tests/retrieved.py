@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import msgspec
+from PIL import Image
 
 from tests.marks import draw_marks
 from tmssl.data.catalogue import read_catalogue
@@ -15,12 +16,15 @@ from tmssl.runs.journal import JournalWriter
 HOSTILE = "evil\x1b[2J[/]\u202e"
 
 
-def retrieved_run(folder: Path) -> Run:
+def retrieved_run(folder: Path, *, solid: bool = False) -> Run:
     """Four queries over 24 marks at epochs 3 and 6: m0 is missed, m1 hit at 2, m2 hostile, m3 its own mark.
 
-    At epoch 6 every list is that of epoch 3 with its first two swapped.
+    At epoch 6 every list is that of epoch 3 with its first two swapped. Solid marks are of one colour each.
     """
-    pack = build_pack(read_catalogue(draw_marks(folder / "marks", 24)), folder / "pack", 48).folder
+    marks = draw_marks(folder / "marks", 24)
+    for at, path in enumerate(sorted((marks / "images").iterdir()) if solid else ()):
+        Image.new("RGB", (48, 48), (40 + 8 * at, 120, 220 - 8 * at)).save(path)
+    pack = build_pack(read_catalogue(marks), folder / "pack", 48).folder
     run = create_run(folder / "runs", "r")
     journal = JournalWriter(run.journal)
     journal.write(Segment(chance=5.55, epochs=10, steps_per_epoch=10))

@@ -54,7 +54,7 @@ def step(number: int) -> Step:
 
 def steady_run(folder: Path) -> Run:
     """A finished run with two segments, findings, evaluations, checkpoints and a log, and one beside it."""
-    run = retrieved_run(folder)
+    run = retrieved_run(folder, solid=True)
     evaluations = run.journal.read_bytes().splitlines(keepends=True)[1:]
     run.journal.unlink()
     config = changed(Config(), {"epochs": 10, "lr": 0.1, "warmup_epochs": 0.0})

@@ -88,8 +88,8 @@ def captions(match: Match, width: int, lines: int, moved: str = "") -> list[Text
     shared = [f"{code} {title(code)}".strip() for code in match.shared] or ["no shared code"]
     first = Text(f"{match.rank}. {match.similarity:.3f}")
     if lines > 3:
-        told = [Text.assemble(first, " ", (word, colour), f" {moved}".rstrip()), Text(name, "bold"),
-                *(Text(safe(line)) for line in shared)]  # fmt: skip
+        told = [Text.assemble(first, " ", (word, colour)), Text(name, "bold")]
+        told += [Text(safe(line)) for line in ([moved] if moved else []) + shared]
     else:
         told = [first, Text.assemble((word, colour), f" {name}"), Text(moved or safe(shared[0]))]
     told = [*told[:lines], *(Text() for _ in range(lines - len(told)))]

@@ -11,6 +11,7 @@ from tmssl.runs.events import Eval
 from tmssl.runs.folder import Run
 from tmssl.text import count, safe
 from tui.evaluations import Loaded
+from tui.words import short
 
 if TYPE_CHECKING:
     from tmssl.data.pack import Pack
@@ -50,7 +51,7 @@ def write_queries(
             write_sheet(path, run.name, header, chosen, pack)
     except (InputError, OSError) as error:
         return f"not written: {safe(error)}"
-    return f"{count(len(chosen), 'query', 'queries')} written: {safe(path)}"
+    return f"{count(len(chosen), 'query', 'queries')} written: {short(path)}"
 
 
 def ask(prompt: str) -> str:

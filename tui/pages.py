@@ -11,6 +11,7 @@ from tmssl.text import safe
 from tui.bindings import Key, help_lines
 from tui.evaluations import Evaluation, history_lines
 from tui.page_screen import PageScreen
+from tui.words import short
 
 _LOG_BYTES = 64 << 10
 
@@ -27,7 +28,7 @@ def help_page(table: tuple[Key, ...]) -> HelpPage:
 def log_page(log: Path) -> PageScreen:
     """The end of what the trainer printed, and what it prints from now on."""
     again = partial(log_lines, log)
-    return PageScreen(f"Log: {safe(log)}", again(), again=again, wrap=True)
+    return PageScreen(f"Log: {short(log)}", again(), again=again, wrap=True)
 
 
 def log_lines(log: Path) -> list[str]:

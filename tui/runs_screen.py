@@ -17,6 +17,7 @@ from tui.choices import Choices
 from tui.comparison import comparison_page
 from tui.messages import OpenRun, RowSeen
 from tui.rows import about_words, row_head, row_text
+from tui.words import short
 
 _LOOK_S = 2.0  # between looks at the folder
 _MOST = 2  # runs that are compared
@@ -41,7 +42,7 @@ class RunsScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """The folder, a filter that comes when asked for, the list, what the cursor is on."""
-        yield Static(Text(f"runs in {safe(self._folder)}"), classes="heading", id="where")
+        yield Static(Text(f"runs in {short(self._folder)}"), classes="heading", id="where")
         yield Input(placeholder="name, state or setting, such as lr=0.1", id="search", compact=True)
         yield Static("", id="head", classes="line")
         yield Choices(id="runs", compact=True)
@@ -106,7 +107,7 @@ class RunsScreen(Screen[None]):
         if self._current and self._current in self._rows:
             choices.choose(self._current)
             self._current = ""
-        words = f"runs in {safe(self._folder)}: {count(len(self._rows), 'run')}"
+        words = f"runs in {short(self._folder)}: {count(len(self._rows), 'run')}"
         if self._wanted:
             words += f", {len(rows)} with '{safe(self._wanted)}'"
         self.query_one("#where", Static).update(Text(words, style="bold"))

@@ -1,5 +1,7 @@
 """Numbers become lines of text: the header, the figures, the last evaluation, the newest finding."""
 
+from pathlib import Path
+
 from tmssl.retrieval.figures import lift
 from tmssl.runs.events import Eval, Finding, Score
 from tmssl.runs.history import History, state
@@ -10,6 +12,12 @@ _SIGNS = {
     "running": "> running", "finished": "# finished", "stopped": "= stopped", "failed": "! failed",
     "dead": "! dead: the trainer vanished", "waiting": ". waiting for the trainer's first line",
 }  # fmt: skip
+
+
+def short(path: Path) -> str:
+    """A path as a person would type it from here, made safe."""
+    here = Path.cwd()
+    return safe(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def state_words(history: History, alive: bool) -> str:
