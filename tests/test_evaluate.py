@@ -26,6 +26,8 @@ from tmssl.training.checkpoint import load_weights
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
 
+ROWS = ("untrained", "perceptual hash", "HOG")
+
 
 @pytest.fixture(scope="module")
 def marks(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -339,3 +341,16 @@ def test_a_gpu_scores_what_a_cpu_scores(pack: Pack, tmp_path: Path) -> None:
     # bfloat16 swaps near neighbours, of which 40 random marks have many.
     apart = [abs(figures["cpu"][key] - figures["cuda"][key]) for key in figures["cpu"]]
     assert np.mean(apart) < 0.05
+
+
+def test_no_encoder_embeds_the_gallery_twice(pack: Pack, tmp_path: Path) -> None:
+    run = trained(tmp_path, pack)
+    told: list[str] = []
+    evaluate(run, topk=[10], robust=True, phase=told.append)
+    embedding = [name for name in told if name.startswith("embedding")]
+    assert embedding == ["embedding", *(f"embedding, {name}" for name in ROWS)]
+    changed = [name for name in told if name.startswith("changed")]
+    assert changed == [f"changed queries, {name}" for name in ("this", *ROWS)]
+    told.clear()
+    evaluate(run, topk=[10], phase=told.append)
+    assert not [name for name in told if name.startswith("embedding")]

@@ -30,8 +30,8 @@ from tmssl.retrieval.embed import hash_pack
 from tmssl.retrieval.invariance import invariance
 from tmssl.retrieval.matches import MatchesHeader, write_matches, write_whole
 from tmssl.retrieval.outcome import describe_matches
-from tmssl.retrieval.question import Question, ranked, reference_rows
-from tmssl.retrieval.robustness import robustness
+from tmssl.retrieval.question import Described, Question, ranked, reference_means
+from tmssl.retrieval.robustness import changed_ranks, changed_rows, robustness
 from tmssl.retrieval.score import Marks, measure, one_division, score_rows
 from tmssl.retrieval.searched import Searched, searched, whitened
 from tmssl.retrieval.stability import stability
@@ -100,10 +100,7 @@ def evaluate(
     own = searched(run, question, whiten=whiten, factory=factory)
     if own.unwhitened:
         describers = [*(whitened(one, whiten) for one in describers), own.unwhitened]
-    similarity, top, scores = _answer(run, question, own, describers, seed)
-    changed = (
-        robustness(question, own.index, own.describer, describers, seed=seed) if robust else []
-    )
+    similarity, top, scores, changed = _answer(run, question, own, describers, seed, robust=robust)
     found = describe_matches(pack, question.queries, top, similarity, alike)
     header = _header(run, question, exclude_duplicates, whiten)
     steady = stability(run, header, weights.step, found, seed=seed)
@@ -209,22 +206,34 @@ def _inside(run: Run, path: Path) -> str:
 
 
 def _answer(
-    run: Run, question: Question, own: Searched, describers: Sequence[Describer], seed: int
-) -> tuple[Vectors, Rows, list[Score]]:
-    """Similarities and rows of the nearest marks, and every figure with its references."""
+    run: Run, question: Question, own: Searched, describers: Sequence[Describer], seed: int, *,
+    robust: bool,
+) -> tuple[Vectors, Rows, list[Score], list[Score]]:  # fmt: skip
+    """Similarities and rows of the nearest marks, every figure, and those of changed queries."""
     similarity, ranking = ranked(own.index, question, "searching", approximate=own.approximate)
     question.begin("scoring")
     figures = measure(
         question.marks, question.queries, {"this": ranking}, question.topk, question.away
     )["this"]
+    rows = changed_rows(question, seed)
+    ranks = changed_ranks(question, own.describer, own.index, rows) if robust else {}
+    references, others = {}, {}
+    for one in describers:
+        described = Described(question, one)
+        if figures:
+            references[one.name] = reference_means(run, question, described)
+        if robust:
+            index, untied = described.indexes()
+            others[one.name] = changed_ranks(question, one, untied or index, rows)
+        del described  # of 538,000 marks an index takes 1.4 GB
+    changed = robustness(question, ranks, others, seed=seed) if robust else []
     if figures:
-        references = reference_rows(run, question, describers)
-        return similarity, ranking.top, score_rows(figures, references, seed=seed)
+        return similarity, ranking.top, score_rows(figures, references, seed=seed), changed
     scores = invariance(
         question.weights, question.pack, question.queries, question.device, seed=seed,
         progress=question.begin("copies"),
     )  # fmt: skip
-    return similarity, ranking.top, scores
+    return similarity, ranking.top, scores, changed
 
 
 def _header(run: Run, question: Question, without_duplicates: bool, whiten: int) -> MatchesHeader:

@@ -1,7 +1,7 @@
 """One question put to several encoders: what the queries find, and what the references score."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import faiss
 import numpy as np
@@ -14,7 +14,6 @@ from tmssl.retrieval.embed import apart
 from tmssl.retrieval.index import build_index, mate_ranks, search
 from tmssl.retrieval.reference import (
     Means,
-    References,
     read_references,
     references_path,
     write_references,
@@ -71,31 +70,44 @@ def ranked(
     return similarity, Ranking(top, ranks)
 
 
-def reference_rows(run: Run, question: Question, describers: Sequence[Describer]) -> References:
-    """What each describer scores by name, measured where it is not kept in the run."""
-    found = {}
-    for one in describers:
-        path = references_path(
-            run.eval, pack=question.pack, describer=one.key, topk=question.topk,
-            queries=question.queries, away=question.away,
-        )  # fmt: skip
-        kept = read_references(path)
-        if kept is None:
-            kept = _measured(question, one)
-            write_references(path, kept)
-        found[one.name] = kept
-    return found
+class Described:
+    """One describer's vectors of the gallery, made when first asked for and then kept."""
+
+    def __init__(self, question: Question, describer: Describer) -> None:
+        self.describer = describer
+        self._question = question
+        self._indexes: tuple[faiss.Index, faiss.Index | None] | None = None
+
+    def indexes(self) -> tuple[faiss.Index, faiss.Index | None]:
+        """The exact index, and the one without ties where the describer has many."""
+        if self._indexes is None:
+            one, question = self.describer, self._question
+            vectors = one.of_pack(question.pack, question.begin(f"embedding, {one.name}"))
+            untied = build_index(apart(vectors)) if one.tied else None
+            self._indexes = build_index(vectors), untied
+        return self._indexes
 
 
-def _measured(question: Question, one: Describer) -> Means:
+def reference_means(run: Run, question: Question, described: Described) -> Means:
+    """What a describer scores, measured where it is not kept in the run."""
+    path = references_path(
+        run.eval, pack=question.pack, describer=described.describer.key, topk=question.topk,
+        queries=question.queries, away=question.away,
+    )  # fmt: skip
+    kept = read_references(path)
+    if kept is None:
+        kept = _measured(question, described)
+        write_references(path, kept)
+    return kept
+
+
+def _measured(question: Question, described: Described) -> Means:
     """The mean of every figure of one describer."""
-    vectors = one.of_pack(question.pack, question.begin(f"embedding, {one.name}"))
-    untied = build_index(apart(vectors)) if one.tied else None
-    index = build_index(vectors)
-    del vectors  # of 538,000 marks it takes 2.8 GB
-    ranking = ranked(index, question, f"searching, {one.name}", untied=untied)[1]
+    name = described.describer.name
+    index, untied = described.indexes()
+    ranking = ranked(index, question, f"searching, {name}", untied=untied)[1]
     question.begin("scoring a reference")
     figures = measure(
-        question.marks, question.queries, {one.name: ranking}, question.topk, question.away
+        question.marks, question.queries, {name: ranking}, question.topk, question.away
     )
-    return means(figures[one.name])
+    return means(figures[name])

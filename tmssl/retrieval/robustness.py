@@ -1,7 +1,7 @@
 """Whether a query that was changed still finds its own original."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 import faiss
 import numpy as np
@@ -10,9 +10,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from tmssl.data.picture import fit, ground_colour
+from tmssl.retrieval.blocked import blocked_search
 from tmssl.retrieval.describer import Describer
-from tmssl.retrieval.embed import apart
-from tmssl.retrieval.index import build_index
 from tmssl.retrieval.question import Question
 from tmssl.retrieval.score import interval
 from tmssl.runs.events import Score
@@ -74,58 +73,67 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 }
 
 
-def robustness(
-    question: Question, index: faiss.Index, own: Describer, describers: Sequence[Describer], *,
-    seed: int = 0,
-) -> list[Score]:  # fmt: skip
-    """Known-item recall@k of changed queries: the share whose original is among the first k marks.
+Ranks = Mapping[str, Rows]  # by change
 
-    A changed query is cropped to its ink and fitted anew, as a picture of a user is. The chance level
-    is k / marks.
 
-    Args:
-        question: what is evaluated; of more than 300 queries a seeded sample is changed.
-        index: of the evaluated encoder.
-        own: the evaluated encoder.
-        describers: those it is compared with.
-        seed: of the sample and the bootstrap.
-    """
+def changed_rows(question: Question, seed: int) -> Rows:
+    """The queries that are changed: all, or of more than 300 a seeded sample."""
     rows = question.queries
     if len(rows) > _MOST:
         rows = np.sort(np.random.default_rng(seed).choice(rows, _MOST, replace=False))
-    ranks = {own.name: _ranks(question, own, index, rows)}
-    for one in describers:
-        vectors = one.of_pack(question.pack, question.begin(f"embedding, {one.name}"))
-        built = build_index(apart(vectors) if one.tied else vectors)
-        ranks[one.name] = _ranks(question, one, built, rows)
+    return rows
+
+
+def changed_ranks(question: Question, one: Describer, index: faiss.Index, rows: Rows) -> Ranks:
+    """Ranks from 0 of the originals of changed queries; those past the longest list have its length.
+
+    A changed query is cropped to its ink and fitted anew, as a picture of a user is.
+
+    Args:
+        question: whose pack, list lengths and device.
+        one: describes the changed queries.
+        index: of its vectors of the pack.
+        rows: of the queries.
+    """
+    longest, found = max(question.topk), {}
+    progress = question.begin(f"changed queries, {one.name}")
+    for done, (name, change) in enumerate(CHANGES.items()):
+        parts = []
+        for begin in range(0, len(rows), _AT_ONCE):
+            pictures = map(Image.fromarray, question.pack.read(rows[begin : begin + _AT_ONCE]))
+            changed = [fit(change(picture), question.pack.size) for picture in pictures]
+            parts.append(one.of_images(torch.from_numpy(np.stack(changed))))
+            if progress:
+                progress(done * len(rows) + begin + len(changed), len(CHANGES) * len(rows))
+        listed = blocked_search(index, np.concatenate(parts), longest, question.device)[1]
+        hits = listed == rows[:, None]
+        found[name] = np.where(hits.any(1), hits.argmax(1), longest)
+    return found
+
+
+def robustness(
+    question: Question, own: Ranks, references: Mapping[str, Ranks], *, seed: int = 0
+) -> list[Score]:
+    """Known-item recall@k of changed queries: the share whose original is among the first k marks.
+
+    The chance level is k / marks.
+
+    Args:
+        question: what is evaluated.
+        own: of the evaluated encoder.
+        references: of those it is compared with, by name.
+        seed: of the bootstrap.
+    """
     scores = []
     for change in CHANGES:
         for k in question.topk:
-            hits = (ranks[own.name][change] < k).astype(np.float64)
+            hits = (own[change] < k).astype(np.float64)
             low, high = interval(hits, seed)
             scores.append(
                 Score(
                     metric="known_item", level="copy", codes=change, k=k, value=float(hits.mean()),
                     chance=min(1.0, k / question.pack.count), low=low, high=high, queries=len(hits),
-                    references={one.name: float((ranks[one.name][change] < k).mean()) for one in describers},
+                    references={name: float((ranks[change] < k).mean()) for name, ranks in references.items()},
                 )
             )  # fmt: skip
     return scores
-
-
-def _ranks(question: Question, one: Describer, index: faiss.Index, rows: Rows) -> dict[str, Rows]:
-    """Ranks from 0 of the originals by change; those past the longest list have its length."""
-    found: dict[str, list[Rows]] = {change: [] for change in CHANGES}
-    longest = max(question.topk)
-    progress = question.begin(f"changed queries, {one.name}")
-    for begin in range(0, len(rows), _AT_ONCE):
-        mine = rows[begin : begin + _AT_ONCE]
-        pictures = [Image.fromarray(pixels) for pixels in question.pack.read(mine)]
-        for name, change in CHANGES.items():
-            changed = np.stack([fit(change(picture), question.pack.size) for picture in pictures])
-            listed = index.search(one.of_images(torch.from_numpy(changed)), longest)[1]
-            hits = listed == mine[:, None]
-            found[name].append(np.where(hits.any(1), hits.argmax(1), longest))
-        if progress:
-            progress(begin + len(mine), len(rows))
-    return {name: np.concatenate(parts) for name, parts in found.items()}
