@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +82,22 @@ def test_columns_of_the_environment_do_not_hide_a_change_of_size(opened: list[Te
     terminal.resize(132, 50)
     terminal.wait_for(b"\x1b[50;", since=before)
     terminal.shows("gradient norm")
+
+
+def test_a_burst_of_sizes_ends_in_the_layout_of_the_last(opened: list[Terminal]) -> None:
+    terminal = Terminal(watch(RUN))
+    opened.append(terminal)
+    terminal.shows("learning rate")
+    for size, told in (
+        ((45, 12), "too small"),
+        ((80, 24), "learning rate"),
+        ((45, 12), "too small"),
+    ):
+        for between in ((120, 40), (45, 12), (200, 60), size):
+            terminal.resize(*between)
+            time.sleep(0.03)
+        terminal.grid.cells = {}
+        terminal.shows(told)
 
 
 @pytest.mark.parametrize("set_to", ["\x1b[?1049h", "\x1b[?25l", "\x07", "\x1b[?1006h", "\x1b]9;run ended\x07"])  # fmt: skip

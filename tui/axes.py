@@ -19,7 +19,7 @@ def round_limits(low: float, high: float, parts: int = 20) -> tuple[float, float
     """
     if high - low < 1e-9 * max(1e-30, abs(high), abs(low)):
         pad = abs(high) * 0.1 or 1.0
-        return low - pad, high + pad
+        return low - pad, high + 1.04 * pad  # off the middle, where rounding would flicker
     step = round_step(high - low, parts)
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
 

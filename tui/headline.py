@@ -25,7 +25,7 @@ _STATES = {
 }  # fmt: skip
 _LEVELS = {"good": "green", "info": "cyan", "warning": "gold", "bad": "red"}
 _QUIET_S = 60.0
-_FIGURE = re.compile(r"(?<![\w-])~?\d[\d,.]*(?:e[+-]\d+)?(?: ?[%x])?(?![\w-])")
+_FIGURE = re.compile(r"(?<![\w@-])~?\d[\d,.]*(?:e[+-]\d+)?(?: ?[%x])?(?![\w-])")
 _ASIDE = re.compile(r"\([^()]*\)")
 _BAR = re.compile(r"\[(#*)(\.*)\]")
 
