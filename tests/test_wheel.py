@@ -1,5 +1,6 @@
 """What is installed from a wheel works outside the checkout."""
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -42,3 +43,15 @@ def test_the_wheel_holds_every_file_of_the_packages_and_runs_without_the_checkou
         text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert not {"torch", "torchvision"} & brought_by(wheel)
+
+
+def brought_by(wheel: Path) -> set[str]:
+    """What pip would install for a wheel beside what is here, torch and all, as an image would have it."""
+    told = subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--report", "-", f"{wheel}[demo]"],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    names = {item["metadata"]["name"].lower() for item in json.loads(told)["install"]}
+    assert "tmssl" in names
+    return names
