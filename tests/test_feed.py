@@ -117,7 +117,7 @@ def test_a_meter_tells_what_the_gpu_waited() -> None:
     slow, meter = feed(pixels, device=torch.device("cuda")), Meter(torch.device("cuda"))
     views = slow.views(0)
     result = StepResult(torch.zeros(5).cuda(), *(torch.zeros(4, 2).cuda() for _ in range(3)))
-    meter.add(result, views.idle or views.data_s, torch.tensor(True).cuda())
+    meter.add(result, views.idle or views.data_s)
     assert views.idle is not None
     assert meter.recent()[2] == pytest.approx(views.idle.seconds())
     assert meter.recent()[2] == 0  # it starts anew

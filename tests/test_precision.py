@@ -1,12 +1,16 @@
 """What is computed in which precision, and what decays."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
 
 from tmssl.config import Config, changed
 from tmssl.training.feed import Views
-from tmssl.training.learner import create_learner, update, views_dtype
+from tmssl.training.learner import choose_precision, create_learner, update, views_dtype
 from tmssl.training.loss import contrast
 from tmssl.training.machine import numerics_of_its_own, set_numerics
 from tmssl.training.optimizer import parameter_groups
@@ -79,3 +83,29 @@ def test_a_gpu_makes_its_views_in_bfloat16_where_it_trains_in_it(
 ) -> None:
     config = changed(Config(), {**SMALL, "precision": precision})
     assert views_dtype(create_learner(config, torch.device("cuda"))) == expected
+
+
+def test_denormals_are_flushed_on_every_thread_that_computes() -> None:
+    # A process of its own, as a trainer is: its threads begin after the trainer has asked for it.
+    words = (
+        "import torch\n"
+        "from tmssl.training.machine import set_numerics\n"
+        "set_numerics(torch.device('cpu'), deterministic=False)\n"
+        "told = torch.full((1 << 22,), 1e-38).mul(1e-2)\n"
+        "print(int(told.view(torch.int32).count_nonzero()))\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", words], capture_output=True, text=True, check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+    )  # fmt: skip
+    assert told.stdout == "0\n"
+
+
+def test_a_gpu_without_bfloat16_takes_float16(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    assert choose_precision("auto", cuda) == "float16"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    assert choose_precision("auto", cuda) == "bfloat16"
+    assert choose_precision("float32", cuda) == "float32"
+    assert choose_precision("auto", torch.device("cpu")) == "float32"

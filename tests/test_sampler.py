@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tmssl.data.counter import hashed, uniform
+from tmssl.data.partners import CodeIndex
 from tmssl.data.sampler import Sampler, order, steps_per_epoch
 from tmssl.errors import ConfigError
 
@@ -67,3 +68,23 @@ def test_a_step_is_the_same_however_it_is_reached() -> None:
 def test_too_few_marks_for_a_batch_are_refused_with_a_remedy() -> None:
     with pytest.raises(ConfigError, match="--batch-size 5 or less"):
         steps_per_epoch(5, 8)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_a_share_of_positives_comes_from_codes_and_a_mark_without_any_is_its_own(
+    share: float,
+) -> None:
+    codes = [(f"{1 + row % 5:02d}.01",) if row % 4 else () for row in range(2000)]
+    rows = np.arange(
+        5000, 7000
+    )  # rows of the pack are not places among the marks that are learnt from
+    sampler = Sampler(
+        rows, 2000, 3, partners=CodeIndex(codes, "division"), partner_share=share
+    )  # fmt: skip
+    batch = sampler.batch(0)
+    coded = (batch.anchors - 5000) % 4 > 0
+    moved = batch.positives != batch.anchors
+    assert not moved[~coded].any()
+    assert moved[coded].mean() == pytest.approx(share, abs=0.05)
+    for anchor, positive in zip(batch.anchors - 5000, batch.positives - 5000, strict=True):
+        assert codes[anchor] == codes[positive]

@@ -189,12 +189,12 @@ def _signal_costs(session: Session) -> tuple[float, float]:
         meter = Meter(learner.device)
         begun = time.perf_counter()
         for _ in range(Config().train.log_every):
-            meter.add(done.result, 0.0, done.finite)
+            meter.add(done.result, 0.0)
         meter.recent()
         float(feature_std(done.result.queries))
         logged.append(time.perf_counter() - begun)
         for _ in range(1024 // len(done.result.features)):
-            meter.add(done.result, 0.0, done.finite)
+            meter.add(done.result, 0.0)
         begun = time.perf_counter()
         meter.epoch()
         epochs.append(time.perf_counter() - begun)

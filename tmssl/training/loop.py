@@ -177,7 +177,7 @@ def one_step(session: Session) -> float:
     chunk_size = session.learner.chunk_size
     session.step += 1
     done = update(session.learner, views, m, session.step)
-    session.meter.add(done.result, views.idle or views.data_s, done.finite)
+    session.meter.add(done.result, views.idle or views.data_s)
     if session.learner.chunk_size < chunk_size:
         session.write(_halved(session, chunk_size))
     if _due(session, session.config.train.log_every):

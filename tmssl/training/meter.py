@@ -45,13 +45,14 @@ class Meter:
         self._epoch = state["epoch"].to(self.device)
         self.epoch_at = time.perf_counter() - state["seconds"]
 
-    def add(self, result: StepResult, waited: float | Idle, finite: Tensor) -> None:
-        """Take in a step without waiting for the device; figures of one that is not finite don't count.
+    def add(self, result: StepResult, waited: float | Idle) -> None:
+        """Take in a step without waiting for the device; figures that are not finite don't count.
 
+        Those of a step whose gradient alone overflowed do, as under a scaler that looks for its scale.
         `waited` is how long the step waited for its data: seconds, or what a GPU will tell.
         """
         figures = torch.cat([result.figures, result.figures.new_ones(1)])
-        figures = figures.masked_fill(~finite, 0.0)
+        figures = figures.masked_fill(~figures.isfinite().all(), 0.0)
         self._recent += figures
         self._epoch += figures
         self.steps += 1
