@@ -15,6 +15,8 @@ _SEGMENT = b'\n{"kind":"segment"'
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Event)
+_ODD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""what a line that is no event of ours may raise"""
 
 
 def encode(event: Event) -> bytes:
@@ -31,7 +33,7 @@ def decode(line: bytes) -> Event | None:
         return None
     try:
         return _decoder.decode(line)
-    except (msgspec.DecodeError, RecursionError):
+    except _ODD:
         return _decode_non_finite(line)
 
 
@@ -153,7 +155,7 @@ def _decode_lines(lines: list[bytes]) -> tuple[list[Event], int]:
     if max(map(len, lines), default=0) <= MAX_LINE_BYTES:
         try:
             return _decoder.decode_lines(b"\n".join(lines)), 0
-        except (msgspec.DecodeError, RecursionError):
+        except _ODD:
             pass  # a line of them is odd; each by itself then
     events, skipped = [], 0
     for line in lines:
