@@ -169,6 +169,8 @@ def _labels(
     xs = ticks(*across, max(2, width // 14))
     tall = max(2, (height - 2) // 3)
     ys = log_ticks(*up, tall) if picture.log else ticks(*up, tall)
+    if len(ys) < 2:  # one alone tells no scale
+        ys = ticks(*up, 2 * tall)
     told = [label(10**y, 10 ** up[1] if y > 0 else 10**y) if picture.log else label(y, up[1] - up[0]) for y in ys]  # fmt: skip
     return across, up, tuple(xs), tuple(name(x, span) for x in xs), tuple(ys), tuple(told)
 

@@ -92,11 +92,12 @@ def _with_bar(words: str, look: Look, dark: bool) -> Text:
     found = _BAR.search(words)
     if found is None or look.ascii:
         return figures(words, look, dark)
-    done, left = found.groups()
+    signs = len(found[0])  # the brackets are of the bar here
+    done = round(signs * len(found[1]) / max(1, signs - 2))
     tint = tints(look, dark)
     return Text.assemble(
-        figures(words[: found.start()], look, dark), ("━" * len(done), tint("cyan")),
-        ("─" * (len(left) + 2), tint("gray")), figures(words[found.end() :], look, dark),
+        figures(words[: found.start()], look, dark), ("━" * done, tint("cyan")),
+        ("─" * (signs - done), tint("gray")), figures(words[found.end() :], look, dark),
     )  # fmt: skip
 
 
