@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -122,10 +123,18 @@ def snapshot(run: Run, ascii_only: bool = False) -> list[str]:
     lines += [f"learning    {learning}", f"machine     {machine}"]
     money = cost(history)
     lines += [f"cost        {cost_words(money)}"] if money else []
-    lines.append(f"evaluation  {evaluation_words(history).removesuffix('; press e')}")
+    lines.append(f"evaluation  {evaluation_words(history, 68).removesuffix('; press e')}")
     for finding in history.findings:
         first, advice = finding_words(finding)
         lines.append(f"finding     {first}")
         lines += [f"            {advice.strip()}"] if advice else []
     picture = loss_picture(history, axis="epoch", weight=0.9)
+    lines = [part for line in lines for part in folded(line)]
     return [*lines, "", draw(picture, 78, 14, Look(ascii=ascii_only, colour=False)).rstrip()]
+
+
+def folded(line: str) -> list[str]:
+    """A line of the snapshot in at most 80 columns; what goes on stays in the column of the words."""
+    return textwrap.wrap(
+        line, 80, subsequent_indent=" " * 12, break_long_words=False, break_on_hyphens=False
+    )

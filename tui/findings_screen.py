@@ -61,7 +61,9 @@ class FindingsScreen(Screen[None]):
         """Show the findings of a history; the cursor stays on its finding."""
         self._findings = tuple(history.findings)
         told = count(len(self._findings), "finding")
-        words = f"{told}, newest first" if self._findings else "nothing to report"
+        words = (
+            f"Findings: {told}, newest first" if self._findings else "Findings: nothing to report"
+        )
         self.query_one("#where", Static).update(Text(words, style="bold"))
         lines = [(str(at), finding_line(one)) for at, one in enumerate(self._findings)]
         self.query_one(Choices).show(lines[::-1])
