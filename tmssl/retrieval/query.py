@@ -214,11 +214,21 @@ def _nearest(gallery: Gallery, vector: Vectors, k: int) -> tuple[Vectors, npt.ND
 
 
 def _vector(gallery: Gallery, pixels: Pixels) -> Vectors:
-    """The unit vector (1, f) of an image."""
+    """The unit vector (1, f) of an image, as the index holds the marks.
+
+    Raises:
+        InputError: the index holds vectors of another width.
+    """
     view = plain_view(torch.from_numpy(pixels.copy())[None], gallery.card.image_size)
     with torch.inference_mode(), _one_thread():
         vector = functional.normalize(gallery.encode(view).float()).numpy()
-    return gallery.whiten(vector) if gallery.whiten else vector
+    vector = gallery.whiten(vector) if gallery.whiten else vector
+    if vector.shape[1] != gallery.index.d:
+        raise InputError(
+            f"{safe(gallery.run.index / gallery.card.index)} holds vectors of {gallery.index.d} features, "
+            f"and the encoder gives {vector.shape[1]}; remove it and search again"
+        )
+    return vector
 
 
 @contextlib.contextmanager
