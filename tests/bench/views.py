@@ -191,7 +191,8 @@ def _measure(
     asked: argparse.Namespace, folder: Path, config: Config, epochs: int
 ) -> dict[str, list[tuple[float, float]]]:
     """Name of each row to hit@1 and hit@10 of each of its trainings."""
-    threads = max(1, len(os.sched_getaffinity(0)) // asked.processes)
+    # More threads than cores are free spend their time at each other's barriers.
+    threads = max(1, torch.get_num_threads() // asked.processes)
     todo = [Asked(name, seed, epochs, threads)
             for seed, name in itertools.product(range(asked.seeds), asked.rows)]  # fmt: skip
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in asked.rows}
