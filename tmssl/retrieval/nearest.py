@@ -63,7 +63,7 @@ def _scanned(
         found = index.search(vector, k, params=parameters)
         return found[0][0], found[1][0]
 
-    with ThreadPoolExecutor(len(bounds)) as threads:
+    with _single_threads(len(bounds) - 1) as threads:
         parts = list(threads.map(part, bounds[:-1], bounds[1:]))
     similarity = np.concatenate([one for one, _ in parts])
     rows = np.concatenate([one for _, one in parts])
@@ -72,13 +72,19 @@ def _scanned(
     return similarity[order], rows[order]
 
 
+def _single_threads(count: int) -> ThreadPoolExecutor:
+    """Threads in which faiss starts no others: it would, for one query too, and then wait for them."""
+    return ThreadPoolExecutor(count, initializer=faiss.omp_set_num_threads, initargs=(1,))
+
+
 def _among(index: faiss.Index, vector: Vectors, rows: Rows) -> tuple[Vectors, Rows]:
     """Similarities of some rows, falling, and the rows, by the same sums as a search of all."""
     holder: Any = index  # the stub's general index has no codes
     codes = faiss.rev_swig_ptr(holder.codes.data(), index.ntotal * holder.code_size)
     few: Any = adding_index(index.d)
     few.add_sa_codes(codes.reshape(index.ntotal, -1)[rows])
-    similarity, places = few.search(vector, len(rows))
+    with _single_threads(1) as threads:
+        similarity, places = threads.submit(few.search, vector, len(rows)).result()
     found = rows[places[0]]
     order = np.lexsort((found, -similarity[0]))
     return similarity[0][order], found[order]
