@@ -1,6 +1,5 @@
 """The monitor: tails a run's journal, shows it, and starts children for what is heavy."""
 
-import os
 import sys
 import threading
 import time
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 from textual import work
 from textual.app import App, SystemCommand
-from textual.filter import LineFilter
+from textual.filter import LineFilter, Monochrome
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.timer import Timer
@@ -55,9 +54,8 @@ class WatchApp(App[None]):
 
     def __init__(self, run: Run | None, look: Look = FULL, runs_folder: Path | None = None) -> None:
         """Watch a run, or begin with the list of runs of a folder."""
-        if not look.colour:
-            os.environ["NO_COLOR"] = "1"  # Textual reads it while it begins
         super().__init__(driver_class=QuietDriver)
+        self.no_color = self.no_color or not look.colour
         self.kept, self._problem = recall(remembered_path())
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
@@ -77,8 +75,9 @@ class WatchApp(App[None]):
         self._state = ""
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Textual's filters, and ours where only ASCII may be shown."""
-        return [*super().get_line_filters(), *([AsciiFilter()] if self.look.ascii else [])]
+        """Textual's filters, and ours where only grey or only ASCII may be shown."""
+        grey = [] if self.look.colour else [Monochrome()]
+        return [*super().get_line_filters(), *grey, *([AsciiFilter()] if self.look.ascii else [])]
 
     def on_mount(self) -> None:
         """Show the curves of the run, or the runs there are."""
