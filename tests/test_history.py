@@ -84,3 +84,8 @@ def test_a_journal_of_epochs_alone_is_drawn_by_its_epochs() -> None:
     assert [(point.step, point.epoch, point.loss) for point in history.points] == [(15, 3.0, 2.0)]
     history.add([Step(step=16, loss=1.9)])
     assert [point.step for point in history.points] == [16]
+
+
+@pytest.mark.parametrize("status", ["", "stoppedNaN", "paused", "running"])
+def test_an_end_in_words_that_nobody_knows_is_a_stop(status: str) -> None:
+    assert state(read_history([End(status=status, reason="", t=1.0)]), alive=False) == "stopped"

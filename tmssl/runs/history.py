@@ -153,12 +153,16 @@ def read_history(events: list[Event]) -> History:
     return history
 
 
+_ENDS = ("finished", "stopped", "failed")
+
+
 def state(history: History, alive: bool) -> str:
     """`waiting`, `running`, `finished`, `stopped`, `failed` or `dead` (the trainer vanished)."""
     if alive:
         return "running" if history.segments else "waiting"
     if history.end is not None:
-        return history.end.status
+        told = history.end.status
+        return told if told in _ENDS else "stopped"  # a word of another version, or damage
     return "dead" if history.segments else "waiting"
 
 
