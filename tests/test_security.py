@@ -192,6 +192,16 @@ def test_a_table_names_images_beside_it_or_in_the_folder_that_was_allowed(tmp_pa
     assert (report.images, report.outside) == (1, ("../elsewhere/images/0000.png",))
 
 
+def test_links_that_lead_away_do_not_hide_a_join_that_lost_everything(tmp_path: Path) -> None:
+    draw_marks(tmp_path / "marks", 3)
+    draw_marks(tmp_path / "elsewhere", 2)
+    for i in range(9):
+        (tmp_path / "marks" / f"away{i}").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "marks" / "labels.csv").write_text("path,vienna\nx.png,03.01\ny.png,03.01\n")
+    with pytest.raises(CatalogueError, match=r"only 0 of 2 labels .* --images-under DIR"):
+        read_catalogue(tmp_path / "marks")
+
+
 def mutated(content: bytes, dice: random.Random) -> bytes:
     """A few bytes changed, cut, doubled, or replaced by what parsers stumble over."""
     data = bytearray(content)

@@ -222,10 +222,7 @@ def _joined(
     odd = [path for path in holder.images if not _is_unicode(path)]
     images = [path for path in holder.images if _is_unicode(path)] if odd else holder.images
     join = _Join(labels, images)
-    if len(holder.outside) < len(join.lost):  # those have a message of their own
-        _check_join(source, len(labels.rows), len(join.row_of), join.lost, images)
-    elif not images:
-        raise CatalogueError(f"{safe(source)}: {outside_words(holder.outside)}")
+    _check_join(source, len(labels.rows), len(join.row_of), join.lost, images, holder.outside)
     _check_codes(source, labels)
     unlabelled = [path for path in images if path not in join.row_of] if keep_unlabelled else []
     counts: Counter[str] = Counter()
@@ -271,15 +268,21 @@ def _is_unicode(path: str) -> bool:
     return path.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in path)
 
 
-def _check_join(source: Path, labels: int, joined: int, lost: list[str], images: list[str]) -> None:
+def _check_join(
+    source: Path, labels: int, joined: int, lost: list[str], images: list[str], outside: list[str]
+) -> None:
     """A join that lost nearly everything is an error, since its scores would be noise."""
     if not labels or joined >= _LOST * labels:
         return
+    # Where nothing else is amiss names agree already, and only the place is to be allowed.
+    if set(lost) <= set(outside):
+        raise CatalogueError(f"{safe(source)}: {outside_words(outside)}")
+    away = f"; {outside_words(outside)}" if outside else ""
     there = ", ".join(safe(path, 60) for path in images[:3]) or "nowhere"
     wanted = ", ".join(safe(path, 60) for path in lost[:3])
     raise CatalogueError(
         f"{safe(source)}: only {joined} of {labels} labels found their image; the labels name "
-        f"{wanted}; the images are {there}; make the names agree"
+        f"{wanted}; the images are {there}; make the names agree{away}"
     )
 
 
