@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from cli.app import app
 from tests.tiny import tiny_run
+from tmssl.data.pack import cache_folder
 from tmssl.errors import InputError
 from tmssl.retrieval.factory import factory_index, overlap
 from tmssl.retrieval.index import build_index, open_index, save_index
@@ -27,27 +28,33 @@ def test_an_exact_factory_overlaps_wholly_and_a_coarse_one_by_what_is_told(kept:
     coarse = overlap(exact, factory_index(exact, kept, "IVF16,Flat"))
     wide = overlap(exact, factory_index(exact, kept, "IVF16,Flat;nprobe=16"))
     assert coarse < 0.95 < wide
-    assert len(list(kept.parent.glob("*.ann"))) == 2  # nprobe is no index of its own
+    assert len(list(cache_folder().glob("indexes/*.ann"))) == 2  # nprobe is no index of its own
 
 
-def test_an_index_is_built_once_and_goes_with_its_exact_one(kept: Path) -> None:
+def test_an_index_is_built_once_and_never_read_from_a_runs_folder(kept: Path) -> None:
     exact = open_index(kept)
     told: list[tuple[int, int]] = []
     factory_index(exact, kept, "SQ8", lambda *pair: told.append(pair))
     factory_index(exact, kept, "SQ8", lambda *pair: told.append(pair))
     assert told == [(600, 600)]
-    other = kept.with_name("b.faiss")
-    other.write_bytes(kept.read_bytes())
-    kept.unlink()
-    factory_index(open_index(other), other, "SQ8")
-    assert [path.name[:2] for path in kept.parent.glob("*.ann")] == ["b-"]
+    (made,) = cache_folder().glob("indexes/*.ann")
+    made.rename(kept.with_name(made.name))
+    factory_index(exact, kept, "SQ8", lambda *pair: told.append(pair))
+    assert told == [(600, 600)] * 2
+
+
+def test_only_the_newest_few_are_kept(kept: Path) -> None:
+    exact = open_index(kept)
+    for bits in ("Flat", "SQ8", "SQ4", "SQ6", "SQfp16"):
+        factory_index(exact, kept, bits)
+    assert len(list(cache_folder().glob("indexes/*.ann"))) == 4
 
 
 @pytest.mark.parametrize("factory", ["Nonsense\x1b", "IVF9999,Flat", "SQ8;nprobe=3", "Flat;x"])
 def test_what_faiss_cannot_do_is_one_line(kept: Path, factory: str) -> None:
     with pytest.raises(InputError, match="faiss cannot make or read --index '"):
         factory_index(open_index(kept), kept, factory)
-    assert not list(kept.parent.glob(".*"))
+    assert not list(cache_folder().glob("indexes/.*"))
 
 
 def test_a_search_by_it_says_what_it_loses_and_tells_true_similarities(tmp_path: Path) -> None:

@@ -85,10 +85,14 @@ def pack_size(image_size: int) -> int:
     return -(-image_size * 8 // (7 * 16)) * 16
 
 
+def cache_folder() -> Path:
+    """Where this user's caches are: $TMSSL_CACHE, or ~/.cache/tmssl."""
+    return Path(os.environ.get("TMSSL_CACHE") or Path.home() / ".cache" / "tmssl").resolve()
+
+
 def pack_folder(catalogue: Catalogue, size: int) -> Path:
-    """Where the pack of a catalogue lives: under $TMSSL_CACHE, or ~/.cache/tmssl."""
-    root = os.environ.get("TMSSL_CACHE") or Path.home() / ".cache" / "tmssl"
-    return Path(root).resolve() / "packs" / f"{catalogue.fingerprint[:16]}-{size}"
+    """Where the pack of a catalogue lives in the cache."""
+    return cache_folder() / "packs" / f"{catalogue.fingerprint[:16]}-{size}"
 
 
 def open_pack(folder: Path, marks: Rows | None = None) -> Pack:

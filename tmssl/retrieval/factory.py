@@ -1,4 +1,8 @@
-"""Indexes by faiss's factory strings, for who wants them smaller or faster, and what they lose."""
+"""Indexes by faiss's factory strings, for who wants them smaller or faster, and what they lose.
+
+faiss trusts the lengths in a file that it reads, and the kinds are too many to check here. So none is read
+from a run's folder, which may be a stranger's: they are kept in the cache of whoever made them.
+"""
 
 import hashlib
 import os
@@ -8,26 +12,27 @@ from pathlib import Path
 import faiss
 import numpy as np
 
+from tmssl.data.pack import cache_folder
 from tmssl.errors import InputError
 from tmssl.retrieval.blocked import blocked_search
-from tmssl.retrieval.index import remove_derived
 from tmssl.text import safe
 
 Progress = Callable[[int, int], None]
 
 _SAMPLE = 50_000  # vectors that clusters and codes are learnt from
 _AT_ONCE = 1 << 13
+_KEPT = 4  # indexes in the cache; one of 538,000 marks may take 1.4 GB
 _COMPARED, _K = 200, 10  # queries that the overlap is measured with, and length of their lists
 
 
 def factory_index(
     exact: faiss.Index, kept: Path, factory: str, progress: Progress | None = None
 ) -> faiss.Index:
-    """The index of a factory string over the vectors of an exact one, kept beside it and reused.
+    """The index of a factory string over the vectors of an exact one, kept in the cache and reused.
 
     Args:
         exact: the run's own index.
-        kept: its file.
+        kept: its file, whose name tells it from others.
         factory: `IVF1024,SQ8`, with search parameters after a semicolon: `IVF1024,SQ8;nprobe=32`.
         progress: called with (vectors added, vectors).
 
@@ -35,10 +40,13 @@ def factory_index(
         InputError: faiss does not know it, it does not fit the vectors, or the disk is full.
     """
     words, _, parameters = factory.partition(";")
-    path = kept.with_name(f"{kept.stem}-{hashlib.sha256(words.encode()).hexdigest()[:12]}.ann")
+    told = f"{exact.ntotal} {exact.d} {words}"
+    name = f"{kept.stem}-{hashlib.sha256(told.encode()).hexdigest()[:12]}.ann"
+    path = cache_folder() / "indexes" / name
     fresh = path.with_name(f".{path.name}-{os.getpid()}")
     try:
         if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
             faiss.write_index(_built(exact, words, progress), str(fresh))
             fresh.replace(path)
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
@@ -50,7 +58,9 @@ def factory_index(
         ) from error
     finally:
         fresh.unlink(missing_ok=True)
-    remove_derived(path.parent)
+    newest = sorted(path.parent.glob("*.ann"), key=lambda one: one.stat().st_mtime_ns)
+    for old in newest[:-_KEPT]:
+        old.unlink(missing_ok=True)
     return index
 
 
