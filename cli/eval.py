@@ -11,7 +11,18 @@ from typing import Annotated, get_args
 import typer
 
 from cli.follow import say
-from cli.options import RUNS_DEFAULT, JsonOutput, RunPath, RunsFolder, chosen_run
+from cli.options import (
+    RUNS_DEFAULT,
+    CheckpointName,
+    Compare,
+    Factory,
+    JsonOutput,
+    RunPath,
+    RunsFolder,
+    TopK,
+    Whiten,
+    chosen_run,
+)  # fmt: skip
 from tmssl.config import Device
 from tmssl.errors import ConfigError
 from tmssl.runs.evaluated import evaluation_findings
@@ -24,15 +35,8 @@ _IN_SHEETS = 24  # queries in a page or a sheet, unless --show asks for more
 
 def evaluate(
     run: RunPath = None,
-    topk: Annotated[
-        list[int],
-        typer.Option(
-            "--topk", "-k", min=1, metavar="K [K ...]", help="Lengths of the result list."
-        ),
-    ] = [10, 100],  # noqa: B006 - typer copies it and shows it in the help
-    checkpoint: Annotated[
-        str, typer.Option("--checkpoint", help="`best`, `last`, `epoch-0010` or a path.")
-    ] = "best",
+    topk: TopK = [10, 100],  # noqa: B006 - typer copies it and shows it in the help
+    checkpoint: CheckpointName = "best",
     queries: Annotated[
         int, typer.Option("--queries", min=0, help="At most so many, drawn by seed; 0 is all.")
     ] = 5000,
@@ -51,26 +55,12 @@ def evaluate(
         bool,
         typer.Option("--exclude-duplicates", help="Leave near-duplicates of a query out."),
     ] = False,
-    compare: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--compare", metavar="RUN|PATH|timm:NAME",
-            help="Another encoder as a row; may be given more than once.",
-        ),
-    ] = None,
+    compare: Compare = None,
     robust: Annotated[
         bool, typer.Option("--robustness", help="Change the queries too: inverted, rotated, cut.")
     ] = False,
-    whiten: Annotated[
-        int, typer.Option("--whiten", min=0, metavar="N", help="PCA-whiten vectors, N features kept.")
-    ] = 0,
-    factory: Annotated[
-        str,
-        typer.Option(
-            "--index", metavar="FACTORY",
-            help='A faiss factory string, "IVF1024,SQ8;nprobe=32".  [default: exact]',
-        ),
-    ] = "",
+    whiten: Whiten = 0,
+    factory: Factory = "",
     json_output: JsonOutput = False,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:  # fmt: skip

@@ -9,7 +9,15 @@ import typer
 
 from cli.eval import phases, terminated
 from cli.follow import say
-from cli.options import RUNS_DEFAULT, JsonOutput, RunPath, RunsFolder, chosen_run
+from cli.options import (
+    RUNS_DEFAULT,
+    CheckpointName,
+    JsonOutput,
+    RunPath,
+    RunsFolder,
+    Whiten,
+    chosen_run,
+)
 from cli.results import say_data
 from tmssl.errors import ConfigError, InputError
 from tmssl.runs.folder import Run, open_run
@@ -35,9 +43,7 @@ def export(
         str,
         typer.Option("--journal", metavar="|".join(_JOURNALS), help="Write the journal's figures."),
     ] = "",
-    checkpoint: Annotated[
-        str, typer.Option("--checkpoint", help="`best`, `last`, `epoch-0010` or a path.")
-    ] = "best",
+    checkpoint: CheckpointName = "best",
     out: Annotated[
         Path | None,
         typer.Option("--out", help="File, or folder for timm and tensorboard.  [default: in RUN/export]"),
@@ -45,9 +51,7 @@ def export(
     device: Annotated[
         str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where marks are embedded.")
     ] = "auto",
-    whiten: Annotated[
-        int, typer.Option("--whiten", min=0, metavar="N", help="PCA-whiten embeddings, N features kept.")
-    ] = 0,
+    whiten: Whiten = 0,
     json_output: JsonOutput = False,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:  # fmt: skip

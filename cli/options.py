@@ -11,6 +11,30 @@ RunsFolder = Annotated[
 RunPath = Annotated[
     Path | None, typer.Argument(metavar="[RUN]", help="A run folder.  [default: RUNS/latest]")
 ]
+CheckpointName = Annotated[
+    str, typer.Option("--checkpoint", help="`best`, `last`, `epoch-0010` or a path.")
+]
+TopK = Annotated[
+    list[int],
+    typer.Option("--topk", "-k", min=1, metavar="K [K ...]", help="Lengths of the result list."),
+]
+Whiten = Annotated[
+    int, typer.Option("--whiten", min=0, metavar="N", help="PCA-whiten vectors, N features kept.")
+]
+Factory = Annotated[
+    str,
+    typer.Option(
+        "--index", metavar="FACTORY",
+        help='A faiss factory string, "IVF1024,SQ8;nprobe=32".  [default: exact]',
+    ),
+]  # fmt: skip
+Compare = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--compare", metavar="RUN|PATH|timm:NAME",
+        help="Another encoder as a row; may be given more than once.",
+    ),
+]  # fmt: skip
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 RUNS_DEFAULT = Path("runs")

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.follow import say
-from cli.options import RUNS_DEFAULT, JsonOutput, RunsFolder, chosen_run
+from cli.options import (
+    RUNS_DEFAULT,
+    CheckpointName,
+    Factory,
+    JsonOutput,
+    RunsFolder,
+    Whiten,
+    chosen_run,
+)
 from tmssl.errors import InputError
 from tmssl.runs.folder import open_run
 from tmssl.text import count, safe
@@ -40,19 +48,9 @@ def search(
             help='Only marks for which it holds: "year>=2015", "title~moon"; = != < <= > >= ~.',
         ),
     ] = None,
-    checkpoint: Annotated[
-        str, typer.Option("--checkpoint", help="`best`, `last`, `epoch-0010` or a path.")
-    ] = "best",
-    factory: Annotated[
-        str,
-        typer.Option(
-            "--index", metavar="FACTORY",
-            help='A faiss factory string, "IVF1024,SQ8;nprobe=32".  [default: exact]',
-        ),
-    ] = "",
-    whiten: Annotated[
-        int, typer.Option("--whiten", min=0, metavar="N", help="PCA-whiten vectors, N features kept.")
-    ] = 0,
+    checkpoint: CheckpointName = "best",
+    factory: Factory = "",
+    whiten: Whiten = 0,
     csv_output: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
     html: Annotated[
         Path | None, typer.Option("--html", help="Write a page with pictures and links.")
