@@ -6,10 +6,10 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import ScrollableContainer
-from textual.screen import Screen
 from textual.widgets import Footer, Input, Static
 
 from tui.bindings import PAGE, bindings
+from tui.searching import Searching
 
 _LOOK_S = 1.0  # between looks at a text that grows
 
@@ -20,7 +20,7 @@ def holding(lines: Sequence[str], wanted: str) -> list[str]:
     return [line for line in lines if text in line.casefold()]
 
 
-class PageScreen(Screen[None]):
+class PageScreen(Searching):
     """A title and lines that scroll; every line is safe by the time it comes here."""
 
     TABLE = PAGE
@@ -81,16 +81,6 @@ class PageScreen(Screen[None]):
         self.query_one("#text", Static).update(
             Text("\n".join(lines) if lines else f"no line holds '{self._wanted}'; press esc")
         )
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whether an action may run now: within a text field, a slash is a letter."""
-        return action != "search" or not isinstance(self.focused, Input)
-
-    def action_search(self) -> None:
-        """Show the filter; the text follows what is typed."""
-        field = self.query_one("#search", Input)
-        field.display = True
-        self.set_focus(field)  # at once: what is typed next is meant for it
 
     @on(Input.Changed, "#search")
     def _typed(self, event: Input.Changed) -> None:

@@ -5,7 +5,6 @@ from textual import on, work
 from textual.app import ComposeResult, SuspendNotSupported
 from textual.containers import Horizontal
 from textual.events import Click
-from textual.screen import Screen
 from textual.widgets import Footer, Input, Static
 
 from tmssl.errors import InputError
@@ -22,6 +21,7 @@ from tui.messages import MatchesLoaded, PageDrawn, Remember, Said
 from tui.pages import evaluation_page
 from tui.queries import list_page, page_of
 from tui.remembered import Remembered
+from tui.searching import Searching
 from tui.selection import Selection
 from tui.theme import QUIET
 
@@ -31,7 +31,7 @@ _WRITTEN = 24  # queries of a page or a sheet
 _NONE = Loaded((), -1, None, ())
 
 
-class RetrievalScreen(Screen[None]):
+class RetrievalScreen(Searching):
     """Queries and their matches."""
 
     TABLE = GALLERY
@@ -293,16 +293,6 @@ class RetrievalScreen(Screen[None]):
         self, kind: str, loaded: Loaded, queries: tuple[QueryMatches, ...], which: str
     ) -> None:
         self.post_message(Said(write_queries(kind, self._run, loaded, queries, which)))
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whether an action may run now: within a text field, a slash is a letter."""
-        return action != "search" or not isinstance(self.focused, Input)
-
-    def action_search(self) -> None:
-        """Show the search field."""
-        field = self.query_one("#search", Input)
-        field.display = True
-        self.set_focus(field)  # at once: what is typed next is meant for it
 
     @on(Input.Submitted, "#search")
     def _searched(self, event: Input.Submitted) -> None:

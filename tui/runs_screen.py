@@ -5,7 +5,6 @@ from pathlib import Path
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
-from textual.screen import Screen
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.worker import get_current_worker
 
@@ -17,13 +16,14 @@ from tui.choices import Choices
 from tui.comparison import comparison_page
 from tui.messages import OpenRun, RowSeen
 from tui.rows import about_words, row_head, row_text
+from tui.searching import Searching
 from tui.words import short
 
 _LOOK_S = 2.0  # between looks at the folder
 _MOST = 2  # runs that are compared
 
 
-class RunsScreen(Screen[None]):
+class RunsScreen(Searching):
     """The list of runs."""
 
     TABLE = RUNS
@@ -154,16 +154,6 @@ class RunsScreen(Screen[None]):
             self.app.push_screen(comparison_page(*(self._rows[name] for name in names)))
         else:
             self.say("mark two runs with space, then press c")
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whether an action may run now: within a text field, a slash is a letter."""
-        return action != "search" or not isinstance(self.focused, Input)
-
-    def action_search(self) -> None:
-        """Show the filter; the list follows what is typed."""
-        field = self.query_one("#search", Input)
-        field.display = True
-        self.set_focus(field)  # at once: what is typed next is meant for it
 
     @on(Input.Changed, "#search")
     def _typed(self, event: Input.Changed) -> None:
