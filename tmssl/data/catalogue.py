@@ -15,10 +15,11 @@ from tmssl.data.archive import Archive, Place, is_archive, read_archive
 from tmssl.data.folder import SUFFIXES, Bounds, Folder, read_folder
 from tmssl.data.join import images_of_labels
 from tmssl.data.join_report import JoinReport, outside_words
-from tmssl.data.mark import Mark, mark_of
+from tmssl.data.labels import Labels
+from tmssl.data.mark import Mark
 from tmssl.data.rows import Rows
 from tmssl.data.table import Record, is_table, read_table
-from tmssl.data.vienna import US_COLUMN, is_us_code, is_us_column, title
+from tmssl.data.vienna import US_COLUMN, is_us_code
 from tmssl.errors import CatalogueError
 from tmssl.text import safe
 
@@ -142,7 +143,7 @@ def _records_of(holder: Folder | Archive) -> Iterator[Record]:
 def _of_table(source: Path, bounds: Bounds) -> Catalogue:
     """The catalogue of the images that a table names."""
     with source.open("rb") as file:
-        marks = _Labels(read_table(str(source), file))
+        marks = Labels(read_table(str(source), file))
     if not marks.rows:
         raise CatalogueError(f"{safe(source)} holds no marks with an image or Vienna codes")
     named = dict.fromkeys(mark.path for mark in marks.rows)
@@ -163,40 +164,10 @@ def _is_file(path: str) -> bool:
         return False
 
 
-class _Labels:
-    """Rows of labels as marks, not yet joined to images, and what is odd about them."""
-
-    def __init__(self, records: Iterable[Record]) -> None:
-        self.bad: list[str] = []
-        self.us: list[str] = []
-        self.unknown: list[str] = []
-        self.bare = self.lists = self.untitled = self.coded = 0
-        self._foreign: dict[str, bool] = {}
-        self.rows = Rows.of(map(self._taken, records))
-
-    def _taken(self, record: Record) -> Mark:
-        """One row, its oddities noted."""
-        mark, unparsed = mark_of(record)
-        for code in unparsed:
-            (self.us if is_us_code(code) else self.bad).append(code)
-        self.unknown += [code for code in mark.vienna if not title(code)]
-        value = record.get("vienna")
-        self.lists += isinstance(value, list)
-        self.bare += isinstance(value, str) and bool(value.strip())
-        self.untitled += not mark.title
-        self.coded += bool(mark.vienna)
-        for column, text in mark.extra.items():
-            if column not in self._foreign:
-                self._foreign[column] = is_us_column(column)
-            if self._foreign[column]:
-                self.us.append(text)
-        return mark
-
-
 class _Join:
     """Which label row each image has, and what met nothing."""
 
-    def __init__(self, labels: _Labels, images: list[str]) -> None:
+    def __init__(self, labels: Labels, images: list[str]) -> None:
         image_of = images_of_labels((mark.path for mark in labels.rows), images)
         self.row_of: dict[str, int] = {}
         self.lost: list[str] = []
@@ -214,11 +185,11 @@ class _Join:
 
 
 def _joined(
-    source: Path, holder: Folder | Archive, records: Iterable[Record] | _Labels, *,
+    source: Path, holder: Folder | Archive, records: Iterable[Record] | Labels, *,
     keep_unlabelled: bool,
 ) -> Catalogue:  # fmt: skip
     """Labels and images, joined, with the report of it."""
-    labels = records if isinstance(records, _Labels) else _Labels(records)
+    labels = records if isinstance(records, Labels) else Labels(records)
     odd = [path for path in holder.images if not _is_unicode(path)]
     images = [path for path in holder.images if _is_unicode(path)] if odd else holder.images
     join = _Join(labels, images)
@@ -286,7 +257,7 @@ def _check_join(
     )
 
 
-def _check_codes(source: Path, labels: _Labels) -> None:
+def _check_codes(source: Path, labels: Labels) -> None:
     """Codes of which none parses are an error; a few bad ones are only reported."""
     if labels.coded:
         return
