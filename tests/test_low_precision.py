@@ -46,6 +46,7 @@ def test_every_feature_map_of_a_step_is_channels_last(device: torch.device) -> N
     assert all(found.is_contiguous(memory_format=torch.channels_last) for found in spread)
 
 
+@pytest.mark.filterwarnings("ignore:.*Profiler clears events:UserWarning")
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(
     ("name", "operation"), [("adamw", "aten::_fused_adamw_"), ("sgd", "aten::_fused_sgd_")]

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from tests.marks import draw_marks
 from tmssl.data import building
 from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import Pack, build_pack, open_pack, pack_folder, pack_size
+from tmssl.data.pack import PER_CHUNK, Pack, build_pack, open_pack, pack_folder, pack_size
 from tmssl.data.picture import UnreadableError, fit, ink_box, picture_square, read_picture
 from tmssl.errors import PackError
 
@@ -165,6 +165,26 @@ def test_a_pack_gives_back_what_was_fitted(tmp_path: Path) -> None:
     with pytest.raises(IndexError):
         pack.read([30])
     assert pack.read([]).shape == (0, 48, 48, 3)
+
+
+def test_a_chunk_read_whole_is_what_its_rows_are_one_by_one(tmp_path: Path) -> None:
+    source = draw_marks(tmp_path / "marks", PER_CHUNK + 20, size=24)
+    pack = build_pack(read_catalogue(source), tmp_path / "pack", 16)
+    for rows in (range(PER_CHUNK), range(1, PER_CHUNK + 1), range(PER_CHUNK, PER_CHUNK + 20)):
+        into = np.empty((len(rows), 16, 16, 3), np.uint8)
+        assert pack.read(rows, into) is into
+        assert np.array_equal(into, np.concatenate([pack.read([row]) for row in rows]))
+
+
+def test_a_chunk_that_is_damaged_is_told_of(tmp_path: Path) -> None:
+    source = draw_marks(tmp_path / "marks", PER_CHUNK, size=24)
+    pack = build_pack(read_catalogue(source), tmp_path / "pack", 16)
+    frame = pack.folder / "images.b2frame"
+    data = bytearray(frame.read_bytes())
+    data[len(data) // 3 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 3)
+    frame.write_bytes(data)
+    with pytest.raises(PackError, match="damaged"):
+        open_pack(pack.folder).read(range(PER_CHUNK))
 
 
 def test_unreadable_images_go_to_the_quarantine_and_the_rest_is_packed(tmp_path: Path) -> None:

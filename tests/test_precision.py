@@ -76,9 +76,9 @@ def test_a_cpu_makes_its_views_in_float32(precision: str) -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize(
     ("precision", "expected"),
-    [("auto", torch.bfloat16), ("float32", torch.float32), ("float16", torch.float32)],
+    [("auto", torch.bfloat16), ("float32", torch.float32), ("float16", torch.float16)],
 )
-def test_a_gpu_makes_its_views_in_bfloat16_where_it_trains_in_it(
+def test_a_gpu_makes_its_views_in_the_type_it_trains_in(
     precision: str, expected: torch.dtype
 ) -> None:
     config = changed(Config(), {**SMALL, "precision": precision})

@@ -51,13 +51,16 @@ def crop_parameters(draws: Draws, recipe: "ViewRecipe") -> npt.NDArray[np.float3
     return np.stack(rows, 1).astype(np.float32)
 
 
-def cropped(images: Tensor, matrices: Tensor, size: int) -> Tensor:
-    """What lies under each matrix, float32 (n, 3, size, size) in [0, 1]; outside the image is white.
+def cropped(
+    images: Tensor, matrices: Tensor, size: int, kind: torch.dtype = torch.float32
+) -> Tensor:
+    """What lies under each matrix, (n, 3, size, size) in [0, 1]; outside the image is white.
 
     Args:
         images: uint8 (n, h, w, 3), read where they lie: their layout is never changed.
         matrices: (n, 2, 3) as `crop_parameters` makes them.
         size: side of the result in pixels.
+        kind: float32 or float16, of the result; places are in float32.
     """
     # Outside is 0 for grid_sample, so sample the negative to make it white.
     negative = images.bitwise_not().float().permute(0, 3, 1, 2)
@@ -68,4 +71,6 @@ def cropped(images: Tensor, matrices: Tensor, size: int) -> Tensor:
     )
     grid = across + down
     sampled = functional.grid_sample(negative, grid, mode="bilinear", align_corners=False)
-    return sampled.mul_(-1 / 255).add_(1)
+    white = torch.ones((), dtype=kind, device=images.device)
+    result = sampled if kind == torch.float32 else torch.empty_like(sampled, dtype=kind)
+    return torch.sub(white, sampled, alpha=1 / 255, out=result)

@@ -68,3 +68,18 @@ def open_frame(path: Path) -> Any:
         return blosc2.open(str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1})
     except (RuntimeError, ValueError) as error:
         raise OSError(str(error)) from error
+
+
+def decompressed(chunk: bytes, into: Images) -> None:
+    """The images of a whole chunk, by two threads that do not hold Python's lock.
+
+    Raises:
+        RuntimeError: it is damaged.
+    """
+    before = blosc2.set_releasegil(True)
+    try:
+        blosc2.decompress2(chunk, dst=into, nthreads=2)
+    except ValueError as error:
+        raise RuntimeError(str(error)) from error
+    finally:
+        blosc2.set_releasegil(before)

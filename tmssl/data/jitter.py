@@ -1,6 +1,6 @@
 """Colour operations on batches of pixels in [0, 1], shape (n, 3, h, w), each with its own strength.
 
-Pixels are float32 or bfloat16 and stay so; strengths are float32, (n,).
+Pixels are float32 or float16 and stay so; strengths are float32, (n,).
 """
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 _GREY = (0.2989, 0.587, 0.114)  # ITU-R 601, as torchvision rounds it
+_COLOURLESS = 1 / 4096  # less chroma than a 16th of an 8-bit step has no hue
 
 Draws = npt.NDArray[np.float64]
 
@@ -52,25 +53,26 @@ def hue_turned(pixels: Tensor, turns: Tensor) -> Tensor:
 
     The closed form of HSV back to RGB is V - V S max(0, min(k, 4 - k, 1)), k = (n + 6 H) mod 6
     with n = 5, 3, 1 (Wikipedia, "HSL and HSV", alternative formulae); min(k, 4 - k) = 2 - |k - 2|.
-    Hues are float32 until they are a share of the chroma: a circle in bfloat16 has steps of 3 degrees.
     """
     red, green, blue = pixels[:, :1], pixels[:, 1:2], pixels[:, 2:]
     value = torch.maximum(torch.maximum(red, green), blue)
     chroma = value - torch.minimum(torch.minimum(red, green), blue)
-    scale = 1 / chroma.float().clamp(min=1e-6).mul_(6)
+    scale = 1 / chroma.clamp(min=_COLOURLESS).mul_(6)
     hue = torch.where(
         red == value,
-        (green - blue).float().mul_(scale),
+        (green - blue).mul_(scale),
         torch.where(
             green == value,
-            (blue - red).float().mul_(scale).add_(2 / 6),
-            (red - green).float().mul_(scale).add_(4 / 6),
+            (blue - red).mul_(scale).add_(2 / 6),
+            (red - green).mul_(scale).add_(4 / 6),
         ),
     )
-    hue.add_((turns + 2).view(-1, 1, 1, 1))  # whole circles, so that none is negative
-    places = constant((5 / 6, 3 / 6, 1 / 6), pixels.device)
+    hue.add_(
+        turns.remainder(1).view(-1, 1, 1, 1)
+    )  # from -1/6, so that with its place none is negative
+    places = constant((5 / 6, 3 / 6, 1 / 6), pixels.device).to(pixels.dtype)
     share = (hue + places).frac_().mul_(6).sub_(2).abs_().neg_().add_(2).clamp_(0, 1)
-    return torch.addcmul(value, chroma, share.to(pixels.dtype), value=-1)
+    return torch.addcmul(value, chroma, share, value=-1)
 
 
 def jitter_factors(draw: Draws, size: float) -> npt.NDArray[np.float32]:

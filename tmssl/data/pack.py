@@ -23,7 +23,7 @@ from tmssl.data.building import (
 )
 from tmssl.data.catalogue import Catalogue
 from tmssl.data.facts import FACTS, FORMAT, ROWS, Facts
-from tmssl.data.frame import open_frame, write_frame
+from tmssl.data.frame import decompressed, open_frame, write_frame
 from tmssl.data.rows import AGAIN, Rows
 from tmssl.errors import PackError
 from tmssl.text import count, safe
@@ -57,8 +57,17 @@ class Pack:
         with (self.folder / _QUARANTINE).open(encoding="utf-8", newline="") as file:
             return [(row["path"], row["reason"]) for row in csv.DictReader(file)]
 
-    def read(self, indices: Indices) -> npt.NDArray[np.uint8]:
+    def read(
+        self, indices: Indices, into: npt.NDArray[np.uint8] | None = None
+    ) -> npt.NDArray[np.uint8]:
         """The images of some rows, uint8 (n, size, size, 3), in any order and with repeats.
+
+        `PER_CHUNK` rows that follow each other from a multiple of it are read twice as fast, and
+        without Python's lock, which a GPU's launches wait for.
+
+        Args:
+            indices: rows.
+            into: an array of that type and shape to fill and return, such as pinned memory.
 
         Raises:
             IndexError: a row is not of this pack.
@@ -67,9 +76,15 @@ class Pack:
         rows = np.asarray(indices, dtype=np.int64)
         if rows.size and (rows.min() < 0 or rows.max() >= self.count):
             raise IndexError(f"rows {rows.min()} to {rows.max()} of a pack of {self.count}")
-        images = np.empty((len(rows), self.size, self.size, 3), dtype=np.uint8)
+        shape = len(rows), self.size, self.size, 3
+        images = np.empty(shape, dtype=np.uint8) if into is None else into
         length = self.size * self.size * 3
         try:
+            if _is_chunk(rows):
+                with self._reading:
+                    chunk = self._frame.get_chunk(int(rows[0]) // PER_CHUNK)
+                decompressed(chunk, images)
+                return images
             with self._reading:
                 for i, row in enumerate(rows.tolist()):
                     self._frame.get_slice(row * length, (row + 1) * length, images[i])
@@ -78,6 +93,11 @@ class Pack:
                 f"{safe(self.folder)} is damaged ({safe(error, 120)}); remove the folder and {AGAIN}"
             ) from error
         return images
+
+
+def _is_chunk(rows: npt.NDArray[np.int64]) -> bool:
+    """Whether they are all the rows of one chunk, in order."""
+    return len(rows) == PER_CHUNK and rows[0] % PER_CHUNK == 0 and bool((np.diff(rows) == 1).all())
 
 
 def pack_size(image_size: int) -> int:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-_SIDE = 45 / 64  # parts high from low channels, which makes eight kinds; exact in bfloat16
+_SIDE = 45 / 64  # parts high from low channels, which makes eight kinds; exact in float16
 COLOURS = 8  # drawn for an image; pieces beyond that share them
 _ROUNDS = 10  # of `connected`: enough for every piece of the logos that were tried at 224 x 224
 

@@ -1,6 +1,6 @@
 """What happens to a mark between its drawing and its printing, on batches (n, 3, h, w) in [0, 1].
 
-Pixels are float32 or bfloat16 and stay so; levels and colours are float32.
+Pixels are float32 or float16 and stay so; levels and colours are float32.
 Ink is what differs from white by more than a shade, whatever its colour.
 """
 

@@ -1,4 +1,4 @@
-"""A uint8 batch becomes two augmented float views, on the device that trains, in its precision.
+"""A uint8 batch becomes two augmented float views, on the device that trains.
 
 Every random number is a hash of (seed, epoch, sample, view, slot) drawn on the host, so a view is
 reproducible anywhere and choosing which samples an operation touches needs no device sync.
@@ -25,7 +25,7 @@ STD = (0.229, 0.224, 0.225)
 _FIRST = 16 + 2 * (TRIES - 1)  # slot of the stylings' draws; those before it belong to the rest
 _SLOTS = _FIRST + 5 + 3 * COLOURS
 _CACHED = 16 * 64 * 64  # pixels whose views a core makes without leaving its cache
-_CACHED_GPU = 64 * 224 * 224
+_CACHED_GPU = 256 * 224 * 224  # enough that a kernel outlasts its launch, and no more memory
 
 Draws = npt.NDArray[np.float64]
 
@@ -78,10 +78,11 @@ _PUBLISHED = ViewRecipe(
     scale=(0.2, 1.0), flip=0.5, jitter=0.8, grey=0.2, blur=1.0, strength=(0.4, 0.4, 0.2, 0.1)
 )
 # Colours change a lot, since one mark is registered in many; the crop stays large, since a mark is
-# small and whole. Measured in tests/bench/recipes.py.
+# small and whole. Measured in tests/bench/recipes.py; the stylings are what tests/bench/views.py chose.
 _LOGO = ViewRecipe(
     scale=(0.6, 1.0), rotation=8.0, jitter=0.9, strength=(0.5, 0.5, 0.8, 0.5), grey=0.4,
-    invert=0.4, blur=0.2,
+    invert=0.4, blur=0.2, silhouette=0.12, outline=0.12, threshold=0.12, recolour=0.12, pieces=0.12,
+    thicker=0.12, thinner=0.12, wordless=0.12,
 )  # fmt: skip
 _MILD = ViewRecipe(scale=(0.6, 1.0), jitter=0.5, strength=(0.2, 0.2, 0.1, 0.05), grey=0.1)
 
@@ -115,7 +116,7 @@ def augmented_view(
     """One augmented copy of each image.
 
     A few images at a time, which stay in the cache. torch's own threads share each operation: a pool
-    that made several parts at once was slower, and slowed the training step that follows by a fifth.
+    that makes several parts at once is no faster, with one thread of torch to each of its own or more.
 
     Args:
         images: uint8 (n, h, w, 3) on the device.
@@ -125,8 +126,9 @@ def augmented_view(
         view: 0 or 1.
         recipe: the distribution to draw from.
         size: side of the result in pixels.
-        dtype: float32, or bfloat16, which halves what the operations move; places, hues, weights of a
-            blur and the normalisation are computed in float32 all the same.
+        dtype: float32, bfloat16 or float16, of the result. On the way to one of the last two the
+            operations are in float16, which halves what they move and whose 11 bits hold the 8 of a
+            colour; places and the normalisation are in float32 all the same.
 
     Returns:
         (n, 3, size, size) of that type, normalised, channels last in memory.
@@ -140,22 +142,23 @@ def augmented_view(
     )
     on_cpu = images.device.type == "cpu"
     few = max(1, (_CACHED if on_cpu else _CACHED_GPU) // size**2)
+    kind = torch.float32 if dtype == torch.float32 else torch.float16
     for begin in range(0, len(images), few):
         part = slice(begin, begin + few)
-        result[part] = normalised(_augmented(images[part], draws[part], recipe, size, dtype))
+        result[part] = normalised(_augmented(images[part], draws[part], recipe, size, kind))
     return result
 
 
 def _augmented(
-    images: Tensor, draws: Draws, recipe: ViewRecipe, size: int, dtype: torch.dtype
+    images: Tensor, draws: Draws, recipe: ViewRecipe, size: int, kind: torch.dtype
 ) -> Tensor:
-    """All operations on a few images, (n, 3, size, size) in [0, 1]."""
+    """All operations on a few images, (n, 3, size, size) in [0, 1], float32 or float16."""
     more = draws[:, _FIRST:]
     wordless = more[:, 0] < recipe.wordless
     if wordless.any():
         images = _apply(images.clone(), wordless, stylings.without_words)
     places = np.hstack([draws[:, :6], draws[:, 16:_FIRST]])
-    pixels = cropped(images, _to_device(crop_parameters(places, recipe), images), size).to(dtype)
+    pixels = cropped(images, _to_device(crop_parameters(places, recipe), images), size, kind)
     pixels = _styled(pixels, more[:, 1:], recipe)
     pixels = _jitter(pixels, draws[:, 6:11], recipe)
     pixels = _apply(pixels, draws[:, 11] < recipe.grey, to_grey)

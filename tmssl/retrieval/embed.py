@@ -1,5 +1,6 @@
 """Marks become unit vectors: by a run's encoder, by an untrained one, or by a perceptual hash."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from tmssl.data.pack import Pack
+from tmssl.data.pack import PER_CHUNK, Pack
 from tmssl.data.phash import HASH_BITS, hash_vectors, unit
 from tmssl.data.views import plain_view
 from tmssl.training.checkpoint import Weights
@@ -18,7 +19,11 @@ Progress = Callable[[int, int], None]
 Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 
-_AT_ONCE = {"cuda": 256, "cpu": 32}  # a CPU's cache holds no more
+_AT_ONCE = {
+    "cuda": PER_CHUNK,
+    "cpu": 32,
+}  # a pack is read fastest by its chunks; a CPU's cache holds no more
+_AHEAD = 2  # batches that are read before they are asked for
 
 
 def trained_encoder(weights: Weights) -> nn.Module:
@@ -88,22 +93,25 @@ def _read_ahead(pack: Pack, device: torch.device, batch_size: int) -> Iterator[t
         copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's
 
     def read(rows: Rows) -> tuple[Tensor, torch.cuda.Event | None]:
-        images = torch.from_numpy(pack.read(rows))
         if copies is None:
-            return images, None
+            return torch.from_numpy(pack.read(rows)), None
+        images = torch.empty(
+            (len(rows), pack.size, pack.size, 3), dtype=torch.uint8, pin_memory=True
+        )
+        pack.read(rows, images.numpy())
         with torch.cuda.stream(copies):
-            return images.pin_memory().to(device, non_blocking=True), copies.record_event()
+            return images.to(device, non_blocking=True), copies.record_event()
 
     batches = [
         np.arange(begin, min(begin + batch_size, pack.count))
         for begin in range(0, pack.count, batch_size)
     ]
     with ThreadPoolExecutor(1, thread_name_prefix="pixels") as reader:
-        ahead = reader.submit(read, batches[0])
+        ahead = deque(reader.submit(read, rows) for rows in batches[:_AHEAD])
         for i, rows in enumerate(batches):
-            images, copied = ahead.result()
-            if i + 1 < len(batches):
-                ahead = reader.submit(read, batches[i + 1])
+            images, copied = ahead.popleft().result()
+            if i + _AHEAD < len(batches):
+                ahead.append(reader.submit(read, batches[i + _AHEAD]))
             if copied is not None:
                 computing = torch.cuda.current_stream(device)
                 computing.wait_event(copied)

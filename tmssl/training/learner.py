@@ -73,12 +73,12 @@ def choose_precision(wanted: str, device: torch.device) -> str:
 
 
 def views_dtype(learner: Learner) -> torch.dtype:
-    """The type of its views: bfloat16 on a GPU that trains in it, else float32.
+    """The type of its views: bfloat16 or float16 on a GPU that trains in it, else float32.
 
-    The first layer would round them to it anyway; a CPU is slower in bfloat16.
+    The first layer would round them to it anyway; a CPU is slower in either.
     """
-    low = learner.device.type == "cuda" and learner.precision == "bfloat16"
-    return torch.bfloat16 if low else torch.float32
+    on_gpu = learner.device.type == "cuda"
+    return _AUTOCAST.get(learner.precision, torch.float32) if on_gpu else torch.float32
 
 
 def create_learner(config: Config, device: torch.device, ranks: Ranks = ALONE) -> Learner:
