@@ -25,7 +25,7 @@ from tmssl.recipes import recipe_names, recipe_path
         {},
         optional={
             "epochs": st.integers(1, 1000), "lr": st.floats(1e-5, 10), "seed": st.integers(0, 2**32 - 1),
-            "views": st.sampled_from(["logo", "published", "mild"]), "deterministic": st.booleans(),
+            "views": st.sampled_from(["logo", "colour", "published", "mild"]), "deterministic": st.booleans(),
             "data.source": st.text(max_size=20).filter(lambda s: s.isprintable()),
         },
     )

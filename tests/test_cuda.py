@@ -214,11 +214,11 @@ def memory_of(count: int) -> Iterator[None]:
     gc.collect()
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(CUDA).total_memory
-    torch.cuda.set_per_process_memory_fraction(count / total, CUDA)
+    torch.cuda.set_per_process_memory_fraction(count / total, 0)
     try:
         yield
     finally:
-        torch.cuda.set_per_process_memory_fraction(1.0, CUDA)
+        torch.cuda.set_per_process_memory_fraction(1.0, 0)
         torch.cuda.empty_cache()
 
 

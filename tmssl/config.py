@@ -16,7 +16,7 @@ from tmssl.errors import ConfigError
 from tmssl.text import nearest, safe
 
 Positives = Literal["instance", "vienna", "mixed"]
-ViewSet = Literal["logo", "published", "mild"]
+ViewSet = Literal["logo", "colour", "published", "mild"]
 OptimizerName = Literal["sgd", "lars", "adamw"]
 ScheduleName = Literal["cosine", "constant"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -47,7 +47,7 @@ class DataConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     image_size: Annotated[int, Meta(ge=32, le=1024)] = 224
     """side of a view in pixels"""
     views: ViewSet = "logo"
-    """augmentations: `logo`, `published` (MoCo v3) or `mild`"""
+    """augmentations: `logo`, `colour` (it without stylings, for short runs), `published` (MoCo v3) or `mild`"""
     positives: Positives = "instance"
     """two views of one image, of two images sharing a Vienna code, or a mixture"""
     vienna_share: Share = 0.5

@@ -34,7 +34,7 @@ from tmssl.training.signals import SignalFlags
 BASE: dict[str, object] = {
     "image_size": 64, "batch_size": 64, "epochs": 3, "log_every": 1, "keep_every": 0, "device": "cpu",
     "optimizer": "sgd", "optim.lr": 0.2, "min_lr": 0.0, "warmup_epochs": 0.5, "weight_decay": 1e-4,
-    "temperature": 0.2, "optim.momentum": 0.99, "views": "logo", "hidden": 4096, "dimensions": 256,
+    "temperature": 0.2, "optim.momentum": 0.99, "views": "colour", "hidden": 4096, "dimensions": 256,
 }  # fmt: skip
 
 ADAMW: dict[str, object] = {"optimizer": "adamw", "optim.lr": 1e-3, "weight_decay": 0.05}
@@ -82,7 +82,7 @@ def measure(run: Run, pack: Pack, *, labelled: bool) -> dict[str, object]:
     last, segment = history.epochs[-1], history.segments[-1]
     weights = load_weights(find_checkpoint(run, "last"))
     # One kind of copy for every row, whatever it was trained on.
-    fixed = changed(weights.config, {"views": "logo"})
+    fixed = changed(weights.config, {"views": "colour"})
     queries = choose_queries(pack, 1000, 0)[0]
     copies = invariance(
         dataclasses.replace(weights, config=fixed), pack, queries, torch.device("cpu")

@@ -33,6 +33,7 @@ from tmssl.data.pack import Pack, build_pack, open_pack, pack_size
 from tmssl.data.rows import Rows
 from tmssl.data.views import VIEW_SETS, ViewRecipe
 from tmssl.recipes import recipe_path
+from tmssl.retrieval.describer import hog_describer
 from tmssl.retrieval.embed import embed, hash_pack, trained_encoder, untrained_encoder
 from tmssl.runs.folder import create_run
 from tmssl.training.checkpoint import find_checkpoint, load_weights
@@ -43,8 +44,7 @@ from tmssl.training.signals import SignalFlags
 _STYLINGS = (
     "silhouette", "outline", "threshold", "recolour", "pieces", "thicker", "thinner", "wordless",
 )  # fmt: skip
-_NONE: dict[str, Any] = dict.fromkeys(_STYLINGS, 0.0)
-_PLAIN = dataclasses.replace(VIEW_SETS["logo"][0], **_NONE)
+_PLAIN = VIEW_SETS["colour"][0]
 
 
 def _with(*names: str, p: float = 0.12) -> tuple[ViewRecipe, ViewRecipe]:
@@ -142,6 +142,7 @@ def references(pack: Pack, config: Config) -> Iterator[tuple[str, Vectors]]:
     encoder = untrained_encoder(config.model.name, 0)
     yield "(untrained)", embed(encoder, pack, image_size=size, device=device)
     yield "(perceptual hash)", hash_pack(pack)
+    yield "(HOG)", hog_describer().of_pack(pack, None)
 
 
 def _arguments() -> argparse.Namespace:
