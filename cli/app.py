@@ -1,4 +1,4 @@
-"""The `tmssl` command: one typer app, and the place where an error becomes an exit code."""
+"""The `tmssl` command: the typer app, and the place where an error becomes an exit code."""
 
 import errno
 import os
@@ -7,48 +7,20 @@ from typing import Annotated
 
 import typer
 
-from cli.completion import VARIABLE, completion
-from cli.data import data
-from cli.demo import demo
-from cli.doctor import doctor
-from cli.eval import evaluate
-from cli.export import export
-from cli.greedy import GreedyCommand
-from cli.import_log import import_log
-from cli.pack import pack
-from cli.report import report_command
-from cli.runs import runs
-from cli.search import search
-from cli.stop import stop
-from cli.tail import tail
-from cli.train import train
-from cli.watch import watch
+from cli.commands import Commands
+from cli.completion import VARIABLE
 from tmssl.errors import TmsslError
 from tmssl.text import safe
 
 app = typer.Typer(
     name="tmssl",
+    cls=Commands,
     help="Self-supervised retrieval for trademarks, run and watched from a terminal.",
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help opens in a third of the time
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.command("demo")(demo)
-app.command("train")(train)
-app.command("watch")(watch)
-app.command("eval", cls=GreedyCommand)(evaluate)
-app.command("search")(search)
-app.command("runs")(runs)
-app.command("stop")(stop)
-app.command("data")(data)
-app.command("pack")(pack)
-app.command("tail")(tail)
-app.command("report")(report_command)
-app.command("export")(export)
-app.command("import")(import_log)
-app.command("doctor")(doctor)
-app.command("completion")(completion)
 
 
 def _show_version(wanted: bool) -> None:

@@ -29,7 +29,6 @@ def trained(folder: Path, device: str, *, compiled: bool) -> Run:
         "dimensions": 16, "image_size": 32, "batch_size": 8, "epochs": 1, "log_every": 1,
         "device": device, "precision": "float32", "lr": 1e-3, "compile": compiled,
         "deterministic": True,  # no TF32 on a GPU
-        "deterministic": True,  # on a GPU without TF32, whose roundings grow fourfold a step here
     }  # fmt: skip
     write_config(changed(Config(), settings), run.config)
     assert train(run, SignalFlags()) == 0

@@ -3,6 +3,8 @@ import sys
 
 import pytest
 
+from cli.commands import COMMANDS, Loaded
+
 HEAVY = ("torch", "torchvision", "timm", "faiss", "numpy", "PIL", "term_image")
 
 LOADED = "import sys; {0}; print(*[m for m in {1!r} if m in sys.modules])"
@@ -36,3 +38,18 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
     told = printed(HELP.format(words, (*HEAVY, "textual")))
     assert told.strip().splitlines()[-1] == "LOADED"
     assert "Usage" in told
+
+
+@pytest.mark.parametrize("words", [["tmssl", "--help"], ["tmssl", "--version"], ["tmssl", "trian"]])
+def test_the_command_itself_imports_none_of_its_commands(words: list[str]) -> None:
+    commands = sorted({entry.module for entry in COMMANDS.values()} - {"cli.completion"})
+    told = printed(HELP.format(words, (*commands, "tmssl.runs", "msgspec")))
+    assert told.strip().splitlines()[-1] == "LOADED"
+
+
+def test_every_command_of_the_table_is_there_and_has_a_line_of_help() -> None:
+    for name, command in Loaded().items():
+        assert command.name == name
+        assert COMMANDS[name].line.endswith(".")
+        assert len(COMMANDS[name].line) <= 80 - len("  completion  ")
+        assert command.help
