@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.pty_harness import Terminal, watch
+from tests.retrieved import retrieved_run
 from tmssl.config import Config, changed, to_dict, write_config
 from tmssl.runs.events import Epoch, Segment, Started, Step
 from tmssl.runs.folder import Run, create_run, hold_lock
@@ -233,6 +234,52 @@ def link(folder: Path) -> None:
             say(f"link {name}, idle", f"{idle / 1000:.2f} kB/s", "<= 0.5 kB/s")
 
 
+def pages(folder: Path) -> None:
+    """Matches as pictures: what a page costs the link, and how soon its words are there."""
+    run = retrieved_run(folder)
+    for size in ((80, 24), (120, 40), (200, 60)):
+        terminal = Terminal(watch(run.path), size=size)
+        terminal.shows("epoch 6")
+        terminal.type(b"m")
+        terminal.shows("query 1/4")
+        took, sent = [], []
+        for number in (2, 3, 4, 1, 2, 3, 4):
+            time.sleep(1.5)  # so that the page before is whole
+            before, begun = len(terminal.bytes), time.monotonic()
+            terminal.type(b"n")
+            terminal.shows(f"query {number}/4")
+            took.append(time.monotonic() - begun)
+            time.sleep(1.5)
+            sent.append(len(terminal.bytes) - before)
+        terminal.close()
+        name = f"a page of matches, {size[0]}x{size[1]}"
+        say(name, f"{max(sent) / 1000:.1f} kB", "<= 100 kB")
+        say("  key to page", f"{1000 * statistics.median(took):.0f} ms", "<= 150 ms")
+
+
+def soak(folder: Path, seconds: float) -> tuple[int, float, float]:
+    """Steps written at a hundred a second while the monitor watches; its memory then, and its growth, MiB."""
+    run, dice, found, written = make_run(folder, "soak", 3000), random.Random(2), [], 0
+    with hold_lock(run), opened(run) as terminal:
+        journal = JournalWriter(run.journal)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for _ in range(10):
+                written += 1
+                journal.write(step(3000 + written, 1_000_000, dice, time.time()))
+            time.sleep(0.1)
+            found.append(resident_mib(terminal.process.pid))
+        journal.close()
+    settled, most = found[len(found) // 4], max(found[-20:])
+    return written, most, most - settled
+
+
+def resident_mib(process: int) -> float:
+    """What a process holds in memory."""
+    pages_held = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages_held * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 def questions(run: Run) -> None:
     """What the terminal is asked, and what is left to read."""
     for seconds in (0.0, 0.3, 2.0):
@@ -265,6 +312,7 @@ def main() -> None:
     given = argparse.ArgumentParser(description=__doc__)
     given.add_argument("--lines", type=int, default=1_000_000)
     given.add_argument("--folder", type=Path)
+    given.add_argument("--soak", type=float, default=120, help="seconds that memory is watched for")
     told = given.parse_args()
     with tempfile.TemporaryDirectory(dir=told.folder) as name:
         folder = Path(name)
@@ -278,6 +326,9 @@ def main() -> None:
         first_paint(large, told.lines)
         key_latency(run, large, told.lines)
         link(folder / "links")
+        pages(folder / "retrieved")
+        written, most, grown = soak(folder / "soak", told.soak)
+        say(f"memory after {written:,} more steps", f"{most:.0f} MiB, {grown:+.1f}", "<= +20 MiB")
         questions(run)
         ends(run)
 
