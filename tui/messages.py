@@ -68,12 +68,12 @@ class MatchesLoaded(Message):
 
 
 class PageDrawn(Message):
-    """A query and its matches as pictures, ready to be shown."""
+    """A query and its matches as pictures, lines that are ready to be shown."""
 
-    def __init__(self, ticket: Any, text: Text) -> None:
+    def __init__(self, ticket: Any, lines: tuple[Text, ...]) -> None:
         super().__init__()
         self.ticket = ticket
-        self.text = text
+        self.lines = lines
 
 
 class RowSeen(Message):

@@ -13,7 +13,7 @@ from tmssl.runs.folder import Run
 from tmssl.text import safe
 from tui.bindings import GALLERY, bindings
 from tui.evaluations import Loaded, head_lines, load_evaluation
-from tui.fitted import Fitted
+from tui.fitted import Fitted, Page
 from tui.gallery import SIZES, Sheet, page, pair_page, usual_size
 from tui.handing_on import ask, pack_of, write_queries
 from tui.look import FULL, Look, way
@@ -54,7 +54,7 @@ class RetrievalScreen(Searching):
         yield Static("", id="figures")
         with Horizontal(id="found"):
             yield Fitted("", id="queries")
-            yield Fitted("", id="gallery")
+            yield Page("", id="gallery")
         yield Input(placeholder="name, title or Vienna code; enter", id="search", compact=True)
         yield Static("", id="gallery-words", classes="line")
         yield Static("", id="status", classes="line")
@@ -177,13 +177,12 @@ class RetrievalScreen(Searching):
                 text = pair_page(sheet, other, (name, beside.name), pack)
         except InputError as error:
             text = Text(safe(error))
-        text.no_wrap = True
-        self.post_message(PageDrawn(ticket, text))
+        self.post_message(PageDrawn(ticket, tuple(text.split("\n", allow_blank=True))))
 
     def on_page_drawn(self, message: PageDrawn) -> None:
         """Show a page, unless the reader has turned on already."""
         if message.ticket == self._ticket:
-            self.query_one("#gallery", Static).update(message.text)
+            self.query_one("#gallery", Page).draw(message.lines)
 
     def _go(self, selection: Selection) -> None:
         """Another query."""
