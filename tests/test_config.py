@@ -56,7 +56,7 @@ def test_every_setting_is_documented_and_has_its_option() -> None:
         ({"optim": {"lr": "fast"}}, "bad setting"),
         ({"optim": {"lr": float("inf")}}, "bad setting"),
         ({"optim": {"lr": float("nan")}}, "bad setting"),
-        ({"optim": {"optimizer": "adam"}}, "bad setting"),
+        ({"optim": {"optimizer": "adam"}}, "bad setting: .*give one of sgd, lars, adamw$"),
         ({"optim": {"lr": 1e-4, "min_lr": 1e-3}}, "make it smaller than lr"),
         ({"optim": {"anchor": 40.0}}, "give more --epochs"),
         ({"train": {"chunk_size": 1000}}, "above batch_size"),

@@ -6,7 +6,7 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args, get_type_hints
 
 import msgspec
 import tomli_w
@@ -183,8 +183,18 @@ def from_dict(tree: Mapping[str, object]) -> Config:
     try:
         config = msgspec.convert(tree, Config, strict=True)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"bad setting: {safe(error)}") from error
+        raise ConfigError(f"bad setting: {safe(error)}{_choices(str(error))}") from error
     return _checked(config)
+
+
+def _choices(told: str) -> str:
+    """What a setting may be, where it is one of a few words; msgspec's message names its place."""
+    _, _, place = told.partition("at `$.")
+    section, _, name = place.rstrip("`").partition(".")
+    if section not in SECTIONS or name not in SECTIONS[section].__struct_fields__:
+        return ""
+    words = [word for word in get_args(get_type_hints(SECTIONS[section])[name]) if isinstance(word, str)]  # fmt: skip
+    return f"; give one of {', '.join(words)}" if len(words) > 1 else ""
 
 
 def _checked(config: Config) -> Config:
