@@ -1,12 +1,11 @@
-"""How well changed queries find their originals: a table and a plot."""
-
-import sys
+"""How well changed queries find their originals: a table and bars."""
 
 from cli.results import say_data
 from tmssl.runs.events import Eval
 from tmssl.text import number, safe
 
-_COLOURS = ("cyan", "red", "yellow", "green", "magenta", "blue")
+_NAMES = 32  # cells before a bar: of the change and of what describes marks
+_BAR = "▇"
 
 
 def robustness_lines(event: Eval) -> list[str]:
@@ -26,35 +25,28 @@ def robustness_lines(event: Eval) -> list[str]:
     return lines
 
 
-def robustness_plot(event: Eval, width: int = 78, height: int = 14, colour: bool = False) -> str:
-    """The same as a chart, the changes by their number."""
-    from tui.chart import draw
-    from tui.look import FULL, Look
-    from tui.series import Line, Picture
-
+def robustness_bars(event: Eval, width: int = 78) -> list[str]:
+    """The same as bars from 0 to 1, the rows of a change together."""
     k = min(score.k for score in event.robustness)
-    rows = [score for score in event.robustness if score.k == k]
-    places = tuple(float(at) for at in range(1, len(rows) + 1))
-    curves = {"this": tuple(score.value or 0.0 for score in rows)}
-    for name in rows[0].references:
-        curves[name] = tuple(score.references.get(name) or 0.0 for score in rows)
-    lines = tuple(
-        Line(safe(name, 15), places, values, _COLOURS[at % len(_COLOURS)])
-        for at, (name, values) in enumerate(curves.items())
-    )
-    look: Look = FULL
-    text = draw(Picture(f"known-item recall@{k}", lines), width, height, look)
-    if colour:
-        return text
-    import plotext
-
-    plain: str = plotext.uncolorize(text)
-    return plain
+    room = width - _NAMES - len(" 0.000")
+    lines = [f"{f'known-item recall@{k}':{_NAMES}}0{'1':>{room - 1}}"]
+    for score in event.robustness:
+        if score.k != k:
+            continue
+        change = safe(score.codes)
+        for name, value in {"this": score.value, **score.references}.items():
+            known = value or 0.0
+            bar = _BAR * round(known * room)
+            row = safe(name.removeprefix("perceptual "), 12)
+            lines.append(f"{change:18}{row:>12}  {bar:{room}} {number(known, 3)}")
+            change = ""
+    return lines
 
 
 def print_robustness(event: Eval) -> None:
     """Both on stdout."""
     for line in robustness_lines(event):
         say_data(line)
-    for line in robustness_plot(event, colour=sys.stdout.isatty()).splitlines():
+    say_data()
+    for line in robustness_bars(event):
         say_data(line)

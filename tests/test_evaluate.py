@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from cli.robust import robustness_lines, robustness_plot
+from cli.robust import robustness_bars, robustness_lines
 from tests.marks import draw_marks
 from tmssl.config import Config, changed, write_config
 from tmssl.data.catalogue import read_catalogue
@@ -314,7 +314,14 @@ def test_changed_queries_look_for_their_originals(run: Run) -> None:
     lines = robustness_lines(event)
     assert len(lines) == 3 + len(CHANGES)
     assert max(map(len, lines)) <= 80
-    assert "known-item recall@1" in robustness_plot(event)
+    bars = robustness_bars(event)
+    assert bars[0].startswith("known-item recall@1")
+    assert len(bars) == 1 + len(CHANGES) * (1 + len(ROWS))
+    assert max(map(len, bars)) <= 80
+    first = [score for score in event.robustness if score.k == 1]
+    for line, score in zip(bars[1 :: 1 + len(ROWS)], first, strict=True):
+        assert line.startswith(score.codes)
+        assert line.count("▇") == round(40 * (score.value or 0.0))
 
 
 def test_a_split_of_one_mark_is_one_query(tmp_path: Path) -> None:
