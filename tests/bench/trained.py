@@ -28,7 +28,7 @@ from tmssl.training.signals import SignalFlags
 
 K = 10
 BASE: dict[str, object] = {
-    "model.name": "resnet18", "image_size": 96, "batch_size": 256, "views": "logo",
+    "model.name": "resnet18", "image_size": 96, "batch_size": 256, "views": "colour",
     "optimizer": "sgd", "optim.lr": 0.3, "min_lr": 0.0, "weight_decay": 1e-4, "temperature": 0.2, "warmup_epochs": 2.0,
     "optim.momentum": 0.95, "keep_every": 0, "log_every": 5,
 }  # fmt: skip
