@@ -132,8 +132,8 @@ class Terminal:
 
         def become_leader() -> None:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-            if ignore_hangup:
-                signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            # Whatever these tests run under, such as nohup.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN if ignore_hangup else signal.SIG_DFL)
 
         told = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         for name in ("TMUX", "NO_COLOR", "COLUMNS", "LINES"):

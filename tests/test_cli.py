@@ -257,6 +257,7 @@ def test_ctrl_c_stops_with_a_checkpoint_and_stop_does_too(tmp_path: Path) -> Non
         cwd=tmp_path,
         stderr=subprocess.DEVNULL,
         env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # as in no nohup
     )
     while len(history(tmp_path).segments) < 2:
         time.sleep(0.05)

@@ -1,6 +1,7 @@
 import math
 import random
 
+import msgspec
 import pytest
 
 from tmssl.runs.evaluated import evaluation_findings
@@ -41,16 +42,21 @@ def test_the_tail_is_the_binomials_by_simulation() -> None:
 
 
 def test_an_untrained_encoder_within_the_interval_is_told() -> None:
-    def event(untrained: float) -> Eval:
-        score = Score(
+    def event(untrained: float, of_groups: float = 0.5) -> Eval:
+        divisions = Score(
             metric="hit", level="division", codes="figurative", k=10, value=0.5, chance=0.4, low=0.45,
             high=0.55, queries=300, references={"untrained": untrained},
         )  # fmt: skip
-        return Eval(scores=[score])
+        groups = msgspec.structs.replace(
+            divisions, metric="group_recall", level="group", codes="all",
+            references={"untrained": of_groups},
+        )  # fmt: skip
+        return Eval(scores=[divisions, groups])
 
     assert codes(event(0.46)) == ["no-better-than-untrained"]
     assert codes(event(0.60)) == ["no-better-than-untrained"]
     assert codes(event(0.44)) == []
+    assert codes(event(0.46, of_groups=0.1)) == []  # groups show what divisions hide
 
 
 def test_an_evaluation_without_labels_has_no_finding() -> None:

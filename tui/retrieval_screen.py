@@ -13,7 +13,7 @@ from tmssl.runs.folder import Run
 from tmssl.text import safe
 from tui.bindings import GALLERY, bindings
 from tui.evaluations import Loaded, head_lines, load_evaluation
-from tui.fitted import Fitted, Page
+from tui.fitted import Page
 from tui.gallery import SIZES, Sheet, page, pair_page, usual_size
 from tui.handing_on import ask, pack_of, write_queries
 from tui.look import FULL, Look, way
@@ -53,7 +53,7 @@ class RetrievalScreen(Searching):
         """Figures, the list and the page, a search field that comes when asked for, a line of words."""
         yield Static("", id="figures")
         with Horizontal(id="found"):
-            yield Fitted("", id="queries")
+            yield Page("", id="queries")
             yield Page("", id="gallery")
         yield Input(placeholder="name, title or Vienna code; enter", id="search", compact=True)
         yield Static("", id="gallery-words", classes="line")
@@ -146,9 +146,10 @@ class RetrievalScreen(Searching):
         selection, header = self._selection, self._loaded.header
         if selection.query is None or header is None:
             return
-        listing, gallery = self.query_one("#queries", Static), self.query_one("#gallery", Static)
+        listing, gallery = self.query_one("#queries", Page), self.query_one("#gallery")
         if listing.display and listing.size.height:
-            listing.update(list_page(selection.shown, selection.place, *listing.size))
+            found = list_page(selection.shown, selection.place, *listing.size)
+            listing.draw(tuple(found.split("\n", allow_blank=True)))
         if gallery.display and gallery.size.width >= 30 and gallery.size.height >= 10:
             self._ticket += 1
             sheet = Sheet(

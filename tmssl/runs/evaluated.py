@@ -11,6 +11,9 @@ _SURE = 1e-4  # probability of so few hits by chance below which it was not chan
 def evaluation_findings(event: Eval, counts: dict[str, int] | None = None) -> list[Finding]:
     """Findings of an evaluation: hits far below chance, and no better than the untrained encoder.
 
+    The latter is said when it holds of every figure that tells encoders apart: divisions are shared by
+    marks that look nothing like each other, so they may hide what the same marks' groups show.
+
     Args:
         event: the evaluation.
         counts: of the journal's `run` event, told with the first finding.
@@ -30,8 +33,9 @@ def evaluation_findings(event: Eval, counts: dict[str, int] | None = None) -> li
                 "look at the join before anything else: tmssl pack DIR tells what it lost",
             )
         )  # fmt: skip
-    same = next((s for s in event.scores if _is_main(s)), None)
-    if same is not None and _is_untrained(same):
+    main = [score for score in event.scores if _is_main(score)]
+    if main and all(map(_is_untrained, main)):
+        same = main[0]
         found.append(
             _finding(
                 event, "no-better-than-untrained", "warning",
