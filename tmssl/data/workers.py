@@ -71,7 +71,8 @@ def _together(
         except BrokenProcessPool as error:
             raise PackError(
                 "a process that decodes images was killed, most likely for memory; "
-                "go on with fewer --workers, finished parts are kept"
+                "go on with fewer --workers, finished parts are kept; in a script of your own "
+                "let only `if __name__ == '__main__':` build a pack"
             ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
