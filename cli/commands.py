@@ -2,7 +2,7 @@
 
 import dataclasses
 import importlib
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import typer
@@ -40,7 +40,7 @@ COMMANDS = {
 }  # fmt: skip
 
 
-class Loaded(MutableMapping[str, Any]):
+class Loaded(Mapping[str, Any]):
     """Commands by name, each imported the first time that it is taken."""
 
     def __init__(self) -> None:
@@ -54,12 +54,6 @@ class Loaded(MutableMapping[str, Any]):
             one.command(name, cls=entry.kind)(function)
             self._taken[name] = typer.main.get_command(one)
         return self._taken[name]
-
-    def __setitem__(self, name: str, command: Any) -> None:
-        self._taken[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        del self._taken[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(COMMANDS)
@@ -76,7 +70,7 @@ class Commands(TyperGroup):
 
     def __init__(self, **named: Any) -> None:
         super().__init__(**named)
-        self.commands = Loaded()
+        self.commands = Loaded()  # type: ignore[assignment]  # nothing is ever added to it
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names, in the order of the table."""

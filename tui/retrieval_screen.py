@@ -177,7 +177,7 @@ class RetrievalScreen(Searching):
                 other = beside.query(sheet.query.row)
                 text = pair_page(sheet, other, (name, beside.name), pack)
         except InputError as error:
-            text = Text(safe(error))
+            text = Text("\n").join(Text(safe(error)).wrap(self.app.console, sheet.width))
         self.post_message(PageDrawn(ticket, tuple(text.split("\n", allow_blank=True))))
 
     def on_page_drawn(self, message: PageDrawn) -> None:

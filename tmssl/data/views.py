@@ -122,7 +122,7 @@ def augmented_view(
     """One augmented copy of each image.
 
     A few images at a time, which stay in the cache. torch's own threads share each operation: a pool
-    that makes several parts at once is no faster, with one thread of torch to each of its own or more.
+    whose threads each make such a part is no faster, since they wait for Python's lock.
 
     Args:
         images: uint8 (n, h, w, 3) on the device.

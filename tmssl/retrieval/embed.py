@@ -19,10 +19,8 @@ Progress = Callable[[int, int], None]
 Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 
-_AT_ONCE = {
-    "cuda": PER_CHUNK,
-    "cpu": 32,
-}  # a pack is read fastest by its chunks; a CPU's cache holds no more
+# A pack is read fastest by its chunks; a CPU's cache holds no more.
+_AT_ONCE = {"cuda": PER_CHUNK, "cpu": 32}
 _AHEAD = 2  # batches that are read before they are asked for
 
 
