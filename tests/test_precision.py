@@ -101,6 +101,27 @@ def test_denormals_are_flushed_on_every_thread_that_computes() -> None:
     assert told.stdout == "0\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="asks glibc")
+def test_a_trainer_on_a_cpu_does_not_fault_in_the_same_memory_at_every_step() -> None:
+    words = (
+        "import resource, torch\n"
+        "from tmssl.training.machine import keep_freed_memory\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    for _ in range(10): torch.ones(1 << 24)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "free = faults()\n"
+        "keep_freed_memory()\n"
+        "faults()\n"
+        "print(free, faults())\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", words], capture_output=True, text=True, check=True
+    )  # fmt: skip
+    free, kept = map(int, told.stdout.split())
+    assert free > 10 * kept
+
+
 def test_a_gpu_without_bfloat16_takes_float16(monkeypatch: pytest.MonkeyPatch) -> None:
     cuda = torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)

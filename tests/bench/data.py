@@ -27,6 +27,7 @@ from tmssl.data.pack import Pack, build_pack, pack_size
 from tmssl.data.sampler import Sampler
 from tmssl.training.feed import Feed
 from tmssl.training.learner import choose_device, create_learner, update, views_dtype
+from tmssl.training.machine import keep_freed_memory
 
 _ROUNDS = 5
 _READ = 256  # images of a pack read at once
@@ -38,6 +39,7 @@ def main() -> None:
     cores = sorted(os.sched_getaffinity(0))[: asked.workers]
     os.sched_setaffinity(0, cores)
     torch.set_num_threads(len(cores))
+    keep_freed_memory()  # as a trainer on a CPU does
     import diagrams
 
     source = Path(diagrams.__file__).parents[1] / "resources"

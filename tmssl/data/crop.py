@@ -65,11 +65,10 @@ def cropped(
     # Outside is 0 for grid_sample, so sample the negative to make it white.
     negative = images.bitwise_not().float().permute(0, 3, 1, 2)
     places = (torch.arange(size, device=images.device, dtype=torch.float32) * 2 + 1) / size - 1
-    across = matrices[:, None, None, :, 0] * places.view(1, 1, size, 1)
-    down = (
-        matrices[:, None, None, :, 1] * places.view(1, size, 1, 1) + matrices[:, None, None, :, 2]
-    )
-    grid = across + down
+    turned, moved = matrices[..., None, None, :2], matrices[..., None, None, 2]
+    across, down = turned[..., 0] * places, turned[..., 1] * places.view(size, 1)
+    # All x, then all y: the other order, pair by pair, takes a CPU ten times as long to fill.
+    grid = (across + (down + moved)).permute(0, 2, 3, 1)
     sampled = functional.grid_sample(negative, grid, mode="bilinear", align_corners=False)
     white = torch.ones((), dtype=kind, device=images.device)
     result = sampled if kind == torch.float32 else torch.empty_like(sampled, dtype=kind)

@@ -24,8 +24,8 @@ MEAN = (0.485, 0.456, 0.406)  # ImageNet statistics, which timm's models expect
 STD = (0.229, 0.224, 0.225)
 _FIRST = 16 + 2 * (TRIES - 1)  # slot of the stylings' draws; those before it belong to the rest
 _SLOTS = _FIRST + 5 + 3 * COLOURS
-_CACHED = 16 * 64 * 64  # pixels whose views a core makes without leaving its cache
-_CACHED_GPU = 512 * 224 * 224  # so that a kernel outlasts its launch; takes 1.4 GiB for a moment
+_AT_ONCE = 8 * 224 * 224  # pixels of the views made in one go: more leave a CPU's last cache
+_AT_ONCE_GPU = 512 * 224 * 224  # so that a kernel outlasts its launch; takes 1.4 GiB for a moment
 
 Draws = npt.NDArray[np.float64]
 
@@ -147,7 +147,7 @@ def augmented_view(
         memory_format=torch.channels_last,
     )
     on_cpu = images.device.type == "cpu"
-    few = max(1, (_CACHED if on_cpu else _CACHED_GPU) // size**2)
+    few = max(1, (_AT_ONCE if on_cpu else _AT_ONCE_GPU) // size**2)
     kind = torch.float32 if dtype == torch.float32 else torch.float16
     for begin in range(0, len(images), few):
         part = slice(begin, begin + few)

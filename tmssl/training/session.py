@@ -32,7 +32,13 @@ from tmssl.training.learner import (
     restore_learner,
     views_dtype,
 )
-from tmssl.training.machine import code_commit, device_name, set_numerics, versions
+from tmssl.training.machine import (
+    code_commit,
+    device_name,
+    keep_freed_memory,
+    set_numerics,
+    versions,
+)
 from tmssl.training.meter import Meter
 from tmssl.training.saver import Saver
 from tmssl.training.schedule import chance_ce, chance_loss, planned_learning_rate, solved_loss
@@ -101,6 +107,8 @@ def open_session(run: Run, journal: JournalWriter | None, ranks: Ranks = ALONE) 
     pack = open_pack(Path(config.data.pack))
     device = choose_device(config.train.device)
     set_numerics(device, deterministic=config.train.deterministic)
+    if device.type == "cpu":
+        keep_freed_memory()
     sampler = create_sampler(pack, config)
     payload = last_payload(run)
     # What a run began from may be gone by now; its checkpoint holds everything.
