@@ -137,7 +137,7 @@ def _by_other_index(gallery: "Gallery", whiten: int, factory: str) -> "Gallery":
         if whiten:
             phase("whitening")
             index, whitening, kept = whitened_index(gallery.index, kept, whiten, progress)
-            gallery = dataclasses.replace(gallery, index=index, coarse=None, whiten=whitening)
+            gallery = dataclasses.replace(gallery, index=index, principal=None, whiten=whitening)
         if not factory:
             return gallery
         phase(f"building {safe(factory, 40)}")

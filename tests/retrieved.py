@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from tests.marks import draw_marks
@@ -70,3 +72,16 @@ def query(row: int, *, swapped: bool) -> QueryMatches:
         row=row, id=f"m{row}", title=HOSTILE if row == 2 else f"mark {row}", vienna=["03.01", "26.01"],
         path=f"images/{row:04d}.png", group=f"g{row // 2}", first_hit=2 if row else 0, matches=matches,
     )  # fmt: skip
+
+
+def near_few_directions(
+    seed: int, count: int, features: int, noise: float
+) -> npt.NDArray[np.float32]:
+    """Unit vectors in a space of six dimensions but for the noise, some of them exactly alike."""
+    dice = np.random.default_rng(seed)
+    space = np.random.default_rng(0).standard_normal((6, features))
+    drawn = dice.standard_normal((count, 6)) @ space + noise * dice.standard_normal(
+        (count, features)
+    )
+    drawn[count // 2 :: 7] = drawn[0]
+    return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)

@@ -9,7 +9,8 @@ from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import Pack, build_pack, pack_size
 from tmssl.data.phash import hash_vectors, unit
 from tmssl.retrieval.embed import apart, embed, hash_pack, untrained_encoder
-from tmssl.retrieval.index import build_index, search
+from tmssl.retrieval.index import build_index
+from tmssl.retrieval.lists import search
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from tmssl.retrieval.index import (
     mate_ranks,
     open_index,
     save_index,
-    search,
 )
+from tmssl.retrieval.lists import search
 from tmssl.training.checkpoint import Weights
 
 

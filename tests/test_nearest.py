@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.retrieved import near_few_directions
 from tmssl.errors import InputError
-from tmssl.retrieval import coarse, nearest
-from tmssl.retrieval.coarse import build_coarse, coarse_index
+from tmssl.retrieval import nearest, principal
 from tmssl.retrieval.index import build_index, open_index, save_index
 from tmssl.retrieval.nearest import nearest_rows
+from tmssl.retrieval.principal import build_principal, principal_index
 
 Vectors = npt.NDArray[np.float32]
 
@@ -26,11 +27,11 @@ def clustered(seed: int, count: int, features: int, noise: float) -> Vectors:
 
 @pytest.fixture(autouse=True)
 def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few marks at first, so that the bytes alone often cannot tell."""
+    """Few marks at first, so that the bounds alone often cannot tell."""
     monkeypatch.setattr(nearest, "_LEAST", 4)
     monkeypatch.setattr(nearest, "_FIRST", 1)
     monkeypatch.setattr(nearest, "_MOST", 0.5)
-    monkeypatch.setattr(coarse, "_WORTH", 0)
+    monkeypatch.setattr(principal, "_WORTH", 0)
 
 
 @settings(max_examples=60, deadline=None)
@@ -39,7 +40,7 @@ def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     noise=st.sampled_from([0.0, 1e-4, 0.03, 1.0]), k=st.integers(1, 30),
     share=st.sampled_from([1.0, 0.5, 0.05]), own=st.booleans(),
 )  # fmt: skip
-def test_bytes_never_change_what_is_found(
+def test_leading_directions_never_change_what_is_found(
     seed: int, features: int, noise: float, k: int, share: float, own: bool
 ) -> None:
     vectors = clustered(seed, 300, features, noise)
@@ -49,7 +50,7 @@ def test_bytes_never_change_what_is_found(
     if mask is not None:
         mask[:2] = True
         k = min(k, int(mask.sum()))
-    similarity, rows = nearest_rows(index, query, k, mask, build_coarse(index))
+    similarity, rows = nearest_rows(index, query, k, mask, build_principal(index))
     exact = index.reconstruct_n(0, 300) @ query[0]
     if mask is not None:
         exact[~mask] = -np.inf
@@ -61,31 +62,29 @@ def test_bytes_never_change_what_is_found(
     assert np.array_equal(similarity, plain)
 
 
-def test_no_mark_is_further_off_than_is_said() -> None:
+def test_no_cosine_is_above_its_bound() -> None:
     vectors = clustered(3, 500, 40, 0.3)
     index = build_index(vectors)
-    held, made = index.reconstruct_n(0, 500), build_coarse(index)
-    for query in clustered(4, 20, 40, 0.5):
-        whole, at_most = made.asked(query[None])
-        assert np.array_equal(whole, np.rint(whole))
-        assert np.abs(whole).max() == 127
-        products = made.index.search(whole, 500)
-        for product, row in zip(products[0][0], products[1][0], strict=True):
-            assert held[row] @ query <= at_most(float(product))
+    held, made = index.reconstruct_n(0, 500), build_principal(index)
+    queries = clustered(4, 20, 40, 0.5)
+    bounds, rows = made.index.search(made.bounding(queries), 500)
+    cosines = np.take_along_axis(queries @ held.T, rows, 1)
+    assert (cosines <= bounds + made.off).all()
+    assert (bounds - cosines).mean() < 0.3  # and bounds say something
 
 
 def test_only_a_few_marks_are_read_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nearest, "_LEAST", 64)
-    index = build_index(clustered(5, 3000, 64, 1.0))
-    made, read = build_coarse(index), []
+    index = build_index(near_few_directions(5, 3000, 64, 0.05))
+    made, read = build_principal(index), []
     scanned = nearest._scanned
 
     def watched(searched: object, vector: Vectors, k: int, mask: None) -> tuple[Vectors, object]:
         read.append(searched is index)
-        return scanned(searched, vector, k, mask)  # type: ignore[arg-type]
+        return scanned(searched, vector, k, mask)  # type: ignore[arg-type]  # an index, named loosely above
 
     monkeypatch.setattr(nearest, "_scanned", watched)
-    for query in clustered(6, 20, 64, 1.0):
+    for query in near_few_directions(6, 20, 64, 0.05):
         nearest_rows(index, query[None], 5, None, made)
     assert not any(read)
     assert len(read) < 40
@@ -93,46 +92,46 @@ def test_only_a_few_marks_are_read_exactly(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
-    save_index(build_index(clustered(1, 200, 16, 0.5)), tmp_path / "a-b.faiss")
+    save_index(build_index(clustered(1, 200, 48, 0.5)), tmp_path / "a-b.faiss")
     return tmp_path / "a-b.faiss"
 
 
-def test_bytes_are_made_once_and_go_with_their_index(kept: Path) -> None:
+def test_directions_are_kept_once_made_and_go_with_their_index(kept: Path) -> None:
     index = open_index(kept)
     told: list[str] = []
-    first = coarse_index(index, kept, told.append)
-    again = coarse_index(index, kept, told.append)
-    assert told == ["indexing bytes"]
+    first = principal_index(index, kept, told.append)
+    again = principal_index(index, kept, told.append)
+    assert told == ["indexing directions"]
     assert first is not None
     assert again is not None
-    assert (first.off, first.longest) == (again.off, again.longest)
-    assert np.array_equal(first.step, again.step)
+    assert first.off == again.off
+    assert np.array_equal(first.directions, again.directions)
     assert np.array_equal(first.index.reconstruct_n(0, 200), again.index.reconstruct_n(0, 200))
     kept.unlink()
-    save_index(build_index(clustered(1, 20, 16, 0.5)), kept.with_name("c-d.faiss"))
+    save_index(build_index(clustered(1, 20, 48, 0.5)), kept.with_name("c-d.faiss"))
     assert [one.name for one in kept.parent.iterdir()] == ["c-d.faiss"]
 
 
-def test_a_small_gallery_has_none(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coarse, "_WORTH", 1 << 26)
-    assert coarse_index(open_index(kept), kept) is None
+def test_a_small_gallery_needs_none(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(principal, "_WORTH", 1 << 26)
+    assert principal_index(open_index(kept), kept) is None
     assert [one.name for one in kept.parent.iterdir()] == [kept.name]
 
 
-@pytest.mark.parametrize("suffix", [".ann", ".steps"])
-def test_damaged_bytes_are_one_line(kept: Path, suffix: str) -> None:
+@pytest.mark.parametrize("suffix", [".ann", ".directions"])
+def test_damaged_directions_are_one_line(kept: Path, suffix: str) -> None:
     index = open_index(kept)
-    coarse_index(index, kept)
+    principal_index(index, kept)
     (path,) = kept.parent.glob(f"*{suffix}")
     content = path.read_bytes()
     for bad in (content[: len(content) // 2], b"", b"\xff" * 99, kept.read_bytes()):
         path.write_bytes(bad)
         with pytest.raises(InputError, match="remove it and"):
-            coarse_index(index, kept)
+            principal_index(index, kept)
 
 
-def test_bytes_of_another_index_are_refused(kept: Path) -> None:
-    coarse_index(open_index(kept), kept)
-    save_index(build_index(clustered(1, 100, 16, 0.5)), kept)
+def test_directions_of_another_index_are_refused(kept: Path) -> None:
+    principal_index(open_index(kept), kept)
+    save_index(build_index(clustered(1, 100, 48, 0.5)), kept)
     with pytest.raises(InputError, match="of another index; remove it"):
-        coarse_index(open_index(kept), kept)
+        principal_index(open_index(kept), kept)

@@ -52,7 +52,7 @@ def blocked_search(
             with _full_precision():
                 similar = wanted[some] @ block.T
             found = _candidates(similar, best[some, -1], k)
-            best[some], rows[some] = _merged(best[some], rows[some], *found, begin)
+            best[some], rows[some] = merged(best[some], rows[some], *found, begin)
         if progress:
             progress(len(queries) * (begin + len(block)) // index.ntotal, len(queries))
     return best, rows
@@ -90,12 +90,20 @@ def _candidates(similar: Tensor, limit: Vectors, k: int) -> tuple[Rows, Rows, Ve
     return queries.cpu().numpy(), places.cpu().numpy(), similar[queries, places].cpu().numpy()
 
 
-def _merged(
+def merged(
     best: Vectors, rows: Rows, queries: Rows, places: Rows, similarity: Vectors, begin: int
 ) -> tuple[Vectors, Rows]:
     """The best of what was known and what was found; among equals the lower row is first.
 
     So a list never depends on how long it was asked to be, nor on where blocks begin.
+
+    Args:
+        best: similarities known, (q, k).
+        rows: their rows.
+        queries: query of each that was found, (found,).
+        places: its place in the block.
+        similarity: its similarity.
+        begin: row at which the block begins.
     """
     count, k = best.shape
     whose = np.concatenate([np.repeat(np.arange(count), k), queries])

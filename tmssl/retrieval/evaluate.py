@@ -210,13 +210,19 @@ def _answer(
     robust: bool,
 ) -> tuple[Vectors, Rows, list[Score], list[Score]]:  # fmt: skip
     """Similarities and rows of the nearest marks, every figure, and those of changed queries."""
-    similarity, ranking = ranked(own.index, question, "searching", approximate=own.approximate)
+    similarity, ranking = ranked(
+        own.index, question, "searching", approximate=own.approximate, principal=own.principal
+    )
     question.begin("scoring")
     figures = measure(
         question.marks, question.queries, {"this": ranking}, question.topk, question.away
     )["this"]
     rows = changed_rows(question, seed)
-    ranks = changed_ranks(question, own.describer, own.index, rows) if robust else {}
+    ranks = (
+        changed_ranks(question, own.describer, own.index, rows, principal=own.principal)
+        if robust
+        else {}
+    )
     references, others = {}, {}
     for one in describers:
         described = Described(question, one)

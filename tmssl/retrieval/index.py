@@ -11,10 +11,8 @@ from typing import Any
 import faiss
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from tmssl.errors import InputError
-from tmssl.retrieval.blocked import blocked_search
 from tmssl.text import safe
 from tmssl.training.checkpoint import Weights
 
@@ -24,7 +22,6 @@ Rows = npt.NDArray[np.int64]
 
 _QUERIES_AT_ONCE = 256
 _GALLERY_AT_ONCE = 1 << 15  # with 1280 features 160 MiB
-_CPU = torch.device("cpu")
 _KEPT = 2  # indexes kept in a run; one of 538,000 marks takes 1.4 GB
 _TIE = 1e-6  # cosines closer than this are rounding apart
 _HEADER = struct.Struct("<4siq")  # of faiss's files: kind, features, vectors
@@ -97,7 +94,7 @@ def write_index(index: faiss.Index, path: Path) -> None:
 
 def remove_derived(folder: Path) -> None:
     """Remove what was made of indexes that are gone: `NAME-*.ann` and the like without `NAME.faiss`."""
-    for kind in ("*.ann", "*.whitening", "*.steps"):
+    for kind in ("*.ann", "*.whitening", "*.directions"):
         for made in folder.glob(kind):
             names = made.stem.split("-")
             of = ("-".join(names[:i]) for i in range(1, len(names)))
@@ -111,17 +108,7 @@ def open_index(path: Path) -> faiss.Index:
     Raises:
         InputError: it is missing, damaged, a link, or not of the one kind that we write.
     """
-    return _open(path, 2, faiss.ScalarQuantizer.QT_fp16)
-
-
-def open_bytes(path: Path) -> faiss.Index:
-    """As `open_index`, one that holds a byte to a feature."""
-    return _open(path, 1, faiss.ScalarQuantizer.QT_8bit_direct_signed)
-
-
-def _open(path: Path, width: int, quantizer: int) -> faiss.Index:
-    """A kept index of one kind, with so many bytes to a feature."""
-    _check_header(path, width)
+    _check_header(path)
     try:
         index: Any = faiss.read_index(str(path), _MAPPED)
     except RuntimeError as error:
@@ -129,12 +116,12 @@ def _open(path: Path, width: int, quantizer: int) -> faiss.Index:
             f"{safe(path)} is damaged ({safe(error, 100)}); remove it and evaluate again"
         ) from error
     found = (index.sq.qtype, index.code_size, index.codes.size())
-    if found != (quantizer, width * index.d, width * index.d * index.ntotal):
+    if found != (faiss.ScalarQuantizer.QT_fp16, 2 * index.d, 2 * index.d * index.ntotal):
         raise InputError(f"{safe(path)} {_FOREIGN}")
     return index
 
 
-def _check_header(path: Path, width: int) -> None:
+def _check_header(path: Path) -> None:
     """Refuse a foreign file before faiss parses it, which trusts the lengths that it reads.
 
     Raises:
@@ -149,73 +136,9 @@ def _check_header(path: Path, width: int) -> None:
     except OSError as error:
         raise InputError(f"cannot read {safe(path)}: {error.strerror}; evaluate again") from error
     kind, features, count = _HEADER.unpack(head) if len(head) == _HEADER.size else (b"", 0, 0)
-    vectors = width * features * count
+    vectors = 2 * features * count
     if kind != _KIND or not 0 < features <= _MOST_FEATURES or not 0 <= vectors <= size:
         raise InputError(f"{safe(path)} {_FOREIGN}")
-
-
-def search(
-    index: faiss.Index, own: Rows, k: int, progress: Progress | None = None, *,
-    left_out: Sequence[Rows] | None = None, device: torch.device = _CPU,
-    approximate: faiss.Index | None = None,
-) -> tuple[Vectors, Rows]:  # fmt: skip
-    """The k nearest rows of some rows of the gallery by cosine, each left out of its own list.
-
-    Args:
-        index: of the gallery.
-        own: the rows that are the queries, (q,).
-        k: length of the lists; at most the gallery less one and less what is left out.
-        left_out: for each query further rows that its list must not hold.
-        progress: called with (queries done, queries).
-        device: where similarities are computed.
-        approximate: what is searched instead; similarities are those of `index` in any case.
-
-    Returns:
-        Similarities (q, k), falling, and rows (q, k).
-
-    Raises:
-        InputError: the approximate index finds fewer than k.
-    """
-    more = max(map(len, left_out), default=0) if left_out is not None else 0
-    queries, length = index.reconstruct_batch(own), min(k + 1 + more, index.ntotal)
-    if approximate is None:
-        similarity, rows = blocked_search(index, queries, length, device, progress)
-    else:
-        similarity, rows = approximate_search(index, approximate, queries, length, progress)
-    unwanted = (rows == own[:, None]) | (rows < 0)
-    for i, away in enumerate(left_out or ()):
-        unwanted[i] |= np.isin(rows[i], away)
-    # The wanted ones first, in their order; a query may be missing among its own duplicates.
-    order = np.argsort(unwanted, axis=1, kind="stable")[:, :k]
-    similarity, rows = np.take_along_axis(similarity, order, 1), np.take_along_axis(rows, order, 1)
-    if short := int((rows < 0).any(1).sum()):
-        raise InputError(
-            f"the approximate index finds fewer than {k} marks for {short} of {len(own)} queries; "
-            "let it look at more (;nprobe=) or ask for fewer with --topk"
-        )
-    return np.clip(similarity, -1, 1), rows  # half precision may exceed 1 by a rounding
-
-
-def approximate_search(
-    index: faiss.Index, approximate: faiss.Index, queries: Vectors, k: int,
-    progress: Progress | None = None,
-) -> tuple[Vectors, Rows]:  # fmt: skip
-    """At most k nearest rows by an approximate index, with the exact similarities.
-
-    Returns:
-        Similarities (q, k), falling, and rows (q, k), -1 where it found no more.
-    """
-    similar, found = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
-    for begin in range(0, len(queries), _QUERIES_AT_ONCE):
-        some = queries[begin : begin + _QUERIES_AT_ONCE]
-        for i, rows in enumerate(approximate.search(some, k)[1], begin):
-            told = np.full(k, -np.inf, np.float32)
-            told[rows >= 0] = index.reconstruct_batch(rows[rows >= 0]) @ queries[i]
-            order = np.lexsort((rows, -told))
-            similar[i], found[i] = told[order], rows[order]
-        if progress:
-            progress(begin + len(some), len(queries))
-    return similar, found
 
 
 def mate_ranks(

@@ -1,5 +1,6 @@
-"""The marks nearest to one vector: exactly, by every core, and mostly from a byte to a feature."""
+"""The marks nearest to one vector: exactly, by every core, and mostly from a tenth of the numbers."""
 
+import functools
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -7,22 +8,23 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from tmssl.retrieval.coarse import Coarse
 from tmssl.retrieval.filters import Mask
 from tmssl.retrieval.index import adding_index
+from tmssl.retrieval.principal import Principal
 
 Vectors = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
-_FIRST = 4  # times k, and at least so many marks are looked at exactly
-_LEAST = 256
+_FIRST = 8  # times k, and at least so many marks are looked at exactly
+_LEAST = 512
 _MORE = 8  # times as many, where those could not be told from the rest
 _MOST = 1 / 16  # of the gallery; beyond that all of it is read exactly
 
 
 def nearest_rows(
-    index: faiss.Index, vector: Vectors, k: int, mask: Mask | None, coarse: Coarse | None = None
-) -> tuple[Vectors, Rows]:
+    index: faiss.Index, vector: Vectors, k: int, mask: Mask | None,
+    principal: Principal | None = None,
+) -> tuple[Vectors, Rows]:  # fmt: skip
     """Similarities (k,), falling, and rows (k,) of the marks nearest to a unit vector (1, f).
 
     Args:
@@ -31,15 +33,17 @@ def nearest_rows(
         k: how many, at most the marks that are compared.
         mask: which marks are compared at all, so that the k are exactly those of a gallery without
             the others; None compares all.
-        coarse: the same gallery in bytes, which changes what is read but never what is found.
+        principal: the same gallery along its leading directions, which changes what is read but
+            never what is found.
     """
     many = max(_FIRST * k, _LEAST)
-    while coarse and many <= _MOST * index.ntotal:
-        whole, at_most = coarse.asked(vector)
-        products, rows = _scanned(coarse.index, whole, many, mask)
+    while principal and many <= _MOST * index.ntotal:
+        bounds, rows = _scanned(principal.index, principal.bounding(vector), many, mask)
         similarity, found = _among(index, vector, rows)
-        if len(rows) < many or similarity[k - 1] > at_most(float(products[-1])):
+        if len(rows) < many or similarity[k - 1] > bounds[-1] + principal.off:
             return np.clip(similarity[:k], -1, 1), found[:k]
+        if bounds[-1] - similarity[k - 1] > bounds[0] - bounds[-1]:
+            break  # bounds fall so slowly that more of them would not tell either
         many *= _MORE
     similarity, rows = _scanned(index, vector, k, mask)
     return np.clip(similarity, -1, 1), rows
@@ -63,8 +67,7 @@ def _scanned(
         found = index.search(vector, k, params=parameters)
         return found[0][0], found[1][0]
 
-    with _single_threads(len(bounds) - 1) as threads:
-        parts = list(threads.map(part, bounds[:-1], bounds[1:]))
+    parts = list(_single_threads().map(part, bounds[:-1], bounds[1:]))
     similarity = np.concatenate([one for one, _ in parts])
     rows = np.concatenate([one for _, one in parts])
     order = np.lexsort((rows, -similarity))
@@ -72,8 +75,10 @@ def _scanned(
     return similarity[order], rows[order]
 
 
-def _single_threads(count: int) -> ThreadPoolExecutor:
+@functools.cache
+def _single_threads() -> ThreadPoolExecutor:
     """Threads in which faiss starts no others: it would, for one query too, and then wait for them."""
+    count = faiss.omp_get_max_threads()
     return ThreadPoolExecutor(count, initializer=faiss.omp_set_num_threads, initargs=(1,))
 
 
@@ -83,8 +88,7 @@ def _among(index: faiss.Index, vector: Vectors, rows: Rows) -> tuple[Vectors, Ro
     codes = faiss.rev_swig_ptr(holder.codes.data(), index.ntotal * holder.code_size)
     few: Any = adding_index(index.d)
     few.add_sa_codes(codes.reshape(index.ntotal, -1)[rows])
-    with _single_threads(1) as threads:
-        similarity, places = threads.submit(few.search, vector, len(rows)).result()
+    similarity, places = _single_threads().submit(few.search, vector, len(rows)).result()
     found = rows[places[0]]
     order = np.lexsort((found, -similarity[0]))
     return similarity[0][order], found[order]

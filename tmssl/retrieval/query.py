@@ -26,11 +26,12 @@ from tmssl.data.vienna import title
 from tmssl.data.views import plain_view
 from tmssl.errors import InputError
 from tmssl.retrieval.card import Card, find_card
-from tmssl.retrieval.coarse import Coarse, coarse_index
 from tmssl.retrieval.filters import Mask
-from tmssl.retrieval.index import approximate_search, open_index
+from tmssl.retrieval.index import open_index
 from tmssl.retrieval.likely import likely_codes, shared_codes
+from tmssl.retrieval.lists import approximate_search
 from tmssl.retrieval.nearest import nearest_rows
+from tmssl.retrieval.principal import Principal, principal_index
 from tmssl.retrieval.record import Answer, SearchMatch, SearchRecord
 from tmssl.retrieval.recording import open_recording
 from tmssl.runs.folder import Run
@@ -64,8 +65,8 @@ class Gallery:
     card: Card
     rows: Rows
     index: faiss.Index
-    coarse: Coarse | None
-    """the same marks in bytes, where they are many"""
+    principal: Principal | None
+    """the same marks along their leading directions, where they are many"""
     encode: Callable[[Tensor], Tensor]
     """from a view, float32 (1, 3, s, s), to features (1, f), on the CPU"""
     whiten: Callable[[Vectors], Vectors] | None = None
@@ -152,9 +153,15 @@ def open_gallery(
             f"{safe(run.index / card.index)} holds {index.ntotal:,} marks of {facts.count:,}; "
             "remove it and search again"
         )
-    coarse = coarse_index(index, run.index / card.index, phase, progress)
+
+    def begin(name: str) -> Callable[[int, int], None] | None:
+        if phase:
+            phase(name)
+        return progress
+
+    principal = principal_index(index, run.index / card.index, begin)
     rows = open_rows(folder, facts)
-    return Gallery(run, folder, facts, card, rows, index, coarse, _encoder(run, card))
+    return Gallery(run, folder, facts, card, rows, index, principal, _encoder(run, card))
 
 
 def _encoder(run: Run, card: Card) -> Callable[[Tensor], Tensor]:
@@ -186,7 +193,7 @@ def answer(gallery: Gallery, logo: Logo, k: int, mask: Mask | None) -> Answer:
         gallery.card.holders, gallery.card.marks,
     )  # fmt: skip
     if mask is not None:
-        similarity, rows = nearest_rows(gallery.index, vector, k, mask, gallery.coarse)
+        similarity, rows = nearest_rows(gallery.index, vector, k, mask, gallery.principal)
     own_row = _own_row(gallery, logo.name)
     own = gallery.rows[own_row] if own_row is not None else None
     codes = own.vienna if own else [one.code for one in likely]
@@ -208,7 +215,7 @@ def answer(gallery: Gallery, logo: Logo, k: int, mask: Mask | None) -> Answer:
 def _nearest(gallery: Gallery, vector: Vectors, k: int) -> tuple[Vectors, npt.NDArray[np.int64]]:
     """As `nearest_rows`, by the approximate index where there is one; similarities are exact in any case."""
     if gallery.approximate is None:
-        return nearest_rows(gallery.index, vector, k, None, gallery.coarse)
+        return nearest_rows(gallery.index, vector, k, None, gallery.principal)
     similarity, rows = approximate_search(gallery.index, gallery.approximate, vector, k)
     return np.clip(similarity[0][rows[0] >= 0], -1, 1), rows[0][rows[0] >= 0]
 

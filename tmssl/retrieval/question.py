@@ -11,7 +11,9 @@ import torch
 from tmssl.data.pack import Pack
 from tmssl.retrieval.describer import Describer
 from tmssl.retrieval.embed import apart
-from tmssl.retrieval.index import build_index, mate_ranks, search
+from tmssl.retrieval.index import build_index, mate_ranks
+from tmssl.retrieval.lists import search
+from tmssl.retrieval.principal import Principal
 from tmssl.retrieval.reference import (
     Means,
     read_references,
@@ -46,7 +48,7 @@ class Question:
 
 def ranked(
     index: faiss.Index, question: Question, phase: str, *, untied: faiss.Index | None = None,
-    approximate: faiss.Index | None = None,
+    approximate: faiss.Index | None = None, principal: Principal | None = None,
 ) -> tuple[Vectors, Ranking]:  # fmt: skip
     """What one encoder finds for every query, and the similarities.
 
@@ -56,6 +58,7 @@ def ranked(
     similarity, top = search(
         untied or index, question.queries, max(question.topk), question.begin(phase),
         left_out=question.away, device=question.device, approximate=approximate,
+        principal=principal,
     )  # fmt: skip
     groups = question.marks.groups
     rows_of = group_mates(groups)

@@ -10,8 +10,9 @@ import torch
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from tmssl.data.picture import fit, ground_colour
-from tmssl.retrieval.blocked import blocked_search
 from tmssl.retrieval.describer import Describer
+from tmssl.retrieval.lists import exact_search
+from tmssl.retrieval.principal import Principal
 from tmssl.retrieval.question import Question
 from tmssl.retrieval.score import interval
 from tmssl.runs.events import Score
@@ -84,7 +85,10 @@ def changed_rows(question: Question, seed: int) -> Rows:
     return rows
 
 
-def changed_ranks(question: Question, one: Describer, index: faiss.Index, rows: Rows) -> Ranks:
+def changed_ranks(
+    question: Question, one: Describer, index: faiss.Index, rows: Rows, *,
+    principal: Principal | None = None,
+) -> Ranks:  # fmt: skip
     """Ranks from 0 of the originals of changed queries; those past the longest list have its length.
 
     A changed query is cropped to its ink and fitted anew, as a picture of a user is.
@@ -94,6 +98,7 @@ def changed_ranks(question: Question, one: Describer, index: faiss.Index, rows: 
         one: describes the changed queries.
         index: of its vectors of the pack.
         rows: of the queries.
+        principal: the index along its leading directions, which makes a CPU quicker.
     """
     longest, found = max(question.topk), {}
     progress = question.begin(f"changed queries, {one.name}")
@@ -105,7 +110,8 @@ def changed_ranks(question: Question, one: Describer, index: faiss.Index, rows: 
             parts.append(one.of_images(torch.from_numpy(np.stack(changed))))
             if progress:
                 progress(done * len(rows) + begin + len(changed), len(CHANGES) * len(rows))
-        listed = blocked_search(index, np.concatenate(parts), longest, question.device)[1]
+        queries = np.concatenate(parts)
+        listed = exact_search(index, queries, longest, question.device, principal=principal)[1]
         hits = listed == rows[:, None]
         found[name] = np.where(hits.any(1), hits.argmax(1), longest)
     return found

@@ -14,6 +14,7 @@ from tmssl.retrieval.describer import Describer, encoder_describer
 from tmssl.retrieval.embed import embed, trained_encoder
 from tmssl.retrieval.factory import factory_index, overlap
 from tmssl.retrieval.index import build_index, index_path, open_index, save_index
+from tmssl.retrieval.principal import Principal, principal_index
 from tmssl.retrieval.question import Question
 from tmssl.retrieval.reference import pack_identity
 from tmssl.retrieval.whitening import Whitening, fit_whitening, whitened_index
@@ -38,6 +39,8 @@ class Searched:
     """what gives the nearest marks instead"""
     overlap: float | None = None
     """overlap@10 of that with the exact one"""
+    principal: Principal | None = None
+    """the exact one along its leading directions, where that makes it quicker"""
 
 
 def searched(run: Run, question: Question, *, whiten: int = 0, factory: str = "") -> Searched:
@@ -76,7 +79,9 @@ def searched(run: Run, question: Question, *, whiten: int = 0, factory: str = ""
         index, whitening, path = whitened_index(index, path, whiten, question.begin("whitening"))
         own = dataclasses.replace(own, of_images=_whitening_after(own.of_images, whitening))
     if not factory:
-        return Searched(index, own, unwhitened)
+        on_cpu = question.device.type == "cpu"
+        principal = principal_index(index, path, question.begin) if on_cpu else None
+        return Searched(index, own, unwhitened, principal=principal)
     approximate = factory_index(
         index, path, factory, question.begin(f"building {safe(factory, 40)}")
     )
