@@ -49,7 +49,7 @@ def blocked_search(
         block = decoded[: len(held)].copy_(held.to(device))
         for first in range(0, len(queries), _QUERIES_AT_ONCE):
             some = slice(first, first + _QUERIES_AT_ONCE)
-            with _full_precision():
+            with full_precision():
                 similar = wanted[some] @ block.T
             found = _candidates(similar, best[some, -1], k)
             best[some], rows[some] = merged(best[some], rows[some], *found, begin)
@@ -69,7 +69,7 @@ def half_vectors(index: faiss.Index) -> Tensor:
 
 
 @contextlib.contextmanager
-def _full_precision() -> Iterator[None]:
+def full_precision() -> Iterator[None]:
     """Products in float32 proper: a training in the same process allows TF32, which keeps 10 bits."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tmssl.retrieval.blocked import blocked_search, half_vectors, merged
+from tmssl.retrieval.blocked import blocked_search, full_precision, half_vectors, merged
 from tmssl.retrieval.principal import Principal
 
 Progress = Callable[[int, int], None]
@@ -53,7 +53,8 @@ def bounded_search(
         for begin in range(0, index.ntotal, at_once):
             held = half_vectors(index)[begin : begin + at_once]
             block[: len(held)] = leading[begin : begin + at_once]
-            torch.mm(block, bounding, out=known)
+            with full_precision():
+                torch.mm(block, bounding, out=known)
             known[len(held) :] = -torch.inf  # nothing bounds what fills up the last group
             groups = known[: _filled(len(held))].view(-1, _GROUP, len(wanted))
             found = _candidates(wanted, held, groups, best[some, -1], k, principal.off)
