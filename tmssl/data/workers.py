@@ -75,7 +75,8 @@ def _together(
                 "let only `if __name__ == '__main__':` build a pack"
             ) from error
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Waits for what is being done, lest it meet the files of whoever begins anew.
+            pool.shutdown(cancel_futures=True)
             raise
 
 
