@@ -67,7 +67,7 @@ def cropped(
     places = (torch.arange(size, device=images.device, dtype=torch.float32) * 2 + 1) / size - 1
     turned, moved = matrices[..., None, None, :2], matrices[..., None, None, 2]
     across, down = turned[..., 0] * places, turned[..., 1] * places.view(size, 1)
-    # All x, then all y: the other order, pair by pair, takes a CPU ten times as long to fill.
+    # All x, then all y: the other order, pair by pair, takes a CPU several times as long to fill.
     grid = (across + (down + moved)).permute(0, 2, 3, 1)
     sampled = functional.grid_sample(negative, grid, mode="bilinear", align_corners=False)
     white = torch.ones((), dtype=kind, device=images.device)

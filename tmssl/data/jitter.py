@@ -48,7 +48,7 @@ def blended(pixels: Tensor, towards: Tensor | None, factor: Tensor) -> Tensor:
     weights = factor.to(pixels.dtype).view(-1, 1, 1, 1)
     if towards is None:
         return (pixels * weights).clamp_(max=1)
-    if towards[0].numel() == 1:  # a CPU takes five times as long to lerp between such
+    if towards[0].numel() == 1:  # a CPU takes several times as long to lerp between such
         return (pixels * weights).add_(towards * (1 - weights)).clamp_(0, 1)
     return torch.lerp(towards, pixels, weights).clamp_(0, 1)
 

@@ -64,7 +64,7 @@ def thinned(pixels: Tensor, radius: int) -> Tensor:
 def _most(pixels: Tensor, radius: int) -> Tensor:
     """The maximum over squares of side 2 * radius + 1, one direction after the other.
 
-    By shifted copies, since `max_pool2d` also writes where each maximum was, and takes six times as long.
+    By shifted copies, since `max_pool2d` also writes where each maximum was, and takes a CPU several times as long.
     """
     for along in (3, 2):
         found = pixels.clone()

@@ -99,7 +99,17 @@ def _candidates(
 
 
 def products(wanted: Tensor, held: Tensor, owners: Tensor, places: Tensor) -> Tensor:
-    """Inner products of some pairs of a query and a mark, each by the same sum whatever is beside it."""
+    """Inner products of some pairs of a query and a mark, each by the same sum whatever is beside it.
+
+    Args:
+        wanted: queries, float32 (q, d).
+        held: marks, float16 (n, d).
+        owners: row of `wanted` in each pair, (pairs,).
+        places: its row of `held`.
+
+    Returns:
+        float32 (pairs,).
+    """
     found = torch.empty(len(owners))
     for begin in range(0, len(owners), _PAIRS_AT_ONCE):
         some = slice(begin, begin + _PAIRS_AT_ONCE)

@@ -98,7 +98,7 @@ def changed_ranks(
         one: describes the changed queries.
         index: of its vectors of the pack.
         rows: of the queries.
-        principal: the index along its leading directions, which makes a CPU quicker.
+        principal: the index along its leading directions, which makes a CPU quicker and changes nothing.
     """
     longest, found = max(question.topk), {}
     progress = question.begin(f"changed queries, {one.name}")
