@@ -12,12 +12,15 @@ from torch import Tensor, nn
 from tmssl.data.pack import PER_CHUNK, Pack
 from tmssl.data.phash import HASH_BITS, hash_vectors, unit
 from tmssl.data.views import plain_view
+from tmssl.retrieval.folded import folded
 from tmssl.training.checkpoint import Weights
 from tmssl.training.encoder import create_encoder
+from tmssl.training.machine import keep_freed_memory
 
 Progress = Callable[[int, int], None]
 Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
+Taken = Callable[[], Vectors]
 
 # A pack is read fastest by its chunks; a CPU's cache holds no more.
 _AT_ONCE = {"cuda": PER_CHUNK, "cpu": 32}
@@ -49,7 +52,7 @@ def embed(
     """Unit vectors of every mark of a pack.
 
     While the device computes the vectors of some marks, the next ones are read and sent to it, and
-    those before are taken from it.
+    those before are taken from it. On a CPU the process keeps the memory it frees from here on.
 
     Args:
         encoder: from (n, 3, s, s) to (n, f).
@@ -62,26 +65,44 @@ def embed(
     Returns:
         float32 (count, f), rows of norm 1.
     """
-    encoder = ready(encoder, device)
+    encoder = ready(folded(encoder), device)
     vectors = np.empty((0, 0), np.float32)
+    if device.type == "cpu":
+        keep_freed_memory()
 
-    def keep(rows: Rows, found: Tensor) -> None:
+    def keep(rows: Rows, taken: Taken) -> None:
         nonlocal vectors
+        found = taken()
         if rows[0] == 0:
             vectors = np.empty((pack.count, found.shape[1]), np.float32)
-        vectors[rows[0] : rows[-1] + 1] = unit(found.cpu().numpy())
+        vectors[rows[0] : rows[-1] + 1] = unit(found)
         if progress:
             progress(int(rows[-1]) + 1, pack.count)
 
-    last: tuple[Rows, Tensor] | None = None
+    last: tuple[Rows, Taken] | None = None
     for rows, images in _read_ahead(pack, device, batch_size or _AT_ONCE[device.type]):
-        found = forward(encoder, plain_view(images, image_size))
+        taken = _take(forward(encoder, plain_view(images, image_size)))
         if last:
             keep(*last)
-        last = rows, found
+        last = rows, taken
     if last:
         keep(*last)
     return vectors
+
+
+def _take(found: Tensor) -> Taken:
+    """Features on their way to the host; calling it waits for them, and for nothing asked of the GPU since."""
+    if found.device.type == "cpu":
+        return found.numpy
+    copied = found.to("cpu", non_blocking=True)
+    arrived = torch.cuda.current_stream(found.device).record_event()
+
+    def wait() -> Vectors:
+        arrived.synchronize()
+        features: Vectors = copied.numpy()
+        return features
+
+    return wait
 
 
 def _read_ahead(pack: Pack, device: torch.device, batch_size: int) -> Iterator[tuple[Rows, Tensor]]:

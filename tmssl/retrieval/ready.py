@@ -9,6 +9,7 @@ from tmssl.data.pack import Pack, open_pack
 from tmssl.data.vienna import at_level
 from tmssl.retrieval.card import Card, card_path, write_card
 from tmssl.retrieval.embed import embed, trained_encoder
+from tmssl.retrieval.folded import folded
 from tmssl.retrieval.index import build_index, index_path, save_index
 from tmssl.retrieval.matches import write_whole
 from tmssl.retrieval.recording import UnrecordableError, record
@@ -58,7 +59,7 @@ def make_ready(
         phase("recording the encoder")
     recording = run.index / f"{sha256[:16]}.encoder"
     try:
-        write_whole(recording, [record(encoder, weights.config.data.image_size)])
+        write_whole(recording, [record(folded(encoder), weights.config.data.image_size)])
     except UnrecordableError:
         recording = Path()
     card = Card(
