@@ -43,7 +43,7 @@ def demo(
         "(chosen by measurement; see tests/bench/recipes.py)"
     )
     run = start_run(config, runs_folder, workers=0)
-    code = follow(run)
+    code = follow(run, begun=True)
     if code:
         raise typer.Exit(code)
     event = _evaluate(run)

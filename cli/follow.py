@@ -8,7 +8,7 @@ import time
 from tmssl.errors import TrainingError
 from tmssl.runs.best import judged
 from tmssl.runs.cost import cost, cost_words
-from tmssl.runs.events import Checkpoint, Epoch, Eval, Event, Finding
+from tmssl.runs.events import Checkpoint, Epoch, Eval, Event, Finding, Segment
 from tmssl.runs.folder import Run, is_alive
 from tmssl.runs.history import History, state
 from tmssl.runs.journal import Tail
@@ -72,14 +72,22 @@ def _figure_words(event: Eval) -> str:
     )
 
 
-def follow(run: Run) -> int:
+def follow(run: Run, *, begun: bool) -> int:
     """Show a run until its trainer is gone; Ctrl-C stops it gracefully. Returns the exit code.
+
+    Args:
+        run: the run.
+        begun: whether its trainer was just started, so that all its segment holds is news.
 
     Raises:
         TrainingError: the trainer failed or vanished.
     """
     history, tail = History(), Tail(run.journal)
     try:
+        events = _catch_up(history, tail)
+        segments = [i for i, event in enumerate(events) if isinstance(event, Segment)]
+        for line in _lines(events[segments[-1] :] if begun and segments else []):
+            say(line)
         if sys.stderr.isatty():
             _follow_live(run, history, tail)
         else:
@@ -89,16 +97,27 @@ def follow(run: Run) -> int:
     return _outcome(run, history)
 
 
+def _catch_up(history: History, tail: Tail) -> list[Event]:
+    """Take in all that a journal holds, and return it."""
+    events, _ = tail.poll()
+    while tail.behind:
+        events += tail.poll()[0]
+    history.add(events)
+    return events
+
+
+def _lines(events: list[Event]) -> list[str]:
+    """The lines that events deserve."""
+    return [words for words in map(event_words, events) if words]
+
+
 def _news(history: History, tail: Tail) -> list[str]:
-    """Take in what is new and return the lines it deserves; the past is not told again."""
-    first = not history.segments and not history.steps
+    """Take in what is new and return the lines it deserves."""
     events, restarted = tail.poll()
     if restarted:
         history.__init__()  # type: ignore[misc]  # a replaced journal is a new history
     history.add(events)
-    if first:
-        return []
-    return [words for words in map(event_words, events) if words]
+    return _lines(events)
 
 
 def _follow_plain(run: Run, history: History, tail: Tail) -> None:

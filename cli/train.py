@@ -80,7 +80,7 @@ def train(
     found = _existing(run, runs_folder) if resume_if_any else None
     if found is not None:
         if is_alive(found) or _is_done(found, settings):
-            _leave(found, detach)
+            _leave(found, detach, begun=False)
         resume = True
         recipe, name, config_file = "", "", None  # they are for the start
     _check_use(
@@ -102,7 +102,7 @@ def train(
             _measure(with_pack(config, workers), 0.0, json_output)
             return
         target = start_run(config, runs_folder, name, workers)
-    _leave(target, detach)
+    _leave(target, detach, begun=True)
 
 
 def _base(recipe: str, config_file: Path | None) -> Config:
@@ -140,14 +140,14 @@ def _is_done(run: Run, settings: dict[str, Any]) -> bool:
     return bool(per_epoch) and step >= epochs * per_epoch
 
 
-def _leave(run: Run, detach: bool) -> None:
-    """Follow a run to its end, or say how to watch it; ends the command."""
+def _leave(run: Run, detach: bool, *, begun: bool) -> None:
+    """Follow a run, whose trainer was just begun or not, to its end, or say how to watch it; ends the command."""
     if detach:
         doing = "training in" if is_alive(run) else "nothing is left to do in"
         say(f"{doing} {safe(run.path)}; watch it with: tmssl watch {safe(run.path)}")
         print(run.path)  # noqa: T201 - stdout is data
         raise typer.Exit
-    raise typer.Exit(follow(run))
+    raise typer.Exit(follow(run, begun=begun))
 
 
 def _preview(config: Config, path: Path) -> None:

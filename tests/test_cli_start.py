@@ -95,6 +95,20 @@ def test_an_on_start_script_starts_goes_on_and_is_done(tmp_path: Path, marks: Pa
     assert len(history(tmp_path).segments) == 2
 
 
+def test_what_a_start_finds_is_said_at_once_and_a_resume_says_only_what_is_new(
+    tmp_path: Path, marks: Path
+) -> None:
+    words = ["train", *TINY, "--positives", "vienna", "--vienna-level", "section"]
+    started = tmssl(tmp_path, *words, "--data", str(marks), "--epochs", "1").stderr.splitlines()
+    found = next(i for i, line in enumerate(started) if "share a section with another" in line)
+    assert "a coarser --vienna-level gives more of them a partner" in started[found]
+    assert started[found + 1].startswith("epoch 1: ")
+    resumed = tmssl(tmp_path, *words, "--resume", "--epochs", "2").stderr.splitlines()
+    told = [line for line in resumed if line.startswith(("epoch ", "warning: "))]
+    assert ["share a section" in line for line in told] == [True, False]
+    assert told[1].startswith("epoch 2: ")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_lost_machine_costs_no_step_and_no_bit(tmp_path: Path, marks: Path) -> None:
