@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -9,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from cli.follow import follow
 from tests.marks import draw_marks
 from tests.test_cli import TINY, error_line, history, tmssl
 from tmssl.config import parse_setting, read_config
 from tmssl.errors import ConfigError
-from tmssl.runs.folder import holder, is_alive, open_run
+from tmssl.runs.events import End, Epoch, Finding, Segment
+from tmssl.runs.folder import create_run, holder, is_alive, open_run
+from tmssl.runs.journal import JournalWriter
 
 EXACT = [*TINY, "--deterministic"]
 
@@ -98,15 +102,35 @@ def test_an_on_start_script_starts_goes_on_and_is_done(tmp_path: Path, marks: Pa
 def test_what_a_start_finds_is_said_at_once_and_a_resume_says_only_what_is_new(
     tmp_path: Path, marks: Path
 ) -> None:
-    words = ["train", *TINY, "--positives", "vienna", "--vienna-level", "section"]
-    started = tmssl(tmp_path, *words, "--data", str(marks), "--epochs", "1").stderr.splitlines()
-    found = next(i for i, line in enumerate(started) if "share a section with another" in line)
-    assert "a coarser --vienna-level gives more of them a partner" in started[found]
-    assert started[found + 1].startswith("epoch 1: ")
-    resumed = tmssl(tmp_path, *words, "--resume", "--epochs", "2").stderr.splitlines()
-    told = [line for line in resumed if line.startswith(("epoch ", "warning: "))]
-    assert ["share a section" in line for line in told] == [True, False]
-    assert told[1].startswith("epoch 2: ")
+    def told(*words: str) -> list[str]:
+        said = tmssl(tmp_path, "train", *TINY, "--vienna-level", "section", *words).stderr
+        return re.findall(
+            r"^epoch \d+:|share a section with another|a coarser --vienna-level", said, re.M
+        )
+
+    found = ["share a section with another", "a coarser --vienna-level"]
+    first = ["--positives", "vienna", "--data", str(marks), "--epochs", "1"]
+    assert told(*first) == [*found, "epoch 1:"]
+    assert told("--resume", "--epochs", "2") == [*found, "epoch 2:"]
+
+
+def test_of_a_long_journal_nothing_is_told_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = create_run(tmp_path, "long")
+    journal = JournalWriter(run.journal)
+    for epoch in range(1, 4):
+        journal.write(Finding(code="x", level="info", text="w" * 60_000, t=1.0))
+        for _ in range(40):
+            journal.write(Segment(title="t" * 60_000, t=1.0))
+        journal.write(Epoch(epoch=epoch, step=epoch, loss=1.0, ce=1.0, t=1.0))
+    journal.write(End(status="finished", reason="", step=3, epoch=3.0, t=1.0))
+    journal.close()
+    assert run.journal.stat().st_size > 6 << 20
+    assert follow(run, begun=False) == 0
+    assert capsys.readouterr().err == f"finished: {run.path}\n"
+    assert follow(run, begun=True) == 0
+    assert [line[:8] for line in capsys.readouterr().err.splitlines()] == ["epoch 3:", "finished"]
 
 
 @pytest.mark.slow

@@ -36,11 +36,7 @@ def norms(encoder: nn.Module) -> int:
         ("repvit_m0_9", 64, 23),  # sums two convolutions before some of its BN layers
         ("densenet121", 64, 62),  # normalises before it convolves
         ("convmixer_768_32", 64, 65),  # activates between the two
-        (
-            "resnetv2_50x1_bit",
-            64,
-            0,
-        ),  # convolutions that standardise their weights, and no BN layer
+        ("resnetv2_50x1_bit", 64, 0),  # standardises its weights, and has no BN layer
         ("efficientvit_m0", 224, 112),  # decides by what it sees, so all stay
         ("test_vit", 160, 0),  # has none
     ],
