@@ -107,13 +107,13 @@ def plain_view(images: Tensor, size: int) -> Tensor:
         pixels = functional.interpolate(
             pixels, (size, size), mode="bilinear", antialias=True, align_corners=False
         )
+    return normalised(pixels, 255)
+
+
+def normalised(pixels: Tensor, white: float = 1.0) -> Tensor:
+    """Pixels in [0, `white`], (n, 3, h, w), with ImageNet's mean and deviation taken out, in float32."""
     mean, std = constant(MEAN, pixels.device), constant(STD, pixels.device)
-    return torch.addcmul(-mean / std, pixels, 1 / (255 * std))  # in one go through memory
-
-
-def normalised(pixels: Tensor) -> Tensor:
-    """Pixels in [0, 1], shape (n, 3, h, w), with ImageNet's mean and deviation taken out, in float32."""
-    return (pixels - constant(MEAN, pixels.device)) / constant(STD, pixels.device)
+    return torch.addcmul(-mean / std, pixels, 1 / (white * std))  # in one go through memory
 
 
 def augmented_view(
