@@ -95,7 +95,8 @@ def embedding(folder: Path, rounds: int) -> None:
         count, at_once = (4096, 256) if device.type == "cuda" else (96, 32)
         source = draw_marks(folder / f"marks-{device.type}", count, size=256)
         pack = build_pack(read_catalogue(source), folder / device.type, pack_size(SIZE))
-        encoder = ready(untrained_encoder(MODEL, 0), device)
+        encoder = untrained_encoder(MODEL, 0).eval()  # with the BN layers that `embed` does without
+        encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # nn.Module.to's stub lacks this form
         if device.type == "cpu":
             keep_freed_memory()  # as `embed` does, so that it is the bare pass's gain too
         views = [

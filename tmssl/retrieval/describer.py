@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,15 @@ def encoder_describer(
         device: where it runs.
     """
 
+    @cache
+    def prepared() -> nn.Module:
+        return ready(encoder, device)
+
     def of_pack(pack: Pack, progress: Progress | None) -> Vectors:
         return embed(encoder, pack, image_size=image_size, device=device, progress=progress)
 
     def of_images(images: Tensor) -> Vectors:
-        return features(ready(encoder, device), plain_view(images.to(device), image_size))
+        return features(prepared(), plain_view(images.to(device), image_size))
 
     return Describer(name, f"{key} {image_size}", of_pack, of_images)
 

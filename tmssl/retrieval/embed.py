@@ -65,7 +65,7 @@ def embed(
     Returns:
         float32 (count, f), rows of norm 1.
     """
-    encoder = ready(folded(encoder), device)
+    encoder = ready(encoder, device)
     vectors = np.empty((0, 0), np.float32)
     if device.type == "cpu":
         keep_freed_memory()
@@ -139,8 +139,11 @@ def _read_ahead(pack: Pack, device: torch.device, batch_size: int) -> Iterator[t
 
 
 def ready(encoder: nn.Module, device: torch.device) -> nn.Module:
-    """An encoder on its device, in the memory layout that convolutions like, for evaluation only."""
-    return encoder.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]  # nn.Module.to's stub lacks this form
+    """A copy of an encoder on a device, without BN layers and in the memory layout that convolutions like.
+
+    It is for evaluation only; see `folded`.
+    """
+    return folded(encoder).to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]  # nn.Module.to's stub lacks this form
 
 
 def features(encoder: nn.Module, view: Tensor) -> Vectors:
