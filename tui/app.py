@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -212,13 +212,18 @@ class WatchApp(App[None]):
         if isinstance(self.screen, screens.Says):
             self.screen.say(message.words)
 
-    def _begin(self, what: str) -> bool:
-        """Whether an action may begin; one is on its way at a time."""
+    def _do(self, what: str, words: str, deed: Callable[[], str]) -> None:
+        """Say what begins, do it in a worker and say what became of it; one is on its way at a time."""
         if self._busy:
-            self.post_message(Said(f"wait: {self._busy} is not done yet"))
-            return False
+            self._tell(f"wait: {self._busy} is not done yet")
+            return
         self._busy = what
-        return True
+        self._tell(words)
+        self._work(deed)
+
+    @work(thread=True, group="child")
+    def _work(self, deed: Callable[[], str]) -> None:
+        self._tell(deed(), done=True)
 
     def action_evaluate(self) -> None:
         """Ask which checkpoint to evaluate."""
@@ -230,38 +235,27 @@ class WatchApp(App[None]):
         self.push_screen(screens.evaluate(kept, done), self._evaluate_answered)
 
     def _evaluate_answered(self, checkpoint: str | None) -> None:
-        if checkpoint and self._begin("the evaluation"):
-            self._tell(f"evaluating checkpoint {safe(checkpoint)}")
-            self._evaluate(checkpoint)
-
-    @work(thread=True, group="child")
-    def _evaluate(self, checkpoint: str) -> None:
-        command = children.evaluate_command(self.run_folder.path, checkpoint)
-        code, _, last = children.run_child(
-            command, lambda line: self._tell(f"evaluating: {line}"), self._left
-        )
-        words = "evaluated; press m for the matches" if code == 0 else f"evaluation failed: {last}"
-        self._tell(words, done=True)
+        if checkpoint:
+            deed = partial(children.evaluate, self.run_folder, checkpoint, self._tell, self._left)
+            self._do("the evaluation", f"evaluating checkpoint {safe(checkpoint)}", deed)
 
     def action_start(self) -> None:
         """The form of a new run."""
         self.push_screen(screens.start())
 
     def on_start_run(self, message: StartRun) -> None:
-        """Start a run in a child."""
-        if self._begin("the start"):
-            self._tell("starting")
-            command = children.start_command(
-                self.runs_folder, message.recipe, message.name, message.settings
-            )
-            self._start(command)
+        """Start a run in a child, and watch it."""
+        command = children.start_command(
+            self.runs_folder, message.recipe, message.name, message.settings
+        )
 
-    @work(thread=True, group="child")
-    def _start(self, command: list[str]) -> None:
-        code, told, last = children.run_child(command, self._tell, self._left)
-        if code == 0 and told.strip():
-            self.post_message(OpenRun(open_run(Path(told.strip().splitlines()[-1]))))
-        self._tell("training has begun" if code == 0 else f"not started: {last}", done=True)
+        def start() -> str:
+            words, folder = children.start(command, self._tell, self._left)
+            if folder is not None:
+                self.post_message(OpenRun(open_run(folder)))
+            return words
+
+        self._do("the start", "starting", start)
 
     def _tell(self, words: str, *, done: bool = False) -> None:
         """Say a line from a worker."""
@@ -275,13 +269,9 @@ class WatchApp(App[None]):
             self.push_screen(screens.stop(), self._stop_answered)
 
     def _stop_answered(self, yes: bool | None) -> None:
-        if yes and self._begin("stopping"):
-            self._tell("stopping after this step, with a checkpoint")
-            self._stop()
-
-    @work(thread=True, group="child")
-    def _stop(self) -> None:
-        self._tell(children.stop_trainer(self.run_folder), done=True)
+        if yes:
+            words = "stopping after this step, with a checkpoint"
+            self._do("stopping", words, partial(children.stop_trainer, self.run_folder))
 
     def action_checkpoint(self) -> None:
         """Ask the trainer for a checkpoint."""
@@ -300,21 +290,13 @@ class WatchApp(App[None]):
         self.push_screen(dialog, self._resume_answered)
 
     def _resume_answered(self, wanted: "Resume | None") -> None:
-        if wanted is not None and self._begin("the resume"):
-            self._tell("stopping the trainer first" if self.alive else "starting the trainer")
-            self._resume(wanted)
-
-    @work(thread=True, group="child")
-    def _resume(self, wanted: "Resume") -> None:
-        if is_alive(self.run_folder):
-            words = children.stop_trainer(self.run_folder)
-            if is_alive(self.run_folder):
-                self._tell(words, done=True)
-                return
-        command = children.resume_command(self.run_folder.path, wanted.settings, wanted.restart)
-        code, _, last = children.run_child(command, self._tell, self._left)
-        words = f"going on with {safe(', '.join(wanted.settings))}"
-        self._tell(words if code == 0 else f"not resumed: {last}", done=True)
+        if wanted is not None:
+            words = "stopping the trainer first" if self.alive else "starting the trainer"
+            deed = partial(
+                children.resume, self.run_folder, wanted.settings, self._tell, self._left,
+                restart=wanted.restart,
+            )  # fmt: skip
+            self._do("the resume", words, deed)
 
     def action_runs(self) -> None:
         """Every run beside this one."""

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tmssl.errors import InputError
-from tmssl.runs.folder import Run
+from tmssl.runs.folder import Run, is_alive
 from tmssl.runs.launch import signal_trainer, wait_until_released
 from tmssl.text import safe
+
+Say = Callable[[str], None]
 
 _LOOK_S = 0.1
 _STOP_S = 300.0  # a step on a slow machine may take long
@@ -24,7 +26,7 @@ def command(*words: str) -> list[str]:
 
 
 def run_child(
-    words: list[str], say: Callable[[str], None], left: threading.Event | None = None
+    words: list[str], say: Say, left: threading.Event | None = None
 ) -> tuple[int, str, str]:
     """Run a child to its end in a session of its own; it outlives a monitor that is left.
 
@@ -79,6 +81,34 @@ def start_command(
     given = [word for setting in settings for word in ("--set", setting)]
     named = [*(("--recipe", recipe) if recipe else ()), *(("--name", name) if name else ())]
     return command("train", *named, *given, "--runs", str(runs_folder), "--detach")
+
+
+def evaluate(run: Run, checkpoint: str, say: Say, left: threading.Event) -> str:
+    """Evaluate a checkpoint, and say what became of it; see `run_child`."""
+    code, _, last = run_child(
+        evaluate_command(run.path, checkpoint), lambda line: say(f"evaluating: {line}"), left
+    )
+    return "evaluated; press m for the matches" if code == 0 else f"evaluation failed: {last}"
+
+
+def start(words: list[str], say: Say, left: threading.Event) -> tuple[str, Path | None]:
+    """Start a run by its command line, and say what became of it and where the run is; see `run_child`."""
+    code, told, last = run_child(words, say, left)
+    if code != 0:
+        return f"not started: {last}", None
+    return "training has begun", Path(told.strip().splitlines()[-1]) if told.strip() else None
+
+
+def resume(
+    run: Run, settings: tuple[str, ...], say: Say, left: threading.Event, *, restart: bool
+) -> str:
+    """Let a run go on with new settings, its trainer stopped first, and say what became of it; see `run_child`."""
+    if is_alive(run):
+        words = stop_trainer(run)
+        if is_alive(run):
+            return words
+    code, _, last = run_child(resume_command(run.path, settings, restart), say, left)
+    return f"going on with {safe(', '.join(settings))}" if code == 0 else f"not resumed: {last}"
 
 
 def stop_trainer(run: Run) -> str:
