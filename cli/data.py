@@ -2,15 +2,15 @@
 
 import os
 import shutil
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.ending import end_in_order
 from cli.options import JsonOutput
-from cli.pack import ImagesUnder, end_in_order
+from cli.pack import ImagesUnder
 from cli.results import say_data
 from tmssl.errors import PackError
 from tmssl.text import count, safe
@@ -47,7 +47,7 @@ def data(
     from tmssl.data.shape import shapes
     from tmssl.retrieval.corpus import hit_chances
 
-    signal.signal(signal.SIGTERM, end_in_order)
+    end_in_order()
     catalogue = read_catalogue(source.resolve(), images_under)
     vienna = catalogue.marks.codes()
     chances = hit_chances(vienna) if catalogue.report.with_codes else []

@@ -7,6 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from cli.ending import end_in_order
 from cli.follow import say
 from tmssl.config import Config, changed, write_config
 from tmssl.errors import TrainingError
@@ -41,6 +42,7 @@ def dry_run(config: Config, epochs_done: float = 0.0, *, as_json: bool = False) 
         InputError: settings or data that the trainer refuses.
         TrainingError: it broke.
     """
+    end_in_order()
     say("measuring the trainer for a few seconds; nothing is kept")
     with tempfile.TemporaryDirectory(prefix="tmssl-dry-run-") as folder:
         run = create_run(Path(folder), "dry-run", latest=False)

@@ -1,15 +1,13 @@
 """`tmssl eval`: retrieval evaluation of a checkpoint, with pictures."""
 
 import contextlib
-import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, get_args
 
 import typer
 
+from cli.ending import end_in_order
 from cli.follow import say
 from cli.options import (
     RUNS_DEFAULT,
@@ -67,7 +65,7 @@ def evaluate(
     """Evaluate retrieval: figures with chance and references, and matches as pictures."""
     opened = open_run(chosen_run(run, runs_folder))
     _check_device(device)
-    signal.signal(signal.SIGTERM, terminated)
+    end_in_order()
     from tmssl.retrieval.evaluate import evaluate as run_evaluation
 
     with phases() as (phase, progress):
@@ -163,8 +161,3 @@ def _check_device(device: str) -> None:
         raise ConfigError(
             f"--device is '{safe(device, 60)}'; give one of {', '.join(get_args(Device))}"
         )
-
-
-def terminated(_number: int, _frame: FrameType | None) -> None:
-    """End in order on SIGTERM: files are written beside their names, so none is left half done."""
-    sys.exit(143)

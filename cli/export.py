@@ -1,13 +1,13 @@
 """`tmssl export`: a run's encoder, the embeddings of its marks, or its journal, for other programs."""
 
-import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.eval import phases, terminated
+from cli.ending import end_in_order
+from cli.eval import phases
 from cli.follow import say
 from cli.options import (
     RUNS_DEFAULT,
@@ -64,7 +64,7 @@ def export(
     if whiten and kind != "--embeddings":
         raise InputError(f"--whiten is for --embeddings; {kind} has no vectors to whiten")
     opened = open_run(chosen_run(run, runs_folder))
-    signal.signal(signal.SIGTERM, terminated)
+    end_in_order()
     if kind == "--to":
         _export_encoder(opened, to, checkpoint, out, json_output)
     elif kind == "--journal":

@@ -1,15 +1,13 @@
 """`tmssl pack`: read a source, tell what its join lost, and decode its images once."""
 
 import json
-import signal
-import sys
 import time
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.ending import end_in_order
 from cli.follow import say
 from cli.options import JsonOutput
 from tmssl.text import count, safe
@@ -95,7 +93,7 @@ def pack(
     json_output: JsonOutput = False,
 ) -> None:
     """Decode a source's images once, into the pack that training reads."""
-    signal.signal(signal.SIGTERM, end_in_order)
+    end_in_order()
     begun = time.monotonic()
     built, decoded = _prepared(
         source.resolve(), image_size, workers, out and out.resolve(), images_under
@@ -113,8 +111,3 @@ def pack(
     for name, value in facts.items():
         if value is not None:
             print(f"{name:12} {safe(value)}")  # noqa: T201 - stdout is data
-
-
-def end_in_order(_number: int, _frame: FrameType | None) -> None:
-    """End in order on SIGTERM: workers too, and the terminal's cursor comes back."""
-    sys.exit(143)

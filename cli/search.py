@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.ending import end_in_order
 from cli.follow import say
 from cli.options import (
     RUNS_DEFAULT,
@@ -61,6 +62,7 @@ def search(
     """Find the marks that a logo resembles; nothing leaves the machine."""
     if csv_output and json_output:
         raise InputError("--csv and --json both want stdout; give one of them")
+    end_in_order()
     from cli.found import print_answer, print_closing, print_csv, print_json
     from tmssl.retrieval.filters import parse_condition
     from tmssl.retrieval.query import answer, find_logos, new_record

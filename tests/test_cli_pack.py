@@ -97,7 +97,9 @@ def test_what_is_wrong_is_told_with_exit_code_2(
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_ends_it_in_order_and_the_next_call_goes_on(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
@@ -110,8 +112,8 @@ def test_a_signal_ends_it_in_order_and_the_next_call_goes_on(
         while not list(tmp_path.glob("p.building/part-*.b2")):
             assert child.poll() is None
             time.sleep(0.01)
-        # A terminal sends Ctrl-C to the whole group, other processes only to the one they mean.
-        (os.killpg if number == signal.SIGINT else os.kill)(child.pid, number)
+        # A terminal sends Ctrl-C and a hang-up to the whole group, others only to the one they mean.
+        (os.kill if number == signal.SIGTERM else os.killpg)(child.pid, number)
         out, words = child.communicate(timeout=30)
     assert child.returncode == code
     assert out == ""

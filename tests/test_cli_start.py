@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -66,6 +68,34 @@ def test_a_dry_run_says_what_the_whole_takes_and_leaves_nothing(
     assert not (tmp_path / "runs").exists()
     wrong = tmssl(tmp_path, "train", "--data", str(marks), "--set", "lrr=1", "--dry-run", code=2)
     assert "did you mean 'lr'" in error_line(wrong)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_dry_run_that_is_ended_takes_its_trainer_and_its_folder_along(
+    tmp_path: Path, marks: Path, number: signal.Signals, code: int
+) -> None:
+    words = ["train", "--data", str(marks), "--epochs", "100000", *TINY, "--dry-run"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli", *words], cwd=tmp_path, text=True,
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "TMPDIR": str(tmp_path)},
+    ) as child:  # fmt: skip
+        trainer = None
+        while trainer is None:
+            assert child.poll() is None
+            time.sleep(0.05)
+            for settings in tmp_path.glob("tmssl-dry-run-*/dry-run/config.toml"):
+                trainer = holder(open_run(settings.parent))
+        child.send_signal(number)
+        out, said = child.communicate(timeout=120)
+    assert child.returncode == code
+    assert out == ""
+    assert "Traceback" not in said
+    assert not list(tmp_path.glob("tmssl-dry-run-*"))
+    with pytest.raises(ProcessLookupError):
+        os.kill(trainer.pid, 0)
 
 
 def test_settings_come_from_a_file_and_can_be_set_one_by_one(tmp_path: Path, marks: Path) -> None:

@@ -11,9 +11,7 @@ import multiprocessing
 import os
 import random
 import shutil
-import signal
 import tempfile
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -24,6 +22,7 @@ from pathlib import Path
 
 from tmssl.data.composition import Plan, compose
 from tmssl.data.drawing import Figure, load_figures, require_extra
+from tmssl.data.offspring import begin_worker, deaf_children
 from tmssl.errors import CatalogueError, ConfigError, TmsslError
 from tmssl.text import safe
 
@@ -234,10 +233,10 @@ def _draw_all(
             yield _draw_chunk(chunk, seed, size, images)
         return
     pool = ProcessPoolExecutor(
-        min(workers, len(chunks)), multiprocessing.get_context("spawn"), _begin_worker
+        min(workers, len(chunks)), multiprocessing.get_context("spawn"), begin_worker
     )
     try:
-        with _deaf_children():
+        with deaf_children():
             futures = [pool.submit(_draw_chunk, chunk, seed, size, images) for chunk in chunks]
         for future in as_completed(futures):
             yield future.result()
@@ -248,37 +247,6 @@ def _draw_all(
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Processes started inside inherit an ignored SIGINT even while they import.
-
-    Ctrl-C reaches the whole foreground group; only the parent is to act on it. Signals can only be
-    set in the main thread; elsewhere the workers' initializer does the same a little later.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _begin_worker() -> None:
-    """Leave Ctrl-C to the parent, and end with it even if it is killed outright."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Wait until the parent is gone, then end this worker, which would wait for work forever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _draw_chunk(plans: list[Plan], seed: int, size: int, images: Path) -> list[Row]:

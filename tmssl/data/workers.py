@@ -1,9 +1,6 @@
 """Work spread over processes that know nothing of torch, end with their parent and leave it Ctrl-C."""
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -12,6 +9,7 @@ from typing import Any, TypeVar
 
 import blosc2
 
+from tmssl.data.offspring import begin_worker, deaf_children
 from tmssl.errors import PackError
 
 Result = TypeVar("Result")
@@ -56,7 +54,8 @@ def _together(
     """`spread` over several processes."""
     context = multiprocessing.get_context("forkserver")
     running: set[Future[Result]] = set()
-    _start_deaf_forkserver()
+    with deaf_children():  # the server of the workers, from which they inherit it
+        forkserver.ensure_running()
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
         try:
             while True:
@@ -80,32 +79,7 @@ def _together(
             raise
 
 
-def _start_deaf_forkserver() -> None:
-    """Start the server of our workers with SIGINT ignored, which they inherit while they import.
-
-    Ctrl-C reaches the whole foreground group, and only the parent is to act on it. Signals can only
-    be set in the main thread; elsewhere the workers' initializer does the same a little later.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _begin_worker() -> None:
-    """Leave Ctrl-C to the parent, and end with it even if it is killed outright."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """As every worker begins, and with one thread of blosc2."""
+    begin_worker()
     blosc2.set_nthreads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Wait until the parent is gone, then end this worker, which would wait for work forever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
