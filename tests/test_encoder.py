@@ -4,7 +4,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from tmssl.errors import ConfigError
+from tmssl.errors import CheckpointError, ConfigError
+from tmssl.training.checkpoint import load_payload
 from tmssl.training.encoder import create_encoder, feature_count
 
 
@@ -34,9 +35,28 @@ def test_weights_come_from_a_checkpoint_or_a_state_dict(tmp_path: Path, wrap: bo
 def test_bad_weights_are_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is no file"):
         create_encoder("test_efficientnet", "nowhere.pt")
-    (tmp_path / "x.pt").write_bytes(b"hello")
-    with pytest.raises(ConfigError, match="cannot load"):
-        create_encoder("test_efficientnet", str(tmp_path / "x.pt"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"hello", b"", b"sha256 abc", b"<!DOCTYPE html><html>", b"404: Not Found", b"\0" * 600,
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:ab", b"path,vienna\na.png,26.01\n",
+        b"PK\x03\x04" + b"\0" * 40, b"\x89PNG\r\n\x1a\n\0\0", b"[data]\nimage_size = 224\n",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+def test_a_file_of_no_weights_is_told_in_a_line(
+    tmp_path: Path, content: bytes, suffix: str
+) -> None:
+    path = tmp_path / f"x.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(
+        ConfigError, match="holds no weights, or is damaged; give a timm state dict"
+    ):
+        create_encoder("test_efficientnet", str(path))
+    with pytest.raises(CheckpointError, match="is no checkpoint, or is damaged"):
+        load_payload(path)
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "training checkpoint", "average", "data parallel"])
@@ -59,7 +79,7 @@ def test_weights_come_from_every_kind_of_file_that_timm_writes(tmp_path: Path, k
 
 def test_a_damaged_safetensors_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").write_bytes(b"not one")
-    with pytest.raises(ConfigError, match="cannot load"):
+    with pytest.raises(ConfigError, match="holds no weights"):
         create_encoder("test_efficientnet", str(tmp_path / "w.safetensors"))
 
 

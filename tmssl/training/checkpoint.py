@@ -11,11 +11,13 @@ import json
 import os
 import pickle
 import shutil
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from tmssl.config import Config, from_dict
@@ -25,6 +27,7 @@ from tmssl.training.kept import digest, find_checkpoint, is_whole
 
 __all__ = [
     "FORMAT",
+    "UNREADABLE",
     "Weights",
     "Written",
     "find_checkpoint",
@@ -36,6 +39,11 @@ __all__ = [
 ]
 
 FORMAT = 1
+# What torch.load raises on files that are none of torch.save's: it reads them as pickles, or by suffix.
+UNREADABLE = (
+    RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError,
+    pickle.UnpicklingError, struct.error, SafetensorError,
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,15 +86,16 @@ def save_checkpoint(
         OSError: the disk is full or the folder is gone; whatever was there before is untouched.
     """
     sha256 = _write_fresh(folder, "last", payload)
-    _rotate(folder)
-    _take_name(folder, "last")
     refused, problem = [], ""
+    # Before it is the last: a crash in between must not leave the last one without its other names.
     for name in [*(["best"] if best else []), *keep_as]:
         try:
-            link_checkpoint(folder, "last", name)
+            _link(folder, ".last.{}.new", name)
         except OSError as error:
             refused.append(name)
             problem = safe(error.strerror or error)
+    _rotate(folder)
+    _take_name(folder, "last")
     step, epoch = int(payload["step"]), float(payload["epoch"])
     return Written(folder / "last.pt", sha256, step, epoch, tuple(refused), problem)
 
@@ -162,14 +171,19 @@ def link_checkpoint(folder: Path, present: str, name: str) -> None:
     Raises:
         OSError: the disk is full or the folder is gone.
     """
+    _link(folder, present + ".{}", name)
+
+
+def _link(folder: Path, present: str, name: str) -> None:
+    """`link_checkpoint` for a pattern of file names, such as `last.{}`."""
     for suffix in ("json", "pt"):
         fresh = folder / f".{name}.{suffix}.new"
         with contextlib.suppress(FileNotFoundError):
             fresh.unlink()
         try:
-            fresh.hardlink_to(folder / f"{present}.{suffix}")
+            fresh.hardlink_to(folder / present.format(suffix))
         except OSError:  # some network and container file systems have no hard links
-            shutil.copyfile(folder / f"{present}.{suffix}", fresh)
+            shutil.copyfile(folder / present.format(suffix), fresh)
         fresh.replace(folder / f"{name}.{suffix}")
     _sync_folder(folder)
 
@@ -191,8 +205,14 @@ def load_payload(path: Path) -> dict[str, Any]:
     """
     try:
         payload = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"cannot load {safe(path)}: {safe(error, 200)}") from error
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot read {safe(path)}: {safe(error.strerror or error)}"
+        ) from error
+    except UNREADABLE as error:
+        raise CheckpointError(
+            f"{safe(path)} is no checkpoint, or is damaged; give another"
+        ) from error
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
         raise CheckpointError(f"{safe(path)} is not a tmssl checkpoint of format {FORMAT}")
     return payload

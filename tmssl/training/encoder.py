@@ -1,23 +1,18 @@
 """The network whose features are compared: any timm model without its classifier."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
 from timm.models import clean_state_dict, load_state_dict
 from torch import nn
 
 from tmssl.errors import ConfigError
 from tmssl.runs.folder import open_run
 from tmssl.text import nearest, safe
+from tmssl.training.checkpoint import UNREADABLE
 from tmssl.training.kept import find_checkpoint
-
-_BROKEN = (
-    OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, SafetensorError,
-)  # fmt: skip
 
 
 def create_encoder(name: str, init: str = "") -> nn.Module:
@@ -77,8 +72,13 @@ def read_weights(path: Path) -> dict[str, Any]:
         if isinstance(held.get("encoder"), dict):
             return dict(clean_state_dict(held["encoder"]))
         return dict(load_state_dict(str(path), weights_only=True))
-    except _BROKEN as error:
-        raise ConfigError(f"cannot load {safe(path)}: {safe(error, 200)}") from error
+    except OSError as error:
+        raise ConfigError(f"cannot read {safe(path)}: {safe(error.strerror or error)}") from error
+    except UNREADABLE as error:
+        raise ConfigError(
+            f"{safe(path)} holds no weights, or is damaged; give a timm state dict by torch.save or as "
+            ".safetensors, a tmssl checkpoint, or a run"
+        ) from error
 
 
 def _with_weights(encoder: nn.Module, name: str, path: Path) -> nn.Module:
