@@ -123,12 +123,13 @@ def test_heads_are_the_published_ones() -> None:
     assert [type(layer) for layer in model.predictor] == kinds[:-1]
 
 
-@pytest.mark.parametrize(("count", "size"), [(12, 12), (12, 5), (7, 3), (2, 100), (9, 2)])
+@pytest.mark.parametrize(("count", "size"), [(12, 12), (12, 5), (7, 3), (2, 100), (9, 2), (3, 2)])
 def test_chunks_cover_the_batch_evenly(count: int, size: int) -> None:
     chunks = even_chunks(count, size)
     lengths = [chunk.stop - chunk.start for chunk in chunks]
     assert sum(lengths) == count
-    assert max(lengths) <= size
+    assert max(lengths) <= max(size, 3)
+    assert min(lengths) >= 2
     assert max(lengths) - min(lengths) <= 1
 
 

@@ -214,6 +214,10 @@ def _checked(config: Config) -> Config:
             f"batch_size is {train.batch_size}, which {train.gpus} GPUs cannot share evenly; "
             f"give a multiple of {train.gpus}, at least {2 * train.gpus}"
         )
+    if train.chunk_size == 1:
+        raise ConfigError(
+            "chunk_size is 1, and BN cannot train on one image; give 2 or more, or 0 for all at once"
+        )
     if train.chunk_size != "auto" and train.chunk_size > train.batch_size:
         raise ConfigError(
             f"chunk_size is {train.chunk_size}, above batch_size {train.batch_size}; lower it"

@@ -74,8 +74,11 @@ class MoCo(nn.Module):
 
 
 def even_chunks(count: int, chunk_size: int) -> list[slice]:
-    """Slices of nearly equal length, none above `chunk_size`: a chunk of one would break BN."""
-    pieces = -(-count // chunk_size)
+    """Slices of nearly equal length, none above `chunk_size`, and none of one, which would break BN.
+
+    So an odd count in chunks of two has one of three.
+    """
+    pieces = min(-(-count // chunk_size), max(1, count // 2))
     bounds = [count * piece // pieces for piece in range(pieces + 1)]
     return [slice(begin, end) for begin, end in itertools.pairwise(bounds)]
 
