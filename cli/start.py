@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.follow import say
-from tmssl.config import Config, changed, differences, read_config, write_config
+from tmssl.config import Config, changed, differences, from_dict, read_config, write_config
 from tmssl.errors import ConfigError, PackError, RunError
-from tmssl.runs.events import Event, Segment, Started
+from tmssl.runs.events import End, Event, Segment, Started
 from tmssl.runs.folder import Run, create_run, is_alive, point_latest, run_name
 from tmssl.runs.journal import read_journal
 from tmssl.runs.launch import start_trainer, wait_until_begun
@@ -87,12 +87,13 @@ def planned_resume(
     """
     from tmssl.training.resume import plan_resume
 
-    step, per_epoch = last_step(run)
-    if not per_epoch:
+    facts = last_facts(run)
+    if facts is None:
         return None
     return plan_resume(
-        read_config(run.config), settings, step=step, steps_per_epoch=per_epoch,
-        restart_schedule=restart_schedule,
+        read_config(run.config), settings, step=int(facts["step"]),
+        steps_per_epoch=int(facts["steps_per_epoch"]), restart_schedule=restart_schedule,
+        trained=from_dict(facts["config"]), unended=not has_ended(run),
     )  # fmt: skip
 
 
@@ -109,7 +110,8 @@ def resume_run(run: Run, settings: dict[str, Any], restart_schedule: bool = Fals
         )
     old = read_config(run.config)
     segments = _segments(run)
-    settings = {**settings, **_images_here(run, old, settings)}
+    settings = {**settings, **_absolute(settings)}
+    settings |= _images_here(run, old, settings)
     plan = planned_resume(run, settings, restart_schedule)
     if plan is not None:
         config = plan.config
@@ -135,6 +137,16 @@ def resume_run(run: Run, settings: dict[str, Any], restart_schedule: bool = Fals
             write_config(old, run.config)  # a resume that never began changes nothing
     point_latest(run)
     return run
+
+
+def _absolute(settings: dict[str, Any]) -> dict[str, Any]:
+    """Those settings that are paths, as a run's settings hold them."""
+    paths = {name: settings.get(name) for name in ("model.init", "data.images_under")}
+    return {
+        name: str(Path(path).resolve())
+        for name, path in paths.items()
+        if path and path != "imagenet"
+    }
 
 
 def _images_here(run: Run, old: Config, settings: dict[str, Any]) -> dict[str, Any]:
@@ -196,11 +208,16 @@ def _segments(run: Run) -> int:
     return sum(isinstance(event, Segment) for event in _events(run))
 
 
-def last_step(run: Run) -> tuple[int, int]:
-    """Steps done at the checkpoint a resume goes on from, and steps per epoch; zeros without one."""
+def has_ended(run: Run) -> bool:
+    """Whether the last life of a run did all it was to do, its evaluations too."""
+    told = [event for event in _events(run) if isinstance(event, Segment | End)]
+    return bool(told) and isinstance(told[-1], End) and told[-1].status == "finished"
+
+
+def last_facts(run: Run) -> dict[str, Any] | None:
+    """The facts of the checkpoint that a resume goes on from; None without one."""
     from tmssl.training.kept import find_checkpoint, read_sidecar
 
     if not any(run.checkpoints.glob("*.pt")):
-        return 0, 0
-    facts = read_sidecar(find_checkpoint(run, "last"))
-    return int(facts["step"]), int(facts["steps_per_epoch"])
+        return None
+    return read_sidecar(find_checkpoint(run, "last"))

@@ -8,7 +8,7 @@ import typer
 from cli.follow import follow, say
 from cli.options import RUNS_DEFAULT, RunsFolder, chosen_run
 from cli.settings import with_settings
-from cli.start import last_step, planned_resume, resume_run, start_run, with_pack
+from cli.start import has_ended, last_facts, planned_resume, resume_run, start_run, with_pack
 from tmssl.config import Config, changed, parse_setting, read_config
 from tmssl.errors import ConfigError, RunError
 from tmssl.recipes import recipe_path
@@ -83,6 +83,7 @@ def train(
             _leave(found, detach, begun=False)
         resume = True
         recipe, name, config_file = "", "", None  # they are for the start
+        settings.pop("model.init", None)
     _check_use(
         resume=resume, starting=[recipe, name, config_file, preview_views],
         resuming=[None if resume_if_any else run, restart_schedule],
@@ -109,10 +110,25 @@ def _base(recipe: str, config_file: Path | None) -> Config:
     """The settings that options change: a recipe's, a file's, or the defaults."""
     if recipe and config_file:
         raise ConfigError("--recipe and --config both give all settings; leave one out")
-    if config_file is not None:
-        base = read_config(config_file)
-        return changed(base, {"data.pack": ""})
-    return read_config(recipe_path(recipe)) if recipe else Config()
+    given = recipe_path(recipe) if recipe else config_file
+    return _afresh(read_config(given)) if given is not None else Config()
+
+
+def _afresh(config: Config) -> Config:
+    """Settings for a new run, without what resumes leave in those of an old one."""
+    left = {
+        "data.pack": "",
+        "optim.rewarm_steps": 0,
+        "optim.rewarm_step": 0,
+        "optim.rewarm_lr": 0.0,
+    }
+    if config.optim.anchor:
+        say(
+            f"the cosine begins with the run, not at epoch {config.optim.anchor:g} as in the file; "
+            f"--set anchor={config.optim.anchor:g} keeps that"
+        )
+        left["optim.anchor"] = 0.0
+    return changed(config, dict(left))
 
 
 def _check_use(*, resume: bool, starting: list[object], resuming: list[object]) -> None:
@@ -135,9 +151,11 @@ def _existing(run: Path | None, runs_folder: Path) -> Run | None:
 
 def _is_done(run: Run, settings: dict[str, Any]) -> bool:
     """Whether a run has done all the epochs it would have."""
-    step, per_epoch = last_step(run)
+    facts = last_facts(run)
     epochs = settings.get("train.epochs", read_config(run.config).train.epochs)
-    return bool(per_epoch) and step >= epochs * per_epoch
+    return (
+        facts is not None and facts["step"] >= epochs * facts["steps_per_epoch"] and has_ended(run)
+    )
 
 
 def _leave(run: Run, detach: bool, *, begun: bool) -> None:

@@ -129,6 +129,32 @@ def test_an_on_start_script_starts_goes_on_and_is_done(tmp_path: Path, marks: Pa
     assert len(history(tmp_path).segments) == 2
 
 
+def test_an_on_start_script_may_name_the_weights_to_begin_from(tmp_path: Path, marks: Path) -> None:
+    tmssl(tmp_path, "train", "--data", str(marks), "--name", "first", *TINY, "--epochs", "1")
+    words = ["train", "--data", str(marks), *TINY, "--resume-if-any", "--runs", "more"]
+    named = [*words, "--init", "runs/first/checkpoints/last.pt"]
+    tmssl(tmp_path, *named, "--epochs", "1")
+    shutil.rmtree(tmp_path / "runs")
+    tmssl(tmp_path, *named, "--epochs", "2")
+    assert read_config(tmp_path / "more/latest/config.toml").train.epochs == 2
+
+
+def test_settings_of_a_resumed_run_begin_a_new_one_afresh(tmp_path: Path, marks: Path) -> None:
+    tmssl(tmp_path, "train", "--data", str(marks), "--name", "old", *TINY, "--epochs", "1")
+    more = ["--resume", "--restart-schedule", "--set", "rewarm_steps=3"]
+    tmssl(tmp_path, "train", *more, "--epochs", "2")
+    resumed = read_config(tmp_path / "runs/old/config.toml").optim
+    assert (resumed.anchor, resumed.rewarm_steps) == (1.0, 3)
+    done = tmssl(tmp_path, "train", "--config", "runs/old/config.toml", "--name", "new")
+    assert (
+        "the cosine begins with the run, not at epoch 1 as in the file; --set anchor=1"
+        in done.stderr
+    )
+    fresh = read_config(tmp_path / "runs/new/config.toml").optim
+    assert (fresh.anchor, fresh.rewarm_steps, fresh.rewarm_step, fresh.rewarm_lr) == (0, 0, 0, 0)
+    assert fresh.lr == resumed.lr
+
+
 def test_what_a_start_finds_is_said_at_once_and_a_resume_says_only_what_is_new(
     tmp_path: Path, marks: Path
 ) -> None:

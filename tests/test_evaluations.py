@@ -8,14 +8,16 @@ from typing import get_args
 
 import pytest
 
+from cli.start import planned_resume
 from tests.marks import draw_marks
 from tmssl.config import BestBy, Config, changed, write_config
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import build_pack, pack_size
+from tmssl.errors import RunError
 from tmssl.runs.best import FIGURES, judged
 from tmssl.runs.events import Eval, Finding, Score
 from tmssl.runs.folder import Run, create_run
-from tmssl.runs.history import History, read_history
+from tmssl.runs.history import History, read_history, state
 from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.runs.launch import start_trainer, wait_until_begun
 from tmssl.training.evaluations import Evaluations
@@ -153,6 +155,28 @@ def test_stopped_while_evaluating_and_resumed_the_best_is_the_best_of_all(world:
     values = {one.step: one.value for one in known}
     assert values[best_step(run)] == best.value
     assert not list(run.checkpoints.glob("eval-*"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_run_killed_in_its_last_evaluation_goes_on_to_its_end(world: Path) -> None:
+    run = new_run(world, "vanished", epochs=2, eval_every=2)
+    process = start_trainer(run)
+    wait_until_begun(run, process, 0)
+    while history_of(run).step < 10 or not list(run.checkpoints.glob("eval-0002.pt")):
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert state(history_of(run), alive=False) == "dead"
+    plan = planned_resume(run, {})
+    assert plan is not None
+    assert plan.changed == {}
+    assert train(run, SignalFlags()) == 0
+    assert state(history_of(run), alive=False) == "finished"
+    assert best_step(run) == 10
+    assert not list(run.checkpoints.glob("eval-*"))
+    with pytest.raises(RunError, match="has done 2 epochs already"):
+        planned_resume(run, {})
 
 
 @pytest.mark.slow

@@ -44,12 +44,23 @@ class ResumePlan:
 
 def plan_resume(
     old: Config, changes: dict[str, object], *, step: int, steps_per_epoch: int,
-    restart_schedule: bool = False,
+    restart_schedule: bool = False, trained: Config | None = None, unended: bool = False,
 ) -> ResumePlan:  # fmt: skip
     """The settings and learning rates with which a run would go on.
 
     A new end moves the end of the cosine and keeps its anchor. The anchor moves to now when the
     schedule turns from constant to cosine, and when `restart_schedule` asks for it.
+
+    Args:
+        old: the settings in force.
+        changes: setting to new value.
+        step: steps done at the checkpoint it goes on from.
+        steps_per_epoch: as in the journal.
+        restart_schedule: begin the cosine anew here.
+        trained: what the checkpoint was trained under, where a later life changed settings and left
+            no checkpoint of its own.
+        unended: a run that has done all its epochs may go on, as its trainer vanished in what follows
+            the last one.
 
     Raises:
         RunError: the run is already at or past the asked epochs.
@@ -62,7 +73,8 @@ def plan_resume(
         raise ConfigError(
             f"{frozen[0]} cannot change within a run ({len(frozen)} such); start a new run for it"
         )
-    if step >= new.train.epochs * steps_per_epoch:
+    end = new.train.epochs * steps_per_epoch
+    if step > end or (step == end and not unended):
         raise RunError(
             f"the run has done {epoch:.4g} epochs already and would end at {new.train.epochs}; "
             f"give --epochs above {math.floor(epoch)}"
@@ -70,12 +82,13 @@ def plan_resume(
     turned = old.optim.schedule == "constant" and new.optim.schedule == "cosine"
     if restart_schedule or (turned and "anchor" not in {n.rpartition(".")[2] for n in changes}):
         new = changed(new, {"optim.anchor": epoch})
+    trained = trained or old
     before = planned_learning_rate(
-        step, old.optim, steps_per_epoch=steps_per_epoch, epochs=old.train.epochs
+        step, trained.optim, steps_per_epoch=steps_per_epoch, epochs=trained.train.epochs
     )
     if "optim.rewarm_steps" in changes or "rewarm_steps" in changes:
         new = changed(new, {"optim.rewarm_step": step, "optim.rewarm_lr": before})
     after = planned_learning_rate(
         step, new.optim, steps_per_epoch=steps_per_epoch, epochs=new.train.epochs
     )
-    return ResumePlan(new, differences(old, new), step, epoch, before, after)
+    return ResumePlan(new, differences(trained, new), step, epoch, before, after)
