@@ -53,12 +53,12 @@ def asked(ranks: Ranks) -> list[Any]:
     """What the ranks agree on when the second of them alone is signalled."""
     flags = SignalFlags()
     flags.install()
-    told = [ranks.agreed(flags)]
+    told = [ranks.agreed(flags, late=False)]
     if ranks.rank == 1:
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGUSR1)
-    told.append(ranks.agreed(flags))
-    return [[stop.name, checkpoint] if stop else None for stop, checkpoint in told]
+    told.append(ranks.agreed(flags, late=ranks.rank == 0))
+    return [[stop.name, checkpoint, late] if stop else None for stop, checkpoint, late in told]
 
 
 def main() -> None:

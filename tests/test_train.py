@@ -240,7 +240,8 @@ def test_a_burst_of_bad_gradients_goes_back_to_the_checkpoint_at_half_the_lr(
     history = history_of(run)
     assert [(s.reason, s.step) for s in history.segments] == [("start", 0), ("rollback", 5)]
     assert history.segments[1].changed == {"optim.lr": [0.05, 0.025]}
-    assert [f.step for f in history.findings if f.code == "non-finite"] == [7]
+    assert [f.step for f in history.findings if f.code == "non-finite"] == [7, 8]
+    assert [f.step for f in history.findings if f.code == "rollback"] == [9]
     assert history.step == 15
     weights = load_payload(find_checkpoint(run))["encoder"]
     assert all(
@@ -327,7 +328,7 @@ def test_bad_gradients_between_two_logged_steps_are_found_at_the_second(
     monkeypatch.setattr(learner, "moco_step", poisoned)
     assert train(run, SignalFlags()) == 0
     history = history_of(run)
-    assert [f.code for f in history.findings] == ["non-finite"]
+    assert [(f.code, f.step) for f in history.findings] == [("non-finite", 2), ("non-finite", 3)]
     assert all(step.loss is not None for step in history.steps)  # means of the good steps
     assert history.epochs[0].loss is not None
     state = load_payload(find_checkpoint(run))

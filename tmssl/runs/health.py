@@ -68,11 +68,16 @@ def lr_jump(segment: Segment, _steps: Steps, _epochs: list[Epoch]) -> Finding | 
     before, after = segment.lr_before, segment.lr_after
     if not before or not after or 1 / _JUMP <= after / before <= _JUMP:
         return None
+    rewarms = setting(segment, "optim", "rewarm_step") == segment.step
+    spread = setting(segment, "optim", "rewarm_steps") if rewarms else 0
+    more = (
+        "more --rewarm-steps spread it further" if spread else "--rewarm-steps 500 spreads a jump"
+    )
     return Finding(
         code="lr-jump", level="warning", step=segment.step + 1, epoch=segment.epoch,
         text=f"the LR went from {learning_rate(before)} to {learning_rate(after)} "
         f"(x{number(after / before, 3)}) at a resume",
-        advice="if that was not meant, resume with the old --lr; --rewarm-steps 500 spreads a jump",
+        advice=f"if that was not meant, resume with the old --lr; {more}",
     )  # fmt: skip
 
 

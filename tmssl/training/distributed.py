@@ -70,19 +70,20 @@ class Ranks:
             figures /= self.size
         return figures
 
-    def agreed(self, flags: SignalFlags) -> tuple[signal.Signals | None, bool]:
-        """What signals asked of any rank before this step: to stop, and to write a checkpoint.
+    def agreed(self, flags: SignalFlags, *, late: bool) -> tuple[signal.Signals | None, bool, bool]:
+        """What any rank was asked for before this step: to stop, to write a checkpoint, and that one is due.
 
         Every rank gets the same answer, whatever arrives at one of them meanwhile.
         """
         stop, checkpoint = flags.stop, flags.checkpoint
-        flags.checkpoint = False
+        if checkpoint:  # a signal that comes just now keeps its flag
+            flags.checkpoint = False
         if self.control is None:
-            return stop, checkpoint
-        asked = torch.tensor([stop or 0, int(checkpoint)])
+            return stop, checkpoint, late
+        asked = torch.tensor([stop or 0, int(checkpoint), int(late)])
         dist.all_reduce(asked, op=dist.ReduceOp.MAX, group=self.control)
-        number, checkpoints = asked.tolist()
-        return signal.Signals(number) if number else None, bool(checkpoints)
+        number, checkpoints, lates = asked.tolist()
+        return signal.Signals(number) if number else None, bool(checkpoints), bool(lates)
 
     def least(self, value: int) -> int:
         """The smallest of what the ranks hold."""

@@ -35,7 +35,12 @@ def save(
 
 
 def is_late(session: Session) -> bool:
-    """Whether the last checkpoint is older than it may get; a refused one is tried again sooner."""
+    """Whether the last checkpoint is older than it may get; a refused one is tried again sooner.
+
+    Only the rank that writes them knows.
+    """
+    if not session.ranks.first:
+        return False
     usual = 60 * session.config.train.checkpoint_minutes
     most = usual if session.refused_at is None else min(usual, _SOONER_S)
     return time.monotonic() - session.saved_at > most

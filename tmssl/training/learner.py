@@ -244,5 +244,6 @@ def restore_learner(learner: Learner, state: dict[str, Any], *, same_optimizer: 
         learner.optimizer.load_state_dict(state["optimizer"])
     for group, kept in zip(learner.optimizer.param_groups, settings, strict=True):
         group.update(kept)
-    learner.scaler.load_state_dict(state["scaler"])
+    if state["scaler"]:  # empty where no scaler was needed; one begins anew at a change to float16
+        learner.scaler.load_state_dict(state["scaler"])
     learner.guard.look()  # BN's averages are whole now

@@ -8,7 +8,7 @@ import time
 import msgspec
 
 from tmssl.config import read_config
-from tmssl.errors import RunError, TmsslError
+from tmssl.errors import InputError, RunError, TmsslError
 from tmssl.runs.events import End, Epoch, Finding, Step
 from tmssl.runs.folder import Run, hold_lock
 from tmssl.runs.history import read_history
@@ -60,17 +60,20 @@ def train(run: Run, flags: SignalFlags) -> int:
 def _lead(run: Run, ranks: Ranks, flags: SignalFlags) -> None:
     """Train and write the journal: the whole of it for a process alone, rank 0's part else."""
     journal = PatientJournal(run.journal)
-    end = None
+    session, end = None, None
     try:
         with named_losses():
             ranks.wait()  # the others may read the journal now
-            end = learn(open_session(run, journal, ranks), flags)
+            session = open_session(run, journal, ranks)
+            end = learn(session, flags)
     except RankLostError as error:
         journal.write(_rank_lost(run, error))
         raise
     finally:
-        # Whatever broke, the journal says so before a traceback goes to train.log.
-        journal.write(end or _failed(sys.exc_info()[1]))
+        raised = sys.exc_info()[1]
+        if session is not None or not isinstance(raised, InputError):  # else nothing was changed
+            # Whatever broke, the journal says so before a traceback goes to train.log.
+            journal.write(end or _failed(raised))
         journal.sync()
         journal.close()
 
@@ -122,7 +125,7 @@ def learn(session: Session, flags: SignalFlags) -> End:
         write_positives(session, flags)
         session.write_findings()  # what the plan itself shows
         while session.step < session.total_steps:
-            stop, checkpoint = session.ranks.agreed(flags)
+            stop, checkpoint, late = session.ranks.agreed(flags, late=is_late(session))
             asked = asked or checkpoint
             if stop is not None:
                 healthy(session)
@@ -132,13 +135,13 @@ def learn(session: Session, flags: SignalFlags) -> End:
             lr = one_step(session)
             logged = _due(session, session.config.train.log_every)
             cheap = session.learner.device.type == "cpu"  # there is nothing to wait for
-            if (logged or asked or cheap) and not healthy(session):
+            if (logged or asked or late or cheap) and not healthy(session):
                 continue
             if _due(session, _DIAGNOSE_EVERY):
                 session.write_findings()
             if session.step % session.steps_per_epoch == 0:
                 finish_epoch(session, lr)
-            elif asked or (logged and is_late(session)):
+            elif asked or late:
                 save(session, "signal" if asked else "time")
             asked = False
             journal_saved(session, session.saver.poll())

@@ -38,7 +38,10 @@ class Meter:
 
     def state(self) -> dict[str, object]:
         """What the epoch has come to, so that one that is interrupted has the mean of all its steps."""
-        return {"epoch": self._epoch.cpu(), "seconds": time.perf_counter() - self.epoch_at}
+        return {
+            "epoch": self._epoch.to("cpu", copy=True),
+            "seconds": time.perf_counter() - self.epoch_at,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on with the epoch where `state` was taken."""

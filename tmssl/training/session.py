@@ -43,6 +43,11 @@ from tmssl.training.meter import Meter
 from tmssl.training.saver import Saver
 from tmssl.training.schedule import chance_ce, chance_loss, planned_learning_rate, solved_loss
 
+# Settings that decide what a loss means; a change of N, too, which is fixed within a run.
+_JUDGED = {
+    "optim.temperature", "data.positives", "data.vienna_share", "data.vienna_level", "data.views",
+}  # fmt: skip
+
 
 @dataclasses.dataclass
 class Session:
@@ -65,8 +70,6 @@ class Session:
     segment: int
     """number of the segment in force"""
     pack: Pack
-    skipped: int
-    """steps in a row whose gradient was not finite"""
     saved_at: float
     """`time.monotonic()` of the last checkpoint"""
     ranks: Ranks
@@ -111,25 +114,22 @@ def open_session(run: Run, journal: JournalWriter | None, ranks: Ranks = ALONE) 
         keep_freed_memory()
     sampler = create_sampler(pack, config)
     payload = last_payload(run)
-    # What a run began from may be gone by now; its checkpoint holds everything.
-    begun = config if payload is None else changed(config, {"model.init": ""})
-    learner = create_learner(begun, device, ranks)
+    if payload is not None:
+        _check_same_data(payload, pack)
+    learner = opened_learner(config, payload, device, ranks)
     ranks.check_same({
         "checkpoint": payload and payload["step"], "pack": pack.fingerprint, "config": config,
     })  # fmt: skip
-    if payload is not None:
-        _go_on(learner, payload, pack, config)
     session = Session(
         run, config, journal, history, learner,
         Feed(pack, sampler, views=config.data.views, size=config.data.image_size, device=device,
              end=config.train.epochs * sampler.steps_per_epoch,
              share=ranks.share(config.train.batch_size), dtype=views_dtype(learner)),
         Meter(device), Saver(run.checkpoints), sampler.steps_per_epoch,
-        step=payload["step"] if payload else 0, best=_best(payload, config), segment=len(history.segments), pack=pack, skipped=0, saved_at=time.monotonic(), ranks=ranks,
+        step=payload["step"] if payload else 0, best=_best(payload, config), segment=len(history.segments), pack=pack, saved_at=time.monotonic(), ranks=ranks,
         evaluations=_evaluations(run, config, ranks),
     )  # fmt: skip
-    if payload is not None:
-        session.meter.restore(payload["meter"])
+    restore_meter(session, payload)
     if history.started is None:
         session.write(_started(run, pack, device, ranks))
     session.evaluations.resume(session.step)
@@ -139,29 +139,39 @@ def open_session(run: Run, journal: JournalWriter | None, ranks: Ranks = ALONE) 
     return session
 
 
-def _go_on(learner: Learner, payload: dict[str, Any], pack: Pack, config: Config) -> None:
-    """Put the learner where a checkpoint was taken, if it is of the same images."""
-    _check_same_data(payload, pack)
+def opened_learner(
+    config: Config, payload: dict[str, Any] | None, device: torch.device, ranks: Ranks
+) -> Learner:
+    """A learner under these settings, fresh or where a checkpoint was taken."""
+    if payload is None:
+        return create_learner(config, device, ranks)
+    # What a run began from may be gone by now; its checkpoint holds everything.
+    learner = create_learner(changed(config, {"model.init": ""}), device, ranks)
     old = from_dict(payload["config"])
     same_optimizer = old.optim.optimizer == config.optim.optimizer
     restore_learner(learner, payload, same_optimizer=same_optimizer)
     if old.train.chunk_size == config.train.chunk_size and old.train.gpus == config.train.gpus:
         learner.chunk_size = payload["chunk_size"]  # which memory may have halved
+    return learner
+
+
+def restore_meter(session: Session, payload: dict[str, Any] | None) -> None:
+    """Go on with the epoch of a checkpoint, whose mean is then of all its steps.
+
+    Where the loss means something else by now, the mean is of the steps since.
+    """
+    if payload is not None and _comparable(payload, session.config):
+        session.meter.restore(payload["meter"])
 
 
 def _best(payload: dict[str, Any] | None, config: Config) -> float | None:
     """The lowest loss so far, if this configuration's losses can be compared with it."""
-    if payload is None:
-        return None
-    judged = (
-        "optim.temperature",
-        "data.positives",
-        "data.vienna_share",
-        "data.vienna_level",
-        "data.views",
-    )
-    same = not set(judged) & set(differences(from_dict(payload["config"]), config))
-    return payload["best"] if same else None
+    return payload["best"] if payload is not None and _comparable(payload, config) else None
+
+
+def _comparable(payload: dict[str, Any], config: Config) -> bool:
+    """Whether losses of a checkpoint's settings and of these can be compared."""
+    return not _JUDGED & set(differences(from_dict(payload["config"]), config))
 
 
 def _evaluations(run: Run, config: Config, ranks: Ranks) -> Evaluations:
