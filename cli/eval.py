@@ -7,7 +7,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from cli.ending import end_in_order
+from cli.ending import outlive_terminal
 from cli.follow import say
 from cli.options import (
     RUNS_DEFAULT,
@@ -65,7 +65,7 @@ def evaluate(
     """Evaluate retrieval: figures with chance and references, and matches as pictures."""
     opened = open_run(chosen_run(run, runs_folder))
     _check_device(device)
-    end_in_order()
+    outlive_terminal()
     from tmssl.retrieval.evaluate import evaluate as run_evaluation
 
     with phases() as (phase, progress):

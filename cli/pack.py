@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.ending import end_in_order
+from cli.ending import outlive_terminal
 from cli.follow import say
 from cli.options import JsonOutput
 from tmssl.text import count, safe
@@ -93,7 +93,7 @@ def pack(
     json_output: JsonOutput = False,
 ) -> None:
     """Decode a source's images once, into the pack that training reads."""
-    end_in_order()
+    outlive_terminal()
     begun = time.monotonic()
     built, decoded = _prepared(
         source.resolve(), image_size, workers, out and out.resolve(), images_under

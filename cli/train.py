@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.ending import end_with_terminal, outlive_terminal
 from cli.follow import follow, say
 from cli.options import RUNS_DEFAULT, RunsFolder, chosen_run
 from cli.settings import with_settings
@@ -76,11 +77,12 @@ def train(
     preview_views: _Preview = None, json_output: _AsJson = False, detach: _Detach = False,
 ) -> None:  # fmt: skip
     """Train on a folder or table of images, or resume a run; Ctrl-C stops with a checkpoint."""
+    lost = outlive_terminal()
     settings = {**dict(map(parse_setting, assignments or ())), **settings}
     found = _existing(run, runs_folder) if resume_if_any else None
     if found is not None:
         if is_alive(found) or _is_done(found, settings):
-            _leave(found, detach, begun=False)
+            _leave(found, detach or lost(), begun=False)
         resume = True
         recipe, name, config_file = "", "", None  # they are for the start
         settings.pop("model.init", None)
@@ -103,7 +105,7 @@ def train(
             _measure(with_pack(config, workers), 0.0, json_output)
             return
         target = start_run(config, runs_folder, name, workers)
-    _leave(target, detach, begun=True)
+    _leave(target, detach or lost(), begun=True)
 
 
 def _base(recipe: str, config_file: Path | None) -> Config:
@@ -165,6 +167,7 @@ def _leave(run: Run, detach: bool, *, begun: bool) -> None:
         say(f"{doing} {safe(run.path)}; watch it with: tmssl watch {safe(run.path)}")
         print(run.path)  # noqa: T201 - stdout is data
         raise typer.Exit
+    end_with_terminal()  # the run goes on
     raise typer.Exit(follow(run, begun=begun))
 
 

@@ -116,6 +116,26 @@ main()
 """
 
 
+def signalled(
+    run: Run, number: signal.Signals, moment: str, *words: str
+) -> subprocess.CompletedProcess[str]:
+    """`tmssl eval`, with a signal when it opens a file of such a name."""
+    return subprocess.run(
+        [sys.executable, "-c", END, moment, str(int(number)), "eval", str(run.path), *words],
+        capture_output=True, text=True, check=False, timeout=50,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+def test_a_hang_up_and_a_call_for_a_checkpoint_leave_it_at_work(
+    run: Run, number: signal.Signals
+) -> None:
+    done = signalled(run, number, ".matches.jsonl-", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["queries"] > 0
+
+
 @pytest.mark.parametrize(
     ("number", "code", "moment"),
     [(signal.SIGINT, 130, ".matches.jsonl-"), (signal.SIGTERM, 143, ".references-")],
@@ -125,11 +145,7 @@ def test_a_signal_ends_it_in_order_with_nothing_half_written(
 ) -> None:
     journal = run.journal.read_bytes()
     before = {path: path.read_bytes() for path in run.eval.iterdir()}
-    done = subprocess.run(
-        [sys.executable, "-c", END, moment, str(int(number)), "eval", str(run.path), "-k", str(code % 7), "2"],
-        capture_output=True, text=True, check=False, timeout=50,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-    )  # fmt: skip
+    done = signalled(run, number, moment, "-k", str(code % 7), "2")
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""

@@ -1,5 +1,6 @@
 """`tmssl pack` as a person meets it: words on stderr, data on stdout, and nothing lost on the way."""
 
+import fcntl
 import json
 import os
 import pty
@@ -7,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -97,9 +99,7 @@ def test_what_is_wrong_is_told_with_exit_code_2(
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
-)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_in_order_and_the_next_call_goes_on(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
@@ -112,8 +112,8 @@ def test_a_signal_ends_it_in_order_and_the_next_call_goes_on(
         while not list(tmp_path.glob("p.building/part-*.b2")):
             assert child.poll() is None
             time.sleep(0.01)
-        # A terminal sends Ctrl-C and a hang-up to the whole group, others only to the one they mean.
-        (os.kill if number == signal.SIGTERM else os.killpg)(child.pid, number)
+        # A terminal sends Ctrl-C to the whole group, other processes only to the one they mean.
+        (os.killpg if number == signal.SIGINT else os.kill)(child.pid, number)
         out, words = child.communicate(timeout=30)
     assert child.returncode == code
     assert out == ""
@@ -126,6 +126,24 @@ def test_a_signal_ends_it_in_order_and_the_next_call_goes_on(
     facts = json.loads(done.stdout)
     assert facts["decoded"] == 1100 - int(before[1].replace(",", ""))
     assert facts["images"] == 1100
+
+
+def test_a_lost_terminal_and_a_call_for_a_checkpoint_leave_it_at_work(tmp_path: Path) -> None:
+    many(tmp_path / "marks")
+    leader, follower = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "marks", "--out", "p", "--workers", "2", "--image-size", "96"], cwd=tmp_path,
+        stdin=follower, stderr=follower, stdout=follower, env=environment(), start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    ) as child:  # fmt: skip
+        os.close(follower)
+        while not list(tmp_path.glob("p.building/part-*.b2")):
+            assert child.poll() is None
+            os.read(leader, 65536)
+        child.send_signal(signal.SIGUSR1)
+        os.close(leader)  # as sshd does
+        assert child.wait(60) == 0
+    assert open_pack(tmp_path / "p").count == 1100
 
 
 def test_a_terminal_sees_a_bar_with_a_rate_and_gets_its_cursor_back(tmp_path: Path) -> None:
