@@ -10,7 +10,7 @@ from cli.options import RUNS_DEFAULT, RunsFolder
 from tmssl.errors import TrainingError
 from tmssl.runs.events import Eval, Score
 from tmssl.runs.folder import Run
-from tmssl.text import number, safe
+from tmssl.text import number, pasted, safe
 
 
 def demo(
@@ -25,7 +25,7 @@ def demo(
     show: Annotated[int, typer.Option("--show", min=0, help="Queries shown as pictures.")] = 4,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:
-    """Draw toy trademarks, train on them, evaluate, and show the matches: about five minutes."""
+    """Draw toy trademarks, train on them, evaluate, and show the matches: about four minutes on two cores."""
     from cli.results import print_matches, print_table
     from cli.start import start_run
     from tmssl.config import changed, read_config
@@ -114,6 +114,6 @@ def _close(run: Run, event: Eval) -> None:
         )
     say("")
     say("next:")
-    say(f"  tmssl watch {safe(run.path)}       look at the curves and page through the matches")
+    say(f"  tmssl watch {pasted(run.path)}       look at the curves and page through the matches")
     say("  tmssl train --epochs 60 --resume   go on from here")
     say("  tmssl train --data DIR             train on your own marks")

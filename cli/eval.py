@@ -19,6 +19,7 @@ from cli.options import (
     RunsFolder,
     TopK,
     Whiten,
+    check_place,
     chosen_run,
 )  # fmt: skip
 from tmssl.config import Device
@@ -65,6 +66,8 @@ def evaluate(
     """Evaluate retrieval: figures with chance and references, and matches as pictures."""
     opened = open_run(chosen_run(run, runs_folder))
     _check_device(device)
+    check_place("--html", html)
+    check_place("--png", png)
     outlive_terminal()
     from tmssl.retrieval.evaluate import evaluate as run_evaluation
 

@@ -13,7 +13,7 @@ from tmssl.runs.folder import Run, is_alive
 from tmssl.runs.history import History, state
 from tmssl.runs.journal import Tail
 from tmssl.runs.launch import last_log_line, signal_trainer, wait_until_released
-from tmssl.text import duration, learning_rate, number, safe
+from tmssl.text import duration, learning_rate, number, pasted, safe
 
 _POLL_S = 0.2
 _PLAIN_S = 30.0  # seconds between plain lines within an epoch
@@ -179,7 +179,7 @@ def _stop(run: Run, history: History, tail: Tail) -> int:
             wait_until_released(run, 3600)
         for line in _news(history, tail):
             say(line)
-        say(f"stopped; go on with: tmssl train --resume --run {safe(run.path)}")
+        say(f"stopped; go on with: tmssl train --resume --run {pasted(run.path)}")
     return 130
 
 
@@ -191,12 +191,12 @@ def _outcome(run: Run, history: History) -> int:
         return 0
     if became == "stopped":
         say(
-            f"stopped at epoch {history.epoch:.2f}; go on with: tmssl train --resume --run {safe(run.path)}"
+            f"stopped at epoch {history.epoch:.2f}; go on with: tmssl train --resume --run {pasted(run.path)}"
         )
         return 0
     if became == "failed" and history.end is not None:
         raise TrainingError(f"training failed: {safe(history.end.reason)}; see {safe(run.log)}")
     raise TrainingError(
         f"the trainer vanished at epoch {history.epoch:.2f} ({last_log_line(run.log)}); "
-        f"go on with: tmssl train --resume --run {safe(run.path)}"
+        f"go on with: tmssl train --resume --run {pasted(run.path)}"
     )

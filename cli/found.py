@@ -41,6 +41,7 @@ def print_closing(record: SearchRecord) -> None:
     compared = (
         f"{record.compared:,} of {record.marks:,} marks" if filters else f"{record.marks:,} marks"
     )
+    compared += f", whitened to {record.whitened} features" if record.whitened else ""
     told = f"compared with {compared}" + (f" ({', '.join(filters)})" if filters else "")
     say_data()
     say_data(safe(f"{told}, checkpoint {record.checkpoint}, epoch {record.epoch:.4g}"))

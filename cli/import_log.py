@@ -10,10 +10,10 @@ from cli.follow import say
 from cli.options import RUNS_DEFAULT, RunsFolder
 from tmssl.errors import InputError
 from tmssl.runs.events import Event, Finding
-from tmssl.runs.folder import Run, create_run
+from tmssl.runs.folder import Run, create_run, new_run
 from tmssl.runs.journal import JournalWriter
 from tmssl.runs.plain_log import MAX_BYTES, Meaning, read_plain_log
-from tmssl.text import count, safe
+from tmssl.text import count, pasted, safe
 
 
 def import_log(
@@ -42,15 +42,14 @@ def import_log(
     """Import a log with lines such as `Epoch 10 complete. Avg Loss: 7.0350` as a run."""
     meaning = Meaning(keys, steps_per_epoch, dict(map(_hit_chance, hit_chance or ())))
     run_name = name or log.stem
-    if not run_name or Path(run_name).name != run_name or run_name in (".", "..", "latest"):
-        raise InputError(f"--name is '{safe(run_name, 60)}'; give a plain name without slashes")
+    new_run(runs_folder, run_name)  # a bad name is told before the log is read
     events = read_plain_log(_read(log), run_name, meaning)
     run = create_run(runs_folder.resolve(), run_name, latest=False)
     _write(run, events)
     for event in events:
         if isinstance(event, Finding) and event.advice:
             say(f"{event.level}: {safe(event.text)} - {safe(event.advice)}")
-    say(f"imported {count(len(events), 'event')}; look with: tmssl watch {safe(run.path)}")
+    say(f"imported {count(len(events), 'event')}; look with: tmssl watch {pasted(run.path)}")
     print(run.path)  # noqa: T201 - stdout is data
 
 

@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from tmssl.errors import InputError
+from tmssl.text import safe
+
 RunsFolder = Annotated[
     Path, typer.Option("--runs", envvar="TMSSL_RUNS", help="Folder that holds the runs.")
 ]
@@ -38,6 +41,18 @@ Compare = Annotated[
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 RUNS_DEFAULT = Path("runs")
+
+
+def check_place(option: str, file: Path | None) -> None:
+    """Refuse a file whose folder is missing, before the work whose result it is to hold.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    if file is not None and not file.resolve().parent.is_dir():
+        raise InputError(
+            f"there is no folder for {option} {safe(file)}; make {safe(file.parent)} first"
+        )
 
 
 def chosen_run(run: Path | None, runs_folder: Path) -> Path:

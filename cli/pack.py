@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,20 +27,25 @@ ImagesUnder = Annotated[
 
 
 def prepare_pack(
-    source: Path, image_size: int, *, workers: int = 0, also_under: str = ""
-) -> "Pack":
+    source: Path, image_size: int, *, workers: int = 0, also_under: str = "",
+    before: Callable[[int], None] | None = None,
+) -> "Pack":  # fmt: skip
     """The pack of a source, built if it is not there; the join report comes first.
+
+    `before` is called with the number of images when they are about to be packed.
 
     Raises:
         InputError: a source or images that cannot be used.
         KeyboardInterrupt: Ctrl-C; what is finished stays, and the next call goes on from it.
     """
-    return _prepared(source, image_size, workers, None, Path(also_under) if also_under else None)[0]
+    under = Path(also_under) if also_under else None
+    return _prepared(source, image_size, workers, None, under, before)[0]
 
 
 def _prepared(
-    source: Path, image_size: int, workers: int, out: Path | None, also_under: Path | None
-) -> tuple["Pack", int]:
+    source: Path, image_size: int, workers: int, out: Path | None, also_under: Path | None,
+    before: Callable[[int], None] | None = None,
+) -> tuple["Pack", int]:  # fmt: skip
     """The pack of a source, and how many images were decoded for it just now."""
     from cli.progress import progress_bar
     from tmssl.data.catalogue import read_catalogue
@@ -49,6 +55,9 @@ def _prepared(
     for line in catalogue.report.lines():
         say(line)
     size = pack_size(image_size)
+    folder = out or pack_folder(catalogue, size)
+    if before and not folder.exists():
+        before(len(catalogue.marks))
     seen: list[int] = []
     with progress_bar("packing") as update:
 
@@ -58,9 +67,7 @@ def _prepared(
             seen.append(done)
             update(done - seen[0], total - seen[0])  # so that speed and ETA are of this build
 
-        pack = build_pack(
-            catalogue, out or pack_folder(catalogue, size), size, workers=workers, progress=progress
-        )
+        pack = build_pack(catalogue, folder, size, workers=workers, progress=progress)
     if not seen:
         say(f"  packed already: {safe(pack.folder)}")
     _tell_quarantine(pack)

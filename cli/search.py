@@ -16,6 +16,7 @@ from cli.options import (
     JsonOutput,
     RunsFolder,
     Whiten,
+    check_place,
     chosen_run,
 )
 from tmssl.errors import InputError
@@ -63,6 +64,7 @@ def search(
     if csv_output and json_output:
         raise InputError("--csv and --json both want stdout; give one of them")
     end_in_order()
+    check_place("--html", html)
     from cli.found import print_answer, print_closing, print_csv, print_json
     from tmssl.retrieval.filters import parse_condition
     from tmssl.retrieval.query import answer, find_logos, new_record

@@ -1,6 +1,10 @@
 """Start a run, or go on with one: what `tmssl train`, the demo and the monitor's forms share."""
 
 import shutil
+import subprocess
+import sys
+import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,13 +12,15 @@ from cli.follow import say
 from tmssl.config import Config, changed, differences, from_dict, read_config, write_config
 from tmssl.errors import ConfigError, PackError, RunError
 from tmssl.runs.events import End, Event, Segment, Started
-from tmssl.runs.folder import Run, create_run, is_alive, point_latest, run_name
+from tmssl.runs.folder import Run, create_run, is_alive, new_run, point_latest, run_name
 from tmssl.runs.journal import read_journal
 from tmssl.runs.launch import start_trainer, wait_until_begun
-from tmssl.text import learning_rate, safe
+from tmssl.text import learning_rate, pasted, safe
 
 if TYPE_CHECKING:
     from tmssl.training.resume import ResumePlan
+
+_MANY = 5000  # images whose packing takes longer than to ask the trainer first
 
 
 def start_run(config: Config, runs_folder: Path, name: str = "", workers: int = 0) -> Run:
@@ -25,6 +31,8 @@ def start_run(config: Config, runs_folder: Path, name: str = "", workers: int = 
     Raises:
         InputError: data or settings that cannot be used.
     """
+    if name:
+        new_run(runs_folder, name)  # a bad name is told before an hour of packing
     config = with_pack(config, workers)
     name = name or run_name(Path(config.data.source).stem)
     run = create_run(runs_folder.resolve(), name, latest=False)
@@ -50,15 +58,39 @@ def with_pack(config: Config, workers: int = 0) -> Config:
     from cli.pack import prepare_pack
 
     if not config.data.source:
-        raise ConfigError("there is nothing to train on; give --data FOLDER, CSV or JSONL")
+        raise ConfigError(
+            "there is nothing to train on; give --data with a folder, an archive or a table of images"
+        )
     source = Path(config.data.source).resolve()
     config = changed(config, {"model.init": _starting_weights(config.model.init)})
     under = config.data.images_under and str(Path(config.data.images_under).resolve())
-    pack = prepare_pack(source, config.data.image_size, workers=workers, also_under=under)
+    pack = prepare_pack(
+        source, config.data.image_size, workers=workers, also_under=under,
+        before=partial(_check_before_packing, config),
+    )  # fmt: skip
     return changed(
         config,
         {"data.source": str(source), "data.pack": str(pack.folder), "data.images_under": under},
     )
+
+
+def _check_before_packing(config: Config, images: int) -> None:
+    """Ask the trainer whether it would take the settings, where packing first would take long.
+
+    Raises:
+        ConfigError: it would not.
+    """
+    if images < _MANY:
+        return
+    say("  asking the trainer about the settings, since packing takes a while")
+    with tempfile.TemporaryDirectory(prefix="tmssl-check-") as folder:
+        settings = Path(folder) / "config.toml"
+        write_config(config, settings)
+        words = [sys.executable, "-m", "tmssl.training", "--check", str(settings)]
+        done = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise ConfigError(safe(said[-1].removeprefix("tmssl: ")))
 
 
 def _starting_weights(init: str) -> str:
@@ -106,7 +138,7 @@ def resume_run(run: Run, settings: dict[str, Any], restart_schedule: bool = Fals
     """
     if is_alive(run):
         raise RunError(
-            f"{safe(run.path)} is being trained now; stop it first with `tmssl stop {safe(run.path)}`"
+            f"{safe(run.path)} is being trained now; stop it first with `tmssl stop {pasted(run.path)}`"
         )
     old = read_config(run.config)
     segments = _segments(run)

@@ -14,7 +14,7 @@ from tmssl.config import Config, changed, parse_setting, read_config
 from tmssl.errors import ConfigError, RunError
 from tmssl.recipes import recipe_path
 from tmssl.runs.folder import Run, is_alive, open_run
-from tmssl.text import safe
+from tmssl.text import pasted, safe
 
 _Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with a run instead of starting one.")
@@ -79,17 +79,20 @@ def train(
     """Train on a folder or table of images, or resume a run; Ctrl-C stops with a checkpoint."""
     lost = outlive_terminal()
     settings = {**dict(map(parse_setting, assignments or ())), **settings}
-    found = _existing(run, runs_folder) if resume_if_any else None
+    found = _existing(run, name, runs_folder) if resume_if_any else None
     if found is not None:
+        _check_same_images(found, settings)
         if is_alive(found) or _is_done(found, settings):
             _leave(found, detach or lost(), begun=False)
         resume = True
-        recipe, name, config_file = "", "", None  # they are for the start
+        run, recipe, name, config_file = found.path, "", "", None  # the rest is for a start
         settings.pop("model.init", None)
     _check_use(
         resume=resume, starting=[recipe, name, config_file, preview_views],
         resuming=[None if resume_if_any else run, restart_schedule],
     )  # fmt: skip
+    if json_output and not dry_run:
+        raise ConfigError("--json prints what --dry-run measures; add that, or leave it out")
     if resume:
         opened = open_run(chosen_run(run, runs_folder))
         if dry_run:
@@ -143,12 +146,34 @@ def _check_use(*, resume: bool, starting: list[object], resuming: list[object]) 
         raise ConfigError("--run and --restart-schedule belong to --resume; add it")
 
 
-def _existing(run: Path | None, runs_folder: Path) -> Run | None:
-    """The run to go on with, or None where none has begun."""
-    try:
+def _existing(run: Path | None, name: str, runs_folder: Path) -> Run | None:
+    """The run to go on with: the one named, else the latest; None where none has begun.
+
+    Raises:
+        RunError: `--run` names none, which is not for a start to make.
+    """
+    if run is not None:
         return open_run(chosen_run(run, runs_folder))
+    try:
+        return open_run(runs_folder / (name or "latest"))
     except RunError:
         return None
+
+
+def _check_same_images(run: Run, settings: dict[str, Any]) -> None:
+    """Refuse to take a run of other images for the one that was meant.
+
+    Images that moved are told by the pack instead, when the run goes on.
+
+    Raises:
+        ConfigError: `--data` is not where its images are, and those are still there.
+    """
+    given, own = settings.get("data.source"), read_config(run.config).data.source
+    if given and own and Path(given).resolve() != Path(own) and Path(own).exists():
+        raise ConfigError(
+            f"{safe(run.path)} trains on {safe(own)}, not on {safe(given)}; "
+            "give --name, of a run of its own for these images"
+        )
 
 
 def _is_done(run: Run, settings: dict[str, Any]) -> bool:
@@ -164,7 +189,7 @@ def _leave(run: Run, detach: bool, *, begun: bool) -> None:
     """Follow a run, whose trainer was just begun or not, to its end, or say how to watch it; ends the command."""
     if detach:
         doing = "training in" if is_alive(run) else "nothing is left to do in"
-        say(f"{doing} {safe(run.path)}; watch it with: tmssl watch {safe(run.path)}")
+        say(f"{doing} {safe(run.path)}; watch it with: tmssl watch {pasted(run.path)}")
         print(run.path)  # noqa: T201 - stdout is data
         raise typer.Exit
     end_with_terminal()  # the run goes on

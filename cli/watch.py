@@ -16,7 +16,7 @@ from tmssl.runs.cost import cost, cost_words
 from tmssl.runs.folder import Run, is_alive, list_runs, open_run
 from tmssl.runs.history import read_history, summary
 from tmssl.runs.journal import read_journal
-from tmssl.text import safe
+from tmssl.text import pasted, safe
 
 if TYPE_CHECKING:
     from tui.look import Look
@@ -61,7 +61,7 @@ def watch(
     if not written and (once or json_output or not is_alive(opened)):
         raise RunError(
             f"{safe(opened.path)} has not written yet and nobody trains it; start it with "
-            f"`tmssl train --resume --run {safe(opened.path)}`"
+            f"`tmssl train --resume --run {pasted(opened.path)}`"
         )
     if json_output:
         history = read_history(read_journal(opened.journal))

@@ -20,7 +20,7 @@ from tests.marks import draw_marks
 from tmssl.config import Config, changed, write_config
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import Pack, build_pack, open_pack, pack_size
-from tmssl.errors import ConfigError, TmsslError
+from tmssl.errors import ConfigError, InputError, TmsslError
 from tmssl.retrieval.figures import table_lines
 from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, read_matches
 from tmssl.runs.events import Eval, Score
@@ -125,6 +125,13 @@ def signalled(
         capture_output=True, text=True, check=False, timeout=50,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
     )  # fmt: skip
+
+
+def test_a_page_without_a_folder_is_told_before_the_work(run: Run, tmp_path: Path) -> None:
+    journal = run.journal.read_bytes()
+    with pytest.raises(InputError, match="there is no folder for --html"):
+        evaluated(run, "--html", str(tmp_path / "none" / "x.html"))
+    assert run.journal.read_bytes() == journal
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])

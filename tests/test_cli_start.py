@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -11,11 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
+from cli import start
 from cli.follow import follow
 from tests.marks import draw_marks
 from tests.test_cli import TINY, error_line, history, tmssl
-from tmssl.config import parse_setting, read_config
+from tmssl.config import Config, changed, parse_setting, read_config
 from tmssl.errors import ConfigError
 from tmssl.runs.events import End, Epoch, Finding, Segment
 from tmssl.runs.folder import create_run, holder, is_alive, open_run
@@ -127,6 +130,69 @@ def test_an_on_start_script_starts_goes_on_and_is_done(tmp_path: Path, marks: Pa
     done = tmssl(tmp_path, *words, "--epochs", "2", "--detach")
     assert "nothing is left to do" in done.stderr
     assert len(history(tmp_path).segments) == 2
+
+
+def test_an_on_start_script_never_takes_another_run_for_its_own(
+    tmp_path: Path, marks: Path
+) -> None:
+    other = draw_marks(tmp_path / "other", 40)
+    tmssl(tmp_path, "train", "--data", str(other), "--name", "other", *TINY, "--epochs", "1")
+    words = ["train", "--data", str(marks), "--resume-if-any", *TINY, "--epochs", "1"]
+    refused = tmssl(tmp_path, *words, code=2)
+    assert f"trains on {other}, not on {marks}; give --name" in error_line(refused)
+    missing = tmssl(tmp_path, *words, "--run", "mine", code=2)
+    assert "there is no run at mine" in error_line(missing)
+    tmssl(tmp_path, *words, "--name", "mine")
+    again = tmssl(tmp_path, *words, "--name", "mine", "--detach")
+    assert again.stdout == f"{tmp_path}/runs/mine\n"
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == ["latest", "mine", "other"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("../outside", "give a plain name"), ("a/b", "give a plain name"),
+        ("latest", "give a plain name"), ("..", "give a plain name"), ("taken", "exists already"),
+    ],
+)  # fmt: skip
+def test_a_bad_name_is_told_before_anything_is_packed(
+    tmp_path: Path, marks: Path, name: str, said: str
+) -> None:
+    (tmp_path / "runs/taken").mkdir(parents=True)
+    done = tmssl(tmp_path, "train", "--data", str(marks), "--name", name, *TINY, code=2)
+    assert said in error_line(done)
+    assert "packed" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model.name": "nonesuch"}, "timm has no model 'nonesuch'"),
+        ({"device": "cuda"}, "torch sees no GPU"),
+        ({"model.name": "vit_tiny_patch16_224", "image_size": 64}, "cannot take 64 px"),
+    ],
+)
+def test_what_no_images_could_cure_is_told_before_many_are_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], said: str
+) -> None:
+    if changes.get("device") == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    monkeypatch.setenv("TMSSL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(start, "_MANY", 1)
+    source = draw_marks(tmp_path / "few", 4)
+    with pytest.raises(ConfigError, match=said):
+        start.with_pack(changed(Config(), {"data.source": str(source), **changes}))
+    assert not list((tmp_path / "cache").rglob("*.b2*"))
+
+
+def test_a_printed_command_can_be_pasted(tmp_path: Path, marks: Path) -> None:
+    name = "logo 商標 $run"
+    done = tmssl(tmp_path, "train", "--data", str(marks), "--name", name, *TINY, "--detach")
+    command = re.search(r"watch it with: (tmssl watch .*)", done.stderr)
+    assert command is not None
+    *_, path = shlex.split(command[1])
+    assert path == str(tmp_path / "runs" / name)
+    tmssl(tmp_path, "stop", path)
 
 
 def test_an_on_start_script_may_name_the_weights_to_begin_from(tmp_path: Path, marks: Path) -> None:

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,29 @@ def test_a_bad_file_is_named(tmp_path: Path, content: bytes, message: str) -> No
     assert "c.toml" in str(caught.value)
     with pytest.raises(ConfigError, match="cannot read"):
         read_config(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("tree", "said"),
+    [
+        ({"train": {"epochs": 0}}, "epochs is 0; give a whole number, at least 1"),
+        ({"train": {"epochs": 1.5}}, "epochs is 1.5; give a whole number"),
+        ({"optim": {"lr": 0}}, "lr is 0; give a number, above 0.0"),
+        ({"optim": {"lr": "fast"}}, "lr is 'fast'; give a number"),
+        ({"data": {"vienna_share": 2}}, "vienna_share is 2; give a number, at most 1.0"),
+        ({"data": {"views": "zz"}}, "views is 'zz'; give one of logo, colour, published, mild"),
+        ({"train": {"chunk_size": "big"}}, "chunk_size is 'big'; give `auto` or a whole number"),
+        ({"train": {"compile": 3}}, "compile is 3; give true or false"),
+        ({"data": {"source": 3}}, "source is 3; give text"),
+        ({"train": {"chunk_size": 1}}, "chunk_size is 1, and BN cannot train on one image"),
+        ({"train": 5}, "[train] is no table of settings"),
+    ],
+)
+def test_a_bad_setting_is_told_with_what_it_is_and_may_be(
+    tree: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        from_dict(tree)
 
 
 @pytest.mark.parametrize("name", recipe_names())

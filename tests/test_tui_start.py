@@ -17,7 +17,7 @@ EMPTY = dict.fromkeys(("recipe", "source", "epochs", "lr", "batch_size", "more",
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ({}, "give --data FOLDER"),
+        ({}, "give --data with a folder"),
         ({"source": "nowhere"}, "there is nothing at nowhere"),
         ({"recipe": "tpy"}, "did you mean 'toy'"),
         ({"more": "lrr=1"}, "did you mean 'lr'"),

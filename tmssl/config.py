@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ BestBy = Literal[
 ]
 Level = Literal["category", "division", "section"]
 
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+_BOUNDS = {">=": "at least", ">": "above", "<=": "at most", "<": "below"}
 _LARGEST_FILE = 1 << 20  # bytes of a file of settings
 
 PositiveInt = Annotated[int, Meta(ge=1)]
@@ -39,7 +42,7 @@ class DataConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What is learnt from."""
 
     source: str = ""
-    """folder, CSV or JSONL of images"""
+    """folder, archive or table of images"""
     pack: str = ""
     """folder of the pack made from it"""
     images_under: str = ""
@@ -183,18 +186,30 @@ def from_dict(tree: Mapping[str, object]) -> Config:
     try:
         config = msgspec.convert(tree, Config, strict=True)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"bad setting: {safe(error)}{_choices(str(error))}") from error
+        raise ConfigError(f"bad setting: {_told(str(error), tree)}") from error
     return _checked(config)
 
 
-def _choices(told: str) -> str:
-    """What a setting may be, where it is one of a few words; msgspec's message names its place."""
-    _, _, place = told.partition("at `$.")
+def _told(said: str, tree: Mapping[str, object]) -> str:
+    """What msgspec says of a setting, such as "Expected `int` >= 1 - at `$.train.epochs`", for a person."""
+    expected, _, place = said.partition(" - at `$.")
     section, _, name = place.rstrip("`").partition(".")
-    if section not in SECTIONS or name not in SECTIONS[section].__struct_fields__:
-        return ""
-    words = [word for word in get_args(get_type_hints(SECTIONS[section])[name]) if isinstance(word, str)]  # fmt: skip
-    return f"; give one of {', '.join(words)}" if len(words) > 1 else ""
+    settings = tree.get(section)
+    if not name or not isinstance(settings, Mapping):
+        return f"[{section}] is no table of settings; write NAME = VALUE lines below it"
+    kinds = get_args(get_type_hints(SECTIONS[section])[name])
+    words = [word for kind in kinds for word in (kind, *get_args(kind)) if isinstance(word, str)]
+    wanted = re.match(r"Expected `(\w+)`(?: (\S+) (\S+))?", expected)
+    if len(words) > 1:
+        hint = f"one of {', '.join(words)}"
+    elif wanted is None:
+        hint = f"`{words[0]}` or a whole number" if words else safe(expected)
+    else:
+        kind, bound, limit = wanted.groups()
+        hint = _KINDS.get(kind, kind) + (f", {_BOUNDS.get(bound, bound)} {limit}" if bound else "")
+    value = settings[name]
+    shown = f"'{safe(value, 60)}'" if isinstance(value, str) else safe(value, 60)
+    return f"{name} is {shown}; give {hint}"
 
 
 def _checked(config: Config) -> Config:

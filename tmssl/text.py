@@ -1,6 +1,7 @@
 """Strings on their way to a person: foreign text made harmless, numbers made readable."""
 
 import math
+import shlex
 import unicodedata
 
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
@@ -30,6 +31,11 @@ def safe(text: object, limit: int = 500) -> str:
     if cut.isascii() and cut.isprintable():
         return cut
     return "".join(map(_safe_character, cut))
+
+
+def pasted(text: object) -> str:
+    """A path or name as a printed command holds it, quoted where a shell asks for it."""
+    return shlex.quote(safe(text))
 
 
 def duration(seconds: float | None) -> str:

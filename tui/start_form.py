@@ -79,7 +79,9 @@ def answers(typed: dict[str, str]) -> Answers:
     ]
     config = changed(base, dict(map(parse_setting, settings)))
     if not config.data.source:
-        raise ConfigError("there is nothing to train on; give --data FOLDER, CSV or JSONL")
+        raise ConfigError(
+            "there is nothing to train on; give --data with a folder, an archive or a table of images"
+        )
     if not Path(config.data.source).exists():
         raise CatalogueError(
             f"there is nothing at {safe(config.data.source)}; give a folder, an archive or a table of images"

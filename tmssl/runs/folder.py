@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tmssl.errors import RunError
-from tmssl.text import safe
+from tmssl.text import pasted, safe
 
 CONFIG_NAME = "config.toml"
 
@@ -76,13 +76,29 @@ def run_name(label: str, now: float | None = None) -> str:
     return f"{stamp}-{plain}" if plain else stamp
 
 
+def new_run(runs_folder: Path, name: str) -> Run:
+    """Where a new run of a name would lie.
+
+    Raises:
+        RunError: a name that is none, or that is taken.
+    """
+    if not name or Path(name).name != name or name in (".", "..", "latest"):
+        raise RunError(
+            f"--name is '{safe(name, 60)}'; give a plain name, without slashes and not `latest`"
+        )
+    run = Run(runs_folder / name)
+    if run.path.exists():
+        raise RunError(f"{safe(run.path)} exists already; choose another --name")
+    return run
+
+
 def create_run(runs_folder: Path, name: str, *, latest: bool = True) -> Run:
     """Make a new run folder and, unless told otherwise, point `latest` at it.
 
     Raises:
-        RunError: it exists already, or cannot be made.
+        RunError: its name is none or taken, or it cannot be made.
     """
-    run = Run(runs_folder / name)
+    run = new_run(runs_folder, name)
     try:
         runs_folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -204,7 +220,7 @@ def _take_lock(file: int, run: Run, patience_s: float) -> None:
             if time.monotonic() > deadline:
                 raise RunError(
                     f"{safe(run.path)} is being trained already; watch it with "
-                    f"`tmssl watch {safe(run.path)}` or stop it with `tmssl stop {safe(run.path)}`"
+                    f"`tmssl watch {pasted(run.path)}` or stop it with `tmssl stop {pasted(run.path)}`"
                 ) from error
             time.sleep(0.02)
 

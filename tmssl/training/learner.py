@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tmssl.config import Config
 from tmssl.errors import ConfigError, TrainingError
@@ -81,6 +81,18 @@ def views_dtype(learner: Learner) -> torch.dtype:
     return _AUTOCAST.get(learner.precision, torch.float32) if on_gpu else torch.float32
 
 
+def check_settings(config: Config) -> None:
+    """Refuse settings that no images could make trainable.
+
+    Raises:
+        ConfigError: an unknown model or weights, a size that the model refuses, or no such device.
+    """
+    choose_device(config.train.device)
+    with torch.random.fork_rng(devices=[]):
+        encoder = create_encoder(config.model.name, config.model.init)
+    _probe(encoder, config)
+
+
 def create_learner(config: Config, device: torch.device, ranks: Ranks = ALONE) -> Learner:
     """Fresh weights from the run's seed, and their optimizer; the same on every rank.
 
@@ -91,7 +103,7 @@ def create_learner(config: Config, device: torch.device, ranks: Ranks = ALONE) -
         torch.manual_seed(config.train.seed)
         encoder = create_encoder(config.model.name, config.model.init)
         model = MoCo(encoder, config.model.hidden, config.model.dimensions)
-    _probe(model, config)
+    _probe(model.encoder, config)
     model = model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # nn.Module.to's stub lacks this form
     precision = choose_precision(config.train.precision, device)
     chunk_size = _chunk_size(
@@ -124,12 +136,12 @@ def _chunk_size(model: MoCo, config: Config, precision: str, ranks: Ranks) -> in
     return ranks.least(fitting_chunk(model, own, config.data.image_size, cast))
 
 
-def _probe(model: MoCo, config: Config) -> None:
-    """Let the model refuse the image size before any data is read."""
+def _probe(encoder: nn.Module, config: Config) -> None:
+    """Let the encoder refuse the image size before any data is read."""
     size = config.data.image_size
     try:
         with torch.inference_mode():
-            model.encoder.eval()(torch.zeros(1, 3, size, size))
+            encoder.eval()(torch.zeros(1, 3, size, size))
     except (RuntimeError, ValueError, AssertionError) as error:
         raise image_size_error(config.model.name, size, error) from error
 
