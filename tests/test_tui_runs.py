@@ -8,6 +8,7 @@ from textual.widgets import Input, Static
 from tests.test_cli_runs import hit, write_run
 from tmssl.config import Config, changed, to_dict
 from tmssl.runs.events import End, Finding, Segment, Started, Step
+from tmssl.runs.folder import hold_lock, open_run
 from tmssl.runs.journal import JournalWriter
 from tmssl.runs.listing import Listing, differing
 from tui.app import WatchApp
@@ -74,6 +75,19 @@ async def test_typing_filters_by_name_state_and_setting(folder: Path) -> None:
         await pilot.press("escape")
         await pilot.pause(0.1)
         assert app.screen.query_one(Choices).option_count == 3
+
+
+async def test_the_cursor_begins_on_what_runs_now(folder: Path) -> None:
+    with hold_lock(open_run(folder / "a-first")):  # the last to be read, and the first of the list
+        app = WatchApp(None, runs_folder=folder)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.pause(0.5)
+            choices = app.screen.query_one(Choices)
+            assert choices.options[0].id == choices.chosen == "a-first"
+            await pilot.press("down")
+            chosen = choices.chosen
+            await pilot.pause(2.5)  # the next look
+            assert choices.chosen == chosen != "a-first"
 
 
 async def test_two_marked_runs_are_compared_and_one_is_opened(folder: Path) -> None:

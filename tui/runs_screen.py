@@ -39,6 +39,7 @@ class RunsScreen(Searching):
         self._marked: list[str] = []
         self._wanted = ""
         self._complete = False
+        self._found = False  # the run that was watched, on which the cursor then is
 
     def compose(self) -> ComposeResult:
         """The folder, a filter that comes when asked for, the list, what the cursor is on."""
@@ -101,12 +102,16 @@ class RunsScreen(Searching):
         rows = self._fitting()
         self.query_one("#head", Static).update(Text(row_head(width), style="bold", no_wrap=True))
         choices = self.query_one("#runs", Choices)
+        # Rows come in the order of names: until all are there the cursor is on the first, if nobody moved it.
+        untouched = not self._complete and not choices.highlighted and not self._found
         choices.show(
             [(row.run.name, row_text(row, width, row.run.name in self._marked)) for row in rows]
         )
+        if untouched and rows:
+            choices.highlighted = 0
         if self._current and self._current in self._rows:
             choices.choose(self._current)
-            self._current = ""
+            self._current, self._found = "", True
         words = f"runs in {short(self._folder)}: {count(len(self._rows), 'run')}"
         if self._wanted:
             words += f", {len(rows)} with '{safe(self._wanted)}'"
