@@ -26,6 +26,7 @@ def import_log(
         typer.Option(
             "--keys", min=0, metavar="N",
             help="Keys each query was compared with; chance is then ln N.  [default: unknown]",
+            show_default=False,
         ),
     ] = 0,
     steps_per_epoch: Annotated[

@@ -140,6 +140,11 @@ def resume_run(run: Run, settings: dict[str, Any], restart_schedule: bool = Fals
         raise RunError(
             f"{safe(run.path)} is being trained now; stop it first with `tmssl stop {pasted(run.path)}`"
         )
+    if not run.config.is_file():
+        raise RunError(
+            f"{safe(run.path)} has no settings, as an imported log has none; "
+            "start a run with `tmssl train --data DIR`"
+        )
     old = read_config(run.config)
     segments = _segments(run)
     settings = {**settings, **_absolute(settings)}

@@ -17,11 +17,13 @@ from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, write_ma
 from tmssl.runs.events import Eval, Finding, Score, Segment, Started, Step
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.journal import JournalWriter
+from tmssl.runs.plain_log import Meaning, read_plain_log
 from tui.app import WatchApp
 from tui.chart_view import ChartView
 from tui.choices import Choices
 from tui.dialogs import ResumeDialog
 from tui.live_screen import LiveScreen
+from tui.messages import Said
 from tui.page_screen import PageScreen
 
 SIZES = [(80, 24), (120, 40), (200, 60), (40, 10)]
@@ -337,11 +339,36 @@ async def test_stopping_nobody_says_so(run: Run) -> None:
         assert "nothing to stop" in text_of(app, "#status")
         await pilot.press("k")
         await pilot.pause(0.2)
-        assert "nothing to stop" in text_of(app, "#status")
+        assert "nobody trains this run" in text_of(app, "#status")
 
 
 def test_the_journal_of_the_fixture_is_json(run: Run) -> None:
     assert all(json.loads(line) for line in run.journal.read_text().splitlines())
+
+
+async def test_an_imported_log_says_what_it_has_not(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "log")
+    journal = JournalWriter(run.journal)
+    for event in read_plain_log("Epoch 1 complete. Avg Loss: 7.0\n", "log", Meaning()):
+        journal.write(event)
+    journal.close()
+    app = WatchApp(run)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await settle(pilot)
+        for key in "rem":
+            await pilot.press(key)
+            await pilot.pause(0.2)
+            assert isinstance(app.screen, LiveScreen)
+            assert "imported from a log" in text_of(app, "#status")
+
+
+async def test_words_that_are_too_long_for_their_line_are_shown_whole(run: Run) -> None:
+    app = WatchApp(run)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settle(pilot)
+        app.post_message(Said("not resumed: " + "why " * 30 + "the end", done=True))
+        await pilot.pause(0.5)
+        assert any("the end" in str(toast.render()) for toast in app.screen.query("Toast"))
 
 
 async def test_a_hostile_name_of_a_run_never_reaches_the_terminal(tmp_path: Path) -> None:

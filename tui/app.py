@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
+from rich.cells import cell_len
 from textual import work
 from textual.app import App, SystemCommand
 from textual.filter import LineFilter, Monochrome
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from tui.dialogs import Resume
 
 _KEEP_S = 1.0
+_LONG_S = 20.0  # that words stay which are too long for their line
 _TURN_S = 0.0005  # a key waits for no more than this while another thread reads or draws
 
 
@@ -207,6 +209,8 @@ class WatchApp(App[None]):
         """Show a line about an action on whatever screen is up."""
         if message.done:
             self._busy = ""
+            if cell_len(message.words) >= self.size.width:  # the line would lose its end
+                self.notify(message.words, timeout=_LONG_S, markup=False)
             if isinstance(self.screen, screens.Loads):
                 self.screen.load(-1)
         if isinstance(self.screen, screens.Says):
@@ -225,8 +229,19 @@ class WatchApp(App[None]):
     def _work(self, deed: Callable[[], str]) -> None:
         self._tell(deed(), done=True)
 
+    def _is_imported(self) -> bool:
+        """Whether the run is a log that was imported, which is said."""
+        imported = self.history.imported
+        if imported:
+            self._tell(
+                "imported from a log: it has figures, but no settings, checkpoints or matches"
+            )
+        return imported
+
     def action_evaluate(self) -> None:
         """Ask which checkpoint to evaluate."""
+        if self._is_imported():
+            return
         kept = kept_checkpoints(self.run_folder)
         if not kept:
             self._tell("no checkpoint yet; press k for one while the run is trained")
@@ -275,10 +290,15 @@ class WatchApp(App[None]):
 
     def action_checkpoint(self) -> None:
         """Ask the trainer for a checkpoint."""
+        if not self.alive:
+            self._tell("nobody trains this run; its last checkpoint is as new as it gets")
+            return
         self._tell(children.ask_for_checkpoint(self.run_folder))
 
     def action_resume(self) -> None:
         """Ask for the epochs, showing the learning rate to come."""
+        if self._is_imported():
+            return
         if not self.history.segments:
             self._tell("the run has not begun; there is nothing to go on from")
             return
@@ -304,7 +324,8 @@ class WatchApp(App[None]):
 
     def action_matches(self) -> None:
         """The matches of the newest evaluation."""
-        self.push_screen(screens.matches(self.run_folder))
+        if not self._is_imported():
+            self.push_screen(screens.matches(self.run_folder))
 
     def action_findings(self) -> None:
         """Every finding."""

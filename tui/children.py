@@ -54,7 +54,7 @@ def run_child(
             place += sum(len(line) + 1 for line in lines)
             for line in (line.decode("utf-8", "replace").strip() for line in lines):
                 if line:
-                    last = safe(line)
+                    last = safe(line).removeprefix("tmssl: ")
                     say(last)
             if not ended and left.wait(_LOOK_S):
                 return 0, "", last

@@ -140,7 +140,7 @@ def _records(name: str, file: BinaryIO) -> Iterator[Record]:
 def _need_path(name: str, columns: list[str]) -> None:
     """A table without `path` cannot name its images."""
     if "path" not in columns:
-        shown = ", ".join(safe(column, 40) for column in columns[:8])
+        shown = ", ".join(safe(column, 40) for column in columns[:8] if column.strip()) or "none"
         raise CatalogueError(
             f"{safe(name)} has no column 'path'{nearest('path', columns)}; it has {shown}; "
             "add a column with each image's path relative to the table"

@@ -80,6 +80,11 @@ class History:
         return self.segments[-1] if self.segments else None
 
     @property
+    def imported(self) -> bool:
+        """Whether it is of a log that was imported: no device trained it here."""
+        return self.started is not None and not self.started.device
+
+    @property
     def points(self) -> Steps:
         """The logged steps; in a journal of epochs alone, as an imported log gives, its epochs."""
         if self.steps:
