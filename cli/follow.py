@@ -63,8 +63,8 @@ def event_words(event: Event) -> str | None:
 
 
 def _figure_words(event: Eval) -> str:
-    """The figure that an evaluation is judged by, or nothing without labels."""
-    found = judged(event, "auto")
+    """The figure that an evaluation is judged by; without labels that of copies."""
+    found = judged(event, "auto") or judged(event, "invariance")
     return (
         f": {found.name} {number(found.value, 3)} (chance {number(found.chance, 3)})"
         if found

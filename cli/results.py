@@ -67,7 +67,7 @@ def plain_lines(query: QueryMatches) -> list[str]:
     for match in query.matches[:10]:
         shared = ",".join(match.shared) or "-"
         lines.append(
-            f"  {match.rank:>3} {match.similarity:.4f} {verdict(match):10} {shared:24} {safe(match.path)}"
+            f"  {match.rank:>3} {match.similarity:.4f} {verdict(match, query):10} {shared:24} {safe(match.path)}"
         )
     return lines
 
@@ -84,13 +84,13 @@ def picture_lines(query: QueryMatches, pack: "Pack", width: int) -> list[str]:
     columns = max(2, min(8, (width + 2) // (cell + 2)))
     matches = query.matches[: columns - 1]
     pictures = pack.read([query.row, *(match.row for match in matches)])
-    words = ["miss", *map(verdict, matches)]
+    words = ["miss", *(verdict(match, query) for match in matches)]
     shown = [framed(pixels, word) for pixels, word in zip(pictures, words, strict=True)]
     blocks = [thumbnail(pixels, cell, cell // 2) for pixels in shown]
     captions = [["query", "", ""]]
     for match in matches:
-        codes = " ".join(match.shared) or "no shared code"
-        captions.append([f"{match.rank}. {match.similarity:.3f}", verdict(match), codes])
+        codes = " ".join(match.shared) or ("no shared code" if query.labelled else "")
+        captions.append([f"{match.rank}. {match.similarity:.3f}", verdict(match, query), codes])
     lines = [set_cell_size(describe(query), width - 1).rstrip()]
     lines += [f"{_RESET}  ".join(row) + _RESET for row in zip(*blocks, strict=True)]
     lines += [

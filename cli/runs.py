@@ -4,10 +4,10 @@ import json
 
 from cli.follow import say
 from cli.options import RUNS_DEFAULT, JsonOutput, RunsFolder
-from tmssl.runs.events import Eval, Score
 from tmssl.runs.folder import Run, is_alive, list_runs
 from tmssl.runs.history import History, read_history, summary
 from tmssl.runs.journal import read_journal
+from tmssl.runs.listing import best_score, score_name
 from tmssl.text import number, safe
 
 
@@ -23,7 +23,7 @@ def runs(runs_folder: RunsFolder = RUNS_DEFAULT, json_output: JsonOutput = False
             f"no runs in {safe(runs_folder)}; start one with `tmssl train --data DIR` or `tmssl demo`"
         )
         return
-    print(f"{'run':32}{'state':>10}{'epoch':>12}{'loss':>9}{'chance':>9}{'hit@10':>9}{'chance':>9}")  # noqa: T201 - stdout is data
+    print(f"{'run':32}{'state':>10}{'epoch':>12}{'loss':>9}{'chance':>9}{'best':>21}{'chance':>8}")  # noqa: T201 - stdout is data
     for run, history in found:
         print(run_line(run, history))  # noqa: T201 - stdout is data
 
@@ -33,27 +33,19 @@ def _history(run: Run) -> History:
     return read_history(read_journal(run.journal) if run.journal.exists() else [])
 
 
-def best_hit(evals: list[Eval]) -> Score | None:
-    """The best hit@10 over figurative divisions of all evaluations."""
-    hits = [
-        score for event in evals for score in event.scores
-        if (score.metric, score.level, score.codes, score.k) == ("hit", "division", "figurative", 10)
-    ]  # fmt: skip
-    return max(hits, key=lambda score: score.value or 0.0, default=None)
-
-
 def run_line(run: Run, history: History) -> str:
     """One run as a line of the table."""
     told = summary(history, is_alive(run))
-    hit = best_hit(history.evals)
+    best = best_score(history.evals)
     loss, chance = told["loss"], told["chance"]
     cells = [
         f"{safe(run.name, 31):32}", f"{told['state']:>10}",
         f"{history.epoch:>8.2f}/{told['epochs'] or '-'!s:<3}",
         f"{number(loss if isinstance(loss, float) else None):>9}",
         f"{number(chance if isinstance(chance, float) else None):>9}",
-        f"{number(hit.value if hit else None, 3):>9}",
-        f"{number(hit.chance if hit else None, 3):>9}",
+        f"{score_name(best) if best else '':>14}",
+        f"{number(best.value if best else None, 3):>7}",
+        f"{number(best.chance if best else None, 3):>8}",
     ]  # fmt: skip
     line = "".join(cells)
     return f"{line}  {safe(told['finding'], 80)}" if told["finding"] else line

@@ -38,8 +38,10 @@ def test_a_run_is_one_line_with_its_best_evaluation(
     runs(tmp_path)
     shown = capsys.readouterr()
     header, first, second = shown.out.splitlines()
-    assert header.split() == ["run", "state", "epoch", "loss", "chance", "hit@10", "chance"]
-    assert first.split()[:7] == ["first", "stopped", "2.50/30", "4.321", "5.550", "0.750", "0.310"]
+    assert header.split() == ["run", "state", "epoch", "loss", "chance", "best", "chance"]
+    assert first.split()[:8] == [
+        "first", "stopped", "2.50/30", "4.321", "5.550", "hit@10", "0.750", "0.310"
+    ]  # fmt: skip
     assert "odd" in first
     assert "\x1b" not in first
     assert second.split()[:2] == ["second", "waiting"]

@@ -44,7 +44,7 @@ SMALL = {
     "train --recipe single-4090 --data my-marks": f"{_TINY} --epochs 1",
     "train --epochs 50 --resume": "--epochs 4",
     "train --data my-marks --dry-run": f"{_TINY} --epochs 1",
-    "train --data my-marks --name mine --epochs 30 --resume-if-any --detach": "--epochs 3",
+    "train --data my-marks --name mine --epochs 30 --resume-if-any --detach": f"{_TINY} --epochs 3",
     "train --resume": "--epochs 2",
     "pack my-marks": "--image-size 32",
     "pack l3d": "--image-size 32",

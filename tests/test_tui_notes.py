@@ -33,7 +33,7 @@ def test_a_person_is_called_at_an_end_and_for_what_is_bad() -> None:
 
 def query(name: str, *hits: bool, similarity: float = 0.5) -> QueryMatches:
     matches = [Match(rank=i, hit=hit, similarity=similarity) for i, hit in enumerate(hits, 1)]
-    return QueryMatches(id=name, matches=matches)
+    return QueryMatches(id=name, vienna=["01.01"], matches=matches)
 
 
 def test_queries_come_best_first_worst_first_or_shuffled() -> None:

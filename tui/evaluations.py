@@ -26,7 +26,7 @@ _FIGURES = (
     ("ndcg", "division", "all", "nDCG"),
     ("group_recall", "group", "all", "same mark recall"),
     ("group_map", "group", "all", "same mark mAP"),
-    ("invariance", "copy", "all", "copy finds its original"),
+    ("invariance", "copy", "all", "invariance"),
 )
 
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import set_cell_size
 
-from tmssl.data.vienna import title
-from tmssl.retrieval.matches import QueryMatches
+from tmssl.retrieval.matches import QueryMatches, shared_codes
 from tmssl.text import safe
 from tui.queries import query_name
 
@@ -87,11 +86,12 @@ def words_of(query: QueryMatches, at: int, sizes: tuple[str, str]) -> list[str]:
     from tmssl.retrieval.shown import verdict
 
     match = query.matches[at]
-    codes = "; ".join(f"{code} {title(code)}".strip() for code in match.shared) or "no shared code"
+    told = [verdict(match, query), "; ".join(shared_codes(match, query))]
     name = safe(match.title or match.id or match.path)
     return [
         f"left: {query_name(query)} ({sizes[0]})",
-        f"right: {name} ({sizes[1]}), rank {match.rank}, similarity {match.similarity:.3f}, {verdict(match)}; {safe(codes)}",
+        f"right: {name} ({sizes[1]}), rank {match.rank}, similarity {match.similarity:.3f}, "
+        + safe("; ".join(filter(None, told))),
     ]
 
 

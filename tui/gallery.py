@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from tmssl.data.vienna import title
-from tmssl.retrieval.matches import Match, QueryMatches
+from tmssl.retrieval.matches import Match, QueryMatches, first_hit, shared_codes
 from tmssl.text import safe
 from tui.queries import precision, query_name
 from tui.theme import QUIET
@@ -69,29 +69,37 @@ def lay_out(width: int, height: int, wanted: int = 8, blocks: int = 1) -> Layout
     return found
 
 
-def verdict(match: Match) -> tuple[str, str]:
+def verdict(match: Match, query: QueryMatches) -> tuple[str, str]:
     """A word and a colour for a match."""
     if match.duplicate:
         return "~ copy", "magenta"
     if match.same_group:
         return "= same", "bold green"
+    if not query.labelled:
+        return "unlabelled", QUIET
     return ("+ hit", "green") if match.hit else ("- miss", "red")
 
 
-def captions(match: Match, width: int, lines: int, moved: str = "") -> list[Text]:
+def captions(
+    match: Match, query: QueryMatches, width: int, lines: int, moved: str = ""
+) -> list[Text]:
     """Lines under a match: rank and similarity, verdict, name, shared codes with titles.
 
     `moved` is where another evaluation has it.
     """
-    word, colour = verdict(match)
+    word, colour = verdict(match, query)
     name = safe(match.title or match.id or match.path)
-    shared = [f"{code} {title(code)}".strip() for code in match.shared] or ["no shared code"]
+    shared = shared_codes(match, query)
     first = Text(f"{match.rank}. {match.similarity:.3f}")
     if lines > 3:
         told = [Text.assemble(first, " ", (word, colour)), Text(name, "bold")]
         told += [Text(safe(line)) for line in ([moved] if moved else []) + shared]
     else:
-        told = [first, Text.assemble((word, colour), f" {name}"), Text(moved or safe(shared[0]))]
+        told = [
+            first,
+            Text.assemble((word, colour), f" {name}"),
+            Text(moved or safe("".join(shared[:1]))),
+        ]
     told = [*told[:lines], *(Text() for _ in range(lines - len(told)))]
     for line in told:
         line.truncate(width, overflow="ellipsis", pad=True)
@@ -100,11 +108,16 @@ def captions(match: Match, width: int, lines: int, moved: str = "") -> list[Text
 
 def describe_query(query: QueryMatches, number: int, count: int, width: int) -> Text:
     """Where we are, the query's name and title, and how it was answered."""
-    first = f"first hit at {query.first_hit}" if query.first_hit else "no hit found"
-    line = Text(f"query {number}/{count}, {first}, AP {precision(query):.2f}: ")
+    line = Text(f"query {number}/{count}, {_answered(query)}: ")
     line.append(query_name(query), "bold")
     line.truncate(width, overflow="ellipsis")
     return line
+
+
+def _answered(query: QueryMatches) -> str:
+    """Where the first hit is, and the average precision where there can be one."""
+    judged = f", AP {precision(query):.2f}" if query.labelled else ""
+    return first_hit(query) + judged
 
 
 def code_lines(query: QueryMatches, matches: Sequence[Match], width: int) -> list[Text]:
@@ -147,7 +160,7 @@ def page(sheet: Sheet, pack: "Pack") -> Text:
     """The page: a line of words, then the query's picture and codes beside a grid of its matches."""
     layout = lay_out(sheet.width, sheet.height - 1, sheet.wanted)
     matches = sheet.query.matches[: layout.matches]
-    right = _grid(_blocks(matches, {}, pack, layout, sheet.plain), layout.columns)
+    right = _grid(_blocks(sheet.query, matches, {}, pack, layout, sheet.plain), layout.columns)
     return _joined(sheet, pack, layout, right)
 
 
@@ -170,11 +183,10 @@ def pair_page(
             right.append(Text(f"{safe(name)} has no such query"))
             continue
         ranks = {match.row: match.rank for match in beside.matches} if beside else {}
-        first = f"first hit at {one.first_hit}" if one.first_hit else "no hit found"
-        right.append(Text(f"{safe(name)}: {first}, AP {precision(one):.2f}", "bold"))
+        right.append(Text(f"{safe(name)}: {_answered(one)}", "bold"))
         matches = one.matches[: layout.matches]
         moved = {m.row: _moved(m.rank, ranks.get(m.row), one is query) for m in matches}
-        right += _grid(_blocks(matches, moved, pack, layout, sheet.plain), layout.columns)
+        right += _grid(_blocks(one, matches, moved, pack, layout, sheet.plain), layout.columns)
     return _joined(sheet, pack, layout, right)
 
 
@@ -199,8 +211,9 @@ def _query_column(
 
 
 def _blocks(
-    matches: Sequence[Match], moved: dict[int, str], pack: "Pack", layout: Layout, plain: bool
-) -> list[list[Text]]:
+    query: QueryMatches, matches: Sequence[Match], moved: dict[int, str], pack: "Pack", layout: Layout,
+    plain: bool,
+) -> list[list[Text]]:  # fmt: skip
     """Each match as lines of equal width: its picture, framed where it is a hit, and its caption."""
     from tmssl.retrieval.shown import framed
     from tmssl.retrieval.shown import verdict as frame_of
@@ -210,8 +223,8 @@ def _blocks(
     pictures = pack.read([match.row for match in matches])
     return [
         [
-            *picture_lines(framed(pixels, frame_of(match)), cell, layout.cell, plain),
-            *captions(match, cell, layout.caption, moved.get(match.row, "")),
+            *picture_lines(framed(pixels, frame_of(match, query)), cell, layout.cell, plain),
+            *captions(match, query, cell, layout.caption, moved.get(match.row, "")),
         ]
         for pixels, match in zip(pictures, matches, strict=True)
     ]

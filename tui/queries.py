@@ -22,7 +22,8 @@ def filtered(
     text = wanted.casefold()
     kept = []
     for query in queries:
-        if which == "misses" and any(match.hit for match in query.matches[:_JUDGED]):
+        hit = any(match.hit for match in query.matches[:_JUDGED])
+        if which == "misses" and (hit or not query.labelled):
             continue
         words = " ".join([query.id, query.path, query.title, query.group, *query.vienna])
         if text in words.casefold():
@@ -47,7 +48,9 @@ def surest(query: QueryMatches) -> float:
 
 
 def answer(query: QueryMatches) -> tuple[str, str]:
-    """A sign and a colour: `=` the same mark is nearest, `+` a hit among the first ten, `-` none."""
+    """A sign and a colour: `=` the same mark is nearest, `+` a hit among the first ten, `-` none, `.` no labels."""
+    if not query.labelled:
+        return ".", ""
     if query.matches and query.matches[0].same_group:
         return "=", "bold green"
     return ("+", "green") if any(m.hit for m in query.matches[:_JUDGED]) else ("-", "red")
@@ -73,7 +76,7 @@ def list_head(count: int, place: int, width: int, rows: int) -> Text:
 def list_line(query: QueryMatches, width: int, *, here: bool) -> Text:
     """One query: whether it was answered, rank of the first hit, similarity of the nearest mark, name."""
     sign, colour = answer(query)
-    first = str(query.first_hit) if query.first_hit else "none"
+    first = str(query.first_hit or ("none" if query.labelled else ""))
     line = Text.assemble(
         ("> " if here else "  ", "bold"), "  ", (f"{sign:3}", "" if here else colour),
         f"{first:>5}  {surest(query):.2f}  ", query_name(query),

@@ -3,7 +3,7 @@
 from rich.text import Text
 
 from tmssl.runs.events import Score
-from tmssl.runs.listing import Row
+from tmssl.runs.listing import Row, score_name
 from tmssl.text import number, safe
 
 _STATES = {
@@ -24,12 +24,6 @@ def row_head(width: int) -> str:
     """The names of the columns; a loss and a figure stand before their chance levels."""
     line = f"  {'run':{name_width(width)}} {'state':10} {'epoch':>10} {'loss':>6} (chance)  best (chance)"
     return line if width < _FIXED + _NAME[1] + 30 else f"{line:{_FIXED + _NAME[1]}} finding"
-
-
-def score_name(score: Score) -> str:
-    """`hit@10 of divisions`, short enough for a column."""
-    kind = {"group": "same mark", "copy": "own copy", "category": "category"}
-    return f"{kind.get(score.level, 'hit')}@{score.k}"
 
 
 def best_words(score: Score | None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tmssl.config import from_dict
 from tmssl.errors import ConfigError
+from tmssl.runs.evaluation import comparable
 from tmssl.runs.events import Segment
 from tmssl.runs.history import History
 from tmssl.text import number, safe
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Numbers = Sequence[float] | npt.NDArray[np.float64]
+
+# (metric, level, codes, k) to a title and what its line is called; the first that a run has is drawn.
+_FIGURES = {
+    ("hit", "division", "figurative", 10): ("division hit@10, figurative", "hit@10"),
+    ("group_recall", "group", "all", 10): ("same-group recall@10", "recall@10"),
+    ("invariance", "copy", "all", 1): ("invariance@1", "invariance@1"),
+}
 
 RUN_COLOURS = ("cyan", "orange", "green", "magenta", "gold", "red")
 """of runs that lie over each other; the first is the one that is watched"""
@@ -176,29 +184,35 @@ def planned_points(segment: Segment, step: int, count: int) -> list[tuple[float,
 
 
 def evaluation_picture(told: Curves | History, others: Sequence[Curves] = ()) -> Picture:
-    """hit@10 over figurative divisions by epoch, with chance; of several runs, each with a letter."""
+    """hit@10 over figurative divisions by epoch, with chance; of several runs, each with a letter.
+
+    Without such codes it is what the labels allow: groups, or invariance@1.
+    """
     runs = [told if isinstance(told, Curves) else read_curves(told), *others]
-    lines = []
+    lines: list[Line] = []
+    figure = next((one for one in _FIGURES if _figures(runs[0], one)[0]), next(iter(_FIGURES)))
+    title, short = _FIGURES[figure]
     for place, curves in enumerate(runs):
-        points, levels = _hits(curves)
+        points, levels = _figures(curves, figure)
         if points and not place:
             lines.append(Line("chance", *_columns(levels), "red", dotted=True))
         if points:
-            name = safe(curves.name, 24) if others else "hit@10"
+            name = safe(curves.name, 24) if others else short
             letter = chr(65 + place) if others else ""
             colour = RUN_COLOURS[place % len(RUN_COLOURS)]
             lines.append(Line(name, *_columns(points), colour, marked=True, letter=letter))
-    title, empty = "division hit@10, figurative", "no evaluation yet; press e"
-    return Picture(title, tuple(lines), axis="epoch", empty=empty)
+    return Picture(title, tuple(lines), axis="epoch", empty="no evaluation yet; press e")
 
 
-def _hits(curves: Curves) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-    """(epoch, value) and (epoch, chance) of the evaluations that have the figure."""
+def _figures(
+    curves: Curves, figure: tuple[str, str, str, int]
+) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+    """(epoch, value) and (epoch, chance) of the comparable evaluations that have the figure."""
     points, levels = {}, {}
-    for event in curves.evals:
+    for event in comparable(curves.evals):
         for score in event.scores:
             key = (score.metric, score.level, score.codes, score.k)
-            if key == ("hit", "division", "figurative", 10) and score.value is not None:
+            if key == figure and score.value is not None:
                 points[event.epoch] = score.value  # the later of two of one epoch
                 levels[event.epoch] = score.chance or 0.0
     return list(points.items()), list(levels.items())

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tmssl.retrieval.figures import lift
+from tmssl.runs.evaluation import manner
 from tmssl.runs.events import Eval, Finding, Score
 from tmssl.runs.history import History, state
 from tmssl.text import duration, learning_rate, number, rate, safe
@@ -109,7 +110,7 @@ def evaluation_words(history: History, width: int = 200) -> str:
     for key, name in (
         (("hit", "division", "figurative", 10), "division hit@10"),
         (("group_recall", "group", "all", 10), "group recall@10"),
-        (("invariance", "copy", "all", 1), "copy finds its original"),
+        (("invariance", "copy", "all", 1), "invariance@1"),
     ):
         score = find_score(event, *key)
         if score is None and key[2] == "figurative":  # a log that was imported has no such split
@@ -121,8 +122,9 @@ def evaluation_words(history: History, width: int = 200) -> str:
             short.append(
                 f"{plain} {number(score.value, 2)} (chance {number(score.chance, 2)}{times})"
             )
-    line = f"epoch {event.epoch:.4g}: " + ("; ".join(told) or "see `tmssl eval`")
-    return line if len(line) <= width else f"epoch {event.epoch:.4g}: " + "; ".join(short)
+    how = f", {safe(manner(event))}" if manner(event) else ""
+    line = f"epoch {event.epoch:.4g}{how}: " + ("; ".join(told) or "see `tmssl eval`")
+    return line if len(line) <= width else f"epoch {event.epoch:.4g}{how}: " + "; ".join(short)
 
 
 _LEVELS = {"good": "+", "info": "i", "warning": "!", "bad": "!!"}

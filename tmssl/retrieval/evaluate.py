@@ -101,6 +101,8 @@ def evaluate(
     if own.unwhitened:
         describers = [*(whitened(one, whiten) for one in describers), own.unwhitened]
     similarity, top, scores, changed = _answer(run, question, own, describers, seed, robust=robust)
+    unused = {"--whiten": whiten, "--compare": compare, "--exclude-duplicates": exclude_duplicates}
+    _tell_unused(scores, [option for option, given in unused.items() if given], tell)
     found = describe_matches(pack, question.queries, top, similarity, alike)
     header = _header(run, question, exclude_duplicates, whiten)
     steady = stability(run, header, weights.step, found, seed=seed)
@@ -119,6 +121,17 @@ def evaluate(
     counts = {"marks": pack.count, "with_codes": sum(map(bool, question.marks.vienna))}
     _record(run, event, evaluation_findings(event, counts))
     return event
+
+
+def _tell_unused(
+    scores: Sequence[Score], options: Sequence[str], tell: Callable[[str], None] | None
+) -> None:
+    """Say which options change no figure, since without labels only copies are searched for."""
+    if tell and options and all(score.metric == "invariance" for score in scores):
+        tell(
+            f"no label to score by, so {', '.join(options)} changes the matches alone: "
+            "invariance@1 is of the encoder as it is"
+        )
 
 
 def _question(

@@ -75,9 +75,9 @@ def index_words(event: Eval) -> list[str]:
     """What to say of vectors that were whitened and of an index that is not exact."""
     lines = []
     if event.whitened:
-        lines.append(
-            f"whitened to {event.whitened} features, as are the encoders and HOG beside it"
-        )
+        copies = any(score.metric == "invariance" for score in event.scores)
+        beside = "for the matches" if copies else "as are the encoders and HOG beside it"
+        lines.append(f"whitened to {event.whitened} features, {beside}")
     if event.index:
         lines.append(
             f"nearest marks by {safe(event.index, 40)}, overlap@10 with exact {number(event.overlap, 3)}"

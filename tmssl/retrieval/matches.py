@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from tmssl.data.vienna import title
 from tmssl.errors import InputError
 from tmssl.text import safe
 
@@ -65,6 +66,24 @@ class QueryMatches(msgspec.Struct, frozen=True, kw_only=True):
     first_hit: int = 0
     """rank of the first hit among those searched for, 0 when there is none"""
     matches: list[Match] = []
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it has a code or a group that its matches can be judged by."""
+        return bool(self.vienna or self.group)
+
+
+def shared_codes(match: Match, query: QueryMatches) -> list[str]:
+    """The codes that a match shares with its query, each with its title, or that it shares none."""
+    codes = [f"{code} {title(code)}".strip() for code in match.shared]
+    return codes or (["no shared code"] if query.labelled else [])
+
+
+def first_hit(query: QueryMatches) -> str:
+    """At which rank a query found what it sought, in words."""
+    if not query.labelled:
+        return "no code to judge by"
+    return f"first hit at {query.first_hit}" if query.first_hit else "no hit found"
 
 
 def write_matches(path: Path, header: MatchesHeader, queries: Iterable[QueryMatches]) -> None:

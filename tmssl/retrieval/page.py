@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tmssl.data.pack import Pack
 from tmssl.data.vienna import title
-from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches
+from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, shared_codes
 from tmssl.retrieval.record import SearchMatch, SearchRecord
 from tmssl.retrieval.shown import verdict
 from tmssl.runs.events import Eval, Score
@@ -35,7 +35,7 @@ class Figure:
 
     picture: str
     kind: str
-    """`same`, `hit` or `miss`"""
+    """`same`, `hit`, `miss`, `duplicate` or `unlabelled`"""
     lines: list[str]
 
 
@@ -131,11 +131,11 @@ def _query_row(query: QueryMatches, pack: Pack) -> list[Cell]:
     own, *pictures = map(data_uri, pack.read([query.row, *(match.row for match in matches)]))
     name = safe(query.title or query.id or query.path, 120)
     figures = [
-        Figure(picture, verdict(match).split()[0], _caption(match))
+        Figure(picture, verdict(match, query).split()[0], _caption(match, query))
         for match, picture in zip(matches, pictures, strict=True)
     ]
     nearest = matches[0].similarity if matches else 0.0
-    first = str(query.first_hit) if query.first_hit else "none"
+    first = str(query.first_hit or ("none" if query.labelled else "-"))
     return [
         Cell([name, *named_codes(query.vienna)], name, picture=own),
         Cell([first], query.first_hit or 1e12),
@@ -144,11 +144,11 @@ def _query_row(query: QueryMatches, pack: Pack) -> list[Cell]:
     ]
 
 
-def _caption(match: Match) -> list[str]:
+def _caption(match: Match, query: QueryMatches) -> list[str]:
     """What is under a match."""
     name = safe(match.title or match.id or match.path, 60)
-    codes = named_codes(match.shared) or ["no shared code"]
-    return [f"{match.rank}. {match.similarity:.3f} {verdict(match)}", name, *codes]
+    codes = [safe(line, 120) for line in shared_codes(match, query)]
+    return [f"{match.rank}. {match.similarity:.3f} {verdict(match, query)}", name, *codes]
 
 
 def named_codes(codes: Sequence[str]) -> list[str]:

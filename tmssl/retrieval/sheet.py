@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tmssl.data.pack import Pack
 from tmssl.data.vienna import title
-from tmssl.retrieval.matches import QueryMatches
+from tmssl.retrieval.matches import QueryMatches, first_hit
 from tmssl.retrieval.shown import framed, verdict
 from tmssl.text import safe
 
@@ -63,10 +63,11 @@ def _draw_row(
     """A query and its matches, from one height of the sheet."""
     matches = query.matches[:_MATCHES]
     pictures = pack.read([query.row, *(match.row for match in matches)])
-    first = f"first hit at {query.first_hit}" if query.first_hit else "no hit"
-    told = [("miss", f"query, {first}", query.title or query.id or query.path, query.vienna)]
+    told = [
+        ("miss", f"query, {first_hit(query)}", query.title or query.id or query.path, query.vienna)
+    ]
     told += [
-        (verdict(match), f"{match.rank}. {match.similarity:.3f} {verdict(match)}",
+        (verdict(match, query), f"{match.rank}. {match.similarity:.3f} {verdict(match, query)}",
          match.title or match.id or match.path, match.shared)
         for match in matches
     ]  # fmt: skip
@@ -80,7 +81,7 @@ def _draw_row(
         lines = [
             head,
             safe(name, _LETTERS),
-            *(named if place == 0 or named else ["no shared code"]),
+            *(named if place == 0 or named or not query.labelled else ["no shared code"]),
         ]
         for at, line in enumerate(lines[:_WORDS]):
             draw.text((left, top + _SIDE + 2 + at * _LINE), safe(line, _LETTERS + 2), "black", font=font)  # fmt: skip

@@ -14,8 +14,7 @@ WORST, SAMPLE = "worst failures", "random sample"
 Pixels = npt.NDArray[np.uint8]
 
 _COLOURS = {
-    "same group": (0, 110, 40), "hit": (60, 170, 60), "miss": (200, 200, 200),
-    "duplicate": (140, 100, 190),
+    "same group": (0, 110, 40), "hit": (60, 170, 60), "duplicate": (140, 100, 190),
 }  # fmt: skip
 _SEARCHED_PAST = 1 << 40  # rank of a hit that was not found
 
@@ -52,21 +51,23 @@ def choose_shown(
     return [*((WORST, query) for query in worst), *((SAMPLE, query) for query in drawn)]
 
 
-def verdict(match: Match) -> str:
-    """`duplicate`, `same group`, `hit` or `miss`."""
+def verdict(match: Match, query: QueryMatches) -> str:
+    """`duplicate`, `same group`, `hit` or `miss`; `unlabelled` for a query that nothing can be judged by."""
     if match.duplicate:
         return "duplicate"
+    if not query.labelled:
+        return "unlabelled"
     return "same group" if match.same_group else "hit" if match.hit else "miss"
 
 
 def framed(pixels: Pixels, word: str) -> Pixels:
-    """A picture within a frame in the colour of a verdict; a miss has none.
+    """A picture within a frame in the colour of a verdict; one that is no hit has none.
 
     Args:
         pixels: uint8 (h, w, 3).
         word: as `verdict` says it.
     """
-    if word == "miss":
+    if word in ("miss", "unlabelled"):
         return pixels
     width = max(1, len(pixels) // 14)
     frame = np.empty((len(pixels) + 2 * width, pixels.shape[1] + 2 * width, 3), np.uint8)

@@ -2,8 +2,9 @@
 
 import math
 
+from tmssl.runs.evaluation import manner
 from tmssl.runs.events import Eval, Finding, Score
-from tmssl.text import number
+from tmssl.text import number, safe
 
 _SURE = 1e-4  # probability of so few hits by chance below which it was not chance
 
@@ -19,6 +20,7 @@ def evaluation_findings(event: Eval, counts: dict[str, int] | None = None) -> li
         counts: of the journal's `run` event, told with the first finding.
     """
     found = []
+    how = f"{safe(manner(event))}: " if manner(event) else ""
     below = next((s for s in _hits(event) if _improbable(s)), None)
     if below is not None:
         joined = (counts or {}).get("with_codes")
@@ -28,7 +30,7 @@ def evaluation_findings(event: Eval, counts: dict[str, int] | None = None) -> li
         found.append(
             _finding(
                 event, "below-chance", "bad",
-                f"hit@{below.k} is {number(below.value, 2)} over {below.queries} queries where chance is "
+                f"{how}hit@{below.k} is {number(below.value, 2)} over {below.queries} queries where chance is "
                 f"{number(below.chance, 2)}{words}: labels and images are probably joined wrongly",
                 "look at the join before anything else: tmssl pack DIR tells what it lost",
             )
@@ -39,7 +41,7 @@ def evaluation_findings(event: Eval, counts: dict[str, int] | None = None) -> li
         found.append(
             _finding(
                 event, "no-better-than-untrained", "warning",
-                f"{same.metric}@{same.k} is {number(same.value, 3)}, where an untrained encoder has "
+                f"{how}{same.metric}@{same.k} is {number(same.value, 3)}, where an untrained encoder has "
                 f"{number(same.references.get('untrained'), 3)}: the training shows nothing yet",
                 "train longer, or compare other --views; a falling loss alone is no better retrieval",
             )

@@ -1,5 +1,6 @@
 """A retrieval evaluation as a journal holds it: its figures, each beside its chance level."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -95,3 +96,26 @@ class Eval(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="eva
     """wall time"""
     t: float = 0.0
     """Unix time, seconds"""
+
+
+def manner(event: Eval) -> str:
+    """How an evaluation differs from a plain one, `whitened to 64 features`; empty for a plain one."""
+    told = [f"whitened to {event.whitened} features"] if event.whitened else []
+    told += [f"by index {event.index}"] if event.index else []
+    told += ["without near-duplicates"] if event.without_duplicates else []
+    return ", ".join(told)
+
+
+def comparable(events: Sequence[Eval]) -> list[Eval]:
+    """Those evaluations whose figures can stand side by side: one manner, and as many queries.
+
+    The plain ones with the most queries; where none is plain, those of the newest one's manner. Of copies
+    among queries the fewer find their original the more there are.
+    """
+    if not events:
+        return []
+    manners = [manner(event) for event in events]
+    chosen = "" if "" in manners else manners[-1]
+    kept = [event for event, own in zip(events, manners, strict=True) if own == chosen]
+    most = max(event.queries for event in kept)
+    return [event for event in kept if event.queries == most]

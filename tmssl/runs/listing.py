@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tmssl.errors import ConfigError, JournalError
+from tmssl.runs.evaluation import comparable
 from tmssl.runs.events import Eval, Score
 from tmssl.runs.folder import Run, is_alive, list_runs
 from tmssl.runs.history import History, state
@@ -52,15 +53,21 @@ class Row:
 
 
 def best_score(evals: list[Eval]) -> Score | None:
-    """The best figure of all evaluations: of figurative divisions, else of what the labels allow."""
+    """The best figure of the evaluations that can be compared: of figurative divisions, else what labels allow."""
     for place in _MAIN:
         found = [
-            score for event in evals for score in event.scores
+            score for event in comparable(evals) for score in event.scores
             if (score.metric, score.level, score.codes, score.k) == place and score.value is not None
         ]  # fmt: skip
         if found:
             return max(found, key=lambda score: score.value or 0.0)
     return None
+
+
+def score_name(score: Score) -> str:
+    """`hit@10` of divisions, or what else the best figure is, short enough for a column."""
+    kind = {"group": "same mark", "copy": "invariance", "category": "category"}
+    return f"{kind.get(score.level, 'hit')}@{score.k}"
 
 
 def flat_settings(config: dict[str, object]) -> dict[str, object]:

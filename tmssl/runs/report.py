@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from tmssl.runs.cost import cost, cost_words, seconds_spent
+from tmssl.runs.evaluation import manner
 from tmssl.runs.events import Epoch, Eval, Finding, Score, Segment
 from tmssl.runs.history import History, state
 from tmssl.text import count, duration, learning_rate, number, safe
@@ -223,9 +224,10 @@ def _evaluation(event: Eval) -> str:
     names = list(event.scores[0].references) if event.scores else []
     split = f", {plain(event.split)}" if event.split else ""
     gallery = f" against {count(event.gallery, 'mark')}" if event.gallery else ""
+    how = f", {plain(manner(event))}" if manner(event) else ""
     head = ["Figure", "Level", "Value", "Chance", "Lift", "95 % interval", *map(plain, names)]
     lines = [
-        f"### Epoch {event.epoch:.4g} ({count(event.queries, 'query', 'queries')}{gallery}{split})",
+        f"### Epoch {event.epoch:.4g} ({count(event.queries, 'query', 'queries')}{gallery}{split}{how})",
         "",
         f"| {' | '.join(head)} |",
         f"|---|---|{'---:|' * (len(head) - 2)}",

@@ -74,7 +74,8 @@ def plan_resume(
             f"{frozen[0]} cannot change within a run ({len(frozen)} such); start a new run for it"
         )
     end = new.train.epochs * steps_per_epoch
-    if step > end or (step == end and not unended):
+    vanished = unended and step == old.train.epochs * steps_per_epoch
+    if step > end or (step == end and not vanished):
         raise RunError(
             f"the run has done {epoch:.4g} epochs already and would end at {new.train.epochs}; "
             f"give --epochs above {math.floor(epoch)}"

@@ -1,0 +1,86 @@
+"""Evaluations of several manners, and of marks without labels, told for what they are."""
+
+import pytest
+
+from tmssl.retrieval.matches import Match, QueryMatches, first_hit, shared_codes
+from tmssl.retrieval.shown import verdict
+from tmssl.runs.evaluated import evaluation_findings
+from tmssl.runs.evaluation import comparable, manner
+from tmssl.runs.events import Eval, Score
+from tmssl.runs.history import History
+from tmssl.runs.listing import best_score, score_name
+from tmssl.runs.report import report
+from tui.queries import answer, filtered
+from tui.series import evaluation_picture
+from tui.words import evaluation_words
+
+
+def evaluated(epoch: float, value: float, queries: int = 900, **manners: object) -> Eval:
+    score = Score(
+        metric="invariance", level="copy", k=1, value=value, chance=1 / queries, low=value, high=value,
+        queries=queries, references={"untrained": value},
+    )  # fmt: skip
+    return Eval(epoch=epoch, queries=queries, scores=[score], **manners)  # type: ignore[arg-type]  # any of its fields
+
+
+def test_the_best_is_of_plain_evaluations_with_as_many_queries() -> None:
+    events = [
+        evaluated(2, 0.09), evaluated(2, 0.18, 100), evaluated(4, 0.1),
+        evaluated(4, 0.3, whitened=64), evaluated(4, 0.4, index="IVF4,Flat"),
+        evaluated(4, 0.5, without_duplicates=True),
+    ]  # fmt: skip
+    assert [event.epoch for event in comparable(events)] == [2, 4]
+    best = best_score(events)
+    assert best is not None
+    assert (score_name(best), best.value) == ("invariance@1", 0.1)
+    assert [e.scores[0].value for e in comparable(events[3:])] == [0.5]
+    assert comparable([]) == []
+
+
+def test_a_manner_is_named_wherever_its_figures_are() -> None:
+    event = evaluated(2, 0.3, whitened=64, without_duplicates=True, index="Flat\x1b")
+    assert manner(event) == "whitened to 64 features, by index Flat\x1b, without near-duplicates"
+    assert manner(evaluated(2, 0.3)) == ""
+    history = History()
+    history.add([event])
+    assert "epoch 2, whitened to 64 features" in evaluation_words(history)
+    assert "\x1b" not in evaluation_words(history)
+    text = report(history, "r", alive=False, charts={}, pictures={})
+    assert "### Epoch 2 (900 queries, whitened to 64 features" in text
+    hit = Score(metric="hit", level="division", codes="figurative", k=10, value=0.3, chance=0.2,
+                low=0.1, high=0.5, queries=30, references={"untrained": 0.4})  # fmt: skip
+    told = evaluation_findings(Eval(whitened=64, scores=[hit]))
+    assert told[0].text.startswith("whitened to 64 features: hit@10 is 0.3")
+
+
+def test_without_labels_the_curve_is_of_copies() -> None:
+    history = History()
+    history.add([evaluated(2, 0.1), evaluated(4, 0.2), evaluated(4, 0.9, whitened=64)])
+    picture = evaluation_picture(history)
+    assert picture.title == "invariance@1"
+    assert list(picture.lines[-1].y) == [0.1, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("query", "word", "first", "codes"),
+    [
+        (QueryMatches(path="a"), "unlabelled", "no code to judge by", []),
+        (QueryMatches(path="a", vienna=["26.01"]), "miss", "no hit found", ["no shared code"]),
+        (QueryMatches(path="a", group="g"), "miss", "no hit found", ["no shared code"]),
+    ],
+)  # fmt: skip
+def test_a_mark_without_labels_has_no_misses(
+    query: QueryMatches, word: str, first: str, codes: list[str]
+) -> None:
+    assert verdict(Match(), query) == word
+    assert verdict(Match(duplicate=True), query) == "duplicate"
+    assert first_hit(query) == first
+    assert shared_codes(Match(), query) == codes
+    assert answer(query)[0] == ("." if word == "unlabelled" else "-")
+    assert filtered((query,), "misses", "") == (() if word == "unlabelled" else (query,))
+
+
+def test_shared_codes_have_their_titles() -> None:
+    found = shared_codes(Match(shared=["01.01"]), QueryMatches(vienna=["01.01"]))
+    assert found[0].startswith("01.01 ")
+    assert len(found[0]) > len("01.01 ")
