@@ -151,7 +151,9 @@ def test_a_crash_at_any_file_operation_leaves_a_usable_run(run: Run, tmp_path: P
                 assert best == 4 or newest == 3
             if not died:
                 assert newest == step
+        kept = {path: path.read_bytes() for path in folder.glob("epoch-*.pt")}
         save_checkpoint(folder, payload(9), best=True)
+        assert {path: path.read_bytes() for path in kept} == kept
         assert valid_checkpoints(folder)[0] == (9, folder / "last.pt")
         assert json.loads((folder / "best.json").read_text())["step"] == 9
     assert crashes >= 50

@@ -36,6 +36,7 @@ __all__ = [
     "load_weights",
     "save_beside",
     "save_checkpoint",
+    "why_unreadable",
 ]
 
 FORMAT = 1
@@ -113,6 +114,8 @@ def save_beside(folder: Path, payload: dict[str, Any], name: str) -> None:
 def _write_fresh(folder: Path, name: str, payload: dict[str, Any]) -> str:
     """Write and sync a checkpoint and its sidecar under hidden names, and return the digest."""
     fresh, fresh_json = folder / f".{name}.pt.new", folder / f".{name}.json.new"
+    for leftover in (fresh, fresh_json):  # of a crash, and perhaps another name's file as well
+        leftover.unlink(missing_ok=True)
     try:
         with fresh.open("wb") as file:
             torch.save(payload, file)
@@ -197,6 +200,11 @@ def _sync_folder(folder: Path) -> None:
         os.close(file)
 
 
+def why_unreadable(error: Exception) -> str:
+    """That memory ran out, if it did; of bad files torch speaks of loading them unsafely instead."""
+    return f", or memory ran out ({safe(error, 100)})" if "memory" in str(error) else ""
+
+
 def load_payload(path: Path) -> dict[str, Any]:
     """Everything in a checkpoint, on the CPU.
 
@@ -211,7 +219,7 @@ def load_payload(path: Path) -> dict[str, Any]:
         ) from error
     except UNREADABLE as error:
         raise CheckpointError(
-            f"{safe(path)} is no checkpoint, or is damaged; give another"
+            f"{safe(path)} is no checkpoint, or is damaged{why_unreadable(error)}; give another"
         ) from error
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
         raise CheckpointError(f"{safe(path)} is not a tmssl checkpoint of format {FORMAT}")

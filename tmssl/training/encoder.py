@@ -11,7 +11,7 @@ from torch import nn
 from tmssl.errors import ConfigError
 from tmssl.runs.folder import open_run
 from tmssl.text import nearest, safe
-from tmssl.training.checkpoint import UNREADABLE
+from tmssl.training.checkpoint import UNREADABLE, why_unreadable
 from tmssl.training.kept import find_checkpoint
 
 
@@ -76,7 +76,7 @@ def read_weights(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read {safe(path)}: {safe(error.strerror or error)}") from error
     except UNREADABLE as error:
         raise ConfigError(
-            f"{safe(path)} holds no weights, or is damaged; give a timm state dict by torch.save or as "
+            f"{safe(path)} holds no weights, or is damaged{why_unreadable(error)}; give a timm state dict by torch.save or as "
             ".safetensors, a tmssl checkpoint, or a run"
         ) from error
 

@@ -44,8 +44,6 @@ def _read_facts(path: Path) -> dict[str, Any] | None:
         return None
     if not isinstance(facts, dict) or not isinstance(facts.get("sha256"), str):
         return None
-    if not isinstance(facts.get("config"), dict):
-        return None
     numbers = [facts.get(name) for name in ("step", "steps_per_epoch")]
     whole = all(type(number) is int and number >= 0 for number in numbers)
     return facts if whole else None
