@@ -29,12 +29,13 @@ def test_the_best_is_of_plain_evaluations_with_as_many_queries() -> None:
         evaluated(4, 0.3, whitened=64), evaluated(4, 0.4, index="IVF4,Flat"),
         evaluated(4, 0.5, without_duplicates=True),
     ]  # fmt: skip
-    assert [event.epoch for event in comparable(events)] == [2, 4]
+    assert [event.epoch for event in comparable(events, "invariance")] == [2, 4]
     best = best_score(events)
     assert best is not None
     assert (score_name(best), best.value) == ("invariance@1", 0.1)
-    assert [e.scores[0].value for e in comparable(events[3:])] == [0.5]
-    assert comparable([]) == []
+    assert [e.scores[0].value for e in comparable(events[3:], "map")] == [0.5]
+    assert [e.queries for e in comparable(events[:3], "hit")] == [900, 100, 900]
+    assert comparable([], "invariance") == []
 
 
 def test_a_manner_is_named_wherever_its_figures_are() -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # (metric, level, codes, k) to a title and what its line is called; the first that a run has is drawn.
 _FIGURES = {
     ("hit", "division", "figurative", 10): ("division hit@10, figurative", "hit@10"),
+    ("hit", "division", "all", 10): ("division hit@10", "hit@10"),
     ("group_recall", "group", "all", 10): ("same-group recall@10", "recall@10"),
     ("invariance", "copy", "all", 1): ("invariance@1", "invariance@1"),
 }
@@ -209,7 +210,7 @@ def _figures(
 ) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
     """(epoch, value) and (epoch, chance) of the comparable evaluations that have the figure."""
     points, levels = {}, {}
-    for event in comparable(curves.evals):
+    for event in comparable(curves.evals, figure[0]):
         for score in event.scores:
             key = (score.metric, score.level, score.codes, score.k)
             if key == figure and score.value is not None:

@@ -101,8 +101,13 @@ def evaluate(
     if own.unwhitened:
         describers = [*(whitened(one, whiten) for one in describers), own.unwhitened]
     similarity, top, scores, changed = _answer(run, question, own, describers, seed, robust=robust)
-    unused = {"--whiten": whiten, "--compare": compare, "--exclude-duplicates": exclude_duplicates}
-    _tell_unused(scores, [option for option, given in unused.items() if given], tell)
+    if tell and not robust and all(score.metric == "invariance" for score in scores):
+        unused = {
+            "--whiten": whiten,
+            "--exclude-duplicates": exclude_duplicates,
+            "--compare": compare,
+        }
+        _tell_unused([option for option, given in unused.items() if given], tell)
     found = describe_matches(pack, question.queries, top, similarity, alike)
     header = _header(run, question, exclude_duplicates, whiten)
     steady = stability(run, header, weights.step, found, seed=seed)
@@ -123,14 +128,12 @@ def evaluate(
     return event
 
 
-def _tell_unused(
-    scores: Sequence[Score], options: Sequence[str], tell: Callable[[str], None] | None
-) -> None:
-    """Say which options change no figure, since without labels only copies are searched for."""
-    if tell and options and all(score.metric == "invariance" for score in scores):
+def _tell_unused(options: Sequence[str], tell: Callable[[str], None]) -> None:
+    """Say which options change no figure of marks without labels, of which only copies are searched for."""
+    if options:
         tell(
-            f"no label to score by, so {', '.join(options)} changes the matches alone: "
-            "invariance@1 is of the encoder as it is"
+            f"no label to score by, so {' and '.join(options)} leave invariance@1 as it is; "
+            "what is found may differ"
         )
 
 

@@ -106,16 +106,16 @@ def manner(event: Eval) -> str:
     return ", ".join(told)
 
 
-def comparable(events: Sequence[Eval]) -> list[Eval]:
-    """Those evaluations whose figures can stand side by side: one manner, and as many queries.
+def comparable(events: Sequence[Eval], metric: str) -> list[Eval]:
+    """Those evaluations whose figures of a metric can stand side by side.
 
-    The plain ones with the most queries; where none is plain, those of the newest one's manner. Of copies
-    among queries the fewer find their original the more there are.
+    The plain ones; where none is plain, those of the newest one's manner. Of `invariance` only those with
+    the most queries: the more copies, the fewer find their original.
     """
-    if not events:
-        return []
     manners = [manner(event) for event in events]
-    chosen = "" if "" in manners else manners[-1]
+    chosen = "" if "" in manners else manners[-1] if manners else ""
     kept = [event for event, own in zip(events, manners, strict=True) if own == chosen]
-    most = max(event.queries for event in kept)
+    if metric != "invariance":
+        return kept
+    most = max((event.queries for event in kept), default=0)
     return [event for event in kept if event.queries == most]

@@ -56,7 +56,7 @@ def best_score(evals: list[Eval]) -> Score | None:
     """The best figure of the evaluations that can be compared: of figurative divisions, else what labels allow."""
     for place in _MAIN:
         found = [
-            score for event in comparable(evals) for score in event.scores
+            score for event in comparable(evals, place[0]) for score in event.scores
             if (score.metric, score.level, score.codes, score.k) == place and score.value is not None
         ]  # fmt: skip
         if found:
