@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.follow import say
 from tmssl.config import Config, changed, differences, from_dict, read_config, write_config
-from tmssl.errors import ConfigError, PackError, RunError
+from tmssl.errors import ConfigError, PackError, RunError, TrainingError
 from tmssl.runs.events import End, Event, Segment, Started
 from tmssl.runs.folder import Run, create_run, is_alive, new_run, point_latest, run_name
 from tmssl.runs.journal import read_journal
@@ -79,6 +79,7 @@ def _check_before_packing(config: Config, images: int) -> None:
 
     Raises:
         ConfigError: it would not.
+        TrainingError: it broke.
     """
     if images < _MANY:
         return
@@ -87,10 +88,18 @@ def _check_before_packing(config: Config, images: int) -> None:
         settings = Path(folder) / "config.toml"
         write_config(config, settings)
         words = [sys.executable, "-m", "tmssl.training", "--check", str(settings)]
-        done = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        done = subprocess.run(
+            words, stderr=subprocess.PIPE, text=True, check=False, start_new_session=True
+        )
+    said = [line for line in done.stderr.splitlines() if line.startswith("tmssl: ")]
+    if done.returncode == ConfigError.exit_code and said:
         raise ConfigError(safe(said[-1].removeprefix("tmssl: ")))
+    if done.returncode:
+        told = (done.stderr.strip().splitlines() or [""])[-1]
+        raise TrainingError(
+            f"the trainer broke over these settings (exit code {done.returncode}; {safe(told, 200)}); "
+            "`tmssl doctor` looks at the machine"
+        )
 
 
 def _starting_weights(init: str) -> str:
@@ -122,10 +131,11 @@ def planned_resume(
     facts = last_facts(run)
     if facts is None:
         return None
+    trained = facts.get("config")
     return plan_resume(
-        read_config(run.config), settings, step=int(facts["step"]),
+        run_settings(run), settings, step=int(facts["step"]),
         steps_per_epoch=int(facts["steps_per_epoch"]), restart_schedule=restart_schedule,
-        trained=from_dict(facts["config"]), unended=not has_ended(run),
+        trained=from_dict(trained) if isinstance(trained, dict) else None, unended=not has_ended(run),
     )  # fmt: skip
 
 
@@ -140,12 +150,7 @@ def resume_run(run: Run, settings: dict[str, Any], restart_schedule: bool = Fals
         raise RunError(
             f"{safe(run.path)} is being trained now; stop it first with `tmssl stop {pasted(run.path)}`"
         )
-    if not run.config.is_file():
-        raise RunError(
-            f"{safe(run.path)} has no settings, as an imported log has none; "
-            "start a run with `tmssl train --data DIR`"
-        )
-    old = read_config(run.config)
+    old = run_settings(run)
     segments = _segments(run)
     settings = {**settings, **_absolute(settings)}
     settings |= _images_here(run, old, settings)
@@ -243,6 +248,21 @@ def _events(run: Run) -> list[Event]:
 def _segments(run: Run) -> int:
     """How many segments the journal holds."""
     return sum(isinstance(event, Segment) for event in _events(run))
+
+
+def run_settings(run: Run) -> Config:
+    """The settings in force.
+
+    Raises:
+        RunError: it has none, being a log that was imported.
+        ConfigError: they cannot be read.
+    """
+    if not run.config.is_file():
+        raise RunError(
+            f"{safe(run.path)} has no settings, as an imported log has none; "
+            "start a run with `tmssl train --data DIR`"
+        )
+    return read_config(run.config)
 
 
 def has_ended(run: Run) -> bool:

@@ -9,7 +9,15 @@ from cli.ending import end_with_terminal, outlive_terminal
 from cli.follow import follow, say
 from cli.options import RUNS_DEFAULT, RunsFolder, chosen_run
 from cli.settings import with_settings
-from cli.start import has_ended, last_facts, planned_resume, resume_run, start_run, with_pack
+from cli.start import (
+    has_ended,
+    last_facts,
+    planned_resume,
+    resume_run,
+    run_settings,
+    start_run,
+    with_pack,
+)
 from tmssl.config import Config, changed, parse_setting, read_config
 from tmssl.errors import ConfigError, RunError
 from tmssl.recipes import recipe_path
@@ -81,8 +89,10 @@ def train(
     settings = {**dict(map(parse_setting, assignments or ())), **settings}
     found = _existing(run, name, runs_folder) if resume_if_any else None
     if found is not None:
-        _check_same_images(found, settings)
-        if is_alive(found) or _is_done(found, settings):
+        left = not is_alive(found) and not _is_done(found, settings)
+        base = _base(recipe, config_file).data.source if recipe or config_file else ""
+        _check_same_images(found, settings.get("data.source") or base, left=left)
+        if not left:
             _leave(found, detach or lost(), begun=False)
         resume = True
         run, recipe, name, config_file = found.path, "", "", None  # the rest is for a start
@@ -160,16 +170,17 @@ def _existing(run: Path | None, name: str, runs_folder: Path) -> Run | None:
         return None
 
 
-def _check_same_images(run: Run, settings: dict[str, Any]) -> None:
+def _check_same_images(run: Run, given: str, *, left: bool) -> None:
     """Refuse to take a run of other images for the one that was meant.
 
-    Images that moved are told by the pack instead, when the run goes on.
+    Whether images that moved are the same is told by their pack, when a run with something left to do goes on.
 
     Raises:
-        ConfigError: `--data` is not where its images are, and those are still there.
+        ConfigError: what is given is not where its images are.
     """
-    given, own = settings.get("data.source"), read_config(run.config).data.source
-    if given and own and Path(given).resolve() != Path(own) and Path(own).exists():
+    own = run_settings(run).data.source
+    moved = left and not Path(own).exists()
+    if given and own and Path(given).resolve() != Path(own) and not moved:
         raise ConfigError(
             f"{safe(run.path)} trains on {safe(own)}, not on {safe(given)}; "
             "give --name, of a run of its own for these images"
@@ -178,11 +189,12 @@ def _check_same_images(run: Run, settings: dict[str, Any]) -> None:
 
 def _is_done(run: Run, settings: dict[str, Any]) -> bool:
     """Whether a run has done all the epochs it would have."""
-    facts = last_facts(run)
-    epochs = settings.get("train.epochs", read_config(run.config).train.epochs)
-    return (
-        facts is not None and facts["step"] >= epochs * facts["steps_per_epoch"] and has_ended(run)
-    )
+    facts, planned = last_facts(run), run_settings(run).train.epochs
+    if facts is None:
+        return False
+    epochs = settings.get("train.epochs", planned)
+    step, end = facts["step"], epochs * facts["steps_per_epoch"]
+    return bool(step > end or (step == end and (epochs != planned or has_ended(run))))
 
 
 def _leave(run: Run, detach: bool, *, begun: bool) -> None:
@@ -220,5 +232,5 @@ def _measure(config: Config, epochs_done: float, as_json: bool) -> None:
 def _measure_resume(run: Run, settings: dict[str, Any], restart: bool, as_json: bool) -> None:
     """Measure what is left of a run under the settings it would go on with."""
     plan = planned_resume(run, settings, restart)
-    config = plan.config if plan else changed(read_config(run.config), settings)
+    config = plan.config if plan else changed(run_settings(run), settings)
     _measure(config, plan.epoch if plan else 0.0, as_json)

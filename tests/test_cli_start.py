@@ -86,7 +86,7 @@ def test_a_dry_run_that_is_ended_takes_its_trainer_and_its_folder_along(
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "TMPDIR": str(tmp_path)},
     ) as child:  # fmt: skip
         trainer = None
-        while trainer is None:
+        while trainer is None or not trainer.pid:  # which is just being written
             assert child.poll() is None
             time.sleep(0.05)
             for settings in tmp_path.glob("tmssl-dry-run-*/dry-run/config.toml"):
@@ -193,6 +193,19 @@ def test_a_printed_command_can_be_pasted(tmp_path: Path, marks: Path) -> None:
     *_, path = shlex.split(command[1])
     assert path == str(tmp_path / "runs" / name)
     tmssl(tmp_path, "stop", path)
+
+
+def test_an_on_start_script_is_done_below_the_planned_end_too(tmp_path: Path, marks: Path) -> None:
+    words = ["train", "--data", str(marks), "--name", "mine", *TINY]
+    tmssl(tmp_path, *words, "--epochs", "3")
+    journal = tmp_path / "runs/mine/metrics.jsonl"
+    journal.write_bytes(journal.read_bytes()[: journal.read_bytes().rindex(b'{"kind":"end"')])
+    for epochs in ("2", "1"):
+        done = tmssl(tmp_path, *words, "--epochs", epochs, "--resume-if-any", "--detach")
+        assert "nothing is left to do" in done.stderr
+    tmssl(tmp_path, *words, "--epochs", "3", "--resume-if-any")
+    assert history(tmp_path).segments[-1].step == history(tmp_path).step
+    assert history(tmp_path).end is not None
 
 
 def test_an_on_start_script_may_name_the_weights_to_begin_from(tmp_path: Path, marks: Path) -> None:

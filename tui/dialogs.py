@@ -57,6 +57,7 @@ def plan(
     return plan_resume(
         config, dict(map(parse_setting, settings)), step=step,
         steps_per_epoch=segment.steps_per_epoch, restart_schedule=restart,
+        trained=from_dict(dict((history.segment_at(step) or segment).config)),
         unended=history.end is None or history.end.status != "finished",
     )  # fmt: skip
 
