@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from tmssl.data.folder import ATTRIBUTION, is_image
-from tmssl.data.picture import UnreadableError
+from tmssl.data.picture import UnreadableError, cannot_read
 from tmssl.data.piece import Piece, Pieces
 from tmssl.data.table import choose_labels, is_label_file
 from tmssl.errors import CatalogueError
@@ -204,7 +204,7 @@ def read_bytes(place: Place) -> bytes:
         with open(place, "rb") as file:  # noqa: PTH123 - half a million times
             data = file.read(_LARGEST + 1)
     except OSError as error:
-        raise UnreadableError(safe(error.strerror or error, 120)) from error
+        raise cannot_read(error) from error
     if len(data) > _LARGEST:
         raise UnreadableError(f"above the limit of {_LARGEST:,} bytes")
     return data
@@ -215,7 +215,7 @@ def _check_file(path: str) -> None:
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 - half a million times
     except OSError as error:
-        raise UnreadableError(safe(error.strerror or error, 120)) from error
+        raise cannot_read(error) from error
     if not stat.S_ISREG(mode):
         raise UnreadableError("not a regular file")
 
@@ -237,7 +237,7 @@ def read_piece(piece: Piece) -> bytes:
         finally:
             os.close(archive)
     except OSError as error:
-        raise UnreadableError(safe(error.strerror or error, 120)) from error
+        raise cannot_read(error) from error
     if len(data) < piece.length:
         raise UnreadableError("the archive ends before the image does")
     return data

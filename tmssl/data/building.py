@@ -13,7 +13,7 @@ import numpy as np
 
 from tmssl.data.archive import Place, open_image
 from tmssl.data.frame import COMPRESSION, Images
-from tmssl.data.picture import UnreadableError, picture_square
+from tmssl.data.picture import UnreachableError, UnreadableError, picture_square
 from tmssl.data.workers import spread
 from tmssl.errors import PackError
 from tmssl.text import safe
@@ -97,7 +97,7 @@ def build_parts(
     A part's places are only made when it is about to be decoded, so memory stays flat.
 
     Raises:
-        PackError: a worker was killed.
+        PackError: a worker was killed, or an image cannot be read just now.
         KeyboardInterrupt: `stop` said yes; finished parts stay.
     """
     parts = range(-(-len(places) // PER_PART))
@@ -124,6 +124,9 @@ def write_part(places: Sequence[Place], target: str, size: int) -> int:
     """Decode some images into one part; returns how many were looked at.
 
     The reasons for those that cannot be read are written before the part itself appears.
+
+    Raises:
+        PackError: the bytes of one cannot be had just now.
     """
     images, count = np.empty((len(places), size, size, 3), np.uint8), 0
     reasons: dict[int, str] = {}
@@ -131,6 +134,11 @@ def write_part(places: Sequence[Place], target: str, size: int) -> int:
         try:
             images[count] = picture_square(open_image(place), size)
             count += 1
+        except UnreachableError as error:  # to leave it out for good would be wrong
+            raise PackError(
+                f"{safe(place if isinstance(place, str) else place.archive)} was listed and cannot be read: "
+                f"{error}; bring it back, make it readable or move it away, then start again"
+            ) from error
         except UnreadableError as error:
             reasons[i] = str(error)
     write_whole(Path(f"{target}.json"), json.dumps(reasons).encode())

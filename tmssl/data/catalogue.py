@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import os
+import posixpath
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -98,6 +99,10 @@ def read_catalogue(source: Path, also_under: Path | None = None) -> Catalogue:
         raise CatalogueError(
             f"there is nothing at {safe(source)}; give a folder, an archive or a table of images"
         )
+    if also_under is not None and not also_under.is_dir():
+        raise CatalogueError(f"--images-under is {safe(also_under)}, which is no folder")
+    if not _is_unicode(str(source.resolve())):
+        raise CatalogueError(f"the name of {safe(source)} is not UTF-8; rename it")
     top = source if source.is_dir() else source.parent
     bounds = Bounds(top, *([also_under] if also_under else []))
     if source.is_dir():
@@ -126,7 +131,7 @@ def _of_holder(holder: Folder | Archive) -> Catalogue:
 
 def _records_of(holder: Folder | Archive) -> Iterator[Record]:
     """Rows of the labels among images; their paths are relative to the top, or to the labels."""
-    images = set(holder.images)
+    images, folded = set(holder.images), _FoldedPaths(holder.images)
     for name in holder.labels:
         beside = f"{name.rpartition('/')[0]}/".lstrip("/")
         try:
@@ -136,8 +141,29 @@ def _records_of(holder: Folder | Archive) -> Iterator[Record]:
         with file:
             for record in read_table(os.path.join(holder.root, name), file):  # noqa: PTH118 - a member of an archive is no path
                 path = record["path"].removeprefix(f"{holder.root}/")
-                record["path"] = beside + path if beside + path in images else path
+                near = posixpath.normpath(beside + path.replace("\\", "/"))
+                if beside and (near in images or path not in images):
+                    # Of this table's folder, so that no other table's image is taken for it.
+                    path = near if near in images else folded.image(near)
+                record["path"] = path
                 yield record
+
+
+class _FoldedPaths:
+    """The images of a holder by their paths without regard to case; made when first asked for."""
+
+    def __init__(self, images: Sequence[str]) -> None:
+        self._images = images
+        self._by_path: dict[str, str] | None = None
+
+    def image(self, path: str) -> str:
+        """The only image of such a path, or the path itself."""
+        if self._by_path is None:
+            self._by_path = {}
+            for image in self._images:
+                key = image.casefold()
+                self._by_path[key] = "" if key in self._by_path else image
+        return self._by_path.get(path.casefold()) or path
 
 
 def _of_table(source: Path, bounds: Bounds) -> Catalogue:
@@ -146,7 +172,7 @@ def _of_table(source: Path, bounds: Bounds) -> Catalogue:
         marks = Labels(read_table(str(source), file))
     if not marks.rows:
         raise CatalogueError(f"{safe(source)} holds no marks with an image or Vienna codes")
-    named = dict.fromkeys(mark.path for mark in marks.rows)
+    named = dict.fromkeys(posixpath.normpath(mark.path) for mark in marks.rows)
     there = [path for path in sorted(named) if _is_file(os.path.join(source.parent, path))]  # noqa: PTH118 - half a million times
     images = [path for path in there if bounds.hold(os.path.join(source.parent, path))]  # noqa: PTH118 - as above
     outside = sorted(set(there).difference(images))

@@ -101,7 +101,11 @@ def read_folder(root: Path, bounds: Bounds) -> Folder:
             if not name.startswith(".") and not bounds.hold(f"{parent}/{name}")
         ]  # fmt: skip
         outside += [before + name for name in away]
-        folders[:] = sorted(name for name in folders if name[0] != "." and name not in away)
+        # Links come last, so that an image has the path of its own folder.
+        folders[:] = sorted(
+            (name for name in folders if name[0] != "." and name not in away),
+            key=lambda name: (os.path.islink(f"{parent}/{name}"), name),  # noqa: PTH114 - used at once; strings
+        )
         shown = [name for name in shown if name[0] != "." and name not in away]
         found += [before + name for name in shown if is_image(name)]
         labels += [before + name for name in shown if is_label_file(name)]

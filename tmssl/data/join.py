@@ -1,10 +1,13 @@
 """Which image a label means: by its path, or by its file name where that leaves no doubt."""
 
 import posixpath
+import unicodedata
 from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
+
+from tmssl.data.folder import SUFFIXES
 
 
 def images_of_labels(labels: Iterable[str], images: list[str]) -> dict[str, str]:
@@ -56,8 +59,12 @@ def _hashes(paths: list[str], form: Callable[[str], str]) -> npt.NDArray[np.int6
 
 
 def _plain(path: str) -> str:
-    """A path without `./`, `//` and backslashes."""
-    return posixpath.normpath(path.replace("\\", "/"))
+    """A path without `./`, `//` and backslashes, accents composed, as macOS does not write them."""
+    return _composed(posixpath.normpath(path.replace("\\", "/")))
+
+
+def _composed(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def _folded(path: str) -> str:
@@ -67,10 +74,11 @@ def _folded(path: str) -> str:
 
 def _name(path: str) -> str:
     """A file name without its folders and case."""
-    return path.replace("\\", "/").rpartition("/")[2].casefold()
+    return _composed(path.replace("\\", "/").rpartition("/")[2]).casefold()
 
 
 def _stem(path: str) -> str:
-    """A file name without its folders, case and suffix."""
+    """A file name without its folders, case and the suffix of an image; numbers have dots too."""
     name = _name(path)
-    return name.rpartition(".")[0] or name
+    stem, dot, suffix = name.rpartition(".")
+    return stem if stem and dot + suffix in SUFFIXES else name

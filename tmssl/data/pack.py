@@ -22,7 +22,7 @@ from tmssl.data.building import (
     write_whole,
 )
 from tmssl.data.catalogue import Catalogue
-from tmssl.data.facts import FACTS, FORMAT, ROWS, Facts
+from tmssl.data.facts import FACTS, FORMAT, ROWS, Facts, read_facts
 from tmssl.data.frame import decompressed, open_frame, write_frame
 from tmssl.data.rows import AGAIN, Rows
 from tmssl.errors import PackError
@@ -173,6 +173,9 @@ def build_pack(
         if found:
             return found
         with only_builder(building):
+            found = _existing(folder, catalogue, size)  # built while we waited
+            if found:
+                return found
             if not _is_of(building, catalogue, size):
                 _build(catalogue, building, size, workers or os.cpu_count() or 1, progress, stop)
             _install(building, folder)
@@ -190,12 +193,25 @@ def _existing(folder: Path, catalogue: Catalogue, size: int) -> Pack | None:
         return None
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
     if FACTS in names and _is_of(folder, catalogue, size):
-        return open_pack(folder)
+        return _of_its_source(open_pack(folder), catalogue)
     if names - set(_FILES) or (names and FACTS not in names):
         raise PackError(
             f"{safe(folder)} exists and is not a pack; choose another folder, nothing was changed"
         )
     return None
+
+
+def _of_its_source(pack: Pack, catalogue: Catalogue) -> Pack:
+    """The pack with where its images are now and what is said of them, which may have changed since."""
+    told = read_facts(pack.folder)
+    facts = msgspec.structs.replace(
+        told, source_root=str(catalogue.root),
+        attribution=_first_line(catalogue.holder.attribution()),
+    )  # fmt: skip
+    if facts == told:
+        return pack
+    write_whole(pack.folder / FACTS, msgspec.json.format(msgspec.json.encode(facts), indent=1))
+    return open_pack(pack.folder)
 
 
 def _is_of(folder: Path, catalogue: Catalogue, size: int) -> bool:
@@ -216,6 +232,7 @@ def _build(
     token = building / "token"
     wanted = f"{FORMAT} {catalogue.fingerprint} {size} {PER_PART}"
     if building.exists() and not (token.is_file() and token.read_text("utf-8") == wanted):
+        _check_unfinished(building)
         shutil.rmtree(building)  # parts of other images or of another size
     building.mkdir(parents=True, exist_ok=True)
     write_whole(token, wanted.encode())
@@ -232,12 +249,27 @@ def _build(
     _write_facts(building, catalogue, size, kept, quarantine)
 
 
+def _check_unfinished(building: Path) -> None:
+    """Refuse to remove a folder that holds anything but an unfinished pack.
+
+    Raises:
+        PackError: it holds something else.
+    """
+    for path in building.iterdir():
+        ours = path.name in {*_FILES, "token"} or path.name.startswith("part-")
+        if path.is_dir() or not (ours or path.suffix == ".new"):
+            raise PackError(
+                f"{safe(building)} holds {safe(path.name)}, which is no part of a pack; move it away, "
+                "nothing was changed"
+            )
+
+
 def _install(building: Path, folder: Path) -> None:
     """Put a complete pack in its place; a kill in between leaves it where the next start looks."""
     for name in {path.name for path in building.iterdir()} - set(_FILES):
         (building / name).unlink()
     if folder.exists():
-        for name in _FILES:
+        for name in (*set(_FILES) - {FACTS}, FACTS):  # by which a pack is known, last
             (folder / name).unlink(missing_ok=True)
         folder.rmdir()
     building.replace(folder)

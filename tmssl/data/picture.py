@@ -3,6 +3,7 @@
 Pack, query and index go through `picture_square`, so what is compared was treated alike.
 """
 
+import errno
 import math
 import struct
 import warnings
@@ -32,11 +33,27 @@ _DAMAGE = (
     Image.DecompressionBombError,
 )  # fmt: skip
 
+# What a disk or a system says of files that may be whole.
+_PASSING = {
+    errno.ENOENT, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+    errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN,
+}  # fmt: skip
+
 Pixels = npt.NDArray[np.uint8]
 
 
 class UnreadableError(PackError):
     """An image that goes to the quarantine; the message is the reason."""
+
+
+class UnreachableError(UnreadableError):
+    """An image whose bytes cannot be had just now: gone, forbidden, or behind a disk that is away."""
+
+
+def cannot_read(error: OSError) -> UnreadableError:
+    """Why a file cannot be read, told apart by whether that may pass."""
+    kind = UnreachableError if error.errno in _PASSING else UnreadableError
+    return kind(_reason(error))
 
 
 class Shape(NamedTuple):
@@ -74,7 +91,7 @@ def read_shaped(file: Path | BinaryIO) -> tuple[Image.Image, Shape]:
                 _check_size(*image.size)
                 shape = _shape(image)
                 if image.format == "JPEG":
-                    image.draft("RGB", (1024, 1024))  # decode a huge scan at a lower scale
+                    image.draft("RGB", (LARGE, LARGE))  # decode a huge scan at a lower scale
                 image.load()
                 ImageOps.exif_transpose(image, in_place=True)
                 upright = on_white(image)
@@ -84,6 +101,8 @@ def read_shaped(file: Path | BinaryIO) -> tuple[Image.Image, Shape]:
         raise
     except UnidentifiedImageError:
         raise UnreadableError("not an image of a known format, or empty") from None
+    except OSError as error:
+        raise cannot_read(error) from error
     except _DAMAGE as error:
         raise UnreadableError(_reason(error)) from error
 

@@ -107,7 +107,7 @@ class _Reader:
                 f"{safe(self._name)} nests more than {_DEEPEST} elements; it is no register"
             )
         if local == "trademark":
-            self._mark, self._images, self._loose = {}, [], _no_codes()
+            self._mark, self._images, self._loose, self._kind = {}, [], _no_codes(), ""
         elif local == "markimage":
             self._image = {"names": {}, **_no_codes()}
         elif local == "markimagecategory":

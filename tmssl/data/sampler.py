@@ -45,6 +45,11 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
     Raises:
         ConfigError: there are fewer marks than a batch holds.
     """
+    if count < 2:
+        raise ConfigError(
+            f"{count} marks are left to train on, and it takes two; give more, or fewer of them the "
+            "split `validation`"
+        )
     if count < batch_size:
         raise ConfigError(
             f"{count} marks to train on do not fill a batch of {batch_size}; "

@@ -87,7 +87,7 @@ def text_of(value: object) -> str:
 @functools.lru_cache(maxsize=1024)
 def _column(name: str) -> str:
     """A column's name; those with a meaning are known in any case and with blanks around them."""
-    plain = str(name).strip()
+    plain = text_of(name)
     return plain.lower() if plain.lower() in _COLUMNS else plain
 
 
@@ -156,7 +156,12 @@ def _from_csv(name: str, file: BinaryIO) -> Iterator[Record]:
         reader = csv.DictReader(itertools.chain([header], text), delimiter=delimiter)
         _need_path(name, [_column(column) for column in reader.fieldnames or []])
         for row in reader:
-            row.pop(None, None)  # cells beyond the header
+            surplus = row.pop(None, None)  # cells beyond the header
+            if surplus and any(surplus):
+                raise CatalogueError(
+                    f"{safe(name)}, line {reader.line_num}: more cells than the header has columns; "
+                    "put a cell that holds a separator in double quotes"
+                )
             yield row
 
 
