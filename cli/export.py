@@ -154,7 +154,12 @@ def _export_embeddings(
         card = find_card(run, checkpoint, facts)[0] or make_ready(
             run, checkpoint, facts, pack, device=device, phase=phase, progress=progress
         )
-        target = out or run.path / "export" / f"{Path(card.checkpoint).stem}.{form}"
+        target = (
+            out
+            or run.path
+            / "export"
+            / f"{Path(checkpoint).stem}{f'-whitened{whiten}' if whiten else ''}.{form}"
+        )
         phase("writing")
         told = export_embeddings(run, card, facts, pack, form, target, progress, whiten=whiten)
     say(f"{count(told.marks, 'vector')} of {told.features} features written")

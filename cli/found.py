@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cli.pictures import fitting, side_by_side
 from cli.results import say_data
 from tmssl.retrieval.record import Answer, SearchMatch, SearchRecord
-from tmssl.text import rate, safe
+from tmssl.text import rate, safe, spreadsheet_cell
 
 if TYPE_CHECKING:
     from tmssl.retrieval.query import Gallery, Logo
@@ -69,7 +69,7 @@ def print_csv(record: SearchRecord) -> None:
             match.url, match.path, ";".join(match.vienna), ";".join(match.shared),
             *(match.extra.get(name, "") for name in further),
         ]  # fmt: skip
-        table.writerow([safe(cell, 10_000) for cell in cells])
+        table.writerow([spreadsheet_cell(cell) for cell in cells])
 
 
 def about(answer: Answer) -> str:

@@ -86,6 +86,11 @@ def search(
         pictures.append(logo.pixels)
         told = answer(gallery, logo, min(topk, compared), mask)
         record.answers.append(told)
+        if len(told.matches) < min(topk, compared):
+            say(
+                f"{safe(logo.name, 200)}: --index found {len(told.matches)} of "
+                f"{min(topk, compared)} marks; a larger nprobe finds more"
+            )
         if not (csv_output or json_output):
             print_answer(told, logo, gallery)
     if json_output:

@@ -1,8 +1,13 @@
 """Evaluations of several manners, and of marks without labels, told for what they are."""
 
+import numpy as np
 import pytest
 
+from tmssl.retrieval import score
+from tmssl.retrieval.filters import parse_condition
 from tmssl.retrieval.matches import Match, QueryMatches, first_hit, shared_codes
+from tmssl.retrieval.robustness import _rank
+from tmssl.retrieval.score import Marks, Ranking, measure
 from tmssl.retrieval.shown import verdict
 from tmssl.runs.evaluated import evaluation_findings
 from tmssl.runs.evaluation import comparable, manner
@@ -10,6 +15,7 @@ from tmssl.runs.events import Eval, Score
 from tmssl.runs.history import History
 from tmssl.runs.listing import best_score, score_name
 from tmssl.runs.report import report
+from tmssl.text import spreadsheet_cell
 from tui.queries import answer, filtered
 from tui.series import evaluation_picture
 from tui.words import evaluation_words
@@ -85,3 +91,60 @@ def test_shared_codes_have_their_titles() -> None:
     found = shared_codes(Match(shared=["01.01"]), QueryMatches(vienna=["01.01"]))
     assert found[0].startswith("01.01 ")
     assert len(found[0]) > len("01.01 ")
+
+
+def test_an_evaluation_of_another_runs_checkpoint_is_not_this_runs_best() -> None:
+    own, other = evaluated(2, 0.1), evaluated(3, 0.9, checkpoint="/runs/other/checkpoints/best.pt")
+    best = best_score([own, other])
+    assert best is not None
+    assert best.value == 0.1
+
+
+@pytest.mark.parametrize(
+    ("cell", "told"),
+    [
+        ("=1+1", "'=1+1"),
+        ("@x", "'@x"),
+        ("-3.5", "-3.5"),
+        ("+a", "'+a"),
+        ("a=b", "a=b"),
+        ("-", "'-"),
+    ],
+)
+def test_a_cell_of_a_table_is_no_formula(cell: str, told: str) -> None:
+    assert spreadsheet_cell(cell) == told
+    assert "\x1b" not in spreadsheet_cell("\x1b[31m")
+
+
+def test_long_numbers_are_told_apart_by_their_last_digit() -> None:
+    condition = parse_condition("id=018765432109876543")
+    assert condition.holds("018765432109876543")
+    assert not condition.holds("018765432109876544")
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 64])
+def test_figures_do_not_hang_on_how_many_queries_are_scored_at_once(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(0)
+    codes = [("01.01",), ("02.01", "26.01"), (), ("01.01", "03.01"), ("26.01",)]
+    marks = Marks([codes[i] for i in generator.integers(0, 5, 40)], [""] * 40)
+    queries = np.arange(0, 40, 3)
+    top = np.stack([generator.permutation(np.delete(np.arange(40), q))[:10] for q in queries])
+    away = [np.array([(q + 1) % 40]) for q in queries]
+    ranking = Ranking(top, [np.empty(0, np.int64)] * len(queries))
+    whole = measure(marks, queries, {"a": ranking}, [5, 10], away)["a"]
+    monkeypatch.setattr(score, "_QUERIES_AT_ONCE", at_once)
+    parts = measure(marks, queries, {"a": ranking}, [5, 10], away)["a"]
+    assert list(parts) == list(whole)
+    for key, (values, chance) in whole.items():
+        assert np.array_equal(parts[key][0], values)
+        assert np.array_equal(parts[key][1], chance)
+
+
+def test_a_changed_query_is_ranked_without_what_is_left_out() -> None:
+    listed = np.array([4, 7, 9, 2, 1])
+    assert _rank(listed, 2, np.array([4, 9]), 5) == 1
+    assert _rank(listed, 2, np.empty(0, np.int64), 5) == 3
+    assert _rank(listed, 2, np.empty(0, np.int64), 2) == 2
+    assert _rank(listed, 8, np.empty(0, np.int64), 5) == 5

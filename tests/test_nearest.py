@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.retrieved import near_few_directions
 from tmssl.errors import InputError
 from tmssl.retrieval import nearest, principal
-from tmssl.retrieval.index import build_index, open_index, save_index
+from tmssl.retrieval.index import build_index, open_index, save_index, write_index
 from tmssl.retrieval.nearest import nearest_rows
 from tmssl.retrieval.principal import build_principal, principal_index
 
@@ -132,6 +132,6 @@ def test_damaged_directions_are_one_line(kept: Path, suffix: str) -> None:
 
 def test_directions_of_another_index_are_refused(kept: Path) -> None:
     principal_index(open_index(kept), kept)
-    save_index(build_index(clustered(1, 100, 48, 0.5)), kept)
+    write_index(build_index(clustered(1, 100, 48, 0.5)), kept)
     with pytest.raises(InputError, match="of another index; remove it"):
         principal_index(open_index(kept), kept)

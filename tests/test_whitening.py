@@ -13,7 +13,7 @@ from tmssl.errors import InputError
 from tmssl.retrieval import whitening
 from tmssl.retrieval.evaluate import evaluate
 from tmssl.retrieval.figures import table_lines
-from tmssl.retrieval.index import build_index, open_index, save_index
+from tmssl.retrieval.index import build_index, open_index, save_index, write_index
 from tmssl.retrieval.matches import read_matches
 from tmssl.retrieval.whitening import fit_whitening, whitened_index
 from tmssl.runs.events import Eval
@@ -117,10 +117,14 @@ def test_damage_is_told_in_one_line(kept: Path, suffix: str) -> None:
 
 def test_a_whitening_for_vectors_of_another_width_is_refused(kept: Path) -> None:
     _, _, path = whitened_index(open_index(kept), kept, 5)
-    save_index(build_index(skewed(400, 8)), kept)
+    write_index(build_index(skewed(400, 8)), kept)
     with pytest.raises(InputError, match="is for other vectors"):
         whitened_index(open_index(kept), kept, 5)
-    assert path.exists()
+    save_index(
+        build_index(skewed(400, 8)), kept
+    )  # which takes along what was made of the one before
+    assert not path.exists()
+    assert whitened_index(open_index(kept), kept, 5)[0].d == 5
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +160,7 @@ def test_an_evaluation_whitens_its_encoders_and_says_so(run: Run) -> None:
     assert "whitened to 8 features, as are the encoders and HOG beside it" in table_lines(told)
     assert read_matches(run.path / told.matches)[0].whitened == 8
     assert {"not whitened", "HOG"} < set(told.robustness[0].references)
-    assert json.loads((run.eval / "epoch-0001.json").read_text())["whitened"] == 8
+    assert json.loads((run.eval / "epoch-0001-whitened8.json").read_text())["whitened"] == 8
 
 
 def test_whitened_figures_are_those_of_whitened_vectors(run: Run) -> None:

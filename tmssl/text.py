@@ -38,6 +38,25 @@ def pasted(text: object) -> str:
     return shlex.quote(safe(text))
 
 
+def spreadsheet_cell(text: object, limit: int = 10_000) -> str:
+    """A foreign string as a cell of CSV: safe to show, and no formula to the spreadsheet that opens it."""
+    shown = safe(text, limit)
+    return (
+        f"'{shown}"
+        if shown.startswith(("=", "+", "-", "@", "\t", "\r")) and not _is_number(shown)
+        else shown
+    )
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a number, whose sign makes no formula."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as `42s`, `3m 05s`, `2h 07m` or `4d 03h`; a dash when unknown."""
     if seconds is None or not math.isfinite(seconds):

@@ -42,9 +42,9 @@ class Evaluation:
 
     @property
     def epoch(self) -> float:
-        """Epoch of the checkpoint, by the name."""
+        """Epoch of the checkpoint, by the name; what follows says in which manner it was evaluated."""
         with contextlib.suppress(ValueError):
-            return float(self.name.removeprefix("epoch-"))
+            return float(self.name.removeprefix("epoch-").partition("-")[0])
         return -1.0
 
 

@@ -27,9 +27,13 @@ class Facts(msgspec.Struct, rename={"version": "format"}):
     attribution: str
 
 
-def identity(fingerprint: str, size: int, count: int) -> str:
-    """A digest of whose pixels a pack holds and how they were made."""
-    return hashlib.sha256(f"{FORMAT} {fingerprint} {size} {count}".encode()).hexdigest()
+def identity(fingerprint: str, size: int, count: int, frame_bytes: int) -> str:
+    """A digest of whose pixels a pack holds and how they were made.
+
+    Bytes of the frame tell of images that changed and kept their sizes, which the fingerprint does not.
+    """
+    told = f"{FORMAT} {fingerprint} {size} {count} {frame_bytes}"
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def read_facts(folder: Path) -> Facts:

@@ -45,6 +45,7 @@ class Pack:
         self.size = facts.size
         self.count = facts.count
         self.fingerprint = facts.fingerprint
+        self.frame_bytes = facts.frame_bytes
         self.source_root = facts.source_root
         self.attribution = facts.attribution
         self.marks = marks

@@ -41,7 +41,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
 def card_path(run: Run, facts: Facts, sha256: str) -> Path:
     """Where the card of a checkpoint over a pack is kept."""
-    pack = identity(facts.fingerprint, facts.size, facts.count)
+    pack = identity(facts.fingerprint, facts.size, facts.count, facts.frame_bytes)
     return run.index / f"{sha256[:16]}-{pack[:16]}-{_VERSION}.card.json"
 
 

@@ -28,7 +28,7 @@ from tmssl.retrieval.embed import (
 )
 from tmssl.runs.folder import open_run
 from tmssl.text import safe
-from tmssl.training.checkpoint import find_checkpoint, load_weights
+from tmssl.training.checkpoint import find_checkpoint, load_known
 from tmssl.training.encoder import create_encoder
 from tmssl.training.kept import digest
 
@@ -150,7 +150,13 @@ def compared_describers(
         InputError: a run or a checkpoint that is none.
         ConfigError: no such model or file, or weights that cannot be fetched, read or fitted.
     """
-    return [_compared(one, model, image_size, device) for one in dict.fromkeys(asked)]
+    found: list[Describer] = []
+    for one in dict.fromkeys(asked):
+        describer = _compared(one, model, image_size, device)
+        alike = sum(other.name.split(" #")[0] == describer.name for other in found)
+        name = f"{describer.name} #{alike + 1}" if alike else describer.name
+        found.append(dataclasses.replace(describer, name=name))
+    return found
 
 
 def _compared(asked: str, model: str, image_size: int, device: torch.device) -> Describer:
@@ -166,11 +172,10 @@ def _compared(asked: str, model: str, image_size: int, device: torch.device) -> 
     name = path.resolve().name if path.is_dir() else path.name
     if path.is_dir():
         path = find_checkpoint(open_run(path), "best")
-    key = digest(path)
     try:
-        weights = load_weights(path)
+        key, weights = load_known(path)
     except CheckpointError:  # it is no checkpoint of ours, so it must be timm's
-        encoder = create_encoder(model, str(path))
+        key, encoder = digest(path), create_encoder(model, str(path))
         return encoder_describer(safe(name, 40), f"{key} {model}", encoder, image_size, device)
     own = weights.config
     return encoder_describer(

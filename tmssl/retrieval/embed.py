@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tmssl.data.pack import PER_CHUNK, Pack
 from tmssl.data.phash import HASH_BITS, hash_vectors, unit
 from tmssl.data.views import plain_view
+from tmssl.errors import CheckpointError
 from tmssl.retrieval.folded import folded
 from tmssl.training.checkpoint import Weights
 from tmssl.training.encoder import create_encoder
@@ -73,6 +74,10 @@ def embed(
     def keep(rows: Rows, taken: Taken) -> None:
         nonlocal vectors
         found = taken()
+        if not np.isfinite(found).all():
+            raise CheckpointError(
+                "the encoder's features are not finite numbers; evaluate an earlier checkpoint"
+            )
         if rows[0] == 0:
             vectors = np.empty((pack.count, found.shape[1]), np.float32)
         vectors[rows[0] : rows[-1] + 1] = unit(found)

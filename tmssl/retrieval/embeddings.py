@@ -19,7 +19,7 @@ from tmssl.retrieval.index import open_index
 from tmssl.retrieval.matches import write_whole
 from tmssl.retrieval.whitening import whitened_index
 from tmssl.runs.folder import Run
-from tmssl.text import safe
+from tmssl.text import safe, spreadsheet_cell
 
 FORMS = ("npy", "parquet")
 
@@ -126,7 +126,7 @@ def _table(rows: Rows) -> Iterator[bytes]:
     table.writerow(["row", *_FIELDS, "vienna"])
     for row, mark in enumerate(rows):
         cells = [getattr(mark, name) for name in _FIELDS]
-        table.writerow([row, *cells, ";".join(mark.vienna)])
+        table.writerow([row, *map(spreadsheet_cell, cells), ";".join(mark.vienna)])
         if line.tell() > 1 << 16:
             yield line.getvalue().encode()
             line.seek(0)

@@ -1,5 +1,6 @@
 """Retrieval evaluation of a checkpoint: embed, search, score, and write down what was found."""
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -46,8 +47,6 @@ Progress = Callable[[int, int], None]
 Rows = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 
-_SAMPLED = 1000  # queries drawn from a catalogue without a validation split
-
 
 def evaluate(
     run: Run, *, checkpoint: str = "best", topk: Sequence[int] = (10, 100), queries: int = 0,
@@ -65,7 +64,8 @@ def evaluate(
         run: the run; its pack is the gallery.
         checkpoint: `best`, `last`, `epoch-0010` or a path.
         topk: list lengths; those above the gallery are cut to it.
-        queries: at most so many, drawn by seed; 0 takes all of the validation split.
+        queries: at most so many, drawn by seed; 0 takes all of the validation split, or all marks
+            where there is none.
         seed: of the sample of queries and of the bootstrap.
         device: `auto`, `cpu` or `cuda`.
         exclude_duplicates: leave near-duplicates of a query out of its list, of what is relevant to
@@ -109,9 +109,10 @@ def evaluate(
         }
         _tell_unused([option for option, given in unused.items() if given], tell)
     found = describe_matches(pack, question.queries, top, similarity, alike)
-    header = _header(run, question, exclude_duplicates, whiten)
+    header = _header(run, question, exclude_duplicates, whiten, factory)
     steady = stability(run, header, weights.step, found, seed=seed)
-    matches = run.eval / f"{eval_stem(weights.epoch)}.matches.jsonl"
+    stem = eval_stem(weights.epoch) + _manner_suffix(run, header)
+    matches = run.eval / f"{stem}.matches.jsonl"
     write_matches(matches, header, found)
     event = Eval(
         epoch=weights.epoch, step=weights.step, checkpoint=_inside(run, weights.path), split=split,
@@ -124,7 +125,7 @@ def evaluate(
         overlap=own.overlap, seconds=time.monotonic() - begun, t=time.time(),
     )  # fmt: skip
     counts = {"marks": pack.count, "with_codes": sum(map(bool, question.marks.vienna))}
-    _record(run, event, evaluation_findings(event, counts))
+    _record(run, stem, event, evaluation_findings(event, counts))
     return event
 
 
@@ -205,15 +206,27 @@ def choose_queries(pack: Pack, most: int, seed: int) -> tuple[Rows, str]:
     splits = pack.marks.column("split", str, "")
     validation = [i for i, split in enumerate(splits) if split == "validation"]
     rows = np.array(validation or range(pack.count), dtype=np.int64)
-    limit = most or (0 if validation else _SAMPLED)
-    if limit and len(rows) > limit:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, limit, replace=False))
+    if most and len(rows) > most:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
     return rows, "validation" if validation else "sample"
 
 
 def eval_stem(epoch: float) -> str:
     """`epoch-0024`, or `epoch-0024.40` within an epoch."""
     return f"epoch-{epoch:04.0f}" if epoch == int(epoch) else f"epoch-{epoch:07.2f}"
+
+
+def _manner_suffix(run: Run, header: MatchesHeader) -> str:
+    """What sets the files of an evaluation apart from those of a plain one of the same epoch."""
+    foreign = "" if not Path(header.checkpoint).is_absolute() else header.checkpoint
+    told = [f"whitened{header.whitened}"] if header.whitened else []
+    told += ["unique"] if header.without_duplicates else []
+    told += [
+        f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        for kind, text in (("index", header.index), ("other", foreign))
+        if text
+    ]
+    return "".join(f"-{word}" for word in told)
 
 
 def _inside(run: Run, path: Path) -> str:
@@ -258,20 +271,22 @@ def _answer(
     return similarity, ranking.top, scores, changed
 
 
-def _header(run: Run, question: Question, without_duplicates: bool, whiten: int) -> MatchesHeader:
+def _header(
+    run: Run, question: Question, without_duplicates: bool, whiten: int, factory: str
+) -> MatchesHeader:
     """What was searched, and with what."""
     weights, pack = question.weights, question.pack
     return MatchesHeader(
         pack=str(pack.folder), fingerprint=pack.fingerprint, checkpoint=_inside(run, weights.path),
         epoch=weights.epoch, topk=question.topk, gallery=pack.count,
-        without_duplicates=without_duplicates, whitened=whiten, attribution=pack.attribution,
+        without_duplicates=without_duplicates, whitened=whiten, index=factory, attribution=pack.attribution,
     )  # fmt: skip
 
 
-def _record(run: Run, event: Eval, findings: list[Finding]) -> None:
+def _record(run: Run, stem: str, event: Eval, findings: list[Finding]) -> None:
     """Keep the event beside its matches and append it to the journal, with findings it did not have."""
     whole = msgspec.json.format(msgspec.json.encode(event), indent=1)
-    write_whole(run.eval / f"{eval_stem(event.epoch)}.json", [whole])
+    write_whole(run.eval / f"{stem}.json", [whole])
     journal = JournalWriter(run.journal)
     journal.write(event)
     told = [(f.code, f.step) for f in read_journal(run.journal) if isinstance(f, Finding)]

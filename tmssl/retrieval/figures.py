@@ -33,13 +33,14 @@ def table_lines(event: Eval) -> list[str]:
     """
     every = list(event.scores[0].references) if event.scores else []
     names, more = every[:_BESIDE], every[_BESIDE:]
+    shown = [safe(name, 40) for name in names]
     lines = [
-        f"{count(event.queries, 'query', 'queries')} ({event.split}) against "
+        f"{count(event.queries, 'query', 'queries')} ({safe(event.split, 40)}) against "
         f"{count(event.gallery, 'mark')}, checkpoint {safe(event.checkpoint)}, epoch {event.epoch:.4g}"
     ]
     lines += duplicate_words(event) + index_words(event)
     if names:
-        lines.append(f"chance is a random ranking; {' and '.join(names)} stand beside it")
+        lines.append(f"chance is a random ranking; {' and '.join(shown)} stand beside it")
     for level in _LEVELS:
         of_level = [score for score in event.scores if score.level == level]
         for codes, words in _CODES.items():

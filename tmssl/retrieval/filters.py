@@ -58,9 +58,11 @@ def _compare(sign: str, below: bool, above: bool) -> bool:
     }[sign]  # fmt: skip
 
 
-def _number(text: str) -> float | None:
-    """A finite number, or None."""
+def _number(text: str) -> float | int | None:
+    """A finite number, or None; whole ones exactly, since identifiers have more digits than a float."""
     try:
+        if text.strip().isdecimal():
+            return int(text)
         found = float(text)
     except ValueError:
         return None

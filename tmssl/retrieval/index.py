@@ -66,12 +66,26 @@ def index_path(folder: Path, weights: Weights, pack: str) -> Path:
 
 def save_index(index: faiss.Index, path: Path) -> None:
     """Write an index; it appears complete or not at all, and only the newest few are kept."""
+    path.unlink(missing_ok=True)
+    remove_derived(
+        path.parent
+    )  # of an index of this name before, whose vectors may differ in rounding
+    for card in path.parent.glob(f"*-{path.stem.rpartition('-')[2]}-*.card.json"):
+        card.unlink(missing_ok=True)
     write_index(index, path)
-    newest = sorted(path.parent.glob("*.faiss"), key=lambda one: one.stat().st_mtime_ns)
+    newest = sorted(path.parent.glob("*.faiss"), key=_written_ns)
     for old in newest[:-_KEPT]:
         with contextlib.suppress(FileNotFoundError):  # another evaluation was faster
             old.unlink()
     remove_derived(path.parent)
+
+
+def _written_ns(path: Path) -> int:
+    """When a file was written; 0 where another process removed it just now."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def write_index(index: faiss.Index, path: Path) -> None:

@@ -28,6 +28,8 @@ class MatchesHeader(msgspec.Struct, frozen=True, kw_only=True):
     """whether near-duplicates of a query were left out of its list"""
     whitened: int = 0
     """features kept by PCA-whitening; 0 where it was not asked for"""
+    index: str = ""
+    """faiss's factory string of an index that is not exact"""
     attribution: str = ""
     """licence line of the images, to be shown with them"""
 

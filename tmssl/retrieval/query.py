@@ -170,8 +170,16 @@ def _encoder(run: Run, card: Card) -> Callable[[Tensor], Tensor]:
         return open_recording(run.index / card.encoder)
     from tmssl.retrieval.embed import ready, trained_encoder
     from tmssl.training.checkpoint import load_weights
+    from tmssl.training.kept import digest
 
-    return ready(trained_encoder(load_weights(run.path / card.checkpoint)), torch.device("cpu"))
+    # The name may be another checkpoint's by now.
+    named = [run.path / card.checkpoint, *sorted(run.checkpoints.glob("*.pt"))]
+    path = next((p for p in named if p.is_file() and digest(p) == card.checkpoint_sha256), None)
+    if path is None:
+        raise InputError(
+            f"the checkpoint that {safe(run.index / card.index)} was made with is gone; evaluate again"
+        )
+    return ready(trained_encoder(load_weights(path)), torch.device("cpu"))
 
 
 def answer(gallery: Gallery, logo: Logo, k: int, mask: Mask | None) -> Answer:
@@ -207,7 +215,7 @@ def answer(gallery: Gallery, logo: Logo, k: int, mask: Mask | None) -> Answer:
         for mark in [gallery.rows[row]]
     ]  # fmt: skip
     return Answer(
-        file=logo.name, sha256=logo.sha256, vienna=list(own.vienna) if own else [],
+        file=safe(logo.name, 1000), sha256=logo.sha256, vienna=list(own.vienna) if own else [],
         likely=[] if own else likely, matches=matches,
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from tmssl.retrieval.matches import write_whole
 from tmssl.retrieval.recording import UnrecordableError, record
 from tmssl.retrieval.reference import pack_identity
 from tmssl.runs.folder import Run
-from tmssl.training.checkpoint import find_checkpoint, load_weights
+from tmssl.training.checkpoint import find_checkpoint, load_known
 from tmssl.training.kept import digest
 from tmssl.training.learner import choose_device
 
@@ -41,7 +41,7 @@ def make_ready(
         InputError: the checkpoint cannot be loaded, or the disk is full.
     """
     path = find_checkpoint(run, which)
-    sha256, weights = digest(path), load_weights(path)
+    sha256, weights = load_known(path)
     pack = open_pack(folder)
     run.index.mkdir(exist_ok=True)
     index = index_path(run.index, weights, pack_identity(pack))

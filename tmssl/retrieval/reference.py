@@ -32,7 +32,7 @@ class Figure(msgspec.Struct, frozen=True):
 
 def pack_identity(pack: Pack) -> str:
     """A digest of whose pixels a pack holds and how they were made."""
-    return identity(pack.fingerprint, pack.size, pack.count)
+    return identity(pack.fingerprint, pack.size, pack.count, pack.frame_bytes)
 
 
 def references_path(

@@ -101,6 +101,8 @@ def changed_ranks(
         principal: the index along its leading directions, which makes a CPU quicker and changes nothing.
     """
     longest, found = max(question.topk), {}
+    away = dict(zip(question.queries.tolist(), question.away, strict=True))
+    reach = min(question.pack.count, longest + max(map(len, away.values()), default=0))
     progress = question.begin(f"changed queries, {one.name}")
     for done, (name, change) in enumerate(CHANGES.items()):
         parts = []
@@ -111,10 +113,18 @@ def changed_ranks(
             if progress:
                 progress(done * len(rows) + begin + len(changed), len(CHANGES) * len(rows))
         queries = np.concatenate(parts)
-        listed = exact_search(index, queries, longest, question.device, principal=principal)[1]
-        hits = listed == rows[:, None]
-        found[name] = np.where(hits.any(1), hits.argmax(1), longest)
+        listed = exact_search(index, queries, reach, question.device, principal=principal)[1]
+        found[name] = np.array(
+            [_rank(one, row, away[row], longest) for one, row in zip(listed, rows.tolist(), strict=True)],
+            np.int64,
+        )  # fmt: skip
     return found
+
+
+def _rank(listed: Rows, row: int, away: Rows, longest: int) -> int:
+    """The place of a row in a list, from 0, without those that are left out; at most `longest`."""
+    before = listed[: np.flatnonzero(listed == row)[0]] if row in listed else listed
+    return min(longest, int((~np.isin(before, away)).sum())) if row in listed else longest
 
 
 def robustness(

@@ -21,7 +21,7 @@ def stability(
 
     The chance level is that of two random lists of k out of G marks: k / G. None where no earlier
     checkpoint was asked the same: other marks, other queries, near-duplicates treated otherwise, or
-    vectors whitened otherwise.
+    vectors whitened or searched otherwise.
 
     Args:
         run: the run.
@@ -64,4 +64,6 @@ def _before(run: Run, header: MatchesHeader, step: int) -> dict[int, list[int]]:
 
 def _asked(header: MatchesHeader) -> tuple[object, ...]:
     """What two evaluations must agree in."""
-    return header.fingerprint, header.gallery, header.without_duplicates, header.whitened
+    return (
+        header.fingerprint, header.gallery, header.without_duplicates, header.whitened, header.index
+    )  # fmt: skip

@@ -112,6 +112,7 @@ def comparable(events: Sequence[Eval], metric: str) -> list[Eval]:
     The plain ones; where none is plain, those of the newest one's manner. Of `invariance` only those with
     the most queries: the more copies, the fewer find their original.
     """
+    events = [event for event in events if not event.checkpoint.startswith("/")]  # of another run
     manners = [manner(event) for event in events]
     chosen = "" if "" in manners else manners[-1] if manners else ""
     kept = [event for event, own in zip(events, manners, strict=True) if own == chosen]

@@ -32,6 +32,7 @@ __all__ = [
     "Written",
     "find_checkpoint",
     "link_checkpoint",
+    "load_known",
     "load_payload",
     "load_weights",
     "save_beside",
@@ -224,6 +225,19 @@ def load_payload(path: Path) -> dict[str, Any]:
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
         raise CheckpointError(f"{safe(path)} is not a tmssl checkpoint of format {FORMAT}")
     return payload
+
+
+def load_known(path: Path) -> tuple[str, Weights]:
+    """The SHA-256 of a checkpoint and its weights, of one and the same file; a trainer may replace it meanwhile.
+
+    Raises:
+        CheckpointError: it is not a checkpoint of ours.
+    """
+    while True:
+        sha256 = digest(path)
+        weights = load_weights(path)
+        if digest(path) == sha256:
+            return sha256, weights
 
 
 def load_weights(path: Path) -> Weights:
