@@ -55,7 +55,7 @@ def event_words(event: Event) -> str | None:
             return f"evaluated epoch {event.epoch:.4g}{_figure_words(event)}"
         case Finding():
             advice = f" - {safe(event.advice)}" if event.advice else ""
-            return f"{event.level}: {safe(event.text)}{advice}"
+            return f"{safe(event.level, 20)}: {safe(event.text)}{advice}"
         case Checkpoint(reason="stop" | "signal"):
             return f"checkpoint at step {event.step}: {safe(event.path)}"
         case _:

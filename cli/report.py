@@ -2,6 +2,7 @@
 
 import base64
 import html
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -54,16 +55,16 @@ def report_command(
     charts = draw_charts(history)
     to_stdout = out is not None and str(out) == "-"
     target = out or (opened.report.with_suffix(".html") if as_html else opened.report)
-    pictures = {} if to_stdout and not as_html else _pictures(history, target, to_stdout)
-    text = report(
-        history, opened.name, alive=is_alive(opened), charts=charts, matches=match_lines(opened),
-        pictures={title: path.name for title, path in pictures.items()},
-        price_per_hour=price_per_hour,
-    )  # fmt: skip
-    if as_html:
-        text = page(text, opened.name, list(pictures.values()))
-        for path in pictures.values():
-            path.unlink()
+    with tempfile.TemporaryDirectory(prefix="tmssl-report-") as temporary:
+        folder = Path(temporary) if as_html else target.parent  # a page holds its pictures
+        pictures = {} if to_stdout and not as_html else _pictures(history, target.stem, folder)
+        text = report(
+            history, opened.name, alive=is_alive(opened), charts=charts, matches=match_lines(opened),
+            pictures={title: path.name for title, path in pictures.items()},
+            price_per_hour=price_per_hour,
+        )  # fmt: skip
+        if as_html:
+            text = page(text, opened.name, list(pictures.values()))
     if to_stdout:
         print(text, end="")  # noqa: T201 - stdout is data
         return
@@ -90,14 +91,11 @@ def draw_charts(history: History) -> dict[str, str]:
     }
 
 
-def _pictures(history: History, target: Path, to_stdout: bool) -> dict[str, Path]:
-    """Loss and learning rate by epoch as PNG files beside the report."""
-    import tempfile
-
+def _pictures(history: History, stem: str, folder: Path) -> dict[str, Path]:
+    """Loss and learning rate by epoch as PNG files of a folder."""
     from cli.drawing import save_picture
     from tui.series import loss_picture, rate_picture
 
-    folder = Path(tempfile.gettempdir()) if to_stdout else target.parent
     drawn = {
         "loss": loss_picture(history, axis="epoch", weight=0.9),
         "learning rate": rate_picture(history, axis="epoch", count=1000),
@@ -105,7 +103,7 @@ def _pictures(history: History, target: Path, to_stdout: bool) -> dict[str, Path
     paths = {}
     for title, picture in drawn.items():
         if picture.lines:
-            paths[title] = folder / f"{target.stem}-{title.replace(' ', '-')}.png"
+            paths[title] = folder / f"{stem}-{title.replace(' ', '-')}.png"
             try:
                 save_picture(picture, paths[title], "epoch")
             except OSError as error:

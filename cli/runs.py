@@ -4,6 +4,7 @@ import json
 
 from cli.follow import say
 from cli.options import RUNS_DEFAULT, JsonOutput, RunsFolder
+from tmssl.errors import JournalError
 from tmssl.runs.folder import Run, is_alive, list_runs
 from tmssl.runs.history import History, read_history, summary
 from tmssl.runs.journal import read_journal
@@ -30,7 +31,11 @@ def runs(runs_folder: RunsFolder = RUNS_DEFAULT, json_output: JsonOutput = False
 
 def _history(run: Run) -> History:
     """The history of a run, empty when it has not written yet."""
-    return read_history(read_journal(run.journal) if run.journal.exists() else [])
+    try:
+        return read_history(read_journal(run.journal) if run.journal.exists() else [])
+    except JournalError as error:  # the others are listed all the same
+        say(f"{safe(run.name, 60)}: {error}")
+        return History()
 
 
 def run_line(run: Run, history: History) -> str:

@@ -13,7 +13,9 @@ from tmssl.runs.journal import JournalWriter
 from tmssl.runs.listing import Listing, differing
 from tui.app import WatchApp
 from tui.choices import Choices
+from tui.dialogs import StopDialog
 from tui.live_screen import LiveScreen
+from tui.messages import OpenRun
 from tui.page_screen import PageScreen
 from tui.runs_screen import RunsScreen
 
@@ -138,3 +140,27 @@ def test_a_second_look_reads_what_is_new(folder: Path) -> None:
     assert {pair.name: (pair.first, pair.second) for pair in pairs} == {
         "data.views": ("logo", "mild"), "optim.lr": (0.1, 0.3),
     }  # fmt: skip
+
+
+async def test_a_second_enter_does_no_harm(folder: Path) -> None:
+    app = WatchApp(None, runs_folder=folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.5)
+        run = open_run(folder / "b-second")
+        for _ in range(2):
+            app.post_message(OpenRun(run))
+        await pilot.pause(0.5)
+        assert isinstance(app.screen, LiveScreen)
+        assert app.run_folder == run
+        await pilot.press("o")
+        await pilot.pause(0.5)
+        for _ in range(2):
+            app.post_message(OpenRun(run))
+        await pilot.pause(0.5)
+        assert isinstance(app.screen, LiveScreen)
+        app.push_screen(dialog := StopDialog())
+        await pilot.pause(0.2)
+        dialog.action_answer(True)
+        dialog.action_answer(True)
+        await pilot.pause(0.2)
+        assert isinstance(app.screen, LiveScreen)

@@ -104,7 +104,7 @@ class OptimConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long, how large and on what."""
 
-    epochs: PositiveInt = 30
+    epochs: Annotated[int, Meta(ge=1, le=100_000)] = 30
     """epoch at which training ends"""
     batch_size: Annotated[int, Meta(ge=2)] = 256
     """N, the keys each query is compared with"""

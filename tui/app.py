@@ -136,10 +136,10 @@ class WatchApp(App[None]):
 
     def on_open_run(self, message: OpenRun) -> None:
         """Watch the run that was chosen, or go back to it when it is watched already."""
-        if message.run == self.watched:
-            self.pop_screen()
-        else:
+        if message.run != self.watched:
             self.watch_run(message.run)
+        elif self.screen is not self._live:  # a second Enter comes when the list is gone
+            self.pop_screen()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette offers every key of the screen by name, and Textual's own."""
@@ -227,7 +227,11 @@ class WatchApp(App[None]):
 
     @work(thread=True, group="child")
     def _work(self, deed: Callable[[], str]) -> None:
-        self._tell(deed(), done=True)
+        try:
+            words = deed()
+        except OSError as error:  # no room for a child's words, or no memory for a child
+            words = f"not done: {safe(error)}"
+        self._tell(words, done=True)
 
     def _is_imported(self) -> bool:
         """Whether the run is a log that was imported, which is said."""
@@ -286,7 +290,7 @@ class WatchApp(App[None]):
     def _stop_answered(self, yes: bool | None) -> None:
         if yes:
             words = "stopping after this step, with a checkpoint"
-            self._do("stopping", words, partial(children.stop_trainer, self.run_folder))
+            self._do("stopping", words, partial(children.stop_trainer, self.run_folder, self._left))
 
     def action_checkpoint(self) -> None:
         """Ask the trainer for a checkpoint."""

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,21 +105,23 @@ def resume(
 ) -> str:
     """Let a run go on with new settings, its trainer stopped first, and say what became of it; see `run_child`."""
     if is_alive(run):
-        words = stop_trainer(run)
+        words = stop_trainer(run, left)
         if is_alive(run):
             return words
     code, _, last = run_child(resume_command(run.path, settings, restart), say, left)
     return f"going on with {safe(', '.join(settings))}" if code == 0 else f"not resumed: {last}"
 
 
-def stop_trainer(run: Run) -> str:
-    """Stop a run's trainer, wait for it, and say what became of it."""
+def stop_trainer(run: Run, left: threading.Event) -> str:
+    """Stop a run's trainer, wait for it unless the monitor is left, and say what became of it."""
     try:
         signal_trainer(run, signal.SIGTERM)
     except InputError as error:
         return str(error)
-    if wait_until_released(run, _STOP_S):
-        return "stopped, with a checkpoint; press r to go on"
+    until = time.monotonic() + _STOP_S
+    while time.monotonic() < until and not left.is_set():
+        if wait_until_released(run, _LOOK_S):
+            return "stopped, with a checkpoint; press r to go on"
     return f"it has not stopped in {_STOP_S:.0f} s; see the log with g"
 
 

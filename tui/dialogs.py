@@ -40,7 +40,8 @@ class StopDialog(ModalScreen[bool]):
 
     def action_answer(self, yes: bool) -> None:
         """Close with the answer."""
-        self.dismiss(yes)
+        if self.is_current:  # a second key comes when it is gone
+            self.dismiss(yes)
 
 
 def plan(
@@ -185,7 +186,7 @@ class ResumeDialog(ModalScreen[Resume | None]):
     @on(Input.Submitted)
     def action_confirm(self) -> None:
         """Close with the answer, if the plan holds."""
-        if self._planned() is not None:
+        if self._planned() is not None and self.is_current:  # a second key comes when it is gone
             self.dismiss(Resume(self._settings(), self._restart))
 
     def action_restart(self) -> None:
@@ -195,7 +196,8 @@ class ResumeDialog(ModalScreen[Resume | None]):
 
     def action_cancel(self) -> None:
         """Close without an answer."""
-        self.dismiss(None)
+        if self.is_current:  # a second key comes when it is gone
+            self.dismiss(None)
 
 
 class EvaluateDialog(ModalScreen[str | None]):
@@ -230,8 +232,10 @@ class EvaluateDialog(ModalScreen[str | None]):
     @on(OptionList.OptionSelected)
     def action_confirm(self) -> None:
         """Close with the name of the checkpoint."""
-        self.dismiss(self.query_one(Choices).chosen or None)
+        if self.is_current:  # a second key comes when it is gone
+            self.dismiss(self.query_one(Choices).chosen or None)
 
     def action_cancel(self) -> None:
         """Close without an answer."""
-        self.dismiss(None)
+        if self.is_current:  # a second key comes when it is gone
+            self.dismiss(None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from tmssl.data.vienna import title
+from tmssl.errors import InputError
 from tmssl.retrieval.matches import Match, QueryMatches, first_hit, shared_codes
 from tmssl.text import safe
 from tui.queries import precision, query_name
@@ -160,8 +161,21 @@ def page(sheet: Sheet, pack: "Pack") -> Text:
     """The page: a line of words, then the query's picture and codes beside a grid of its matches."""
     layout = lay_out(sheet.width, sheet.height - 1, sheet.wanted)
     matches = sheet.query.matches[: layout.matches]
+    _check_rows(sheet.query, pack)
     right = _grid(_blocks(sheet.query, matches, {}, pack, layout, sheet.plain), layout.columns)
     return _joined(sheet, pack, layout, right)
+
+
+def _check_rows(query: QueryMatches, pack: "Pack") -> None:
+    """Refuse matches of other marks than the pack's.
+
+    Raises:
+        InputError: they name a row that it has not.
+    """
+    if max(query.row, *(match.row for match in query.matches), 0) >= pack.count:
+        raise InputError(
+            f"these matches are of other marks than the pack at {safe(pack.folder)} holds; evaluate again"
+        )
 
 
 def pair_page(
@@ -179,6 +193,8 @@ def pair_page(
     layout = lay_out(sheet.width, sheet.height - 3, wanted, blocks=2)
     right: list[Text] = []
     for name, one, beside in ((names[0], query, other), (names[1], other, query)):
+        if one is not None:
+            _check_rows(one, pack)
         if one is None:
             right.append(Text(f"{safe(name)} has no such query"))
             continue

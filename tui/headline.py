@@ -8,6 +8,7 @@ from rich.text import Text
 from tmssl.runs.cost import cost, cost_words
 from tmssl.runs.folder import Run
 from tmssl.runs.history import History, state
+from tmssl.runs.trend import setting
 from tmssl.text import duration, safe
 from tui.chart import tints
 from tui.look import Look
@@ -38,7 +39,9 @@ def headline(run: Run, history: History, alive: bool, reading: str, look: Look, 
         (f" {safe(run.name)} ", "bold reverse"), "  ", (state_words(history, alive), f"bold {tint(_STATES[now])}")
     )  # fmt: skip
     quiet = seconds_quiet(history, time.time()) if now == "running" else 0.0
-    if quiet > max(_QUIET_S, 20 * (history.seconds_per_step() or 0.0)):
+    every = setting(history.segment, "train", "log_every") if history.segment else 1
+    logged = max(20, 3 * every) if isinstance(every, int) else 20  # steps until silence is odd
+    if quiet > max(_QUIET_S, logged * (history.seconds_per_step() or 0.0)):
         head.append(f"  ! nothing written for {duration(quiet)}", f"bold {tint('gold')}")
     if reading:
         head.append(f"  {safe(reading)}", tint("gold"))
@@ -49,8 +52,8 @@ def headline(run: Run, history: History, alive: bool, reading: str, look: Look, 
 
 def seconds_quiet(history: History, now: float) -> float:
     """Seconds since the newest line that tells its time."""
-    told = [*history.steps[-1:], *history.epochs[-1:], *history.segments[-1:]]
-    return max(0.0, now - max((event.t for event in told), default=now))
+    written = history.written_at()
+    return 0.0 if written is None else max(0.0, now - written)
 
 
 def lines_of_words(

@@ -66,8 +66,10 @@ class OverlayDialog(ModalScreen[tuple[Run, ...] | None]):
     def action_confirm(self) -> None:
         """Draw them."""
         by_path = {run.path: run for run in self._runs}
-        self.dismiss(tuple(by_path[path] for path in self._chosen))
+        if self.is_current:  # a second key comes when it is gone
+            self.dismiss(tuple(by_path[path] for path in self._chosen))
 
     def action_cancel(self) -> None:
         """As before."""
-        self.dismiss(None)
+        if self.is_current:  # a second key comes when it is gone
+            self.dismiss(None)

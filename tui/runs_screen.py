@@ -8,13 +8,14 @@ from textual.app import ComposeResult
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.worker import get_current_worker
 
+from tmssl.errors import RunError
 from tmssl.runs.folder import Run
 from tmssl.runs.listing import Listing, Row
 from tmssl.text import count, safe
 from tui.bindings import RUNS, bindings
 from tui.choices import Choices
 from tui.comparison import comparison_page
-from tui.messages import OpenRun, RowSeen
+from tui.messages import OpenRun, RowSeen, Said
 from tui.rows import about_words, row_head, row_text
 from tui.searching import Searching
 from tui.words import short
@@ -66,11 +67,14 @@ class RunsScreen(Searching):
         worker, listing = get_current_worker(), Listing(self._folder)
         while not worker.is_cancelled:
             seen = []
-            for row in listing.rows():
-                seen.append(row.run.name)
-                self.post_message(RowSeen(row))
-                if worker.is_cancelled:
-                    return
+            try:
+                for row in listing.rows():
+                    seen.append(row.run.name)
+                    self.post_message(RowSeen(row))
+                    if worker.is_cancelled:
+                        return
+            except RunError as error:
+                self.post_message(Said(str(error)))
             self.post_message(RowSeen(None, tuple(seen)))
             worker.cancelled_event.wait(_LOOK_S)
 

@@ -82,7 +82,11 @@ def answers(typed: dict[str, str]) -> Answers:
         raise ConfigError(
             "there is nothing to train on; give --data with a folder, an archive or a table of images"
         )
-    if not Path(config.data.source).exists():
+    try:
+        there = Path(config.data.source).exists()
+    except OSError:  # such as a name that no file can have
+        there = False
+    if not there:
         raise CatalogueError(
             f"there is nothing at {safe(config.data.source)}; give a folder, an archive or a table of images"
         )

@@ -17,7 +17,10 @@ _SIGNS = {
 
 def short(path: Path) -> str:
     """A path as a person would type it from here, made safe."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError:  # it was removed
+        return safe(path)
     return safe(path.relative_to(here) if path.is_relative_to(here) else path)
 
 

@@ -161,12 +161,22 @@ def open_run(path: Path) -> Run:
 
 
 def list_runs(runs_folder: Path) -> list[Run]:
-    """The runs in a folder, newest name last; `latest` itself is not listed twice."""
+    """The runs in a folder, newest name last; `latest` itself is not listed twice.
+
+    Raises:
+        RunError: the folder cannot be listed.
+    """
     if not runs_folder.is_dir():
         return []
+    try:
+        paths = sorted(runs_folder.iterdir())
+    except OSError as error:
+        raise RunError(
+            f"cannot list {safe(runs_folder)}: {error.strerror}; make it readable, or choose another --runs"
+        ) from error
     return [
         Run(path.resolve())
-        for path in sorted(runs_folder.iterdir())
+        for path in paths
         if not path.is_symlink()
         and os.access(path, os.X_OK)  # others' private runs in a shared folder
         and ((path / CONFIG_NAME).is_file() or (path / "metrics.jsonl").is_file())

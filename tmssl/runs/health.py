@@ -66,8 +66,11 @@ def non_finite(_segment: Segment, steps: Steps, _epochs: list[Epoch]) -> Finding
 def lr_jump(segment: Segment, _steps: Steps, _epochs: list[Epoch]) -> Finding | None:
     """The LR changed by more than a factor of two at a resume."""
     before, after = segment.lr_before, segment.lr_after
-    if not before or not after or 1 / _JUMP <= after / before <= _JUMP:
+    if before is None or after is None or before == after:
         return None
+    if before and after and 1 / _JUMP <= after / before <= _JUMP:
+        return None
+    times = f"x{number(after / before, 3)}" if before else "up from 0"
     rewarms = setting(segment, "optim", "rewarm_step") == segment.step
     spread = setting(segment, "optim", "rewarm_steps") if rewarms else 0
     more = (
@@ -76,7 +79,7 @@ def lr_jump(segment: Segment, _steps: Steps, _epochs: list[Epoch]) -> Finding | 
     return Finding(
         code="lr-jump", level="warning", step=segment.step + 1, epoch=segment.epoch,
         text=f"the LR went from {learning_rate(before)} to {learning_rate(after)} "
-        f"(x{number(after / before, 3)}) at a resume",
+        f"({times}) at a resume",
         advice=f"if that was not meant, resume with the old --lr; {more}",
     )  # fmt: skip
 

@@ -135,9 +135,21 @@ class History:
         )
 
     def seconds_per_step(self) -> float | None:
-        """Median seconds of the last logged steps, or None when nothing was measured."""
-        recent = sorted(step.step_s for step in self.steps[-25:] if step.step_s)
+        """Median seconds of the last logged steps of this segment, or None when nothing was measured.
+
+        An earlier life may have run on another machine.
+        """
+        begin = self.segments[-1].step if self.segments else -1
+        recent = sorted(s.step_s for s in self.steps[-25:] if s.step_s and s.step > begin)
         return recent[len(recent) // 2] if recent else None
+
+    def written_at(self) -> float | None:
+        """Unix time of the newest line that tells one, None without."""
+        told = [
+            *self.steps[-1:], *self.epochs[-1:], *self.segments[-1:], *self.evals[-1:],
+            *self.checkpoints[-1:], *self.findings[-1:], *([self.end] if self.end else []),
+        ]  # fmt: skip
+        return max((event.t for event in told if event.t), default=None)
 
     def seconds_left(self) -> float | None:
         """Seconds to the planned end at the present pace, or None when unknown."""
@@ -177,7 +189,7 @@ def summary(history: History, alive: bool, now: float | None = None) -> dict[str
     segment, last = history.segment, history.steps[-1] if history.steps else None
     mean = history.epochs[-1] if history.epochs else None
     recent = last or mean
-    written = [event.t for event in (recent, history.end) if event is not None]
+    written = history.written_at()
     left = history.seconds_left() if alive else None
     return {
         "name": history.started.name if history.started else None,
@@ -202,7 +214,7 @@ def summary(history: History, alive: bool, now: float | None = None) -> dict[str
         else None,
         "mem_gib": last.mem_gib if last else None,
         "seconds_left": left,
-        "seconds_since_write": moment - max(written) if written else None,
+        "seconds_since_write": max(0.0, moment - written) if written is not None else None,
         "finding": history.findings[-1].text if history.findings else None,
         "advice": history.findings[-1].advice if history.findings else None,
         "evaluated_epoch": history.evals[-1].epoch if history.evals else None,

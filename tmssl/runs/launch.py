@@ -134,18 +134,36 @@ def signal_trainer(run: Run, number: signal.Signals) -> int:
     found = holder(run)
     if found is None or not found.pid:
         raise RunError(f"{safe(run.path)} is not being trained; there is nothing to stop")
+    elsewhere = RunError(
+        f"{safe(run.path)} has no process {found.pid} here; it has just ended, "
+        "or it is trained on another machine: stop it there"
+    )
+    if not _may_hold(found.pid, run):
+        raise elsewhere
     try:
         os.kill(found.pid, number)
     except ProcessLookupError as error:  # it ended this instant, or runs on another machine
-        raise RunError(
-            f"{safe(run.path)} has no process {found.pid} here; it has just ended, "
-            "or it is trained on another machine: stop it there"
-        ) from error
+        raise elsewhere from error
     except PermissionError as error:
         raise RunError(
             f"process {found.pid} that trains {safe(run.path)} is another user's; ask them to stop it"
         ) from error
     return found.pid
+
+
+def _may_hold(pid: int, run: Run) -> bool:
+    """Whether a process of this machine may hold a run; another that has its number here does not.
+
+    A lock on a shared disk or of a container names a process that is not ours to signal. Where the
+    system does not say which files a process has open, any may.
+    """
+    files = Path(f"/proc/{pid}/fd")
+    try:
+        lock = run.lock.stat()
+        opened = [path.stat() for path in files.iterdir() if path.exists()]
+    except OSError:
+        return True
+    return any((one.st_dev, one.st_ino) == (lock.st_dev, lock.st_ino) for one in opened)
 
 
 def wait_until_released(run: Run, patience_s: float) -> bool:

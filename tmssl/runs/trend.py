@@ -160,6 +160,9 @@ def broke_out(
         return None
     begin, floor, before = min(stuck), math.inf, math.inf
     for epoch, loss in _losses(between(history.epochs, -1, epochs[-1].step)):
+        of = history.segment_at(epoch.step)
+        if of is None or of.chance != segment.chance:
+            continue  # a loss of another scale
         if epoch.step > max(begin, segment.step) and loss < floor - _OUT * _way(segment) < math.inf:
             return Finding(
                 code="broke-out", level="good", step=epoch.step, epoch=float(epoch.epoch),
