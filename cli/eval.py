@@ -65,7 +65,7 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Evaluate retrieval: figures with chance and references, and matches as pictures."""
     opened = open_run(chosen_run(run, runs_folder))
-    _check_device(device)
+    check_device(device)
     check_place("--html", html)
     check_place("--png", png)
     outlive_terminal()
@@ -158,7 +158,7 @@ def cut_words(topk: Sequence[int], gallery: int) -> list[str]:
     ]
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
     """Refuse a device that is none of ours."""
     if device not in get_args(Device):
         raise ConfigError(

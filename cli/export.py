@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.ending import end_in_order
-from cli.eval import phases
+from cli.eval import check_device, phases
 from cli.follow import say
 from cli.options import (
     RUNS_DEFAULT,
@@ -63,6 +63,7 @@ def export(
     kind = _asked(wanted)
     if whiten and kind != "--embeddings":
         raise InputError(f"--whiten is for --embeddings; {kind} has no vectors to whiten")
+    check_device(device)
     opened = open_run(chosen_run(run, runs_folder))
     end_in_order()
     if kind == "--to":

@@ -74,11 +74,23 @@ def figure_words(history: History, width: int = 200) -> list[str]:
 
 def smoothed_loss(history: History, weight: float = 0.9) -> float | None:
     """The exponential moving average of the loss; what is so long ago that it weighs nothing is left out."""
-    mean, share = 0.0, 0.0
-    for value in history.points.column("loss")[-_MEMORY:]:
-        if value == value:
+    begin, mean, share = _same_scale_since(history), 0.0, 0.0
+    points = history.points
+    recent = zip(points.numbers[-_MEMORY:], points.column("loss")[-_MEMORY:], strict=True)
+    for step, value in recent:
+        if step > begin and value == value:
             mean, share = weight * mean + (1 - weight) * value, weight * share + 1 - weight
     return mean / share if share else None
+
+
+def _same_scale_since(history: History) -> int:
+    """The step from which on losses mean the same: temperature or N may have changed at a resume."""
+    begin = -1
+    for segment in reversed(history.segments):
+        if segment.chance != history.segments[-1].chance:
+            break
+        begin = segment.step
+    return begin
 
 
 def find_score(event: Eval, metric: str, level: str, codes: str, k: int) -> Score | None:

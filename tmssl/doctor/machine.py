@@ -1,5 +1,6 @@
 """Cores, memory, disk and terminal as this process may use them."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -85,7 +86,8 @@ def measured_disk(folder: Path) -> Disk:
     except OSError:
         return Disk(path=str(folder.resolve()), free=free)
     finally:
-        tried.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a folder that may not be searched
+            tried.unlink(missing_ok=True)
     return Disk(path=str(folder.resolve()), free=free, write_s=size / max(seconds, 1e-6))
 
 

@@ -8,8 +8,10 @@ for (const button of document.querySelectorAll("th button")) {
     head.setAttribute("aria-sort", up ? "ascending" : "descending");
     const key = row => row.cells[place].dataset.sort;
     const rows = [...body.rows];
-    const numbers = rows.every(row => key(row) !== "" && !isNaN(key(row)));
-    rows.sort((a, b) => (numbers ? key(a) - key(b) : key(a).localeCompare(key(b))) * (up ? 1 : -1));
+    const numbers = rows.every(row => !isNaN(key(row)));
+    const value = row => key(row) === "" ? -Infinity : Number(key(row));
+    const compare = (a, b) => value(a) === value(b) ? 0 : value(a) < value(b) ? -1 : 1;
+    rows.sort((a, b) => (numbers ? compare(a, b) : key(a).localeCompare(key(b))) * (up ? 1 : -1));
     body.append(...rows);
   });
 }

@@ -109,6 +109,8 @@ class Tail:
         try:
             file = self.path.open("rb")
         except FileNotFoundError:
+            if self._inode is not None:
+                self._inode = -1  # whatever comes next is another file, even under the same number
             return [], False
         except OSError as error:
             raise JournalError(f"cannot read the journal {self.path}: {error.strerror}") from error

@@ -68,7 +68,8 @@ def at_chance(segment: Segment, steps: Steps, epochs: list[Epoch]) -> Finding | 
         where, at = late[-1].step, late[-1].epoch
     elif not steps:
         known = [(epoch, loss) for epoch, loss in _losses(epochs) if epoch.step > begin]
-        if not known:
+        # A whole epoch's mean hides where it ended, so the two after it have a say.
+        if not known or any((progress(segment, loss) or 0.0) >= AT_CHANCE for _, loss in known[:3]):
             return None
         mean, where, at = known[0][1], known[0][0].step, float(known[0][0].epoch)
     else:
