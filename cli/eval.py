@@ -21,6 +21,7 @@ from cli.options import (
     Whiten,
     check_place,
     chosen_run,
+    say_of_labels,
 )  # fmt: skip
 from tmssl.config import Device
 from tmssl.errors import ConfigError
@@ -71,6 +72,7 @@ def evaluate(
     outlive_terminal()
     from tmssl.retrieval.evaluate import evaluate as run_evaluation
 
+    say_of_labels(opened)
     with phases() as (phase, progress):
         event = run_evaluation(
             opened, checkpoint=checkpoint, topk=topk, queries=queries, seed=seed, device=device,

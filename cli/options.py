@@ -5,8 +5,11 @@ from typing import Annotated
 
 import typer
 
+from cli.follow import say
+from tmssl.config import read_config
 from tmssl.errors import InputError
-from tmssl.text import safe
+from tmssl.runs.folder import Run
+from tmssl.text import pasted, safe
 
 RunsFolder = Annotated[
     Path, typer.Option("--runs", envvar="TMSSL_RUNS", help="Folder that holds the runs.")
@@ -52,6 +55,21 @@ def check_place(option: str, file: Path | None) -> None:
     if file is not None and not file.resolve().parent.is_dir():
         raise InputError(
             f"there is no folder for {option} {safe(file)}; make {safe(file.parent)} first"
+        )
+
+
+def say_of_labels(run: Run) -> None:
+    """Say that a run's labels were changed since it began, which it does not follow."""
+    from tmssl.data.facts import labels_changed
+
+    if not run.config.is_file():
+        return
+    data = read_config(run.config).data
+    if data.source and labels_changed(Path(data.source), Path(data.pack)):
+        say(
+            f"the labels at {safe(data.source)} were written after this run packed them, and it keeps "
+            f"those it began with; a new run takes the new ones: tmssl train --data "
+            f"{pasted(data.source)} --init {pasted(run.path)}"
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.follow import say
+from cli.options import say_of_labels
 from tmssl.config import Config, changed, differences, from_dict, read_config, write_config
 from tmssl.errors import ConfigError, PackError, RunError, TrainingError
 from tmssl.runs.events import End, Event, Segment, Started
@@ -151,6 +152,7 @@ def resume_run(run: Run, settings: dict[str, Any], restart_schedule: bool = Fals
             f"{safe(run.path)} is being trained now; stop it first with `tmssl stop {pasted(run.path)}`"
         )
     old = run_settings(run)
+    say_of_labels(run)
     segments = _segments(run)
     settings = {**settings, **_absolute(settings)}
     settings |= _images_here(run, old, settings)

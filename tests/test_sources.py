@@ -1,6 +1,7 @@
 """Sources as they come: tables in folders, other spellings, disks that go away, folders of somebody else."""
 
 import errno
+import os
 import unicodedata
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from PIL import Image
 
 from tests.marks import draw_marks
 from tmssl.data.catalogue import read_catalogue
-from tmssl.data.facts import FACTS
+from tmssl.data.facts import FACTS, labels_changed
 from tmssl.data.pack import build_pack, open_pack
 from tmssl.data.picture import UnreachableError, cannot_read, read_picture
 from tmssl.data.sampler import steps_per_epoch
@@ -156,3 +157,15 @@ def test_a_large_jpeg_keeps_the_resolution_of_a_png(tmp_path: Path) -> None:
 def test_a_set_without_marks_to_train_on_says_so() -> None:
     with pytest.raises(ConfigError, match="0 marks are left to train on"):
         steps_per_epoch(0, 8)
+
+
+def test_labels_that_were_written_since_are_told_from_those_of_the_pack(tmp_path: Path) -> None:
+    source = draw_marks(tmp_path / "marks", 4)
+    pack = build_pack(read_catalogue(source), tmp_path / "pack", 32).folder
+    assert not labels_changed(source, pack)
+    table = source / "labels.csv"
+    later = table.stat().st_mtime + 1000
+    os.utime(table, (later, later))
+    assert labels_changed(source, pack)
+    assert labels_changed(table, pack)
+    assert not labels_changed(tmp_path / "gone", pack)

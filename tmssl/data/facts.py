@@ -6,10 +6,11 @@ from pathlib import Path
 import msgspec
 
 from tmssl.data.rows import AGAIN, Rows
+from tmssl.data.table import is_label_file
 from tmssl.errors import PackError
 from tmssl.text import safe
 
-FORMAT = 1  # raise it when the files, or what picture.py makes of an image, come out differently
+FORMAT = 2  # raise it when the files, or what picture.py makes of an image, come out differently
 FACTS, ROWS = "pack.json", "catalogue.jsonl"
 
 
@@ -34,6 +35,18 @@ def identity(fingerprint: str, size: int, count: int, frame_bytes: int) -> str:
     """
     told = f"{FORMAT} {fingerprint} {size} {count} {frame_bytes}"
     return hashlib.sha256(told.encode()).hexdigest()
+
+
+def labels_changed(source: Path, pack: Path) -> bool:
+    """Whether a table, or the labels at the top of a folder, were written after a pack of them was made."""
+    try:
+        made = (pack / ROWS).stat().st_mtime
+        tables = [source]
+        if source.is_dir():
+            tables = [path for path in source.iterdir() if is_label_file(path.name)]
+        return any(path.stat().st_mtime > made for path in tables)
+    except OSError:  # moved away, so nothing is known
+        return False
 
 
 def read_facts(folder: Path) -> Facts:

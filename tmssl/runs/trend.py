@@ -159,19 +159,21 @@ def broke_out(
     stuck = [f.step for f in findings if f.code in _STUCK and f.step > out]
     if not stuck or not epochs or segment.chance is None:
         return None
-    begin, floor, before = min(stuck), math.inf, math.inf
+    begin, floor, before = max(min(stuck), segment.step), math.inf, math.inf
     for epoch, loss in _losses(between(history.epochs, -1, epochs[-1].step)):
         of = history.segment_at(epoch.step)
         if of is None or of.chance != segment.chance:
             continue  # a loss of another scale
-        if epoch.step > max(begin, segment.step) and loss < floor - _OUT * _way(segment) < math.inf:
+        if epoch.step > begin and loss < floor - _OUT * _way(segment) < math.inf:
             return Finding(
                 code="broke-out", level="good", step=epoch.step, epoch=float(epoch.epoch),
-                text=f"broken out of the plateau: {number(before)} before, {number(loss)} at "
+                text=f"broken out of the plateau: {number(max(before, floor))} before, {number(loss)} at "
                 f"epoch {epoch.epoch} (chance {number(segment.chance)})",
                 advice="go on; evaluate every few epochs with `tmssl eval`",
             )  # fmt: skip
-        floor, before = min(floor, loss), loss
+        if epoch.step <= begin or floor == math.inf:  # it stays, so that a slow fall counts as well
+            floor = min(floor, loss)
+        before = loss
     return None
 
 
