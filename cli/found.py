@@ -42,6 +42,7 @@ def print_closing(record: SearchRecord) -> None:
         f"{record.compared:,} of {record.marks:,} marks" if filters else f"{record.marks:,} marks"
     )
     compared += f", whitened to {record.whitened} features" if record.whitened else ""
+    compared += f", nearest by index {safe(record.factory, 60)}" if record.factory else ""
     told = f"compared with {compared}" + (f" ({', '.join(filters)})" if filters else "")
     say_data()
     say_data(safe(f"{told}, checkpoint {record.checkpoint}, epoch {record.epoch:.4g}"))

@@ -5,6 +5,7 @@ import html
 import tempfile
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -142,7 +143,7 @@ def page(markdown: str, name: str, pictures: list[Path]) -> str:
     body: str = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
     for path in pictures:
         data = base64.b64encode(path.read_bytes()).decode()
-        body = body.replace(f'src="{path.name}"', f'src="data:image/png;base64,{data}"')
+        body = body.replace(f'src="{quote(path.name)}"', f'src="data:image/png;base64,{data}"')
     return _PAGE.format(title=html.escape(safe(name)), body=body)
 
 

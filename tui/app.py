@@ -38,6 +38,7 @@ from tui.theme import DARK, DARK_COLOURS, LIGHT, LIGHT_COLOURS, usual_theme
 if TYPE_CHECKING:
     from tui.dialogs import Resume
 
+_EVALUATION = "the evaluation"  # as what is under way is called
 _KEEP_S = 1.0
 _LONG_S = 20.0  # that words stay which are too long for their line
 _TURN_S = 0.0005  # a key waits for no more than this while another thread reads or draws
@@ -208,10 +209,10 @@ class WatchApp(App[None]):
     def on_said(self, message: Said) -> None:
         """Show a line about an action on whatever screen is up."""
         if message.done:
-            self._busy = ""
+            evaluated, self._busy = self._busy == _EVALUATION, ""
             if cell_len(message.words) >= self.size.width:  # the line would lose its end
                 self.notify(message.words, timeout=_LONG_S, markup=False)
-            if isinstance(self.screen, screens.Loads):
+            if evaluated and isinstance(self.screen, screens.Loads):
                 self.screen.load(-1)
         if isinstance(self.screen, screens.Says):
             self.screen.say(message.words)
@@ -256,7 +257,7 @@ class WatchApp(App[None]):
     def _evaluate_answered(self, checkpoint: str | None) -> None:
         if checkpoint:
             deed = partial(children.evaluate, self.run_folder, checkpoint, self._tell, self._left)
-            self._do("the evaluation", f"evaluating checkpoint {safe(checkpoint)}", deed)
+            self._do(_EVALUATION, f"evaluating checkpoint {safe(checkpoint)}", deed)
 
     def action_start(self) -> None:
         """The form of a new run."""

@@ -6,6 +6,7 @@ ties the two together. A search that finds the card loads neither checkpoint nor
 
 import contextlib
 import json
+import time
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from tmssl.runs.folder import Run
 from tmssl.training.kept import digest, find_checkpoint
 
 _VERSION = 1  # raise it when a card, or the input of an encoder, changes its meaning
+_SPARED_S = 3600.0  # of a recording without a card: another search may be about to write it
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +84,14 @@ def _is_inside(folder: Path, path: Path) -> bool:
         return False
 
 
+def _is_old(path: Path) -> bool:
+    """Whether a file was written so long ago that its card, which is written next, would be there."""
+    try:
+        return time.time() - path.stat().st_mtime > _SPARED_S
+    except OSError:  # it is gone already
+        return False
+
+
 def write_card(path: Path, card: Card) -> None:
     """Keep a card, and remove those whose index is gone, with their encoders.
 
@@ -97,5 +107,5 @@ def write_card(path: Path, card: Card) -> None:
         else:
             other.unlink(missing_ok=True)
     for recording in path.parent.glob("*.encoder"):
-        if recording.name not in used:
+        if recording.name not in used and _is_old(recording):
             recording.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from tmssl.data.vienna import title
 from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, shared_codes
 from tmssl.retrieval.record import SearchMatch, SearchRecord
 from tmssl.retrieval.shown import verdict
+from tmssl.runs.evaluation import manner
 from tmssl.runs.events import Eval, Score
 from tmssl.text import number, rate, safe
 
@@ -107,9 +108,10 @@ def evaluation_page(
         chosen: queries, each with the part of the page that it belongs to.
         pack: whose pixels they are.
     """
+    how = manner(event)
     facts = [
         f"{event.queries:,} queries ({event.split}) against {event.gallery:,} marks, checkpoint "
-        f"{event.checkpoint}, epoch {event.epoch:.4g}",
+        f"{event.checkpoint}, epoch {event.epoch:.4g}" + (f", {how}" if how else ""),
         "A frame marks a hit: a shared figurative Vienna division (dark: the same mark's group). Shared "
         "codes stand rare before frequent.",
         *([header.attribution] if header.attribution else []),
@@ -122,7 +124,10 @@ def evaluation_page(
         )
         for part in parts
     ]  # fmt: skip
-    return render(f"Retrieval of {name}", facts, [*tables, figures_table(event.scores)])
+    figures = [figures_table(event.scores)]
+    if event.robustness:
+        figures.append(figures_table(event.robustness, "Queries that were changed, by change"))
+    return render(f"Retrieval of {name}", facts, [*tables, *figures])
 
 
 def _query_row(query: QueryMatches, pack: Pack) -> list[Cell]:
@@ -156,7 +161,7 @@ def named_codes(codes: Sequence[str]) -> list[str]:
     return [safe(f"{code} {title(code)}".strip(), 120) for code in codes]
 
 
-def figures_table(scores: Sequence[Score]) -> Table:
+def figures_table(scores: Sequence[Score], title: str = "Figures") -> Table:
     """Every figure beside its chance level, its interval and its references."""
     names = list(scores[0].references) if scores else []
     columns = ["Figure", "Level", "Codes", "Value", "Chance", "Lift", "Low", "High", *names]
@@ -170,7 +175,7 @@ def figures_table(scores: Sequence[Score]) -> Table:
         name = f"{score.metric}@{score.k}" if score.k else score.metric
         words = [Cell([safe(word)], safe(word)) for word in (name, score.level, score.codes)]
         rows.append([*words, *(Cell([number(one, 3)], -1.0 if one is None else one) for one in figures)])  # fmt: skip
-    return Table("Figures", [safe(name) for name in columns], rows)
+    return Table(title, [safe(name) for name in columns], rows)
 
 
 def search_page(record: SearchRecord, logos: Sequence[Pixels], pack: Pack) -> str:
@@ -184,7 +189,9 @@ def search_page(record: SearchRecord, logos: Sequence[Pixels], pack: Pack) -> st
     filters = [*(f"--vienna {code}" for code in record.vienna), *(f"--where {one}" for one in record.where)]  # fmt: skip
     facts = [
         f"Searched {record.searched}, {record.compared:,} of {record.marks:,} marks compared"
-        + (f" ({', '.join(filters)})" if filters else ""),
+        + (f" ({', '.join(filters)})" if filters else "")
+        + (f", whitened to {record.whitened} features" if record.whitened else "")
+        + (f", nearest by index {record.factory}" if record.factory else ""),
         f"Model {record.model}, checkpoint {record.checkpoint} (SHA-256 {record.checkpoint_sha256}), "
         f"epoch {record.epoch:.4g}, index SHA-256 {record.index_sha256}",
         record.note, *([record.attribution] if record.attribution else []),

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 from tmssl.runs.cost import cost, cost_words, seconds_spent
 from tmssl.runs.evaluation import manner
@@ -213,7 +214,7 @@ def _log(history: History) -> str:
 def _curves(charts: Mapping[str, str], pictures: Mapping[str, str]) -> str:
     """The curves, as pictures and in characters."""
     lines = ["## Curves"]
-    lines += [f"\n![{plain(title)}]({path})" for title, path in pictures.items()]
+    lines += [f"\n![{plain(title)}]({quote(path)})" for title, path in pictures.items()]
     for chart in charts.values():
         lines += ["", "```text", chart.rstrip(), "```"]
     return "\n".join(lines)
