@@ -1,10 +1,13 @@
 """Evaluations of several manners, and of marks without labels, told for what they are."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tmssl.retrieval import score
 from tmssl.retrieval.filters import parse_condition
+from tmssl.retrieval.index import build_index, save_index
 from tmssl.retrieval.matches import Match, QueryMatches, first_hit, shared_codes
 from tmssl.retrieval.robustness import _rank
 from tmssl.retrieval.score import Marks, Ranking, measure
@@ -148,3 +151,16 @@ def test_a_changed_query_is_ranked_without_what_is_left_out() -> None:
     assert _rank(listed, 2, np.empty(0, np.int64), 5) == 3
     assert _rank(listed, 2, np.empty(0, np.int64), 2) == 2
     assert _rank(listed, 8, np.empty(0, np.int64), 5) == 5
+
+
+def test_an_index_takes_along_the_cards_that_name_it_and_no_others(tmp_path: Path) -> None:
+    unit = np.eye(4, dtype=np.float32)
+    for name in ("a-p", "b-p"):
+        save_index(build_index(unit), tmp_path / f"{name}.faiss")
+        (tmp_path / f"{name}-1.card.json").write_text(f'{{"index": "{name}.faiss"}}')
+    (tmp_path / "odd.card.json").write_text("[]")
+    save_index(build_index(unit), tmp_path / "b-p.faiss")
+    assert sorted(p.name for p in tmp_path.glob("*.card.json")) == [
+        "a-p-1.card.json",
+        "odd.card.json",
+    ]

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import struct
 from collections.abc import Callable, Sequence
@@ -66,18 +67,23 @@ def index_path(folder: Path, weights: Weights, pack: str) -> Path:
 
 def save_index(index: faiss.Index, path: Path) -> None:
     """Write an index; it appears complete or not at all, and only the newest few are kept."""
-    path.unlink(missing_ok=True)
-    remove_derived(
-        path.parent
-    )  # of an index of this name before, whose vectors may differ in rounding
-    for card in path.parent.glob(f"*-{path.stem.rpartition('-')[2]}-*.card.json"):
-        card.unlink(missing_ok=True)
+    _forget(path)
     write_index(index, path)
     newest = sorted(path.parent.glob("*.faiss"), key=_written_ns)
     for old in newest[:-_KEPT]:
         with contextlib.suppress(FileNotFoundError):  # another evaluation was faster
             old.unlink()
     remove_derived(path.parent)
+
+
+def _forget(path: Path) -> None:
+    """Remove what was made of an index of this name before, whose vectors may differ in rounding."""
+    path.unlink(missing_ok=True)
+    remove_derived(path.parent)
+    for card in path.parent.glob("*.card.json"):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # gone, or no card
+            if json.loads(card.read_bytes()).get("index") == path.name:
+                card.unlink()
 
 
 def _written_ns(path: Path) -> int:
