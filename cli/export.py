@@ -155,12 +155,8 @@ def _export_embeddings(
         card = find_card(run, checkpoint, facts)[0] or make_ready(
             run, checkpoint, facts, pack, device=device, phase=phase, progress=progress
         )
-        target = (
-            out
-            or run.path
-            / "export"
-            / f"{Path(checkpoint).stem}{f'-whitened{whiten}' if whiten else ''}.{form}"
-        )
+        whitened = f"-whitened{whiten}" if whiten else ""
+        target = out or run.path / "export" / f"{Path(checkpoint).stem}{whitened}.{form}"
         phase("writing")
         told = export_embeddings(run, card, facts, pack, form, target, progress, whiten=whiten)
     say(f"{count(told.marks, 'vector')} of {told.features} features written")

@@ -86,11 +86,7 @@ def search(
         pictures.append(logo.pixels)
         told = answer(gallery, logo, min(topk, compared), mask)
         record.answers.append(told)
-        if len(told.matches) < min(topk, compared):
-            say(
-                f"{safe(logo.name, 200)}: --index found {len(told.matches)} of "
-                f"{min(topk, compared)} marks; a larger nprobe finds more"
-            )
+        _say_short(logo, len(told.matches), min(topk, compared))
         if not (csv_output or json_output):
             print_answer(told, logo, gallery)
     if json_output:
@@ -101,6 +97,14 @@ def search(
         print_closing(record)
     if html is not None:
         _write_page(html, record, pictures, gallery)
+
+
+def _say_short(logo: "Logo", found: int, wanted: int) -> None:
+    """Say where an approximate index found fewer marks than were asked for."""
+    if found < wanted:
+        say(
+            f"{safe(logo.name, 200)}: --index found {found} of {wanted} marks; a larger nprobe finds more"
+        )
 
 
 def _write_page(

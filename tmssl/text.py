@@ -1,11 +1,13 @@
 """Strings on their way to a person: foreign text made harmless, numbers made readable."""
 
 import math
+import re
 import shlex
 import unicodedata
 
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _REPLACEMENT = "\ufffd"
+_NEGATIVE = re.compile(r"-[\d.]+(e[+-]?\d+)?")  # a number, whose sign makes no formula
 
 
 def _safe_character(character: str) -> str:
@@ -41,20 +43,8 @@ def pasted(text: object) -> str:
 def spreadsheet_cell(text: object, limit: int = 10_000) -> str:
     """A foreign string as a cell of CSV: safe to show, and no formula to the spreadsheet that opens it."""
     shown = safe(text, limit)
-    return (
-        f"'{shown}"
-        if shown.startswith(("=", "+", "-", "@", "\t", "\r")) and not _is_number(shown)
-        else shown
-    )
-
-
-def _is_number(text: str) -> bool:
-    """Whether a text is a number, whose sign makes no formula."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    formula = shown.startswith(("=", "+", "-", "@")) and not _NEGATIVE.fullmatch(shown)
+    return f"'{shown}" if formula else shown
 
 
 def duration(seconds: float | None) -> str:

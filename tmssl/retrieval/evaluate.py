@@ -101,13 +101,9 @@ def evaluate(
     if own.unwhitened:
         describers = [*(whitened(one, whiten) for one in describers), own.unwhitened]
     similarity, top, scores, changed = _answer(run, question, own, describers, seed, robust=robust)
-    if tell and not robust and all(score.metric == "invariance" for score in scores):
-        unused = {
-            "--whiten": whiten,
-            "--exclude-duplicates": exclude_duplicates,
-            "--compare": compare,
-        }
-        _tell_unused([option for option, given in unused.items() if given], tell)
+    unused = {"--whiten": whiten, "--exclude-duplicates": exclude_duplicates, "--compare": compare}
+    if tell and not robust:
+        _tell_unused(scores, [option for option, given in unused.items() if given], tell)
     found = describe_matches(pack, question.queries, top, similarity, alike)
     header = _header(run, question, exclude_duplicates, whiten, factory)
     steady = stability(run, header, weights.step, found, seed=seed)
@@ -129,13 +125,12 @@ def evaluate(
     return event
 
 
-def _tell_unused(options: Sequence[str], tell: Callable[[str], None]) -> None:
+def _tell_unused(
+    scores: Sequence[Score], options: Sequence[str], tell: Callable[[str], None]
+) -> None:
     """Say which options change no figure of marks without labels, of which only copies are searched for."""
-    if options:
-        tell(
-            f"no label to score by, so {' and '.join(options)} leave invariance@1 as it is; "
-            "what is found may differ"
-        )
+    if options and all(score.metric == "invariance" for score in scores):
+        tell(f"no label to score by, and invariance@1 does not hang on {' and '.join(options)}")
 
 
 def _question(

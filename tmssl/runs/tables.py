@@ -11,7 +11,7 @@ import msgspec
 from tmssl.errors import InputError
 from tmssl.runs.events import Epoch, Score, Step
 from tmssl.runs.history import History
-from tmssl.text import safe
+from tmssl.text import safe, spreadsheet_cell
 
 Value = str | int | float | None
 Row = dict[str, Value]
@@ -19,7 +19,6 @@ Row = dict[str, Value]
 _WORDS = ("kind", "metric", "level", "codes")
 _WHOLE = ("segment", "step", "k", "queries")
 _ROWS_AT_ONCE = 10_000
-_FORMULA = ("=", "+", "-", "@")  # a spreadsheet would run a cell that begins with one
 
 
 def columns() -> list[str]:
@@ -62,8 +61,7 @@ def _segment(history: History, step: int) -> int:
 def _finite(value: object) -> Value:
     """A field as a cell: words are safe to show and no formula, figures finite or None."""
     if isinstance(value, str):
-        shown = safe(value, 200)
-        return f"'{shown}" if shown.startswith(_FORMULA) else shown
+        return spreadsheet_cell(value, 200)
     if isinstance(value, int):
         return value
     return value if isinstance(value, float) and math.isfinite(value) else None
