@@ -63,7 +63,7 @@ def config_pack(run: Run) -> str:
 def _draw(folder: Path, count: int, seed: int) -> None:
     """Draw the marks, or find them drawn."""
     from cli.progress import progress_bar
-    from tmssl.data.toy import make_toy
+    from tmssl.toy.make import make_toy
 
     with progress_bar("drawing toy marks") as progress:
         make_toy(folder, count=count, size=128, seed=seed, progress=progress)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tmssl.data.colour import contrast, mix, shade, turn_hue
-from tmssl.data.drawing import render
-from tmssl.data.lettering import choose_pen, invent_word, write_word
+from tmssl.toy.colour import contrast, mix, shade, turn_hue
+from tmssl.toy.lettering import choose_pen, invent_word, write_word
+from tmssl.toy.openmoji import render
 
 
 @given(st.integers())

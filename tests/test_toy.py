@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tmssl.data.composition import WORDMARK, Composition, Plan, compose
-from tmssl.data.drawing import TREATMENTS, load_drawing, load_figures
-from tmssl.data.framing import FRAMES
-from tmssl.data.toy import choose_validation, make_toy, plan_marks
 from tmssl.data.vienna import parse_code, title
 from tmssl.errors import CatalogueError, ConfigError, InputError
+from tmssl.toy.compose import WORDMARK, Composition, Plan, compose
+from tmssl.toy.frames import FRAMES
+from tmssl.toy.make import choose_validation, make_toy, plan_marks
+from tmssl.toy.openmoji import TREATMENTS, load_drawing, load_figures
 
 SIZE = 48
 

@@ -21,12 +21,12 @@ import torch
 from tmssl.config import Config, changed, write_config
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import Pack, build_pack, pack_size
-from tmssl.data.toy import make_toy
 from tmssl.retrieval.evaluate import choose_queries, evaluate
 from tmssl.retrieval.invariance import invariance
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal
+from tmssl.toy.make import make_toy
 from tmssl.training.checkpoint import find_checkpoint, load_weights
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags

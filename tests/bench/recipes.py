@@ -11,13 +11,13 @@ from pathlib import Path
 from tmssl.config import Config, changed, read_config, write_config
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import build_pack, pack_size
-from tmssl.data.toy import make_toy
 from tmssl.recipes import recipe_path
 from tmssl.retrieval.evaluate import evaluate
 from tmssl.runs.events import Eval
 from tmssl.runs.folder import create_run
 from tmssl.runs.history import read_history
 from tmssl.runs.journal import read_journal
+from tmssl.toy.make import make_toy
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
 

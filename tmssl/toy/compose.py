@@ -7,8 +7,10 @@ anywhere, in any order. Lengths are in hundredths of the square's side.
 import random
 from dataclasses import dataclass
 
-from tmssl.data.colour import contrast, luminance
-from tmssl.data.drawing import (
+from tmssl.toy.colour import contrast, luminance
+from tmssl.toy.frames import FRAMES, Box, figure_boxes, frame_markup
+from tmssl.toy.lettering import choose_pen, invent_word, write_word
+from tmssl.toy.openmoji import (
     Drawing,
     Figure,
     draw,
@@ -16,8 +18,6 @@ from tmssl.data.drawing import (
     load_drawing,
     render,
 )
-from tmssl.data.framing import FRAMES, Box, figure_boxes, frame_markup
-from tmssl.data.lettering import choose_pen, invent_word, write_word
 
 WORDMARK = "27.05"  # letters presenting a special form of writing
 

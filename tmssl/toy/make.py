@@ -20,11 +20,11 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 
-from tmssl.data.composition import Plan, compose
-from tmssl.data.drawing import Figure, load_figures, require_extra
 from tmssl.data.offspring import begin_worker, deaf_children
 from tmssl.errors import CatalogueError, ConfigError, TmsslError
 from tmssl.text import safe
+from tmssl.toy.compose import Plan, compose
+from tmssl.toy.openmoji import Figure, load_figures, require_extra
 
 Progress = Callable[[int, int], None]
 Row = tuple[int, tuple[str, ...], str]  # index, Vienna codes, title
