@@ -115,9 +115,9 @@ def _export_journal(run: Run, form: str, out: Path | None, json_output: bool) ->
     """Write the figures of the journal; needs neither torch nor the images."""
     import msgspec
 
+    from tmssl.runs.export import write_csv, write_parquet, write_tensorboard
     from tmssl.runs.history import read_history
     from tmssl.runs.journal import read_journal
-    from tmssl.runs.tables import write_csv, write_parquet, write_tensorboard
 
     writers = {"csv": write_csv, "parquet": write_parquet, "tensorboard": write_tensorboard}
     history = read_history(read_journal(run.journal))

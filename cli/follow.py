@@ -6,13 +6,13 @@ import sys
 import time
 
 from tmssl.errors import TrainingError
-from tmssl.runs.best import judged
 from tmssl.runs.cost import cost, cost_words
 from tmssl.runs.events import Checkpoint, Epoch, Eval, Event, Finding, Segment
 from tmssl.runs.folder import Run, is_alive
 from tmssl.runs.history import History, state
 from tmssl.runs.journal import Tail
 from tmssl.runs.launch import last_log_line, signal_trainer, wait_until_released
+from tmssl.runs.main_figure import judged
 from tmssl.text import duration, learning_rate, number, pasted, safe
 
 _POLL_S = 0.2

@@ -11,8 +11,8 @@ from cli.options import RUNS_DEFAULT, RunsFolder
 from tmssl.errors import InputError
 from tmssl.runs.events import Event, Finding
 from tmssl.runs.folder import Run, create_run, new_run
+from tmssl.runs.import_log import MAX_BYTES, Meaning, read_plain_log
 from tmssl.runs.journal import JournalWriter
-from tmssl.runs.plain_log import MAX_BYTES, Meaning, read_plain_log
 from tmssl.text import count, pasted, safe
 
 

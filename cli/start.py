@@ -19,7 +19,7 @@ from tmssl.runs.launch import start_trainer, wait_until_begun
 from tmssl.text import learning_rate, pasted, safe
 
 if TYPE_CHECKING:
-    from tmssl.training.resume import ResumePlan
+    from tmssl.runs.resume_plan import ResumePlan
 
 _MANY = 5000  # images whose packing takes longer than to ask the trainer first
 
@@ -127,7 +127,7 @@ def planned_resume(
         RunError: the run has done those epochs already.
         ConfigError: a setting that cannot change within a run.
     """
-    from tmssl.training.resume import plan_resume
+    from tmssl.runs.resume_plan import plan_resume
 
     facts = last_facts(run)
     if facts is None:
@@ -275,7 +275,7 @@ def has_ended(run: Run) -> bool:
 
 def last_facts(run: Run) -> dict[str, Any] | None:
     """The facts of the checkpoint that a resume goes on from; None without one."""
-    from tmssl.training.kept import find_checkpoint, read_sidecar
+    from tmssl.runs.checkpoints import find_checkpoint, read_sidecar
 
     if not any(run.checkpoints.glob("*.pt")):
         return None

@@ -12,12 +12,12 @@ from cli.start import planned_resume
 from tests.test_train import history_of, new_run, pack
 from tmssl.config import changed, read_config, write_config
 from tmssl.errors import PackError
+from tmssl.runs.checkpoints import read_sidecar
 from tmssl.runs.folder import Run
 from tmssl.runs.history import state
+from tmssl.runs.resume_plan import plan_resume
 from tmssl.training import learner, loop, moco
-from tmssl.training.kept import read_sidecar
 from tmssl.training.loop import train
-from tmssl.training.resume import plan_resume
 from tmssl.training.session import Session
 from tmssl.training.signals import SignalFlags
 

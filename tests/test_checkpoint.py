@@ -12,6 +12,7 @@ import torch
 
 from tmssl.config import Config, to_dict
 from tmssl.errors import CheckpointError
+from tmssl.runs.checkpoints import digest, read_sidecar, valid_checkpoints
 from tmssl.runs.folder import Run, create_run
 from tmssl.training.checkpoint import (
     find_checkpoint,
@@ -19,7 +20,6 @@ from tmssl.training.checkpoint import (
     load_weights,
     save_checkpoint,
 )  # fmt: skip
-from tmssl.training.kept import digest, read_sidecar, valid_checkpoints
 
 
 def payload(step: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tmssl.config import read_config
 from tmssl.runs.folder import create_run, holder, is_alive, open_run
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal
-from tmssl.training.schedule import learning_rate
+from tmssl.runs.schedule import learning_rate
 
 TINY = ["--model", "test_efficientnet", "--hidden", "32", "--dimensions", "16", "--image-size", "32", "--batch-size", "8", "--log-every", "1", "--device", "cpu", "--lr", "0.05"]  # fmt: skip
 

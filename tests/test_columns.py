@@ -3,9 +3,9 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmssl.runs.columns import FIELDS, Steps
 from tmssl.runs.events import Segment, Step
 from tmssl.runs.history import read_history
+from tmssl.runs.steps import FIELDS, Steps
 
 figure = st.floats(-1e9, 1e9) | st.none()
 steps = st.builds(

@@ -20,6 +20,7 @@ from tmssl.config import Config, changed, read_config, write_config
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import build_pack, pack_size
 from tmssl.errors import ConfigError, RunError, TrainingError
+from tmssl.runs.checkpoints import digest, read_sidecar, valid_checkpoints
 from tmssl.runs.events import End, Eval, Event, Finding, Score, Step
 from tmssl.runs.folder import Run, create_run, hold_lock
 from tmssl.runs.history import History, read_history
@@ -29,7 +30,6 @@ from tmssl.training import learner, loop, moco
 from tmssl.training.checkpoint import load_payload, save_checkpoint
 from tmssl.training.evaluations import Evaluations
 from tmssl.training.keeping import journal_saved
-from tmssl.training.kept import digest, read_sidecar, valid_checkpoints
 from tmssl.training.loop import train
 from tmssl.training.patient import PatientJournal
 from tmssl.training.saver import Asked, Saver

@@ -18,13 +18,13 @@ from tmssl.config import Config, changed, read_config, write_config
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import build_pack, pack_size
 from tmssl.errors import ConfigError, InputError
+from tmssl.runs.checkpoints import digest, valid_checkpoints
 from tmssl.runs.events import End, Finding
 from tmssl.runs.folder import Run, create_run, holder, is_alive
 from tmssl.runs.history import read_history
 from tmssl.runs.journal import read_journal
 from tmssl.runs.launch import start_trainer, wait_until_begun
 from tmssl.training.distributed import ALONE, Ranks, with_synchronised_norms
-from tmssl.training.kept import digest, valid_checkpoints
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,12 @@ from tmssl.config import BestBy, Config, changed, write_config
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import build_pack, pack_size
 from tmssl.errors import RunError
-from tmssl.runs.best import FIGURES, judged
 from tmssl.runs.events import Eval, Finding, Score
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.history import History, read_history, state
 from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.runs.launch import start_trainer, wait_until_begun
+from tmssl.runs.main_figure import FIGURES, judged
 from tmssl.training.evaluations import Evaluations
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags

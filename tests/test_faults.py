@@ -13,11 +13,11 @@ from tests.marks import draw_marks
 from tmssl.config import Config, changed, write_config
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import build_pack, pack_size
+from tmssl.runs.checkpoints import digest, valid_checkpoints
 from tmssl.runs.folder import Run, create_run, holder, is_alive
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal
 from tmssl.runs.launch import signal_trainer, start_trainer, wait_until_begun
-from tmssl.training.kept import digest, valid_checkpoints
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
 

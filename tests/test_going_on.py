@@ -13,9 +13,9 @@ from tmssl.data.pack import build_pack, pack_size
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal
+from tmssl.runs.schedule import momentum
 from tmssl.training import loop
 from tmssl.training.loop import train
-from tmssl.training.schedule import momentum
 from tmssl.training.signals import SignalFlags
 
 PER_EPOCH = 5

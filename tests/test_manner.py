@@ -12,8 +12,8 @@ from tmssl.retrieval.matches import Match, QueryMatches, first_hit, shared_codes
 from tmssl.retrieval.robustness import _rank
 from tmssl.retrieval.score import Marks, Ranking, measure
 from tmssl.retrieval.shown import verdict
+from tmssl.runs.eval_event import comparable, manner
 from tmssl.runs.evaluated import evaluation_findings
-from tmssl.runs.evaluation import comparable, manner
 from tmssl.runs.events import Eval, Score
 from tmssl.runs.history import History
 from tmssl.runs.listing import best_score, score_name

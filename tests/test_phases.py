@@ -16,9 +16,9 @@ from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal
 from tmssl.runs.launch import signal_trainer, start_trainer, wait_until_begun
 from tmssl.runs.report import report
+from tmssl.runs.resume_plan import ResumePlan, plan_resume
+from tmssl.runs.schedule import learning_rate
 from tmssl.training.loop import train
-from tmssl.training.resume import ResumePlan, plan_resume
-from tmssl.training.schedule import learning_rate
 from tmssl.training.signals import SignalFlags
 
 PER_EPOCH, BATCH = 22, 8

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tmssl.errors import InputError
 from tmssl.runs.events import Epoch, Eval, Segment, Started
 from tmssl.runs.history import History, read_history
+from tmssl.runs.import_log import Meaning, read_plain_log
 from tmssl.runs.journal import read_journal
-from tmssl.runs.plain_log import Meaning, read_plain_log
 
 ROOT = Path(__file__).parents[1]
 SEED = (ROOT / "tests/data/training-log-report.md").read_text("utf-8")

@@ -6,8 +6,8 @@ import pytest
 from tmssl.config import Config, changed, read_config
 from tmssl.errors import ConfigError, RunError
 from tmssl.recipes import recipe_path
-from tmssl.training.resume import FIXED, plan_resume
-from tmssl.training.schedule import planned_learning_rate
+from tmssl.runs.resume_plan import FIXED, plan_resume
+from tmssl.runs.schedule import planned_learning_rate
 
 LOG = changed(
     Config(), {"lr": 3e-4, "min_lr": 1e-6, "epochs": 30, "warmup_epochs": 0.0, "optimizer": "adamw"}

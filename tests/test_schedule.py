@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmssl.training.schedule import chance_ce, chance_loss, learning_rate, momentum, solved_loss
+from tmssl.runs.schedule import chance_ce, chance_loss, learning_rate, momentum, solved_loss
 
 
 def written_out(

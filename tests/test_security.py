@@ -18,9 +18,9 @@ from tmssl.errors import CatalogueError, CheckpointError, ConfigError, InputErro
 from tmssl.retrieval import recording
 from tmssl.retrieval.card import Card, _ready
 from tmssl.retrieval.index import open_index
+from tmssl.runs.checkpoints import digest, find_checkpoint, read_sidecar, valid_checkpoints
 from tmssl.runs.folder import Run, create_run
 from tmssl.text import safe
-from tmssl.training.kept import digest, find_checkpoint, read_sidecar, valid_checkpoints
 
 ROOT = Path(__file__).parents[1]
 

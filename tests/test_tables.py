@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 from cli.app import app
 from tmssl.errors import InputError
 from tmssl.runs.events import Epoch, Eval, Event, Score, Segment, Started, Step
+from tmssl.runs.export import columns, rows, write_csv, write_parquet, write_tensorboard
 from tmssl.runs.folder import create_run
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import JournalWriter, encode, read_journal
-from tmssl.runs.tables import columns, rows, write_csv, write_parquet, write_tensorboard
 
 SCORE = Score(metric="hit", level="division", codes="figurative", k=10, value=0.6, chance=0.4)
 EVENTS: list[Event] = [

@@ -22,10 +22,10 @@ from tmssl.runs.folder import Run, create_run, holder, is_alive
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.runs.launch import signal_trainer, start_trainer, wait_until_begun
+from tmssl.runs.schedule import learning_rate
 from tmssl.training import learner, moco
 from tmssl.training.checkpoint import find_checkpoint, load_payload
 from tmssl.training.loop import train
-from tmssl.training.schedule import learning_rate
 from tmssl.training.signals import SignalFlags
 
 TINY = {

@@ -16,8 +16,8 @@ from tmssl.data.pack import build_pack
 from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, write_matches
 from tmssl.runs.events import Eval, Finding, Score, Segment, Started, Step
 from tmssl.runs.folder import Run, create_run
+from tmssl.runs.import_log import Meaning, read_plain_log
 from tmssl.runs.journal import JournalWriter
-from tmssl.runs.plain_log import Meaning, read_plain_log
 from tui.app import WatchApp
 from tui.chart_view import ChartView
 from tui.choices import Choices

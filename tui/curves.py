@@ -4,9 +4,9 @@ import dataclasses
 import threading
 from typing import TYPE_CHECKING, Any
 
-from tmssl.runs.columns import Steps
 from tmssl.runs.events import Epoch, Eval, Segment
 from tmssl.runs.history import History
+from tmssl.runs.steps import Steps
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,9 +13,9 @@ from tmssl.config import Config, from_dict, parse_setting
 from tmssl.errors import InputError
 from tmssl.runs.history import History
 from tmssl.runs.listing import Kept
+from tmssl.runs.resume_plan import ResumePlan, plan_resume
+from tmssl.runs.schedule import planned_learning_rate
 from tmssl.text import learning_rate, safe
-from tmssl.training.resume import ResumePlan, plan_resume
-from tmssl.training.schedule import planned_learning_rate
 from tui.bindings import EVALUATE, RESUME, STOP, bindings, hint
 from tui.chart import chart_text
 from tui.choices import Choices

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from tmssl.config import from_dict
 from tmssl.errors import ConfigError
-from tmssl.runs.evaluation import comparable
+from tmssl.runs.eval_event import comparable
 from tmssl.runs.events import Segment
 from tmssl.runs.history import History
+from tmssl.runs.schedule import planned_learning_rate
 from tmssl.text import number, safe
-from tmssl.training.schedule import planned_learning_rate
 from tui.curves import Curves, read_curves, smoothed
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from textual.widgets import Footer, Input, Label, Static
 from tmssl.config import Config, changed, parse_setting, read_config
 from tmssl.errors import CatalogueError, ConfigError, InputError
 from tmssl.recipes import recipe_names, recipe_path
+from tmssl.runs.schedule import planned_learning_rate
 from tmssl.text import learning_rate, safe
-from tmssl.training.schedule import planned_learning_rate
 from tui.bindings import FORM, bindings, hint
 from tui.chart import chart_text
 from tui.look import FULL

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tmssl.retrieval.figures import lift
-from tmssl.runs.evaluation import manner
+from tmssl.runs.eval_event import manner
 from tmssl.runs.events import Eval, Finding, Score
 from tmssl.runs.history import History, state
 from tmssl.text import duration, learning_rate, number, rate, safe

@@ -13,8 +13,8 @@ import msgspec
 
 from tmssl.data.facts import Facts, identity
 from tmssl.retrieval.matches import write_whole
+from tmssl.runs.checkpoints import digest, find_checkpoint
 from tmssl.runs.folder import Run
-from tmssl.training.kept import digest, find_checkpoint
 
 _VERSION = 1  # raise it when a card, or the input of an encoder, changes its meaning
 _SPARED_S = 3600.0  # of a recording without a card: another search may be about to write it

@@ -26,11 +26,11 @@ from tmssl.retrieval.embed import (
     trained_encoder,
     untrained_encoder,
 )
+from tmssl.runs.checkpoints import digest
 from tmssl.runs.folder import open_run
 from tmssl.text import safe
 from tmssl.training.checkpoint import find_checkpoint, load_known
 from tmssl.training.encoder import create_encoder
-from tmssl.training.kept import digest
 
 Progress = Callable[[int, int], None]
 Vectors = npt.NDArray[np.float32]

@@ -19,7 +19,7 @@ from tmssl.data.vienna import title
 from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, shared_codes
 from tmssl.retrieval.record import SearchMatch, SearchRecord
 from tmssl.retrieval.shown import verdict
-from tmssl.runs.evaluation import manner
+from tmssl.runs.eval_event import manner
 from tmssl.runs.events import Eval, Score
 from tmssl.text import number, rate, safe
 

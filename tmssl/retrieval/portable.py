@@ -19,11 +19,11 @@ from tmssl.data.views import MEAN, STD, plain_view
 from tmssl.errors import InputError, TmsslError
 from tmssl.retrieval.embed import features
 from tmssl.retrieval.matches import write_whole
+from tmssl.runs.checkpoints import digest
 from tmssl.runs.folder import Run
 from tmssl.text import safe
 from tmssl.training.checkpoint import Weights
 from tmssl.training.encoder import create_encoder, feature_count
-from tmssl.training.kept import digest
 
 FORMS = ("timm", "safetensors", "onnx", "torchscript")
 LEAST = 0.9999

@@ -169,8 +169,8 @@ def _encoder(run: Run, card: Card) -> Callable[[Tensor], Tensor]:
     if card.encoder:
         return open_recording(run.index / card.encoder)
     from tmssl.retrieval.embed import ready, trained_encoder
+    from tmssl.runs.checkpoints import digest
     from tmssl.training.checkpoint import load_weights
-    from tmssl.training.kept import digest
 
     # The name may be another checkpoint's by now.
     named = [run.path / card.checkpoint, *sorted(run.checkpoints.glob("*.pt"))]

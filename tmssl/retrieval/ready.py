@@ -14,9 +14,9 @@ from tmssl.retrieval.index import build_index, index_path, save_index
 from tmssl.retrieval.matches import write_whole
 from tmssl.retrieval.recording import UnrecordableError, record
 from tmssl.retrieval.reference import pack_identity
+from tmssl.runs.checkpoints import digest
 from tmssl.runs.folder import Run
 from tmssl.training.checkpoint import find_checkpoint, load_known
-from tmssl.training.kept import digest
 from tmssl.training.learner import choose_device
 
 Progress = Callable[[int, int], None]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from tmssl.runs.columns import Steps
 from tmssl.runs.events import Epoch, Finding, Segment
 from tmssl.runs.health import (
     collapse,
@@ -13,6 +12,7 @@ from tmssl.runs.health import (
     starving,
 )  # fmt: skip
 from tmssl.runs.history import History
+from tmssl.runs.steps import Steps
 from tmssl.runs.trend import at_chance, between, broke_out, plateau, rising
 
 _CHECKS: tuple[Callable[[Segment, Steps, list[Epoch]], Finding | None], ...] = (

@@ -2,7 +2,7 @@
 
 import math
 
-from tmssl.runs.evaluation import manner
+from tmssl.runs.eval_event import manner
 from tmssl.runs.events import Eval, Finding, Score
 from tmssl.text import number, safe
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from tmssl.runs.evaluation import Count, Division, Eval, Score
+from tmssl.runs.eval_event import Count, Division, Eval, Score
 
 __all__ = [
     "EVENT_TYPES", "SCHEMA_VERSION", "Checkpoint", "Count", "Division", "End", "Epoch", "Eval", "Event",

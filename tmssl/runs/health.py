@@ -5,9 +5,9 @@ import math
 import statistics
 from typing import Any
 
-from tmssl.runs.columns import Steps
 from tmssl.runs.events import Epoch, Finding, Segment
 from tmssl.runs.history import History
+from tmssl.runs.steps import Steps
 from tmssl.runs.trend import setting, warm_steps
 from tmssl.text import learning_rate, number, rate
 

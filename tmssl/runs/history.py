@@ -6,7 +6,6 @@ import itertools
 import time
 from typing import cast
 
-from tmssl.runs.columns import Steps
 from tmssl.runs.events import (
     Checkpoint,
     End,
@@ -19,6 +18,7 @@ from tmssl.runs.events import (
     Started,
     Step,
 )
+from tmssl.runs.steps import Steps
 
 
 @dataclasses.dataclass

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tmssl.errors import ConfigError, JournalError
-from tmssl.runs.evaluation import comparable
+from tmssl.runs.eval_event import comparable
 from tmssl.runs.events import Eval, Score
 from tmssl.runs.folder import Run, is_alive, list_runs
 from tmssl.runs.history import History, state

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from tmssl.runs.cost import cost, cost_words, seconds_spent
-from tmssl.runs.evaluation import manner
+from tmssl.runs.eval_event import manner
 from tmssl.runs.events import Epoch, Eval, Finding, Score, Segment
 from tmssl.runs.history import History, state
 from tmssl.text import count, duration, learning_rate, number, safe

@@ -9,9 +9,9 @@ import itertools
 import math
 import statistics
 
-from tmssl.runs.columns import Steps
 from tmssl.runs.events import Epoch, Finding, Segment
 from tmssl.runs.history import History
+from tmssl.runs.steps import Steps
 from tmssl.text import learning_rate, number
 
 AT_CHANCE = 0.02  # share of the way from chance to solved below which nothing has been learnt

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from tmssl.config import Config, from_dict
 from tmssl.errors import CheckpointError
+from tmssl.runs.checkpoints import digest, find_checkpoint, is_whole
 from tmssl.text import safe
-from tmssl.training.kept import digest, find_checkpoint, is_whole
 
 __all__ = [
     "FORMAT",

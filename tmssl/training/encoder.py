@@ -9,10 +9,10 @@ from timm.models import clean_state_dict, load_state_dict
 from torch import nn
 
 from tmssl.errors import ConfigError
+from tmssl.runs.checkpoints import find_checkpoint
 from tmssl.runs.folder import open_run
 from tmssl.text import nearest, safe
 from tmssl.training.checkpoint import UNREADABLE, why_unreadable
-from tmssl.training.kept import find_checkpoint
 
 
 def create_encoder(name: str, init: str = "") -> nn.Module:

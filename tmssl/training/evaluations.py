@@ -13,13 +13,13 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-from tmssl.runs.best import FIGURES, Judgement, judged
+from tmssl.runs.checkpoints import FOR_EVALUATION
 from tmssl.runs.events import Eval, Event, Finding
 from tmssl.runs.folder import Run
 from tmssl.runs.journal import Tail
 from tmssl.runs.launch import last_log_line
+from tmssl.runs.main_figure import FIGURES, Judgement, judged
 from tmssl.training.checkpoint import link_checkpoint
-from tmssl.training.kept import FOR_EVALUATION
 
 _RETRY_S = 10.0  # between tries to keep the best checkpoint on a full disk
 

@@ -5,8 +5,8 @@ import time
 import msgspec
 
 from tmssl.errors import TrainingError
+from tmssl.runs.checkpoints import valid_checkpoints
 from tmssl.runs.events import Checkpoint, Eval, Finding
-from tmssl.training.kept import valid_checkpoints
 from tmssl.training.learner import learner_state
 from tmssl.training.saver import Asked, Saved
 from tmssl.training.session import Session

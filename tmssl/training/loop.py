@@ -13,6 +13,7 @@ from tmssl.runs.events import End, Epoch, Finding, Step
 from tmssl.runs.folder import Run, hold_lock
 from tmssl.runs.history import read_history
 from tmssl.runs.journal import JournalWriter, read_journal
+from tmssl.runs.schedule import momentum, planned_learning_rate
 from tmssl.training.distributed import RankLostError, Ranks, joined_ranks, named_losses
 from tmssl.training.evaluations import kept_for_evaluation
 from tmssl.training.gpu import gpu_use
@@ -32,7 +33,6 @@ from tmssl.training.optimizer import set_learning_rate
 from tmssl.training.patient import PatientJournal
 from tmssl.training.positives import measure_positives
 from tmssl.training.rollback import healthy
-from tmssl.training.schedule import momentum, planned_learning_rate
 from tmssl.training.session import Session, open_session
 from tmssl.training.signals import EXIT_CODES, SignalFlags
 

@@ -21,6 +21,7 @@ from tmssl.runs.events import Event, Segment, Started
 from tmssl.runs.folder import Run
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import JournalWriter, read_journal
+from tmssl.runs.schedule import chance_ce, chance_loss, planned_learning_rate, solved_loss
 from tmssl.training.checkpoint import find_checkpoint, load_payload
 from tmssl.training.distributed import ALONE, Ranks
 from tmssl.training.evaluations import Evaluations
@@ -41,7 +42,6 @@ from tmssl.training.machine import (
 )
 from tmssl.training.meter import Meter
 from tmssl.training.saver import Saver
-from tmssl.training.schedule import chance_ce, chance_loss, planned_learning_rate, solved_loss
 
 # Settings that decide what a loss means; a change of N, too, which is fixed within a run.
 _JUDGED = {

@@ -5,8 +5,8 @@ import math
 
 from tmssl.config import Config, changed, differences
 from tmssl.errors import ConfigError, RunError
+from tmssl.runs.schedule import planned_learning_rate
 from tmssl.text import number
-from tmssl.training.schedule import planned_learning_rate
 
 # An epoch's steps or the shapes of the weights hang on these. The place of the images may change, as
 # when a run moves to another machine: the pack's fingerprint tells whether they are the same ones.
