@@ -25,8 +25,8 @@ from cli.options import (
 )  # fmt: skip
 from tmssl.config import Device
 from tmssl.errors import ConfigError
-from tmssl.runs.evaluated import evaluation_findings
 from tmssl.runs.events import Eval
+from tmssl.runs.findings.evaluation import evaluation_findings
 from tmssl.runs.folder import Run, open_run
 from tmssl.text import count, safe
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from tmssl.config import Config, read_config
 from tmssl.recipes import recipe_path
-from tmssl.runs.diagnose import diagnose, new_findings
 from tmssl.runs.events import Epoch, Finding, Segment, Step
+from tmssl.runs.findings.diagnose import diagnose, new_findings
+from tmssl.runs.findings.loss import progress
 from tmssl.runs.history import History, read_history
-from tmssl.runs.trend import progress
 
 SEED_LOG = [7.0350, 7.0305, 7.0213, 7.0109, 7.0013, 7.0030, 7.0732, 7.0308, 7.1003, 7.2163]
 PER_EPOCH = 525

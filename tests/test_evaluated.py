@@ -4,8 +4,8 @@ import random
 import msgspec
 import pytest
 
-from tmssl.runs.evaluated import evaluation_findings
 from tmssl.runs.events import Eval, Score
+from tmssl.runs.findings.evaluation import evaluation_findings
 
 
 def hits(value: float, chance: float, queries: int, k: int = 100) -> Eval:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tmssl.errors import RunError
-from tmssl.runs.diagnose import diagnose
 from tmssl.runs.events import Checkpoint, Epoch, Segment, Started, Step
+from tmssl.runs.findings.diagnose import diagnose
+from tmssl.runs.findings.plan import lr_jump
 from tmssl.runs.folder import create_run, list_runs
-from tmssl.runs.health import lr_jump
 from tmssl.runs.history import History, summary
 from tmssl.runs.launch import signal_trainer
 from tmssl.runs.steps import Steps

@@ -24,7 +24,7 @@ def printed(code: str) -> str:
     [
         ("import cli.app", (*HEAVY, "textual")),
         ("import tui.app", HEAVY),
-        ("import tmssl.runs.journal, tmssl.runs.diagnose, tmssl.runs.launch, tmssl.config", (*HEAVY, "textual", "rich", "typer")),
+        ("import tmssl.runs.journal, tmssl.runs.findings.diagnose, tmssl.runs.launch, tmssl.config", (*HEAVY, "textual", "rich", "typer")),
         ("import tmssl.runs.resume_plan, tmssl.runs.schedule, tmssl.runs.checkpoints", HEAVY),
         ("import tmssl.training.loop", ("textual", "typer", "faiss", "term_image")),
     ],

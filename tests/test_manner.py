@@ -13,8 +13,8 @@ from tmssl.retrieval.robustness import _rank
 from tmssl.retrieval.score import Marks, Ranking, measure
 from tmssl.retrieval.shown import verdict
 from tmssl.runs.eval_event import comparable, manner
-from tmssl.runs.evaluated import evaluation_findings
 from tmssl.runs.events import Eval, Score
+from tmssl.runs.findings.evaluation import evaluation_findings
 from tmssl.runs.history import History
 from tmssl.runs.listing import best_score, score_name
 from tmssl.runs.report import report

@@ -11,8 +11,8 @@ from tests.marks import draw_marks
 from tmssl.config import Config, changed, read_config, write_config
 from tmssl.data.catalogue import read_catalogue
 from tmssl.data.pack import Pack, build_pack, pack_size
-from tmssl.runs.diagnose import diagnose
 from tmssl.runs.events import Positives, Segment
+from tmssl.runs.findings.diagnose import diagnose
 from tmssl.runs.folder import create_run
 from tmssl.runs.history import read_history
 from tmssl.runs.journal import read_journal

@@ -6,9 +6,9 @@ import time
 from rich.text import Text
 
 from tmssl.runs.cost import cost, cost_words
+from tmssl.runs.findings.loss import setting
 from tmssl.runs.folder import Run
 from tmssl.runs.history import History, state
-from tmssl.runs.trend import setting
 from tmssl.text import duration, safe
 from tui.chart import tints
 from tui.look import Look

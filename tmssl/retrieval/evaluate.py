@@ -36,8 +36,8 @@ from tmssl.retrieval.robustness import changed_ranks, changed_rows, robustness
 from tmssl.retrieval.score import Marks, measure, one_division, score_rows
 from tmssl.retrieval.searched import Searched, searched, whitened
 from tmssl.retrieval.stability import stability
-from tmssl.runs.evaluated import evaluation_findings
 from tmssl.runs.events import Division, Eval, Finding, Score
+from tmssl.runs.findings.evaluation import evaluation_findings
 from tmssl.runs.folder import Run
 from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.training.checkpoint import Weights, find_checkpoint, load_weights

@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterator, Mapping
 
 from tmssl.errors import InputError
-from tmssl.runs.diagnose import diagnose
-from tmssl.runs.evaluated import evaluation_findings
 from tmssl.runs.events import End, Epoch, Eval, Event, Finding, Score, Segment, Started
+from tmssl.runs.findings.diagnose import diagnose
+from tmssl.runs.findings.evaluation import evaluation_findings
+from tmssl.runs.findings.loss import AT_CHANCE
 from tmssl.runs.history import read_history
-from tmssl.runs.trend import AT_CHANCE
 from tmssl.text import count, number
 
 MAX_BYTES = 64 << 20  # a longer log is not one of epochs

@@ -16,8 +16,8 @@ from tmssl.data.pack import Pack, open_pack
 from tmssl.data.partners import CodeIndex
 from tmssl.data.sampler import Sampler
 from tmssl.errors import CheckpointError, ConfigError
-from tmssl.runs.diagnose import new_findings
 from tmssl.runs.events import Event, Segment, Started
+from tmssl.runs.findings.diagnose import new_findings
 from tmssl.runs.folder import Run
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import JournalWriter, read_journal

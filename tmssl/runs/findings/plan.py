@@ -6,9 +6,9 @@ import statistics
 from typing import Any
 
 from tmssl.runs.events import Epoch, Finding, Segment
+from tmssl.runs.findings.loss import setting, warm_steps
 from tmssl.runs.history import History
 from tmssl.runs.steps import Steps
-from tmssl.runs.trend import setting, warm_steps
 from tmssl.text import learning_rate, number, rate
 
 _COLLAPSED, _STARVING, _JUMP = 0.1, 0.10, 2.0

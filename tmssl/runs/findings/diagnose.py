@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from tmssl.runs.events import Epoch, Finding, Segment
-from tmssl.runs.health import (
+from tmssl.runs.findings.loss import at_chance, between, broke_out, plateau, rising
+from tmssl.runs.findings.plan import (
     collapse,
     lr_jump,
     non_finite,
@@ -13,7 +14,6 @@ from tmssl.runs.health import (
 )  # fmt: skip
 from tmssl.runs.history import History
 from tmssl.runs.steps import Steps
-from tmssl.runs.trend import at_chance, between, broke_out, plateau, rising
 
 _CHECKS: tuple[Callable[[Segment, Steps, list[Epoch]], Finding | None], ...] = (
     lr_jump, at_chance, rising, plateau, collapse, starving, non_finite, slow_momentum,

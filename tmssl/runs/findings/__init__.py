@@ -1,0 +1,1 @@
+"""Events of a run -> findings: what a person should be told, with advice."""
