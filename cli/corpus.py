@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tmssl.text import count, rate, safe
 
 if TYPE_CHECKING:
-    from tmssl.data.shape import Copies, Shapes
+    from tmssl.data.inspect.summary import Copies, Shapes
     from tmssl.retrieval.corpus import HitChance
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -87,7 +87,7 @@ def shape_lines(shapes: "Shapes", width: int) -> list[str]:
 
 def _size_lines(shapes: "Shapes", readable: int, width: int) -> list[str]:
     """Formats, sizes and a bar for each range of aspects."""
-    from tmssl.data.shape import ASPECTS
+    from tmssl.data.inspect.summary import ASPECTS
 
     lines = ["  " + ", ".join(f"{n:,} {name}" for name, n in shapes.formats.items())]
     lines.append(f"  {'':8}" + "".join(f"{name:>10}" for name in shapes.widths))

@@ -16,9 +16,9 @@ from tmssl.errors import PackError
 from tmssl.text import count, safe
 
 if TYPE_CHECKING:
-    from tmssl.data.catalogue import Catalogue
-    from tmssl.data.shape import Shapes
-    from tmssl.data.survey import Survey
+    from tmssl.data.inspect.summary import Shapes
+    from tmssl.data.inspect.survey import Survey
+    from tmssl.data.sources.catalogue import Catalogue
     from tmssl.retrieval.corpus import HitChance
 
 _SHEET_ROWS = 2  # of pictures on the contact sheet
@@ -43,8 +43,8 @@ def data(
     json_output: JsonOutput = False,
 ) -> None:
     """Say what a source holds: join, codes, chance levels, sizes, copies; and show a sample."""
-    from tmssl.data.catalogue import read_catalogue
-    from tmssl.data.shape import shapes
+    from tmssl.data.inspect.summary import shapes
+    from tmssl.data.sources.catalogue import read_catalogue
     from tmssl.retrieval.corpus import hit_chances
 
     end_in_order()
@@ -102,7 +102,7 @@ def _print_labels(
 def _look(catalogue: "Catalogue", sample: int | None, workers: int) -> "Survey":
     """A look at all images or at a sample, with progress on stderr."""
     from cli.progress import progress_bar
-    from tmssl.data import survey
+    from tmssl.data.inspect import survey
 
     rows = survey.sample(len(catalogue.marks), sample)
     with progress_bar("looking at images") as update:
@@ -112,8 +112,8 @@ def _look(catalogue: "Catalogue", sample: int | None, workers: int) -> "Survey":
 def sheet_lines(catalogue: "Catalogue", survey: "Survey", width: int) -> list[str]:
     """A contact sheet: some of the images that can be read, spread over all, as they are packed."""
     from cli.pictures import CELL, fitting, side_by_side
-    from tmssl.data.archive import open_image
-    from tmssl.data.picture import picture_square
+    from tmssl.data.preprocess import picture_square
+    from tmssl.data.sources.archive import open_image
 
     across = fitting(width)
     readable = survey.seen["row"]

@@ -97,7 +97,7 @@ def _print(run: Run, event: Eval, show: int, seed: int, json_output: bool) -> No
 
     from cli.results import print_matches, print_table, say_data
     from cli.robust import print_robustness
-    from tmssl.data.pack import open_pack
+    from tmssl.data.pack.pack import open_pack
     from tmssl.retrieval.matches import read_matches
 
     if json_output:
@@ -116,7 +116,7 @@ def _write_sheets(
     """The page and the sheet, where they are asked for."""
     if html is None and png is None:
         return
-    from tmssl.data.pack import open_pack
+    from tmssl.data.pack.pack import open_pack
     from tmssl.retrieval.matches import read_matches
     from tmssl.retrieval.sheets import write_page, write_sheet
     from tmssl.retrieval.shown import choose_shown

@@ -144,7 +144,7 @@ def _export_embeddings(
     import msgspec
 
     from tmssl.config import read_config
-    from tmssl.data.facts import read_facts
+    from tmssl.data.pack.facts import read_facts
     from tmssl.retrieval.card import find_card
     from tmssl.retrieval.embeddings import export_embeddings
     from tmssl.retrieval.ready import make_ready

@@ -14,7 +14,7 @@ from cli.options import JsonOutput
 from tmssl.text import count, safe
 
 if TYPE_CHECKING:
-    from tmssl.data.pack import Pack
+    from tmssl.data.pack.pack import Pack
 
 
 ImagesUnder = Annotated[
@@ -48,8 +48,8 @@ def _prepared(
 ) -> tuple["Pack", int]:  # fmt: skip
     """The pack of a source, and how many images were decoded for it just now."""
     from cli.progress import progress_bar
-    from tmssl.data.catalogue import read_catalogue
-    from tmssl.data.pack import build_pack, pack_folder, pack_size
+    from tmssl.data.pack.pack import build_pack, pack_folder, pack_size
+    from tmssl.data.sources.catalogue import read_catalogue
 
     catalogue = read_catalogue(source, also_under)
     for line in catalogue.report.lines():

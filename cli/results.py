@@ -13,7 +13,7 @@ from tmssl.runs.events import Eval
 from tmssl.text import safe
 
 if TYPE_CHECKING:
-    from tmssl.data.pack import Pack
+    from tmssl.data.pack.pack import Pack
 
 _RESET = "\x1b[0m"
 

@@ -24,7 +24,7 @@ from tmssl.runs.folder import open_run
 from tmssl.text import count, safe
 
 if TYPE_CHECKING:
-    from tmssl.data.picture import Pixels
+    from tmssl.data.preprocess import Pixels
     from tmssl.retrieval.filters import Condition, Mask
     from tmssl.retrieval.query import Gallery, Logo
     from tmssl.retrieval.record import SearchRecord
@@ -111,7 +111,7 @@ def _write_page(
     path: Path, record: "SearchRecord", pictures: "Sequence[Pixels]", gallery: "Gallery"
 ) -> None:
     """The search as a page."""
-    from tmssl.data.pack import open_pack
+    from tmssl.data.pack.pack import open_pack
     from tmssl.retrieval.matches import write_whole
     from tmssl.retrieval.page import search_page
 

@@ -210,8 +210,8 @@ def _leave(run: Run, detach: bool, *, begun: bool) -> None:
 
 def _preview(config: Config, path: Path) -> None:
     """Show what a configuration makes of its marks without starting its run."""
-    from tmssl.data.pack import open_pack
-    from tmssl.data.preview import preview_views
+    from tmssl.data.pack.pack import open_pack
+    from tmssl.data.views.preview import preview_views
 
     data = config.data
     preview_views(

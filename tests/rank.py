@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from tmssl.config import Config, changed
-from tmssl.data.pack import open_pack
+from tmssl.data.pack.pack import open_pack
 from tmssl.training.distributed import Ranks, joined_ranks
 from tmssl.training.feed import Feed
 from tmssl.training.learner import create_learner, update

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from tests.marks import draw_marks
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import build_pack
+from tmssl.data.pack.pack import build_pack
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, write_matches
 from tmssl.runs.events import Eval, Score, Segment
 from tmssl.runs.folder import Run, create_run

@@ -14,12 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.marks import draw_marks
-from tmssl.data import building
-from tmssl.data.archive import read_archive, read_piece
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import build_pack
-from tmssl.data.picture import UnreadableError
-from tmssl.data.piece import Piece
+from tmssl.data.pack import parts as building
+from tmssl.data.pack.pack import build_pack
+from tmssl.data.preprocess import UnreadableError
+from tmssl.data.sources.archive import Piece, read_archive, read_piece
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import CatalogueError
 
 
@@ -48,7 +47,7 @@ def test_an_archive_is_the_same_catalogue_and_pack_as_its_folder_without_extract
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(building, "PER_PART", 8)
-    monkeypatch.setattr("tmssl.data.pack.PER_PART", 8)
+    monkeypatch.setattr("tmssl.data.pack.pack.PER_PART", 8)
     monkeypatch.setattr(building, "_ALONE", 0)
     folder = draw_marks(tmp_path / "m", 40, validation=4)
     (folder / "ATTRIBUTION.txt").write_text("drawn by a test\nand more")

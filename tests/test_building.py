@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from tests.marks import draw_marks
-from tmssl.data import building
-from tmssl.data.building import only_builder, part_name
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import build_pack, open_pack
+from tmssl.data.pack import parts as building
+from tmssl.data.pack.pack import build_pack, open_pack
+from tmssl.data.pack.parts import only_builder, part_name
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import PackError
 
 SIZE = 32
@@ -30,7 +30,7 @@ SIZE = 32
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of 8 images, and worker processes for any number of them."""
     monkeypatch.setattr(building, "PER_PART", 8)
-    monkeypatch.setattr("tmssl.data.pack.PER_PART", 8)
+    monkeypatch.setattr("tmssl.data.pack.pack.PER_PART", 8)
     monkeypatch.setattr(building, "_ALONE", 0)
 
 
@@ -184,8 +184,9 @@ def test_several_threads_read_one_pack(tmp_path: Path) -> None:
 
 CHILD = """
 from pathlib import Path
-from tmssl.data import building, pack
-from tmssl.data.catalogue import read_catalogue
+from tmssl.data.pack import parts as building
+from tmssl.data.pack import pack
+from tmssl.data.sources.catalogue import read_catalogue
 if __name__ == "__main__":
     building.PER_PART, pack.PER_PART, building._ALONE = 8, 8, 0
     m, p = Path({0!r}), Path({1!r})

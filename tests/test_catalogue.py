@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from tests.marks import draw_marks
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.folder import Bounds, read_folder
+from tmssl.data.sources.catalogue import read_catalogue
+from tmssl.data.sources.folder import Bounds, read_folder
 from tmssl.errors import CatalogueError
 
 

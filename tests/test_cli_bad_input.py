@@ -11,8 +11,8 @@ from cli.app import main
 from tests.marks import draw_marks
 from tests.tiny import tiny_run
 from tmssl.config import changed, read_config, write_config
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import build_pack, pack_size
+from tmssl.data.pack.pack import build_pack, pack_size
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.retrieval.evaluate import evaluate
 from tmssl.retrieval.index import build_index, save_index
 from tmssl.runs.folder import Run

@@ -17,12 +17,12 @@ from PIL import Image
 
 from tests.marks import draw_marks
 from tests.test_join import l3d
-from tmssl.data.archive import Place
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.duplicates import near, same
-from tmssl.data.shape import shapes
+from tmssl.data.inspect.duplicates import near, same
+from tmssl.data.inspect.summary import shapes
+from tmssl.data.inspect.survey import look, sample
+from tmssl.data.sources.archive import Place
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.data.spectrum import distances
-from tmssl.data.survey import look, sample
 from tmssl.retrieval.corpus import HitChance, hit_chances
 
 COMMAND = [sys.executable, "-m", "cli", "data"]

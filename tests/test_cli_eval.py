@@ -18,8 +18,8 @@ from cli.eval import cut_words
 from cli.results import picture_lines
 from tests.marks import draw_marks
 from tmssl.config import Config, changed, write_config
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import Pack, build_pack, open_pack, pack_size
+from tmssl.data.pack.pack import Pack, build_pack, open_pack, pack_size
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import ConfigError, InputError, TmsslError
 from tmssl.retrieval.figures import table_lines
 from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, read_matches

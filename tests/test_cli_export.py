@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 from cli.app import app
 from tests.tiny import tiny_run
 from tmssl.config import read_config
-from tmssl.data.pack import open_pack
-from tmssl.data.picture import picture_square
-from tmssl.data.views import MEAN, STD, plain_view
+from tmssl.data.pack.pack import open_pack
+from tmssl.data.preprocess import picture_square
+from tmssl.data.views.views import MEAN, STD, plain_view
 from tmssl.errors import InputError, TmsslError
 from tmssl.retrieval.embed import features, trained_encoder
 from tmssl.retrieval.portable import (

@@ -18,7 +18,7 @@ from PIL import Image
 
 from cli.pack import prepare_pack
 from tests.marks import draw_marks
-from tmssl.data.pack import open_pack
+from tmssl.data.pack.pack import open_pack
 
 COMMAND = [sys.executable, "-m", "cli", "pack"]
 

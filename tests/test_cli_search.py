@@ -19,8 +19,8 @@ from cli.app import app
 from cli.found import picture_lines
 from tests.marks import draw_marks
 from tmssl.config import Config, changed, write_config
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import build_pack, open_pack, pack_size
+from tmssl.data.pack.pack import build_pack, open_pack, pack_size
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import InputError, TmsslError
 from tmssl.retrieval.embed import embed, trained_encoder
 from tmssl.retrieval.nearest import nearest_rows

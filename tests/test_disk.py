@@ -17,8 +17,8 @@ import torch
 from tests.disk import Disk, SmallDisk, full_disk, small_disk
 from tests.marks import draw_marks
 from tmssl.config import Config, changed, read_config, write_config
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import build_pack, pack_size
+from tmssl.data.pack.pack import build_pack, pack_size
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import ConfigError, RunError, TrainingError
 from tmssl.runs.checkpoints import digest, read_sidecar, valid_checkpoints
 from tmssl.runs.events import End, Eval, Event, Finding, Score, Step

@@ -15,8 +15,8 @@ import torch
 from tests.marks import draw_marks
 from tests.rank import SETTINGS, learn_a_little
 from tmssl.config import Config, changed, read_config, write_config
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import build_pack, pack_size
+from tmssl.data.pack.pack import build_pack, pack_size
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import ConfigError, InputError
 from tmssl.runs.checkpoints import digest, valid_checkpoints
 from tmssl.runs.events import End, Finding

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from tests.marks import draw_marks
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import Pack, build_pack, pack_size
+from tmssl.data.pack.pack import Pack, build_pack, pack_size
 from tmssl.data.phash import hash_vectors, unit
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.retrieval.embed import apart, embed, hash_pack, untrained_encoder
 from tmssl.retrieval.index import build_index
 from tmssl.retrieval.lists import search

@@ -10,8 +10,8 @@ import torch
 from cli.robust import robustness_bars, robustness_lines
 from tests.marks import draw_marks
 from tmssl.config import Config, changed, write_config
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import Pack, build_pack, open_pack, pack_size
+from tmssl.data.pack.pack import Pack, build_pack, open_pack, pack_size
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.data.vienna import title
 from tmssl.errors import CheckpointError, ConfigError, InputError, PackError
 from tmssl.retrieval.evaluate import choose_queries, eval_stem, evaluate

@@ -11,8 +11,8 @@ import pytest
 from cli.start import planned_resume
 from tests.marks import draw_marks
 from tmssl.config import BestBy, Config, changed, write_config
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import build_pack, pack_size
+from tmssl.data.pack.pack import build_pack, pack_size
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import RunError
 from tmssl.runs.events import Eval, Finding, Score
 from tmssl.runs.folder import Run, create_run

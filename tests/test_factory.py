@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from cli.app import app
 from tests.tiny import tiny_run
-from tmssl.data.pack import cache_folder
+from tmssl.data.pack.pack import cache_folder
 from tmssl.errors import InputError
 from tmssl.retrieval.factory import factory_index, overlap
 from tmssl.retrieval.index import build_index, open_index, save_index

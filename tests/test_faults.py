@@ -11,8 +11,8 @@ import pytest
 
 from tests.marks import draw_marks
 from tmssl.config import Config, changed, write_config
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import build_pack, pack_size
+from tmssl.data.pack.pack import build_pack, pack_size
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.runs.checkpoints import digest, valid_checkpoints
 from tmssl.runs.folder import Run, create_run, holder, is_alive
 from tmssl.runs.history import History, read_history

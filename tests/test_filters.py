@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tmssl.data.mark import Mark
-from tmssl.data.rows import Rows
+from tmssl.data.sources.marks import Mark, Rows
 from tmssl.errors import CodeError, InputError, PackError
 from tmssl.retrieval.filters import Condition, parse_condition, select
 

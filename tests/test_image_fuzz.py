@@ -9,10 +9,10 @@ import pytest
 
 from tests.marks import draw_marks
 from tests.test_pack import BAD, KINDS, encoded, logo, turned
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import build_pack
-from tmssl.data.picture import UnreadableError, picture_square
-from tmssl.data.survey import look_at
+from tmssl.data.inspect.survey import look_at
+from tmssl.data.pack.pack import build_pack
+from tmssl.data.preprocess import UnreadableError, picture_square
+from tmssl.data.sources.catalogue import read_catalogue
 
 _CASES = 10_000
 

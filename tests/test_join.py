@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.marks import draw_marks
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.folder import Bounds, read_folder
-from tmssl.data.join import images_of_labels
-from tmssl.data.pack import build_pack
+from tmssl.data.pack.pack import build_pack
+from tmssl.data.sources.catalogue import read_catalogue
+from tmssl.data.sources.folder import Bounds, read_folder
+from tmssl.data.sources.join import images_of_labels
 from tmssl.errors import CatalogueError
 
 
@@ -350,7 +350,7 @@ def test_json_larger_than_a_block_is_read_item_by_item(
     images(tmp_path, *(f"{i}.png" for i in range(30)))
     rows = [{"file": f"{i}.PNG", "text": "\u00e9\U0001f600\\\"]}[{", "vienna_codes": ["26.1"]} for i in range(30)]  # fmt: skip
     for block in (1, 7, 64):
-        monkeypatch.setattr("tmssl.data.table._BLOCK", block)
+        monkeypatch.setattr("tmssl.data.sources.table._BLOCK", block)
         (tmp_path / "results.json").write_text(json.dumps(rows, indent=block), "utf-8")
         catalogue = read_catalogue(tmp_path)
         assert catalogue.report.joined == 30

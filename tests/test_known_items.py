@@ -5,7 +5,7 @@ import pytest
 
 from tests.bench.known import item
 from tests.bench.views import figures, sampled, wrong_before
-from tmssl.data.mark import Mark
+from tmssl.data.sources.marks import Mark
 
 
 def drawn(hand: str, owner: str) -> Mark:

@@ -12,12 +12,22 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from tmssl.data import stylings
-from tmssl.data.blur import blurred, by_copies, by_products
-from tmssl.data.crop import crop_parameters, cropped
-from tmssl.data.jitter import blended, hue_turned, inverted, jittered, solarized, to_grey
-from tmssl.data.pieces import COLOURS, recoloured_pieces
-from tmssl.data.views import MEAN, STD, VIEW_SETS, augmented_view, normalised
+from tmssl.data.views import stylings
+from tmssl.data.views.colour import (
+    blended,
+    blurred,
+    by_copies,
+    by_products,
+    hue_turned,
+    inverted,
+    jittered,
+    solarized,
+    to_grey,
+)
+from tmssl.data.views.crop import crop_parameters, cropped
+from tmssl.data.views.recipe import VIEW_SETS
+from tmssl.data.views.segments import COLOURS, recoloured_pieces
+from tmssl.data.views.views import MEAN, STD, augmented_view, normalised
 
 InterpolationMode = reference.InterpolationMode
 COLOURS_OF_PIECES = torch.rand(6, COLOURS, 3, generator=torch.Generator().manual_seed(2))

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from tests.marks import draw_marks
-from tmssl.data import building
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import PER_CHUNK, Pack, build_pack, open_pack, pack_folder, pack_size
-from tmssl.data.picture import UnreadableError, fit, ink_box, picture_square, read_picture
+from tmssl.data.pack import parts as building
+from tmssl.data.pack.pack import PER_CHUNK, Pack, build_pack, open_pack, pack_folder, pack_size
+from tmssl.data.preprocess import UnreadableError, fit, ink_box, picture_square, read_picture
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import PackError
 
 
@@ -218,7 +218,7 @@ def test_the_attribution_of_a_source_goes_with_its_pack(tmp_path: Path) -> None:
 
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "PER_PART", 8)
-    monkeypatch.setattr("tmssl.data.pack.PER_PART", 8)
+    monkeypatch.setattr("tmssl.data.pack.pack.PER_PART", 8)
 
 
 def test_an_interrupted_build_goes_on_and_ends_the_same(

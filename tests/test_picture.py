@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tmssl.data.picture import UnreadableError, fit, ink_box, on_white, picture_square, read_picture
+from tmssl.data.preprocess import (
+    UnreadableError,
+    fit,
+    ink_box,
+    on_white,
+    picture_square,
+    read_picture,
+)
 
 RED = (200, 30, 30)
 
@@ -162,7 +169,7 @@ def test_every_mode_becomes_the_same_square(mode: str) -> None:
 
 
 def test_reading_needs_no_torch(tmp_path: Path) -> None:
-    code = "import sys, tmssl.data.building; print('torch' in sys.modules)"
+    code = "import sys, tmssl.data.pack.parts; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
     with pytest.raises(UnreadableError):

@@ -11,10 +11,11 @@ from hypothesis.extra import numpy as st_numpy
 from scipy import ndimage
 
 from tests.marks import draw_marks
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import build_pack
-from tmssl.data.pieces import COLOURS, connected, kinds, recoloured_pieces
-from tmssl.data.views import ViewRecipe, augmented_view, normalised
+from tmssl.data.pack.pack import build_pack
+from tmssl.data.sources.catalogue import read_catalogue
+from tmssl.data.views.recipe import ViewRecipe
+from tmssl.data.views.segments import COLOURS, connected, kinds, recoloured_pieces
+from tmssl.data.views.views import augmented_view, normalised
 
 
 def labelled(kind: np.ndarray) -> np.ndarray:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.marks import draw_marks
 from tmssl.config import Config, changed, read_config, write_config
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import Pack, build_pack, pack_size
+from tmssl.data.pack.pack import Pack, build_pack, pack_size
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.runs.events import Positives, Segment
 from tmssl.runs.findings.diagnose import diagnose
 from tmssl.runs.folder import create_run

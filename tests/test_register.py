@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.register import read_register
+from tmssl.data.sources.catalogue import read_catalogue
+from tmssl.data.sources.trademark_xml import read_register
 from tmssl.errors import CatalogueError
 
 ST66 = """<?xml version="1.0" encoding="UTF-8"?>

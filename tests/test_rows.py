@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmssl.data import rows as module
-from tmssl.data.mark import Mark
-from tmssl.data.rows import Rows
+from tmssl.data.sources import marks as module
+from tmssl.data.sources.marks import Mark, Rows
 from tmssl.errors import PackError
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

@@ -3,9 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmssl.data.counter import hashed, uniform
-from tmssl.data.partners import CodeIndex
-from tmssl.data.sampler import Sampler, order, steps_per_epoch
+from tmssl.data.rng import hashed, uniform
+from tmssl.data.sampler import CodeIndex, Sampler, order, steps_per_epoch
 from tmssl.errors import ConfigError
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from tests.marks import draw_marks
 from tmssl.config import Config, read_config, write_config
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import build_pack
+from tmssl.data.pack.pack import build_pack
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import CatalogueError, CheckpointError, ConfigError, InputError, TmsslError
 from tmssl.retrieval import recording
 from tmssl.retrieval.card import Card, _ready

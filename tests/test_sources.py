@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from tests.marks import draw_marks
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.facts import FACTS, labels_changed
-from tmssl.data.pack import build_pack, open_pack
-from tmssl.data.picture import UnreachableError, cannot_read, read_picture
+from tmssl.data.pack.facts import FACTS, labels_changed
+from tmssl.data.pack.pack import build_pack, open_pack
+from tmssl.data.preprocess import UnreachableError, cannot_read, read_picture
 from tmssl.data.sampler import steps_per_epoch
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import CatalogueError, ConfigError, PackError
 
 

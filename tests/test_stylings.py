@@ -9,8 +9,9 @@ import pytest
 import torch
 from scipy import ndimage
 
-from tmssl.data import stylings
-from tmssl.data.views import VIEW_SETS, ViewRecipe, augmented_view, normalised
+from tmssl.data.views import stylings
+from tmssl.data.views.recipe import VIEW_SETS, ViewRecipe
+from tmssl.data.views.views import augmented_view, normalised
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from textual.widgets import Input, Static
 
 from tests.marks import draw_marks
 from tmssl.config import Config, changed, to_dict, write_config
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import build_pack
+from tmssl.data.pack.pack import build_pack
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, write_matches
 from tmssl.runs.events import Eval, Finding, Score, Segment, Started, Step
 from tmssl.runs.folder import Run, create_run

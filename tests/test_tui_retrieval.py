@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from tests.retrieved import retrieved_run
-from tmssl.data.pack import open_pack
+from tmssl.data.pack.pack import open_pack
 from tmssl.retrieval.matches import read_matches
 from tmssl.runs.events import Eval, Score
 from tmssl.runs.folder import Run

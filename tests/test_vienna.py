@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmssl.data.partners import CodeIndex
+from tmssl.data.sampler import CodeIndex
 from tmssl.data.vienna import (
     LEVELS,
     at_level,

@@ -14,7 +14,7 @@ from tui.queries import query_name
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-    from tmssl.data.pack import Pack
+    from tmssl.data.pack.pack import Pack
 
 _WORDS = 5  # lines around the picture
 
@@ -23,8 +23,8 @@ def original(pack: "Pack", row: int, path: str) -> "tuple[Picture, str]":
     """The image file of a row where it still is, else what the pack has of it; and which it is, in words."""
     from PIL import Image
 
-    from tmssl.data.archive import open_image
-    from tmssl.data.picture import UnreadableError, read_picture
+    from tmssl.data.preprocess import UnreadableError, read_picture
+    from tmssl.data.sources.archive import open_image
 
     root = Path(pack.source_root)
     file = root / path

@@ -15,7 +15,7 @@ from tui.queries import precision, query_name
 from tui.theme import QUIET
 
 if TYPE_CHECKING:
-    from tmssl.data.pack import Pack
+    from tmssl.data.pack.pack import Pack
 
 _GAP = 2
 _CELLS = range(18, 4, -1)  # rows of a match's picture, large before small

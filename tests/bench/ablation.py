@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 
 from tmssl.config import Config, changed, write_config
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import Pack, build_pack, pack_size
+from tmssl.data.pack.pack import Pack, build_pack, pack_size
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.retrieval.evaluate import choose_queries, evaluate
 from tmssl.retrieval.invariance import invariance
 from tmssl.runs.folder import Run, create_run

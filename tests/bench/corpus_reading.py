@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tmssl.data.pack import open_pack
-from tmssl.data.partners import CodeIndex
-from tmssl.data.sampler import Sampler
+from tmssl.data.pack.pack import open_pack
+from tmssl.data.sampler import CodeIndex, Sampler
 
 _BATCH, _PARTNERS = 1024, 10_000
 

@@ -22,9 +22,9 @@ from torchvision.datasets import ImageFolder
 
 from tests.bench.rivals import TwoCrops, endless
 from tmssl.config import Config, changed
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import Pack, build_pack, pack_size
+from tmssl.data.pack.pack import Pack, build_pack, pack_size
 from tmssl.data.sampler import Sampler
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.training.feed import Feed
 from tmssl.training.learner import choose_device, create_learner, update, views_dtype
 from tmssl.training.machine import keep_freed_memory

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from tmssl.config import Config, changed, read_config, write_config
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.pack import build_pack, pack_size
+from tmssl.data.pack.pack import build_pack, pack_size
+from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.recipes import recipe_path
 from tmssl.retrieval.evaluate import evaluate
 from tmssl.runs.events import Eval

@@ -27,11 +27,12 @@ from sklearn.neighbors import NearestNeighbors
 
 from tests.marks import draw_marks
 from tmssl.config import Config, changed, write_config
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.facts import FACTS, FORMAT, ROWS, Facts
-from tmssl.data.mark import Mark
-from tmssl.data.pack import build_pack, pack_size
-from tmssl.data.views import VIEW_SETS, augmented_view, plain_view
+from tmssl.data.pack.facts import FACTS, FORMAT, ROWS, Facts
+from tmssl.data.pack.pack import build_pack, pack_size
+from tmssl.data.sources.catalogue import read_catalogue
+from tmssl.data.sources.marks import Mark
+from tmssl.data.views.recipe import VIEW_SETS
+from tmssl.data.views.views import augmented_view, plain_view
 from tmssl.retrieval.blocked import blocked_search
 from tmssl.retrieval.card import Card, card_path, write_card
 from tmssl.retrieval.embed import embed, forward, ready, untrained_encoder

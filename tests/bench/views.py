@@ -27,11 +27,10 @@ import torch
 
 from tests.bench.ablation import sources
 from tmssl.config import Config, changed, read_config, write_config
-from tmssl.data.catalogue import read_catalogue
-from tmssl.data.mark import Mark
-from tmssl.data.pack import Pack, build_pack, open_pack, pack_size
-from tmssl.data.rows import Rows
-from tmssl.data.views import VIEW_SETS, ViewRecipe
+from tmssl.data.pack.pack import Pack, build_pack, open_pack, pack_size
+from tmssl.data.sources.catalogue import read_catalogue
+from tmssl.data.sources.marks import Mark, Rows
+from tmssl.data.views.recipe import VIEW_SETS, ViewRecipe
 from tmssl.recipes import recipe_path
 from tmssl.retrieval.describer import hog_describer
 from tmssl.retrieval.embed import embed, hash_pack, trained_encoder, untrained_encoder

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from tmssl.data.facts import Facts, identity
+from tmssl.data.pack.facts import Facts, identity
 from tmssl.retrieval.matches import write_whole
 from tmssl.runs.checkpoints import digest, find_checkpoint
 from tmssl.runs.folder import Run

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tmssl.data.pack import Pack
+from tmssl.data.pack.pack import Pack
 from tmssl.data.phash import hash_vectors, unit
-from tmssl.data.views import normalised, plain_view
+from tmssl.data.views.views import normalised, plain_view
 from tmssl.errors import CheckpointError, ConfigError, InputError
 from tmssl.retrieval.embed import (
     embed,

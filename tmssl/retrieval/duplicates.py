@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from tmssl.data.pack import Pack
+from tmssl.data.pack.pack import Pack
 from tmssl.data.phash import HASH_BITS
 from tmssl.retrieval.matches import write_whole
 from tmssl.retrieval.reference import pack_identity

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from tmssl.data.pack import PER_CHUNK, Pack
+from tmssl.data.pack.pack import PER_CHUNK, Pack
 from tmssl.data.phash import HASH_BITS, hash_vectors, unit
-from tmssl.data.views import plain_view
+from tmssl.data.views.views import plain_view
 from tmssl.errors import CheckpointError
 from tmssl.retrieval.folded import folded
 from tmssl.training.checkpoint import Weights

@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tmssl.data.facts import Facts, open_rows
-from tmssl.data.rows import Rows
+from tmssl.data.pack.facts import Facts, open_rows
+from tmssl.data.sources.marks import Rows
 from tmssl.errors import InputError
 from tmssl.retrieval.card import Card
 from tmssl.retrieval.index import open_index

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from tmssl.config import read_config
-from tmssl.data.pack import Pack, open_pack
+from tmssl.data.pack.pack import Pack, open_pack
 from tmssl.data.vienna import title
 from tmssl.errors import InputError
 from tmssl.retrieval.describer import (

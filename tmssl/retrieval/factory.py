@@ -12,7 +12,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from tmssl.data.pack import cache_folder
+from tmssl.data.pack.pack import cache_folder
 from tmssl.errors import InputError
 from tmssl.retrieval.blocked import blocked_search
 from tmssl.text import safe

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tmssl.data.rows import Rows
+from tmssl.data.sources.marks import Rows
 from tmssl.data.vienna import parse_code
 from tmssl.errors import InputError
 from tmssl.text import nearest, safe

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tmssl.data.pack import Pack
+from tmssl.data.pack.pack import Pack
 from tmssl.retrieval.matches import Match, QueryMatches
 from tmssl.retrieval.relevance import Relevance
 

@@ -14,7 +14,7 @@ from importlib.resources import files
 import numpy as np
 import numpy.typing as npt
 
-from tmssl.data.pack import Pack
+from tmssl.data.pack.pack import Pack
 from tmssl.data.vienna import title
 from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, shared_codes
 from tmssl.retrieval.record import SearchMatch, SearchRecord

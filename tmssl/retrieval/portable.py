@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from tmssl.data.pack import pack_size
+from tmssl.data.pack.pack import pack_size
 from tmssl.data.phash import unit
-from tmssl.data.picture import FORMATS, INK, MARGIN
-from tmssl.data.views import MEAN, STD, plain_view
+from tmssl.data.preprocess import FORMATS, INK, MARGIN
+from tmssl.data.views.views import MEAN, STD, plain_view
 from tmssl.errors import InputError, TmsslError
 from tmssl.retrieval.embed import features
 from tmssl.retrieval.matches import write_whole

@@ -18,12 +18,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from tmssl.config import read_config
-from tmssl.data.facts import Facts, open_rows, read_facts
-from tmssl.data.folder import SUFFIXES
-from tmssl.data.picture import Pixels, UnreadableError, picture_square
-from tmssl.data.rows import Rows
+from tmssl.data.pack.facts import Facts, open_rows, read_facts
+from tmssl.data.preprocess import Pixels, UnreadableError, picture_square
+from tmssl.data.sources.folder import SUFFIXES
+from tmssl.data.sources.marks import Rows
 from tmssl.data.vienna import title
-from tmssl.data.views import plain_view
+from tmssl.data.views.views import plain_view
 from tmssl.errors import InputError
 from tmssl.retrieval.card import Card, find_card
 from tmssl.retrieval.filters import Mask

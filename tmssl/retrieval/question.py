@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tmssl.data.pack import Pack
+from tmssl.data.pack.pack import Pack
 from tmssl.retrieval.describer import Describer
 from tmssl.retrieval.embed import apart
 from tmssl.retrieval.index import build_index, mate_ranks

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from tmssl.data.facts import Facts
-from tmssl.data.pack import Pack, open_pack
+from tmssl.data.pack.facts import Facts
+from tmssl.data.pack.pack import Pack, open_pack
 from tmssl.data.vienna import at_level
 from tmssl.retrieval.card import Card, card_path, write_card
 from tmssl.retrieval.embed import embed, trained_encoder

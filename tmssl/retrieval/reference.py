@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tmssl.data.facts import identity
-from tmssl.data.pack import Pack
+from tmssl.data.pack.facts import identity
+from tmssl.data.pack.pack import Pack
 from tmssl.retrieval.matches import write_whole
 from tmssl.retrieval.score import Key
 

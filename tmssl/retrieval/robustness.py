@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from tmssl.data.picture import fit, ground_colour
+from tmssl.data.preprocess import fit, ground_colour
 from tmssl.retrieval.describer import Describer
 from tmssl.retrieval.lists import exact_search
 from tmssl.retrieval.principal import Principal

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from tmssl.data.pack import Pack
+from tmssl.data.pack.pack import Pack
 from tmssl.errors import InputError
 from tmssl.retrieval.describer import Describer, encoder_describer
 from tmssl.retrieval.embed import embed, trained_encoder

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from tmssl.data.pack import Pack
+from tmssl.data.pack.pack import Pack
 from tmssl.data.vienna import title
 from tmssl.retrieval.matches import QueryMatches, first_hit
 from tmssl.retrieval.shown import framed, verdict

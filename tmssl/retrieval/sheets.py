@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tmssl.data.pack import Pack
+from tmssl.data.pack.pack import Pack
 from tmssl.retrieval.matches import MatchesHeader, QueryMatches, write_whole
 from tmssl.retrieval.page import evaluation_page
 from tmssl.retrieval.sheet import contact_sheet

@@ -20,7 +20,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 
-from tmssl.data.offspring import begin_worker, deaf_children
+from tmssl.data.pack.workers import begin_worker, deaf_children
 from tmssl.errors import CatalogueError, ConfigError, TmsslError
 from tmssl.text import safe
 from tmssl.toy.compose import Plan, compose

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from tmssl.data.sampler import Batch, Sampler
-from tmssl.data.views import VIEW_SETS, augmented_view
+from tmssl.data.views.recipe import VIEW_SETS
+from tmssl.data.views.views import augmented_view
 
 
 class Pixels(Protocol):
-    """Reads images by row, as `tmssl.data.pack.Pack` does."""
+    """Reads images by row, as `tmssl.data.pack.pack.Pack` does."""
 
     def read(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         """uint8 (n, s, s, 3)."""

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tmssl.data.pack import Pack
+from tmssl.data.pack.pack import Pack
 from tmssl.data.phash import hash_vectors, unit
 from tmssl.data.sampler import Sampler
-from tmssl.data.views import plain_view
+from tmssl.data.views.views import plain_view
 from tmssl.runs.events import Positives
 from tmssl.training.learner import Learner
 

@@ -12,9 +12,8 @@ import numpy as np
 import torch
 
 from tmssl.config import Config, changed, differences, from_dict, read_config, to_dict
-from tmssl.data.pack import Pack, open_pack
-from tmssl.data.partners import CodeIndex
-from tmssl.data.sampler import Sampler
+from tmssl.data.pack.pack import Pack, open_pack
+from tmssl.data.sampler import CodeIndex, Sampler
 from tmssl.errors import CheckpointError, ConfigError
 from tmssl.runs.events import Event, Segment, Started
 from tmssl.runs.findings.diagnose import new_findings

@@ -7,7 +7,7 @@ Ink is what differs from white by more than a shade, whatever its colour.
 import torch
 from torch import Tensor
 
-from tmssl.data.jitter import luma
+from tmssl.data.views.colour import luma
 
 _INK = 0.85  # a pixel whose darkest channel is under this is ink
 LEVELS = 4  # tones that are told apart when a mark is coloured anew; the lightest stays white

@@ -1,7 +1,6 @@
 """Crop, rotate and mirror a batch in one resampling."""
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -9,15 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-if TYPE_CHECKING:
-    from tmssl.data.views import ViewRecipe
+from tmssl.data.views.recipe import ViewRecipe
 
 TRIES = 10  # draws of a crop before the largest one is taken, as in torchvision
 
 Draws = npt.NDArray[np.float64]
 
 
-def crop_parameters(draws: Draws, recipe: "ViewRecipe") -> npt.NDArray[np.float32]:
+def crop_parameters(draws: Draws, recipe: ViewRecipe) -> npt.NDArray[np.float32]:
     """Affine matrices (n, 2, 3) from the result's coordinates in [-1, 1] to the image's.
 
     The crop is torchvision's RandomResizedCrop of a square image: area uniform in `scale`, aspect

@@ -10,11 +10,11 @@ from contextlib import closing
 import numpy as np
 import numpy.typing as npt
 
-from tmssl.data.archive import Place, read_bytes
-from tmssl.data.counter import hashed
-from tmssl.data.picture import FORMATS, UnreadableError, fit, read_shaped
+from tmssl.data.pack.workers import Stop, spread
+from tmssl.data.preprocess import FORMATS, UnreadableError, fit, read_shaped
+from tmssl.data.rng import hashed
+from tmssl.data.sources.archive import Place, read_bytes
 from tmssl.data.spectrum import SIDE, as_words, low_frequencies
-from tmssl.data.workers import Stop, spread
 
 _PER_JOB = 128
 _BLANK = 3.0  # standard deviation of grey levels below which an image shows nothing

@@ -7,10 +7,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tmssl.data.duplicates import near, same
-from tmssl.data.mark import Mark
-from tmssl.data.picture import FORMATS
-from tmssl.data.survey import Survey, groups_of
+from tmssl.data.inspect.duplicates import near, same
+from tmssl.data.inspect.survey import Survey, groups_of
+from tmssl.data.preprocess import FORMATS
+from tmssl.data.sources.marks import Mark
 
 QUANTILES = {"least": 0.0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "most": 1.0}
 ASPECTS = (0.25, 0.5, 0.8, 1.25, 2.0, 4.0)  # width / height between which shapes are counted

@@ -9,9 +9,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tmssl.data.pack import Pack
+from tmssl.data.pack.pack import Pack
 from tmssl.data.sampler import order
-from tmssl.data.views import MEAN, STD, VIEW_SETS, augmented_view
+from tmssl.data.views.recipe import VIEW_SETS
+from tmssl.data.views.views import MEAN, STD, augmented_view
 from tmssl.errors import ConfigError
 from tmssl.text import safe
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from tmssl.data.table import choose_labels, is_label_file
+from tmssl.data.sources.table import choose_labels, is_label_file
 from tmssl.errors import CatalogueError
 from tmssl.text import safe
 

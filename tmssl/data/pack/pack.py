@@ -13,7 +13,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tmssl.data.building import (
+from tmssl.data.pack.facts import FACTS, FORMAT, ROWS, Facts, read_facts
+from tmssl.data.pack.frame import decompressed, open_frame, write_frame
+from tmssl.data.pack.parts import (
     PER_PART,
     build_parts,
     check_disk,
@@ -21,10 +23,8 @@ from tmssl.data.building import (
     read_parts,
     write_whole,
 )
-from tmssl.data.catalogue import Catalogue
-from tmssl.data.facts import FACTS, FORMAT, ROWS, Facts, read_facts
-from tmssl.data.frame import decompressed, open_frame, write_frame
-from tmssl.data.rows import AGAIN, Rows
+from tmssl.data.sources.catalogue import Catalogue
+from tmssl.data.sources.marks import AGAIN, Rows
 from tmssl.errors import PackError
 from tmssl.text import count, safe
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tmssl.data.register import read_register
+from tmssl.data.sources.trademark_xml import read_register
 from tmssl.errors import CatalogueError
 from tmssl.text import nearest, safe
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from tmssl.data.rows import AGAIN, Rows
-from tmssl.data.table import is_label_file
+from tmssl.data.sources.marks import AGAIN, Rows
+from tmssl.data.sources.table import is_label_file
 from tmssl.errors import PackError
 from tmssl.text import safe
 

@@ -12,14 +12,11 @@ from typing import overload
 
 import msgspec
 
-from tmssl.data.archive import Archive, Place, is_archive, read_archive
-from tmssl.data.folder import SUFFIXES, Bounds, Folder, read_folder
-from tmssl.data.join import images_of_labels
-from tmssl.data.join_report import JoinReport, outside_words
-from tmssl.data.labels import Labels
-from tmssl.data.mark import Mark
-from tmssl.data.rows import Rows
-from tmssl.data.table import Record, is_table, read_table
+from tmssl.data.sources.archive import Archive, Place, is_archive, read_archive
+from tmssl.data.sources.folder import SUFFIXES, Bounds, Folder, read_folder
+from tmssl.data.sources.join import JoinReport, Labels, images_of_labels, outside_words
+from tmssl.data.sources.marks import Mark, Rows
+from tmssl.data.sources.table import Record, is_table, read_table
 from tmssl.data.vienna import US_COLUMN, is_us_code
 from tmssl.errors import CatalogueError
 from tmssl.text import safe

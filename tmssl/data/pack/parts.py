@@ -11,10 +11,10 @@ from pathlib import Path
 import blosc2
 import numpy as np
 
-from tmssl.data.archive import Place, open_image
-from tmssl.data.frame import COMPRESSION, Images
-from tmssl.data.picture import UnreachableError, UnreadableError, picture_square
-from tmssl.data.workers import spread
+from tmssl.data.pack.frame import COMPRESSION, Images
+from tmssl.data.pack.workers import spread
+from tmssl.data.preprocess import UnreachableError, UnreadableError, picture_square
+from tmssl.data.sources.archive import Place, open_image
 from tmssl.errors import PackError
 from tmssl.text import safe
 

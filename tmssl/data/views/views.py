@@ -4,7 +4,6 @@ Every random number is a hash of (seed, epoch, sample, view, slot) drawn on the 
 reproducible anywhere and choosing which samples an operation touches needs no device sync.
 """
 
-import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -13,12 +12,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tmssl.data import stylings
-from tmssl.data.blur import blurred
-from tmssl.data.counter import uniform
-from tmssl.data.crop import TRIES, crop_parameters, cropped
-from tmssl.data.jitter import constant, inverted, jitter_factors, jittered, solarized, to_grey
-from tmssl.data.pieces import COLOURS, recoloured_pieces
+from tmssl.data.rng import uniform
+from tmssl.data.views import stylings
+from tmssl.data.views.colour import (
+    blurred,
+    constant,
+    inverted,
+    jitter_factors,
+    jittered,
+    solarized,
+    to_grey,
+)
+from tmssl.data.views.crop import TRIES, crop_parameters, cropped
+from tmssl.data.views.recipe import ViewRecipe
+from tmssl.data.views.segments import COLOURS, recoloured_pieces
 
 MEAN = (0.485, 0.456, 0.406)  # ImageNet statistics, which timm's models expect
 STD = (0.229, 0.224, 0.225)
@@ -28,76 +35,6 @@ _AT_ONCE = 8 * 224 * 224  # pixels of the views made in one go: more leave a CPU
 _AT_ONCE_GPU = 512 * 224 * 224  # so that a kernel outlasts its launch; takes 1.4 GiB for a moment
 
 Draws = npt.NDArray[np.float64]
-
-
-@dataclasses.dataclass(frozen=True)
-class ViewRecipe:
-    """The distribution of one view; probabilities 0 to 1, angles in degrees."""
-
-    scale: tuple[float, float] = (1.0, 1.0)
-    """share of the image's area that is kept"""
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    """aspect ratio of the crop"""
-    rotation: float = 0.0
-    """largest rotation either way"""
-    flip: float = 0.0
-    """probability of a mirror image, which makes lettering unreadable"""
-    jitter: float = 0.0
-    """probability of brightness, contrast, saturation and hue changes"""
-    strength: tuple[float, float, float, float] = (0.4, 0.4, 0.2, 0.1)
-    """their largest size"""
-    grey: float = 0.0
-    """probability of losing all colour"""
-    invert: float = 0.0
-    """probability of a negative, as marks are registered both ways"""
-    solarize: float = 0.0
-    """probability that everything above one half is inverted"""
-    blur: float = 0.0
-    """probability of a Gaussian blur"""
-    sigma: tuple[float, float] = (0.1, 2.0)
-    """standard deviation of the blur, pixels at 224; smaller views scale it down"""
-    silhouette: float = 0.0
-    """probability that all ink is black; of this and the next four at most one happens"""
-    outline: float = 0.0
-    """probability that only the edges are left"""
-    threshold: float = 0.0
-    """probability of black and white by a threshold"""
-    recolour: float = 0.0
-    """probability that each of four tones gets another colour"""
-    pieces: float = 0.0
-    """probability that each connected piece gets another colour"""
-    thicker: float = 0.0
-    """probability of thicker strokes"""
-    thinner: float = 0.0
-    """probability of thinner strokes, when they are not thicker"""
-    wordless: float = 0.0
-    """probability that the lowest line is lost, where it looks like words under a figure"""
-
-
-_PUBLISHED = ViewRecipe(
-    scale=(0.2, 1.0), flip=0.5, jitter=0.8, grey=0.2, blur=1.0, strength=(0.4, 0.4, 0.2, 0.1)
-)
-# Colours change a lot, since one mark is registered in many; the crop stays large, since a mark is
-# small and whole. Measured in tests/bench/recipes.py.
-_COLOUR = ViewRecipe(
-    scale=(0.6, 1.0), rotation=8.0, jitter=0.9, strength=(0.5, 0.5, 0.8, 0.5), grey=0.4,
-    invert=0.4, blur=0.2,
-)  # fmt: skip
-# What else a mark goes through; chosen by the ablation in tests/bench/ablation.md.
-_LOGO = dataclasses.replace(
-    _COLOUR, silhouette=0.12, outline=0.12, threshold=0.12, recolour=0.12, pieces=0.12,
-    thicker=0.12, thinner=0.12, wordless=0.12,
-)  # fmt: skip
-_MILD = ViewRecipe(scale=(0.6, 1.0), jitter=0.5, strength=(0.2, 0.2, 0.1, 0.05), grey=0.1)
-
-VIEW_SETS: dict[str, tuple[ViewRecipe, ViewRecipe]] = {
-    # MoCo v3's asymmetry: the first view is always blurred, the second hardly ever but solarized.
-    "published": (_PUBLISHED, dataclasses.replace(_PUBLISHED, blur=0.1, solarize=0.2)),
-    "logo": (_LOGO, _LOGO),
-    # For runs too short to learn from stylings, which keep the loss near chance for longer.
-    "colour": (_COLOUR, _COLOUR),
-    "mild": (_MILD, _MILD),
-}
 
 
 def plain_view(images: Tensor, size: int) -> Tensor:

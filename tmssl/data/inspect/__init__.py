@@ -1,0 +1,1 @@
+"""What a source of images holds: its survey, summary and duplicates."""

@@ -1,0 +1,1 @@
+"""The pixels of a catalogue, decoded once into one memory-mapped file."""

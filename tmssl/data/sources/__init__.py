@@ -1,0 +1,1 @@
+"""Folders, archives, tables and registers -> marks with their labels."""

@@ -1,0 +1,1 @@
+"""Augmented copies of images, and the recipes that make them."""
