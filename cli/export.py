@@ -95,7 +95,7 @@ def _export_encoder(
 
     from tmssl.retrieval.embed import trained_encoder
     from tmssl.retrieval.portable import checked, export_encoder, export_path, preprocessing
-    from tmssl.training.checkpoint import find_checkpoint, load_weights
+    from tmssl.training.checkpoints.store import find_checkpoint, load_weights
 
     weights = load_weights(find_checkpoint(run, checkpoint))
     encoder, told = trained_encoder(weights).eval(), preprocessing(run, weights)

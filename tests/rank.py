@@ -11,8 +11,8 @@ import torch
 from tmssl.config import Config, changed
 from tmssl.data.pack.pack import open_pack
 from tmssl.training.distributed import Ranks, joined_ranks
-from tmssl.training.feed import Feed
 from tmssl.training.learner import create_learner, update
+from tmssl.training.loader import Feed
 from tmssl.training.optimizer import set_learning_rate
 from tmssl.training.session import create_sampler
 from tmssl.training.signals import SignalFlags

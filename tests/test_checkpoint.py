@@ -14,7 +14,7 @@ from tmssl.config import Config, to_dict
 from tmssl.errors import CheckpointError
 from tmssl.runs.checkpoints import digest, read_sidecar, valid_checkpoints
 from tmssl.runs.folder import Run, create_run
-from tmssl.training.checkpoint import (
+from tmssl.training.checkpoints.store import (
     find_checkpoint,
     load_payload,
     load_weights,

@@ -8,7 +8,7 @@ import torch
 from tests.test_moco import small_moco
 from tmssl.config import Config, changed
 from tmssl.errors import ConfigError
-from tmssl.training.chunk import (
+from tmssl.training.chunking import (
     activation_bytes,
     fitting_chunk,
     halved,
@@ -66,7 +66,7 @@ def test_a_cpus_chunk_follows_its_memory(monkeypatch: pytest.MonkeyPatch) -> Non
     before = copy.deepcopy(model.state_dict())
     per_image = activation_bytes(copy.deepcopy(model), 32)
     assert fitting_chunk(model, 12, 32, lambda: autocast(CPU, "float32")) == 12
-    monkeypatch.setattr("tmssl.training.chunk.memory_bytes", lambda _: 2 * 5 * per_image)
+    monkeypatch.setattr("tmssl.training.chunking.memory_bytes", lambda _: 2 * 5 * per_image)
     assert fitting_chunk(model, 12, 32, lambda: autocast(CPU, "float32")) == 5
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])

@@ -33,7 +33,7 @@ from tmssl.retrieval.portable import (
     preprocessing,
 )
 from tmssl.runs.folder import Run
-from tmssl.training.checkpoint import load_weights
+from tmssl.training.checkpoints.store import load_weights
 
 
 @pytest.fixture(scope="module")

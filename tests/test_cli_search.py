@@ -26,7 +26,7 @@ from tmssl.retrieval.embed import embed, trained_encoder
 from tmssl.retrieval.nearest import nearest_rows
 from tmssl.retrieval.query import answer, open_gallery, read_logo
 from tmssl.runs.folder import Run, create_run
-from tmssl.training.checkpoint import load_weights
+from tmssl.training.checkpoints.store import load_weights
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
 

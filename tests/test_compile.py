@@ -14,7 +14,7 @@ from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.history import read_history
 from tmssl.runs.journal import read_journal
-from tmssl.training.checkpoint import find_checkpoint, load_payload
+from tmssl.training.checkpoints.store import find_checkpoint, load_payload
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
 

@@ -22,8 +22,8 @@ from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal
 from tmssl.runs.launch import signal_trainer, start_trainer, wait_until_begun
 from tmssl.training import loop
-from tmssl.training.feed import Views
 from tmssl.training.learner import create_learner, update
+from tmssl.training.loader import Views
 from tmssl.training.loop import train
 from tmssl.training.session import Session
 from tmssl.training.signals import SignalFlags

@@ -27,14 +27,14 @@ from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal
 from tmssl.runs.launch import start_trainer
 from tmssl.training import learner, loop, moco
-from tmssl.training.checkpoint import load_payload, save_checkpoint
-from tmssl.training.evaluations import Evaluations
-from tmssl.training.keeping import journal_saved
+from tmssl.training.checkpoints.evaluations import Evaluations
+from tmssl.training.checkpoints.store import load_payload, save_checkpoint
+from tmssl.training.checkpoints.writer import Asked, Saver
 from tmssl.training.loop import train
-from tmssl.training.patient import PatientJournal
-from tmssl.training.saver import Asked, Saver
+from tmssl.training.saving import journal_saved
 from tmssl.training.session import Session
 from tmssl.training.signals import SignalFlags
+from tmssl.training.trainer_journal import PatientJournal
 
 ROOM_KIB = 200  # for the journal, and not for a checkpoint
 PER_EPOCH = 5

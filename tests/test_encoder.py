@@ -5,8 +5,8 @@ import safetensors.torch
 import torch
 
 from tmssl.errors import CheckpointError, ConfigError
-from tmssl.training.checkpoint import load_payload
-from tmssl.training.encoder import create_encoder, feature_count
+from tmssl.training.backbone import create_encoder, feature_count
+from tmssl.training.checkpoints.store import load_payload
 
 
 @pytest.mark.parametrize("name", ["test_efficientnet", "mobilenetv3_small_050", "test_vit"])

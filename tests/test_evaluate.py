@@ -22,7 +22,7 @@ from tmssl.retrieval.robustness import CHANGES
 from tmssl.runs.events import Eval
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.journal import read_journal
-from tmssl.training.checkpoint import load_weights
+from tmssl.training.checkpoints.store import load_weights
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
 

@@ -20,7 +20,7 @@ from tmssl.runs.history import History, read_history, state
 from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.runs.launch import start_trainer, wait_until_begun
 from tmssl.runs.main_figure import FIGURES, judged
-from tmssl.training.evaluations import Evaluations
+from tmssl.training.checkpoints.evaluations import Evaluations
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
 

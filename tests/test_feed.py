@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tmssl.data.sampler import Sampler
-from tmssl.training.feed import Feed, Views
+from tmssl.training.loader import Feed, Views
 from tmssl.training.meter import Meter
 from tmssl.training.moco import StepResult
 

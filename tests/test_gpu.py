@@ -6,7 +6,7 @@ import pynvml
 import pytest
 import torch
 
-from tmssl.training import gpu
+from tmssl.training import machine as gpu
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
 

@@ -19,7 +19,7 @@ from tmssl.retrieval.index import (
     save_index,
 )
 from tmssl.retrieval.lists import search
-from tmssl.training.checkpoint import Weights
+from tmssl.training.checkpoints.store import Weights
 
 
 def unit_vectors(count: int, width: int = 24, seed: int = 0) -> np.ndarray:

@@ -8,8 +8,8 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from tmssl.config import Config, changed
-from tmssl.training.feed import Views
 from tmssl.training.learner import Learner, choose_precision, create_learner, update
+from tmssl.training.loader import Views
 
 DEVICES = [torch.device("cpu"), pytest.param(torch.device("cuda"), marks=pytest.mark.gpu)]
 COUNT = 16

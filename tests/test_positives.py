@@ -16,9 +16,9 @@ from tmssl.runs.findings.diagnose import diagnose
 from tmssl.runs.folder import create_run
 from tmssl.runs.history import read_history
 from tmssl.runs.journal import read_journal
+from tmssl.training.label_noise import auc, measure_positives
 from tmssl.training.learner import create_learner
 from tmssl.training.loop import train
-from tmssl.training.positives import auc, measure_positives
 from tmssl.training.session import create_sampler
 from tmssl.training.signals import SignalFlags
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from tmssl.config import Config, changed
-from tmssl.training.feed import Views
 from tmssl.training.learner import choose_precision, create_learner, update, views_dtype
+from tmssl.training.loader import Views
 from tmssl.training.loss import contrast
 from tmssl.training.machine import numerics_of_its_own, set_numerics
 from tmssl.training.optimizer import parameter_groups

@@ -24,7 +24,7 @@ from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.runs.launch import signal_trainer, start_trainer, wait_until_begun
 from tmssl.runs.schedule import learning_rate
 from tmssl.training import learner, moco
-from tmssl.training.checkpoint import find_checkpoint, load_payload
+from tmssl.training.checkpoints.store import find_checkpoint, load_payload
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
 

@@ -27,7 +27,7 @@ from tmssl.runs.folder import Run, create_run
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal
 from tmssl.toy.make import make_toy
-from tmssl.training.checkpoint import find_checkpoint, load_weights
+from tmssl.training.checkpoints.store import find_checkpoint, load_weights
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
 

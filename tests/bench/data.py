@@ -25,8 +25,8 @@ from tmssl.config import Config, changed
 from tmssl.data.pack.pack import Pack, build_pack, pack_size
 from tmssl.data.sampler import Sampler
 from tmssl.data.sources.catalogue import read_catalogue
-from tmssl.training.feed import Feed
 from tmssl.training.learner import choose_device, create_learner, update, views_dtype
+from tmssl.training.loader import Feed
 from tmssl.training.machine import keep_freed_memory
 
 _ROUNDS = 5

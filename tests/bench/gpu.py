@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from tmssl.config import Config, changed
-from tmssl.training.feed import Views
 from tmssl.training.learner import create_learner, update
+from tmssl.training.loader import Views
 from tmssl.training.machine import set_numerics
 
 _ROUNDS, _STEPS, _WARM = 5, 4, 3

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from tmssl.config import Config
-from tmssl.training.encoder import create_encoder
+from tmssl.training.backbone import create_encoder
 from tmssl.training.learner import autocast, choose_precision
 from tmssl.training.moco import MoCo
 

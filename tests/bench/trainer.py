@@ -19,12 +19,12 @@ from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.runs.folder import create_run
 from tmssl.runs.journal import JournalWriter
 from tmssl.toy.make import make_toy
-from tmssl.training.keeping import save
 from tmssl.training.learner import create_learner, update
 from tmssl.training.loop import one_step
 from tmssl.training.loss import feature_std
 from tmssl.training.meter import Meter
-from tmssl.training.rollback import healthy
+from tmssl.training.nonfinite import healthy
+from tmssl.training.saving import save
 from tmssl.training.session import Session, open_session
 
 _ROUNDS, _WARM = 5, 2

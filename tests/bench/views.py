@@ -35,7 +35,7 @@ from tmssl.recipes import recipe_path
 from tmssl.retrieval.describer import hog_describer
 from tmssl.retrieval.embed import embed, hash_pack, trained_encoder, untrained_encoder
 from tmssl.runs.folder import create_run
-from tmssl.training.checkpoint import find_checkpoint, load_weights
+from tmssl.training.checkpoints.store import find_checkpoint, load_weights
 from tmssl.training.learner import choose_device
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags

@@ -29,8 +29,8 @@ from tmssl.retrieval.embed import (
 from tmssl.runs.checkpoints import digest
 from tmssl.runs.folder import open_run
 from tmssl.text import safe
-from tmssl.training.checkpoint import find_checkpoint, load_known
-from tmssl.training.encoder import create_encoder
+from tmssl.training.backbone import create_encoder
+from tmssl.training.checkpoints.store import find_checkpoint, load_known
 
 Progress = Callable[[int, int], None]
 Vectors = npt.NDArray[np.float32]

@@ -14,8 +14,8 @@ from tmssl.data.phash import HASH_BITS, hash_vectors, unit
 from tmssl.data.views.views import plain_view
 from tmssl.errors import CheckpointError
 from tmssl.retrieval.folded import folded
-from tmssl.training.checkpoint import Weights
-from tmssl.training.encoder import create_encoder
+from tmssl.training.backbone import create_encoder
+from tmssl.training.checkpoints.store import Weights
 from tmssl.training.machine import keep_freed_memory
 
 Progress = Callable[[int, int], None]

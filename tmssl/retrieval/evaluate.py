@@ -40,7 +40,7 @@ from tmssl.runs.events import Division, Eval, Finding, Score
 from tmssl.runs.findings.evaluation import evaluation_findings
 from tmssl.runs.folder import Run
 from tmssl.runs.journal import JournalWriter, read_journal
-from tmssl.training.checkpoint import Weights, find_checkpoint, load_weights
+from tmssl.training.checkpoints.store import Weights, find_checkpoint, load_weights
 from tmssl.training.learner import choose_device
 
 Progress = Callable[[int, int], None]

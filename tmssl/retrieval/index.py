@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tmssl.errors import InputError
 from tmssl.text import safe
-from tmssl.training.checkpoint import Weights
+from tmssl.training.checkpoints.store import Weights
 
 Progress = Callable[[int, int], None]
 Vectors = npt.NDArray[np.float32]

@@ -19,7 +19,7 @@ from tmssl.retrieval.embed import (
 )
 from tmssl.retrieval.score import interval
 from tmssl.runs.events import Score
-from tmssl.training.checkpoint import Weights
+from tmssl.training.checkpoints.store import Weights
 
 Progress = Callable[[int, int], None]
 Rows = npt.NDArray[np.int64]

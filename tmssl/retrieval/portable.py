@@ -22,8 +22,8 @@ from tmssl.retrieval.matches import write_whole
 from tmssl.runs.checkpoints import digest
 from tmssl.runs.folder import Run
 from tmssl.text import safe
-from tmssl.training.checkpoint import Weights
-from tmssl.training.encoder import create_encoder, feature_count
+from tmssl.training.backbone import create_encoder, feature_count
+from tmssl.training.checkpoints.store import Weights
 
 FORMS = ("timm", "safetensors", "onnx", "torchscript")
 LEAST = 0.9999

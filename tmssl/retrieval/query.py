@@ -170,7 +170,7 @@ def _encoder(run: Run, card: Card) -> Callable[[Tensor], Tensor]:
         return open_recording(run.index / card.encoder)
     from tmssl.retrieval.embed import ready, trained_encoder
     from tmssl.runs.checkpoints import digest
-    from tmssl.training.checkpoint import load_weights
+    from tmssl.training.checkpoints.store import load_weights
 
     # The name may be another checkpoint's by now.
     named = [run.path / card.checkpoint, *sorted(run.checkpoints.glob("*.pt"))]

@@ -23,7 +23,7 @@ from tmssl.retrieval.reference import (
 from tmssl.retrieval.relevance import group_mates
 from tmssl.retrieval.score import Marks, Ranking, means, measure
 from tmssl.runs.folder import Run
-from tmssl.training.checkpoint import Weights
+from tmssl.training.checkpoints.store import Weights
 
 Progress = Callable[[int, int], None]
 Rows = npt.NDArray[np.int64]

@@ -16,7 +16,7 @@ from tmssl.retrieval.recording import UnrecordableError, record
 from tmssl.retrieval.reference import pack_identity
 from tmssl.runs.checkpoints import digest
 from tmssl.runs.folder import Run
-from tmssl.training.checkpoint import find_checkpoint, load_known
+from tmssl.training.checkpoints.store import find_checkpoint, load_known
 from tmssl.training.learner import choose_device
 
 Progress = Callable[[int, int], None]

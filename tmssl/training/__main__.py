@@ -11,8 +11,8 @@ from pathlib import Path
 
 from tmssl.config import read_config
 from tmssl.errors import TmsslError
-from tmssl.training.patient import last_words
 from tmssl.training.signals import SignalFlags
+from tmssl.training.trainer_journal import last_words
 
 
 def main() -> int:

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from tmssl.config import Config
 from tmssl.errors import ConfigError, TrainingError
 from tmssl.text import safe
-from tmssl.training.chunk import fitting_chunk, halved, out_of_memory
+from tmssl.training.backbone import create_encoder, image_size_error
+from tmssl.training.chunking import fitting_chunk, halved, out_of_memory
 from tmssl.training.distributed import ALONE, Ranks, averaging, with_synchronised_norms
-from tmssl.training.encoder import create_encoder, image_size_error
-from tmssl.training.feed import Views
 from tmssl.training.guard import Guard
+from tmssl.training.loader import Views
 from tmssl.training.moco import MoCo, StepResult, moco_step
 from tmssl.training.optimizer import create_optimizer, step_where
 

@@ -14,10 +14,16 @@ from tmssl.runs.folder import Run, hold_lock
 from tmssl.runs.history import read_history
 from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.runs.schedule import momentum, planned_learning_rate
+from tmssl.training.checkpoints.evaluations import kept_for_evaluation
 from tmssl.training.distributed import RankLostError, Ranks, joined_ranks, named_losses
-from tmssl.training.evaluations import kept_for_evaluation
-from tmssl.training.gpu import gpu_use
-from tmssl.training.keeping import (
+from tmssl.training.label_noise import measure_positives
+from tmssl.training.learner import Update, choose_device, update
+from tmssl.training.loss import feature_std
+from tmssl.training.machine import gpu_use, numerics_of_its_own
+from tmssl.training.meter import memory_gib
+from tmssl.training.nonfinite import healthy
+from tmssl.training.optimizer import set_learning_rate
+from tmssl.training.saving import (
     finish_evaluations,
     is_late,
     journal_saved,
@@ -25,16 +31,9 @@ from tmssl.training.keeping import (
     settle,
     take_in_evaluations,
 )  # fmt: skip
-from tmssl.training.learner import Update, choose_device, update
-from tmssl.training.loss import feature_std
-from tmssl.training.machine import numerics_of_its_own
-from tmssl.training.meter import memory_gib
-from tmssl.training.optimizer import set_learning_rate
-from tmssl.training.patient import PatientJournal
-from tmssl.training.positives import measure_positives
-from tmssl.training.rollback import healthy
 from tmssl.training.session import Session, open_session
 from tmssl.training.signals import EXIT_CODES, SignalFlags
+from tmssl.training.trainer_journal import PatientJournal
 
 _DIAGNOSE_EVERY = 50  # steps between looks at the history within an epoch
 _HASTE_S = 2.0  # whoever stops a trainer waits for it, so a full disk gets no longer than this

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tmssl.training.feed import Idle
+from tmssl.training.loader import Idle
 from tmssl.training.loss import alignment, rank_me, uniformity
 from tmssl.training.moco import StepResult
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from tmssl.training.backbone import feature_count
 from tmssl.training.distributed import ALONE, Ranks, accumulating
-from tmssl.training.encoder import feature_count
 from tmssl.training.loss import Contrast, contrast
 
 

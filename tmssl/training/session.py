@@ -21,10 +21,10 @@ from tmssl.runs.folder import Run
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.runs.schedule import chance_ce, chance_loss, planned_learning_rate, solved_loss
-from tmssl.training.checkpoint import find_checkpoint, load_payload
+from tmssl.training.checkpoints.evaluations import Evaluations
+from tmssl.training.checkpoints.store import find_checkpoint, load_payload
+from tmssl.training.checkpoints.writer import Saver
 from tmssl.training.distributed import ALONE, Ranks
-from tmssl.training.evaluations import Evaluations
-from tmssl.training.feed import Feed
 from tmssl.training.learner import (
     Learner,
     choose_device,
@@ -32,6 +32,7 @@ from tmssl.training.learner import (
     restore_learner,
     views_dtype,
 )
+from tmssl.training.loader import Feed
 from tmssl.training.machine import (
     code_commit,
     device_name,
@@ -40,7 +41,6 @@ from tmssl.training.machine import (
     versions,
 )
 from tmssl.training.meter import Meter
-from tmssl.training.saver import Saver
 
 # Settings that decide what a loss means; a change of N, too, which is fixed within a run.
 _JUDGED = {

@@ -19,7 +19,7 @@ from tmssl.runs.folder import Run
 from tmssl.runs.journal import Tail
 from tmssl.runs.launch import last_log_line
 from tmssl.runs.main_figure import FIGURES, Judgement, judged
-from tmssl.training.checkpoint import link_checkpoint
+from tmssl.training.checkpoints.store import link_checkpoint
 
 _RETRY_S = 10.0  # between tries to keep the best checkpoint on a full disk
 

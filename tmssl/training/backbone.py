@@ -12,7 +12,7 @@ from tmssl.errors import ConfigError
 from tmssl.runs.checkpoints import find_checkpoint
 from tmssl.runs.folder import open_run
 from tmssl.text import nearest, safe
-from tmssl.training.checkpoint import UNREADABLE, why_unreadable
+from tmssl.training.checkpoints.store import UNREADABLE, why_unreadable
 
 
 def create_encoder(name: str, init: str = "") -> nn.Module:

@@ -7,8 +7,8 @@ import msgspec
 from tmssl.errors import TrainingError
 from tmssl.runs.checkpoints import valid_checkpoints
 from tmssl.runs.events import Checkpoint, Eval, Finding
+from tmssl.training.checkpoints.writer import Asked, Saved
 from tmssl.training.learner import learner_state
-from tmssl.training.saver import Asked, Saved
 from tmssl.training.session import Session
 from tmssl.training.signals import SignalFlags
 

@@ -6,7 +6,7 @@ from tmssl.config import changed, write_config
 from tmssl.errors import ConfigError, TrainingError
 from tmssl.runs.events import Finding
 from tmssl.training.guard import Damage
-from tmssl.training.keeping import journal_saved
+from tmssl.training.saving import journal_saved
 from tmssl.training.session import (
     Session,
     last_payload,

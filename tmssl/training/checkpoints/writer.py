@@ -9,7 +9,7 @@ from typing import Any
 
 from tmssl.runs.checkpoints import FOR_EVALUATION
 from tmssl.text import safe
-from tmssl.training.checkpoint import Written, save_beside, save_checkpoint
+from tmssl.training.checkpoints.store import Written, save_beside, save_checkpoint
 
 _MOST_OWED = 4  # refused checkpoints that are held in memory for the names they were to have
 
