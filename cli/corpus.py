@@ -8,7 +8,7 @@ from tmssl.text import count, rate, safe
 
 if TYPE_CHECKING:
     from tmssl.data.inspect.summary import Copies, Shapes
-    from tmssl.retrieval.corpus import HitChance
+    from tmssl.retrieval.evaluation.expected import HitChance
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 

@@ -74,7 +74,7 @@ def _draw(folder: Path, count: int, seed: int) -> None:
 def _evaluate(run: Run) -> Eval:
     """The evaluation of the last checkpoint, with its progress."""
     from cli.progress import progress_bar
-    from tmssl.retrieval.evaluate import evaluate
+    from tmssl.retrieval.evaluation.evaluate import evaluate
 
     with progress_bar("evaluating") as progress:
         return evaluate(run, checkpoint="last", topk=(10, 100), progress=progress)

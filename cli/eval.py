@@ -70,7 +70,7 @@ def evaluate(
     check_place("--html", html)
     check_place("--png", png)
     outlive_terminal()
-    from tmssl.retrieval.evaluate import evaluate as run_evaluation
+    from tmssl.retrieval.evaluation.evaluate import evaluate as run_evaluation
 
     say_of_labels(opened)
     with phases() as (phase, progress):
@@ -98,7 +98,7 @@ def _print(run: Run, event: Eval, show: int, seed: int, json_output: bool) -> No
     from cli.results import print_matches, print_table, say_data
     from cli.robust import print_robustness
     from tmssl.data.pack.pack import open_pack
-    from tmssl.retrieval.matches import read_matches
+    from tmssl.retrieval.evaluation.matches import read_matches
 
     if json_output:
         say_data(msgspec.json.encode(event).decode())
@@ -117,9 +117,9 @@ def _write_sheets(
     if html is None and png is None:
         return
     from tmssl.data.pack.pack import open_pack
-    from tmssl.retrieval.matches import read_matches
-    from tmssl.retrieval.sheets import write_page, write_sheet
-    from tmssl.retrieval.shown import choose_shown
+    from tmssl.retrieval.evaluation.matches import read_matches
+    from tmssl.retrieval.evaluation.selection import choose_shown
+    from tmssl.retrieval.evaluation.sheet import write_page, write_sheet
 
     header, queries = read_matches(run.path / event.matches)
     pack, chosen = open_pack(Path(header.pack)), choose_shown(queries, show, seed)

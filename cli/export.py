@@ -93,8 +93,8 @@ def _export_encoder(
     """Write the encoder, read it back and compare."""
     import msgspec
 
-    from tmssl.retrieval.embed import trained_encoder
-    from tmssl.retrieval.portable import checked, export_encoder, export_path, preprocessing
+    from tmssl.retrieval.export.encoder import checked, export_encoder, export_path, preprocessing
+    from tmssl.retrieval.vectors.embed import trained_encoder
     from tmssl.training.checkpoints.store import find_checkpoint, load_weights
 
     weights = load_weights(find_checkpoint(run, checkpoint))
@@ -145,9 +145,9 @@ def _export_embeddings(
 
     from tmssl.config import read_config
     from tmssl.data.pack.facts import read_facts
-    from tmssl.retrieval.card import find_card
-    from tmssl.retrieval.embeddings import export_embeddings
-    from tmssl.retrieval.ready import make_ready
+    from tmssl.retrieval.export.embeddings import export_embeddings
+    from tmssl.retrieval.search.prepare import make_ready
+    from tmssl.retrieval.search.prepared import find_card
 
     pack = Path(read_config(run.config).data.pack)
     facts = read_facts(pack)

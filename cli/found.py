@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from cli.pictures import fitting, side_by_side
 from cli.results import say_data
-from tmssl.retrieval.record import Answer, SearchMatch, SearchRecord
+from tmssl.retrieval.search.results import Answer, SearchMatch, SearchRecord
 from tmssl.text import rate, safe, spreadsheet_cell
 
 if TYPE_CHECKING:
-    from tmssl.retrieval.query import Gallery, Logo
+    from tmssl.retrieval.search.search import Gallery, Logo
 
 _COLUMNS = (
     "query", "query_sha256", "rank", "similarity", "id", "title", "url", "path", "vienna", "shared",

@@ -115,7 +115,7 @@ def _pictures(history: History, stem: str, folder: Path) -> dict[str, Path]:
 def match_lines(run: Run) -> list[str]:
     """A few queries of the newest evaluation with their nearest marks, as Markdown tables."""
     from tmssl.data.vienna import title
-    from tmssl.retrieval.matches import read_matches
+    from tmssl.retrieval.evaluation.matches import read_matches
 
     files = sorted(run.eval.glob("*.matches.jsonl"), key=lambda path: path.stat().st_mtime)
     if not files:

@@ -7,8 +7,8 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tmssl.retrieval.figures import table_lines
-from tmssl.retrieval.matches import QueryMatches, read_matches
+from tmssl.retrieval.evaluation.matches import QueryMatches, read_matches
+from tmssl.retrieval.evaluation.table import table_lines
 from tmssl.runs.events import Eval
 from tmssl.text import safe
 
@@ -31,7 +31,7 @@ def print_table(event: Eval) -> None:
 
 def print_matches(path: Path, pack: "Pack", show: int, seed: int = 0) -> None:
     """A few queries and their matches: pictures on a terminal, paths and scores elsewhere."""
-    from tmssl.retrieval.shown import choose_shown
+    from tmssl.retrieval.evaluation.selection import choose_shown
 
     header, queries = read_matches(path)
     part = ""
@@ -61,7 +61,7 @@ def describe(query: QueryMatches) -> str:
 
 def plain_lines(query: QueryMatches) -> list[str]:
     """A query and its matches as paths and scores."""
-    from tmssl.retrieval.shown import verdict
+    from tmssl.retrieval.evaluation.selection import verdict
 
     lines = [f"query {describe(query)} {safe(query.path)}"]
     for match in query.matches[:10]:
@@ -77,7 +77,7 @@ def picture_lines(query: QueryMatches, pack: "Pack", width: int) -> list[str]:
     from rich.cells import set_cell_size
 
     from tmssl.data.vienna import title
-    from tmssl.retrieval.shown import framed, verdict
+    from tmssl.retrieval.evaluation.selection import framed, verdict
     from tui.thumbnail import thumbnail
 
     cell = 16

@@ -25,9 +25,10 @@ from tmssl.text import count, safe
 
 if TYPE_CHECKING:
     from tmssl.data.preprocess import Pixels
-    from tmssl.retrieval.filters import Condition, Mask
-    from tmssl.retrieval.query import Gallery, Logo
-    from tmssl.retrieval.record import SearchRecord
+    from tmssl.retrieval.index.exact import Mask
+    from tmssl.retrieval.search.filters import Condition
+    from tmssl.retrieval.search.results import SearchRecord
+    from tmssl.retrieval.search.search import Gallery, Logo
 
 
 def search(
@@ -66,8 +67,8 @@ def search(
     end_in_order()
     check_place("--html", html)
     from cli.found import print_answer, print_closing, print_csv, print_json
-    from tmssl.retrieval.filters import parse_condition
-    from tmssl.retrieval.query import answer, find_logos, new_record
+    from tmssl.retrieval.search.filters import parse_condition
+    from tmssl.retrieval.search.search import answer, find_logos, new_record
 
     conditions = [parse_condition(text) for text in where or []]
     sources = find_logos(logos)
@@ -112,8 +113,8 @@ def _write_page(
 ) -> None:
     """The search as a page."""
     from tmssl.data.pack.pack import open_pack
-    from tmssl.retrieval.matches import write_whole
-    from tmssl.retrieval.page import search_page
+    from tmssl.retrieval.evaluation.matches import write_whole
+    from tmssl.retrieval.search.page import search_page
 
     pack = open_pack(gallery.folder, gallery.rows)
     write_whole(path, [search_page(record, pictures, pack).encode()])
@@ -123,7 +124,7 @@ def _write_page(
 def _opened(folder: Path, checkpoint: str, topk: int) -> "Gallery":
     """A run's gallery, made ready first if nobody searched it before."""
     from cli.eval import phases
-    from tmssl.retrieval.query import open_gallery
+    from tmssl.retrieval.search.search import open_gallery
 
     with phases() as (phase, progress):
         gallery = open_gallery(
@@ -142,15 +143,15 @@ def _by_other_index(gallery: "Gallery", whiten: int, factory: str) -> "Gallery":
     import dataclasses
 
     from cli.eval import phases
-    from tmssl.retrieval.factory import factory_index, overlap
-    from tmssl.retrieval.whitening import whitened_index
+    from tmssl.retrieval.index.approximate import factory_index, overlap
+    from tmssl.retrieval.vectors.whitening import whitened_index
 
     kept = gallery.run.index / gallery.card.index
     with phases() as (phase, progress):
         if whiten:
             phase("whitening")
             index, whitening, kept = whitened_index(gallery.index, kept, whiten, progress)
-            gallery = dataclasses.replace(gallery, index=index, principal=None, whiten=whitening)
+            gallery = dataclasses.replace(gallery, index=index, whiten=whitening)
         if not factory:
             return gallery
         phase(f"building {safe(factory, 40)}")
@@ -165,7 +166,7 @@ def _mask(
     gallery: "Gallery", vienna: Sequence[str], conditions: Sequence["Condition"]
 ) -> "Mask | None":
     """The marks that pass the filters, or None where there are none."""
-    from tmssl.retrieval.filters import select
+    from tmssl.retrieval.search.filters import select
 
     if not vienna and not conditions:
         return None
@@ -179,7 +180,7 @@ def _mask(
 
 def _logos(sources: Sequence[tuple[str, bool]], size: int) -> Iterator["Logo"]:
     """Every logo; a bad one that was named ends the search at once, one of a folder is told and left out."""
-    from tmssl.retrieval.query import read_logo
+    from tmssl.retrieval.search.search import read_logo
 
     named = {
         name: read_logo(name, size, sys.stdin.buffer) for name, was_named in sources if was_named

@@ -3,14 +3,12 @@
 from pathlib import Path
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from tests.marks import draw_marks
 from tmssl.data.pack.pack import build_pack
 from tmssl.data.sources.catalogue import read_catalogue
-from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, write_matches
+from tmssl.retrieval.evaluation.matches import Match, MatchesHeader, QueryMatches, write_matches
 from tmssl.runs.events import Eval, Score, Segment
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.journal import JournalWriter
@@ -72,16 +70,3 @@ def query(row: int, *, swapped: bool) -> QueryMatches:
         row=row, id=f"m{row}", title=HOSTILE if row == 2 else f"mark {row}", vienna=["03.01", "26.01"],
         path=f"images/{row:04d}.png", group=f"g{row // 2}", first_hit=2 if row else 0, matches=matches,
     )  # fmt: skip
-
-
-def near_few_directions(
-    seed: int, count: int, features: int, noise: float
-) -> npt.NDArray[np.float32]:
-    """Unit vectors in a space of six dimensions but for the noise, some of them exactly alike."""
-    dice = np.random.default_rng(seed)
-    space = np.random.default_rng(0).standard_normal((6, features))
-    drawn = dice.standard_normal((count, 6)) @ space + noise * dice.standard_normal(
-        (count, features)
-    )
-    drawn[count // 2 :: 7] = drawn[0]
-    return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)

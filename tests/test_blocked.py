@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from tmssl.retrieval import blocked
-from tmssl.retrieval.blocked import blocked_search, half_vectors
-from tmssl.retrieval.index import build_index, open_index, save_index
+from tmssl.retrieval.index import exact as blocked
+from tmssl.retrieval.index.exact import blocked_search, half_vectors
+from tmssl.retrieval.index.faiss_index import build_index, open_index, save_index
 
 CPU = torch.device("cpu")
 

@@ -13,8 +13,8 @@ from tests.tiny import tiny_run
 from tmssl.config import changed, read_config, write_config
 from tmssl.data.pack.pack import build_pack, pack_size
 from tmssl.data.sources.catalogue import read_catalogue
-from tmssl.retrieval.evaluate import evaluate
-from tmssl.retrieval.index import build_index, save_index
+from tmssl.retrieval.evaluation.evaluate import evaluate
+from tmssl.retrieval.index.faiss_index import build_index, save_index
 from tmssl.runs.folder import Run
 
 

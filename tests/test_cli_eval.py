@@ -21,8 +21,8 @@ from tmssl.config import Config, changed, write_config
 from tmssl.data.pack.pack import Pack, build_pack, open_pack, pack_size
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import ConfigError, InputError, TmsslError
-from tmssl.retrieval.figures import table_lines
-from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, read_matches
+from tmssl.retrieval.evaluation.matches import Match, MatchesHeader, QueryMatches, read_matches
+from tmssl.retrieval.evaluation.table import table_lines
 from tmssl.runs.events import Eval, Score
 from tmssl.runs.folder import Run, create_run
 from tmssl.training.loop import train

@@ -23,8 +23,7 @@ from tmssl.data.pack.pack import open_pack
 from tmssl.data.preprocess import picture_square
 from tmssl.data.views.views import MEAN, STD, plain_view
 from tmssl.errors import InputError, TmsslError
-from tmssl.retrieval.embed import features, trained_encoder
-from tmssl.retrieval.portable import (
+from tmssl.retrieval.export.encoder import (
     Preprocessing,
     checked,
     export_encoder,
@@ -32,6 +31,7 @@ from tmssl.retrieval.portable import (
     open_exported,
     preprocessing,
 )
+from tmssl.retrieval.vectors.embed import features, trained_encoder
 from tmssl.runs.folder import Run
 from tmssl.training.checkpoints.store import load_weights
 

@@ -22,9 +22,9 @@ from tmssl.config import Config, changed, write_config
 from tmssl.data.pack.pack import build_pack, open_pack, pack_size
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import InputError, TmsslError
-from tmssl.retrieval.embed import embed, trained_encoder
-from tmssl.retrieval.nearest import nearest_rows
-from tmssl.retrieval.query import answer, open_gallery, read_logo
+from tmssl.retrieval.index.exact import nearest_rows
+from tmssl.retrieval.search.search import answer, open_gallery, read_logo
+from tmssl.retrieval.vectors.embed import embed, trained_encoder
 from tmssl.runs.folder import Run, create_run
 from tmssl.training.checkpoints.store import load_weights
 from tmssl.training.loop import train

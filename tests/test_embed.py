@@ -8,9 +8,9 @@ from tests.marks import draw_marks
 from tmssl.data.pack.pack import Pack, build_pack, pack_size
 from tmssl.data.phash import hash_vectors, unit
 from tmssl.data.sources.catalogue import read_catalogue
-from tmssl.retrieval.embed import apart, embed, hash_pack, untrained_encoder
-from tmssl.retrieval.index import build_index
-from tmssl.retrieval.lists import search
+from tmssl.retrieval.index.exact import search
+from tmssl.retrieval.index.faiss_index import build_index
+from tmssl.retrieval.vectors.embed import apart, embed, hash_pack, untrained_encoder
 
 
 @pytest.fixture(scope="module")

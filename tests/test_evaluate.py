@@ -14,11 +14,11 @@ from tmssl.data.pack.pack import Pack, build_pack, open_pack, pack_size
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.data.vienna import title
 from tmssl.errors import CheckpointError, ConfigError, InputError, PackError
-from tmssl.retrieval.evaluate import choose_queries, eval_stem, evaluate
-from tmssl.retrieval.index import build_index, index_path, save_index
-from tmssl.retrieval.matches import read_matches
-from tmssl.retrieval.reference import pack_identity
-from tmssl.retrieval.robustness import CHANGES
+from tmssl.retrieval.evaluation.evaluate import choose_queries, eval_stem, evaluate
+from tmssl.retrieval.evaluation.matches import read_matches
+from tmssl.retrieval.evaluation.references import pack_identity
+from tmssl.retrieval.evaluation.robustness import CHANGES
+from tmssl.retrieval.index.faiss_index import build_index, index_path, save_index
 from tmssl.runs.events import Eval
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.journal import read_journal

@@ -9,8 +9,8 @@ from cli.app import app
 from tests.tiny import tiny_run
 from tmssl.data.pack.pack import cache_folder
 from tmssl.errors import InputError
-from tmssl.retrieval.factory import factory_index, overlap
-from tmssl.retrieval.index import build_index, open_index, save_index
+from tmssl.retrieval.index.approximate import factory_index, overlap
+from tmssl.retrieval.index.faiss_index import build_index, open_index, save_index
 
 
 @pytest.fixture

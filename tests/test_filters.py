@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tmssl.data.sources.marks import Mark, Rows
 from tmssl.errors import CodeError, InputError, PackError
-from tmssl.retrieval.filters import Condition, parse_condition, select
+from tmssl.retrieval.search.filters import Condition, parse_condition, select
 
 MARKS = [
     Mark("a.png", vienna=("03.07.01", "26.01"), title="Blue Moon", extra={"year": "1999"}),

@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from tmssl.retrieval.folded import folded
+from tmssl.retrieval.vectors.fold_bn import folded
 
 
 def eventful(encoder: nn.Module) -> nn.Module:

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from tmssl.config import Config
 from tmssl.data.phash import unit
 from tmssl.errors import InputError
-from tmssl.retrieval import index as index_file
-from tmssl.retrieval.index import (
+from tmssl.retrieval.index import faiss_index as index_file
+from tmssl.retrieval.index.exact import search
+from tmssl.retrieval.index.faiss_index import (
     build_index,
     index_path,
     mate_ranks,
     open_index,
     save_index,
 )
-from tmssl.retrieval.lists import search
 from tmssl.training.checkpoints.store import Weights
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tmssl.retrieval import score
-from tmssl.retrieval.filters import parse_condition
-from tmssl.retrieval.index import build_index, save_index
-from tmssl.retrieval.matches import Match, QueryMatches, first_hit, shared_codes
-from tmssl.retrieval.robustness import _rank
-from tmssl.retrieval.score import Marks, Ranking, measure
-from tmssl.retrieval.shown import verdict
+from tmssl.retrieval.evaluation import metrics as score
+from tmssl.retrieval.evaluation.matches import Match, QueryMatches, first_hit, shared_codes
+from tmssl.retrieval.evaluation.metrics import Marks, Ranking, measure
+from tmssl.retrieval.evaluation.robustness import _rank
+from tmssl.retrieval.evaluation.selection import verdict
+from tmssl.retrieval.index.faiss_index import build_index, save_index
+from tmssl.retrieval.search.filters import parse_condition
 from tmssl.runs.eval_event import comparable, manner
 from tmssl.runs.events import Eval, Score
 from tmssl.runs.findings.evaluation import evaluation_findings

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tmssl.errors import InputError
-from tmssl.retrieval.matches import (
+from tmssl.retrieval.evaluation.matches import (
     Match,
     MatchesHeader,
     QueryMatches,

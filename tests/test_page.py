@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from cli.app import app
 from tests.marks import draw_marks
 from tests.tiny import tiny_run
-from tmssl.retrieval.matches import Match, QueryMatches
-from tmssl.retrieval.page import Cell, Table, render
-from tmssl.retrieval.shown import SAMPLE, WORST, choose_shown
+from tmssl.retrieval.evaluation.matches import Match, QueryMatches
+from tmssl.retrieval.evaluation.selection import SAMPLE, WORST, choose_shown
+from tmssl.retrieval.html import Cell, Table, render
 from tmssl.runs.folder import Run
 
 HOSTILE = (

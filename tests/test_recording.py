@@ -10,7 +10,12 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from tmssl.errors import InputError
-from tmssl.retrieval.recording import FORMAT, UnrecordableError, open_recording, record
+from tmssl.retrieval.search.recorded_encoder import (
+    FORMAT,
+    UnrecordableError,
+    open_recording,
+    record,
+)
 
 
 @pytest.mark.parametrize("name", ["test_efficientnet", "test_vit", "test_convnext"])

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tmssl.data.vienna import at_level, is_figurative
-from tmssl.retrieval import chance
-from tmssl.retrieval.relevance import Relevance
-from tmssl.retrieval.score import (
+from tmssl.retrieval.evaluation import chance
+from tmssl.retrieval.evaluation.metrics import (
     Marks,
     Ranking,
     interval,
     normalised_average_rank,
     score,
 )  # fmt: skip
+from tmssl.retrieval.evaluation.relevance import Relevance
 
 CODES = ["01.01", "01.02.03", "02.01.01", "24.01", "26.01.01", "26.04", "27.05.01"]
 
@@ -223,7 +223,7 @@ def test_marks_without_codes_or_groups_have_no_figures() -> None:
 def test_an_interval_drawn_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).random(50)
     whole = interval(values, 3)
-    monkeypatch.setattr("tmssl.retrieval.score._DRAWN_AT_ONCE", 50 * 7)
+    monkeypatch.setattr("tmssl.retrieval.evaluation.metrics._DRAWN_AT_ONCE", 50 * 7)
     assert interval(values, 3) == whole
 
 

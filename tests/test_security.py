@@ -15,9 +15,9 @@ from tmssl.config import Config, read_config, write_config
 from tmssl.data.pack.pack import build_pack
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import CatalogueError, CheckpointError, ConfigError, InputError, TmsslError
-from tmssl.retrieval import recording
-from tmssl.retrieval.card import Card, _ready
-from tmssl.retrieval.index import open_index
+from tmssl.retrieval.index.faiss_index import open_index
+from tmssl.retrieval.search import recorded_encoder as recording
+from tmssl.retrieval.search.prepared import Card, _ready
 from tmssl.runs.checkpoints import digest, find_checkpoint, read_sidecar, valid_checkpoints
 from tmssl.runs.folder import Run, create_run
 from tmssl.text import safe

@@ -13,7 +13,7 @@ from tests.marks import draw_marks
 from tmssl.config import Config, changed, to_dict, write_config
 from tmssl.data.pack.pack import build_pack
 from tmssl.data.sources.catalogue import read_catalogue
-from tmssl.retrieval.matches import Match, MatchesHeader, QueryMatches, write_matches
+from tmssl.retrieval.evaluation.matches import Match, MatchesHeader, QueryMatches, write_matches
 from tmssl.runs.events import Eval, Finding, Score, Segment, Started, Step
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.import_log import Meaning, read_plain_log

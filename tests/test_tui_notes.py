@@ -2,7 +2,7 @@
 
 import pytest
 
-from tmssl.retrieval.matches import Match, QueryMatches
+from tmssl.retrieval.evaluation.matches import Match, QueryMatches
 from tmssl.runs.events import Finding
 from tui.notes import note, shows_notes, worth_a_note
 from tui.queries import filtered, precision

@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 
 from tests.retrieved import retrieved_run
 from tmssl.data.pack.pack import open_pack
-from tmssl.retrieval.matches import read_matches
+from tmssl.retrieval.evaluation.matches import read_matches
 from tmssl.runs.events import Eval, Score
 from tmssl.runs.folder import Run
 from tui.app import WatchApp

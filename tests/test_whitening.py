@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 from cli.app import app
 from tests.tiny import tiny_run
 from tmssl.errors import InputError
-from tmssl.retrieval import whitening
-from tmssl.retrieval.evaluate import evaluate
-from tmssl.retrieval.figures import table_lines
-from tmssl.retrieval.index import build_index, open_index, save_index, write_index
-from tmssl.retrieval.matches import read_matches
-from tmssl.retrieval.whitening import fit_whitening, whitened_index
+from tmssl.retrieval.evaluation.evaluate import evaluate
+from tmssl.retrieval.evaluation.matches import read_matches
+from tmssl.retrieval.evaluation.table import table_lines
+from tmssl.retrieval.index.faiss_index import build_index, open_index, save_index, write_index
+from tmssl.retrieval.vectors import whitening
+from tmssl.retrieval.vectors.whitening import fit_whitening, whitened_index
 from tmssl.runs.events import Eval
 from tmssl.runs.folder import Run
 

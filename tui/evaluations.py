@@ -8,8 +8,8 @@ import msgspec
 from rich.text import Text
 
 from tmssl.errors import InputError
-from tmssl.retrieval.figures import lift
-from tmssl.retrieval.matches import MatchesHeader, QueryMatches, read_matches
+from tmssl.retrieval.evaluation.matches import MatchesHeader, QueryMatches, read_matches
+from tmssl.retrieval.evaluation.table import lift
 from tmssl.runs.events import Eval, Score
 from tmssl.text import number, safe
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import set_cell_size
 
-from tmssl.retrieval.matches import QueryMatches, shared_codes
+from tmssl.retrieval.evaluation.matches import QueryMatches, shared_codes
 from tmssl.text import safe
 from tui.queries import query_name
 
@@ -83,7 +83,7 @@ def drawn(picture: "Picture", columns: int, rows: int, by: str, *, plain: bool =
 
 def words_of(query: QueryMatches, at: int, sizes: tuple[str, str]) -> list[str]:
     """What stands under a query and its match: names, sizes, rank, verdict, shared codes."""
-    from tmssl.retrieval.shown import verdict
+    from tmssl.retrieval.evaluation.selection import verdict
 
     match = query.matches[at]
     told = [verdict(match, query), "; ".join(shared_codes(match, query))]

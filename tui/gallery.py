@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tmssl.data.vienna import title
 from tmssl.errors import InputError
-from tmssl.retrieval.matches import Match, QueryMatches, first_hit, shared_codes
+from tmssl.retrieval.evaluation.matches import Match, QueryMatches, first_hit, shared_codes
 from tmssl.text import safe
 from tui.queries import precision, query_name
 from tui.theme import QUIET
@@ -231,8 +231,8 @@ def _blocks(
     plain: bool,
 ) -> list[list[Text]]:  # fmt: skip
     """Each match as lines of equal width: its picture, framed where it is a hit, and its caption."""
-    from tmssl.retrieval.shown import framed
-    from tmssl.retrieval.shown import verdict as frame_of
+    from tmssl.retrieval.evaluation.selection import framed
+    from tmssl.retrieval.evaluation.selection import verdict as frame_of
     from tui.thumbnail import picture_lines
 
     cell = 2 * layout.cell

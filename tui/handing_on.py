@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tmssl.errors import InputError
-from tmssl.retrieval.matches import QueryMatches
+from tmssl.retrieval.evaluation.matches import QueryMatches
 from tmssl.runs.events import Eval
 from tmssl.runs.folder import Run
 from tmssl.text import count, safe
@@ -33,7 +33,7 @@ def write_queries(
     kind: str, run: Run, loaded: Loaded, queries: Sequence[QueryMatches], which: str
 ) -> str:
     """Write queries of an evaluation as a page (`html`) or a sheet (`png`), and say where it is."""
-    from tmssl.retrieval.sheets import write_page, write_sheet
+    from tmssl.retrieval.evaluation.sheet import write_page, write_sheet
 
     assert loaded.header is not None
     header, path = loaded.header, run.path / "export" / f"{loaded.name}.{kind}"

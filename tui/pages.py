@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from tmssl.config import Config, to_dict
-from tmssl.retrieval.figures import table_lines
+from tmssl.retrieval.evaluation.table import table_lines
 from tmssl.runs.history import History
 from tmssl.runs.listing import flat_settings
 from tmssl.text import safe

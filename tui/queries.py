@@ -4,7 +4,7 @@ import random
 
 from rich.text import Text
 
-from tmssl.retrieval.matches import QueryMatches
+from tmssl.retrieval.evaluation.matches import QueryMatches
 from tmssl.text import safe
 
 FILTERS = ("all", "misses", "best", "worst", "random")

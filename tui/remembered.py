@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from tmssl.errors import InputError
-from tmssl.retrieval.matches import write_whole
+from tmssl.retrieval.evaluation.matches import write_whole
 from tmssl.text import safe
 
 

@@ -8,7 +8,7 @@ from textual.events import Click
 from textual.widgets import Footer, Input, Static
 
 from tmssl.errors import InputError
-from tmssl.retrieval.matches import QueryMatches
+from tmssl.retrieval.evaluation.matches import QueryMatches
 from tmssl.runs.folder import Run
 from tmssl.text import safe
 from tui.bindings import GALLERY, bindings

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tmssl.retrieval.matches import QueryMatches
+from tmssl.retrieval.evaluation.matches import QueryMatches
 from tmssl.text import safe
 from tui.queries import FILTERS, filtered
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tmssl.retrieval.figures import lift
+from tmssl.retrieval.evaluation.table import lift
 from tmssl.runs.eval_event import manner
 from tmssl.runs.events import Eval, Finding, Score
 from tmssl.runs.history import History, state

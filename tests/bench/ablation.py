@@ -21,8 +21,8 @@ import torch
 from tmssl.config import Config, changed, write_config
 from tmssl.data.pack.pack import Pack, build_pack, pack_size
 from tmssl.data.sources.catalogue import read_catalogue
-from tmssl.retrieval.evaluate import choose_queries, evaluate
-from tmssl.retrieval.invariance import invariance
+from tmssl.retrieval.evaluation.evaluate import choose_queries, evaluate
+from tmssl.retrieval.evaluation.invariance import invariance
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal

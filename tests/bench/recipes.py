@@ -12,7 +12,7 @@ from tmssl.config import Config, changed, read_config, write_config
 from tmssl.data.pack.pack import build_pack, pack_size
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.recipes import recipe_path
-from tmssl.retrieval.evaluate import evaluate
+from tmssl.retrieval.evaluation.evaluate import evaluate
 from tmssl.runs.events import Eval
 from tmssl.runs.folder import create_run
 from tmssl.runs.history import read_history

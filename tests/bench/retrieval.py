@@ -33,15 +33,12 @@ from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.data.sources.marks import Mark
 from tmssl.data.views.recipe import VIEW_SETS
 from tmssl.data.views.views import augmented_view, plain_view
-from tmssl.retrieval.blocked import blocked_search
-from tmssl.retrieval.card import Card, card_path, write_card
-from tmssl.retrieval.embed import embed, forward, ready, untrained_encoder
-from tmssl.retrieval.folded import folded
-from tmssl.retrieval.index import build_index, open_index, save_index
-from tmssl.retrieval.lists import exact_search
-from tmssl.retrieval.nearest import nearest_rows
-from tmssl.retrieval.principal import Principal, build_principal, principal_index
-from tmssl.retrieval.recording import record
+from tmssl.retrieval.index.exact import blocked_search, nearest_rows
+from tmssl.retrieval.index.faiss_index import build_index, open_index, save_index
+from tmssl.retrieval.search.prepared import Card, card_path, write_card
+from tmssl.retrieval.search.recorded_encoder import record
+from tmssl.retrieval.vectors.embed import embed, forward, ready, untrained_encoder
+from tmssl.retrieval.vectors.fold_bn import folded
 from tmssl.runs.folder import Run, create_run
 from tmssl.training.machine import keep_freed_memory
 
@@ -168,13 +165,12 @@ def logo_vectors(folder: Path, count: int) -> Vectors:
 def searching(what: str, gallery: Vectors, rounds: int) -> None:
     """One query after another as `tmssl search` does, and many as `tmssl eval` does."""
     index = build_index(gallery)
-    principal = build_principal(index)
     brute = NearestNeighbors(n_neighbors=K, metric="cosine", algorithm="brute").fit(gallery)
     for count, times in ((1, _SINGLE), (256, 1)):
         queries = gallery[:: len(gallery) // (count * times)][: count * times]
         asked = np.split(queries, times)
         each: dict[str, Callable[[Vectors], Rows]] = {
-            "tmssl": partial(by_tmssl, index, principal),
+            "tmssl": partial(by_tmssl, index),
             "numpy": partial(by_numpy, gallery),
             "sklearn": partial(brute.kneighbors, return_distance=False),
         }
@@ -193,11 +189,11 @@ def one_by_one(way: Callable[[Vectors], Rows], asked: Sequence[Vectors]) -> Rows
     return np.concatenate([way(queries) for queries in asked])
 
 
-def by_tmssl(index: faiss.Index, principal: Principal, queries: Vectors) -> Rows:
+def by_tmssl(index: faiss.Index, queries: Vectors) -> Rows:
     """As the product searches: one query as `tmssl search`, many as `tmssl eval`."""
     if len(queries) == 1:
-        return nearest_rows(index, queries, K, None, principal)[1][None]
-    return exact_search(index, queries, K, torch.device("cpu"), principal=principal)[1]
+        return nearest_rows(index, queries, K, None)[1][None]
+    return blocked_search(index, queries, K, torch.device("cpu"))[1]
 
 
 def searching_on_gpu(index: faiss.Index, rounds: int) -> None:
@@ -290,18 +286,8 @@ def large(folder: Path, marks: int, rounds: int, parts: Sequence[str]) -> None:
         searching_on_gpu(index, rounds)
     if "command" in parts:
         query = unit_vectors(1, 7)
-        begun = time.perf_counter()
-        principal = principal_index(index, kept)
-        row(f"directions of {what}, made once", f"{time.perf_counter() - begun:.0f} s")
-        seconds = interleaved(
-            {
-                "directions first": lambda: nearest_rows(index, query, K, None, principal),
-                "halves only": lambda: nearest_rows(index, query, K, None),
-            },
-            3 * rounds,
-        )
-        for way, took in seconds.items():
-            row(f"search of {what}, one query, {way}", f"{1000 * took:.0f} ms")
+        seconds = interleaved({"one": lambda: nearest_rows(index, query, K, None)}, 3 * rounds)
+        row(f"search of {what}, one query", f"{1000 * seconds['one']:.0f} ms")
         answering(folder, run, rounds)
 
 

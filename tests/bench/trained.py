@@ -18,7 +18,7 @@ from tests.bench.ablation import sources
 from tmssl.config import Config, changed, write_config
 from tmssl.data.pack.pack import build_pack, pack_size
 from tmssl.data.sources.catalogue import read_catalogue
-from tmssl.retrieval.evaluate import evaluate
+from tmssl.retrieval.evaluation.evaluate import evaluate
 from tmssl.runs.events import Eval, Score
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.history import read_history

@@ -32,8 +32,8 @@ from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.data.sources.marks import Mark, Rows
 from tmssl.data.views.recipe import VIEW_SETS, ViewRecipe
 from tmssl.recipes import recipe_path
-from tmssl.retrieval.describer import hog_describer
-from tmssl.retrieval.embed import embed, hash_pack, trained_encoder, untrained_encoder
+from tmssl.retrieval.vectors.baselines import hog_describer
+from tmssl.retrieval.vectors.embed import embed, hash_pack, trained_encoder, untrained_encoder
 from tmssl.runs.folder import create_run
 from tmssl.training.checkpoints.store import find_checkpoint, load_weights
 from tmssl.training.learner import choose_device

@@ -20,7 +20,7 @@ def main() -> int:
     os.nice(10)  # the trainer comes first
     try:
         from tmssl.config import read_config
-        from tmssl.retrieval.evaluate import evaluate
+        from tmssl.retrieval.evaluation.evaluate import evaluate
         from tmssl.runs.folder import open_run
 
         run = open_run(Path(sys.argv[1]))

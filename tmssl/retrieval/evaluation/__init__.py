@@ -1,0 +1,1 @@
+"""Neighbours -> figures beside their chance levels, and the matches behind them."""

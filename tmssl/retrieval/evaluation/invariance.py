@@ -1,0 +1,81 @@
+"""What can be scored without any label: whether an augmented copy finds its own original."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tmssl.data.pack.pack import Pack
+from tmssl.data.phash import hash_vectors
+from tmssl.data.views.recipe import VIEW_SETS
+from tmssl.data.views.views import augmented_view, plain_view
+from tmssl.retrieval.evaluation.metrics import interval
+from tmssl.retrieval.vectors.embed import (
+    features,
+    ready,
+    trained_encoder,
+    untrained_encoder,
+)
+from tmssl.runs.events import Score
+from tmssl.training.checkpoints.store import Weights
+
+Progress = Callable[[int, int], None]
+Rows = npt.NDArray[np.int64]
+Vectors = npt.NDArray[np.float32]
+
+_AT_ONCE = 128
+
+
+def invariance(
+    weights: Weights, pack: Pack, queries: Rows, device: torch.device, *,
+    seed: int = 0, progress: Progress | None = None,
+) -> list[Score]:  # fmt: skip
+    """invariance@1: the share of augmented copies whose nearest mark among the queries is their own.
+
+    The copies are drawn as in training. The chance level is 1 / number of queries.
+    """
+    config = weights.config
+    encoders: dict[str, nn.Module | None] = {
+        "this": ready(trained_encoder(weights), device),
+        "untrained": ready(untrained_encoder(config.model.name, config.train.seed), device),
+        "perceptual hash": None,
+    }
+    plain: dict[str, list[Vectors]] = {name: [] for name in encoders}
+    copies: dict[str, list[Vectors]] = {name: [] for name in encoders}
+    for begin in range(0, len(queries), _AT_ONCE):
+        rows = queries[begin : begin + _AT_ONCE]
+        images = torch.from_numpy(pack.read(rows)).to(device)
+        original = plain_view(images, config.data.image_size)
+        copy = augmented_view(
+            images, rows, seed=config.train.seed, epoch=0, view=0,
+            recipe=VIEW_SETS[config.data.views][0], size=config.data.image_size,
+        )  # fmt: skip
+        for name, encoder in encoders.items():
+            plain[name].append(_vectors(encoder, original))
+            copies[name].append(_vectors(encoder, copy))
+        if progress:
+            progress(begin + len(rows), len(queries))
+    found = {name: _own_is_nearest(copies[name], plain[name]) for name in encoders}
+    low, high = interval(found["this"], seed)
+    return [
+        Score(
+            metric="invariance", level="copy", codes="all", k=1, value=float(found["this"].mean()),
+            chance=1 / len(queries), low=low, high=high, queries=len(queries),
+            references={name: float(told.mean()) for name, told in found.items() if name != "this"},
+        )
+    ]  # fmt: skip
+
+
+def _vectors(encoder: nn.Module | None, view: Tensor) -> Vectors:
+    """Unit vectors of a view; without an encoder its perceptual hash."""
+    return hash_vectors(view.mean(1)) if encoder is None else features(encoder, view)
+
+
+def _own_is_nearest(copies: list[Vectors], plain: list[Vectors]) -> npt.NDArray[np.float64]:
+    """1 for each copy that is nearer to its own original than to any other, ties lost, (q,)."""
+    similarity = np.concatenate(copies) @ np.concatenate(plain).T
+    own = similarity.diagonal().copy()
+    np.fill_diagonal(similarity, -np.inf)
+    return (own > similarity.max(1, initial=-np.inf)).astype(np.float64)

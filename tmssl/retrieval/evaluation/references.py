@@ -1,0 +1,168 @@
+"""One question put to several encoders: what the queries find, and what the references score."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import faiss
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tmssl.data.pack.facts import identity
+from tmssl.data.pack.pack import Pack
+from tmssl.retrieval.evaluation.matches import write_whole
+from tmssl.retrieval.evaluation.metrics import Key, Marks, Ranking, means, measure
+from tmssl.retrieval.evaluation.relevance import group_mates
+from tmssl.retrieval.index.exact import search
+from tmssl.retrieval.index.faiss_index import build_index, mate_ranks
+from tmssl.retrieval.vectors.baselines import Describer
+from tmssl.retrieval.vectors.embed import apart
+from tmssl.runs.folder import Run
+from tmssl.training.checkpoints.store import Weights
+
+Rows = npt.NDArray[np.int64]
+Means = Mapping[Key, float]
+References = Mapping[str, Means]
+
+_VERSION = 3  # raise it when a figure, the hash or the input of an encoder changes
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """One mean, as kept."""
+
+    metric: str
+    level: str
+    codes: str
+    k: int
+    value: float
+
+
+def pack_identity(pack: Pack) -> str:
+    """A digest of whose pixels a pack holds and how they were made."""
+    return identity(pack.fingerprint, pack.size, pack.count, pack.frame_bytes)
+
+
+def references_path(
+    folder: Path, *, pack: Pack, describer: str, topk: Sequence[int], queries: Rows,
+    away: Sequence[Rows],
+) -> Path:  # fmt: skip
+    """Where the figures of one reference for one question are kept.
+
+    Args:
+        folder: the run's folder of evaluations.
+        pack: the gallery.
+        describer: its key.
+        topk: list lengths.
+        queries: rows of the queries.
+        away: for each query the rows that are not searched.
+    """
+    told = f"{_VERSION} {pack_identity(pack)} {describer} {list(topk)} ".encode()
+    told += queries.tobytes() + str([rows.tolist() for rows in away if len(rows)]).encode()
+    return folder / f"references-{hashlib.sha256(told).hexdigest()[:16]}.json"
+
+
+def read_references(path: Path) -> Means | None:
+    """The kept figures, or None where there are none that can be read."""
+    try:
+        kept = msgspec.json.decode(path.read_bytes(), type=list[Figure])
+    except (OSError, ValueError):  # they are measured again, so damage needs no words
+        return None
+    return {(f.metric, f.level, f.codes, f.k): f.value for f in kept}
+
+
+def write_references(path: Path, references: Means) -> None:
+    """Keep figures; the file appears complete or not at all."""
+    kept = [Figure(*key, value) for key, value in references.items()]
+    write_whole(path, [msgspec.json.encode(kept)])
+
+
+Progress = Callable[[int, int], None]
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """What is evaluated, and on what."""
+
+    weights: Weights
+    pack: Pack
+    marks: Marks
+    queries: Rows
+    away: list[Rows]
+    """for each query the rows that are not searched, besides its own"""
+    topk: list[int]
+    device: torch.device
+    begin: Callable[[str], Progress | None]
+    """names the phase that begins, and returns what to tell its progress"""
+
+
+def ranked(
+    index: faiss.Index, question: Question, phase: str, *, untied: faiss.Index | None = None,
+    approximate: faiss.Index | None = None,
+) -> tuple[Vectors, Ranking]:  # fmt: skip
+    """What one encoder finds for every query, and the similarities.
+
+    The first matches come from `untied` where the vectors of `index` tie often, or from `approximate`
+    where there is one; ranks of group mates count ties worst, so they need none broken, and are exact.
+    """
+    similarity, top = search(
+        untied or index, question.queries, max(question.topk), question.begin(phase),
+        left_out=question.away, device=question.device, approximate=approximate,
+    )  # fmt: skip
+    groups = question.marks.groups
+    rows_of = group_mates(groups)
+    none = np.empty(0, np.int64)
+    mates = [
+        np.setdiff1d(rows_of.get(groups[row], none), np.append(away, row))
+        for row, away in zip(question.queries.tolist(), question.away, strict=True)
+    ]
+    ranks = mate_ranks(
+        index, question.queries, mates, question.begin(f"{phase} groups"), left_out=question.away
+    )
+    return similarity, Ranking(top, ranks)
+
+
+class Described:
+    """One describer's vectors of the gallery, made when first asked for and then kept."""
+
+    def __init__(self, question: Question, describer: Describer) -> None:
+        self.describer = describer
+        self._question = question
+        self._indexes: tuple[faiss.Index, faiss.Index | None] | None = None
+
+    def indexes(self) -> tuple[faiss.Index, faiss.Index | None]:
+        """The exact index, and the one without ties where the describer has many."""
+        if self._indexes is None:
+            one, question = self.describer, self._question
+            vectors = one.of_pack(question.pack, question.begin(f"embedding, {one.name}"))
+            untied = build_index(apart(vectors)) if one.tied else None
+            self._indexes = build_index(vectors), untied
+        return self._indexes
+
+
+def reference_means(run: Run, question: Question, described: Described) -> Means:
+    """What a describer scores, measured where it is not kept in the run."""
+    path = references_path(
+        run.eval, pack=question.pack, describer=described.describer.key, topk=question.topk,
+        queries=question.queries, away=question.away,
+    )  # fmt: skip
+    kept = read_references(path)
+    if kept is None:
+        kept = _measured(question, described)
+        write_references(path, kept)
+    return kept
+
+
+def _measured(question: Question, described: Described) -> Means:
+    """The mean of every figure of one describer."""
+    name = described.describer.name
+    index, untied = described.indexes()
+    ranking = ranked(index, question, f"searching, {name}", untied=untied)[1]
+    question.begin("scoring a reference")
+    figures = measure(
+        question.marks, question.queries, {name: ranking}, question.topk, question.away
+    )
+    return means(figures[name])

@@ -1,0 +1,1 @@
+"""An encoder and its embeddings in formats of other libraries."""

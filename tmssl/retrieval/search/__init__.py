@@ -1,0 +1,1 @@
+"""One query image -> the marks of a run that it resembles."""

@@ -1,0 +1,76 @@
+"""A search as one HTML file."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tmssl.data.pack.pack import Pack
+from tmssl.retrieval.html import Cell, Table, data_uri, named_codes, render
+from tmssl.retrieval.search.results import SearchMatch, SearchRecord
+from tmssl.text import rate, safe
+
+Pixels = npt.NDArray[np.uint8]
+
+_LINKS = ("http://", "https://")
+
+
+def search_page(record: SearchRecord, logos: Sequence[Pixels], pack: Pack) -> str:
+    """A search: every logo with its likely codes and the marks it resembles.
+
+    Args:
+        record: what was asked and found.
+        logos: the image of each answer, uint8 (s, s, 3).
+        pack: of the gallery.
+    """
+    filters = [*(f"--vienna {code}" for code in record.vienna), *(f"--where {one}" for one in record.where)]  # fmt: skip
+    facts = [
+        f"Searched {record.searched}, {record.compared:,} of {record.marks:,} marks compared"
+        + (f" ({', '.join(filters)})" if filters else "")
+        + (f", whitened to {record.whitened} features" if record.whitened else "")
+        + (f", nearest by index {record.factory}" if record.factory else ""),
+        f"Model {record.model}, checkpoint {record.checkpoint} (SHA-256 {record.checkpoint_sha256}), "
+        f"epoch {record.epoch:.4g}, index SHA-256 {record.index_sha256}",
+        record.note, *([record.attribution] if record.attribution else []),
+    ]  # fmt: skip
+    tables = []
+    for answer, pixels in zip(record.answers, logos, strict=True):
+        likely = [f"{one.code} {one.title} ({rate(one.share)})" for one in answer.likely]
+        words = f"codes {' '.join(answer.vienna)}" if answer.vienna else (
+            f"likely codes, of the nearest marks: {'; '.join(likely)}" if likely else "no likely codes"
+        )  # fmt: skip
+        further = sorted({name for match in answer.matches for name in match.extra})
+        columns = ["Rank", "Mark", "Similarity", "Title", "Id", "Shared codes", "Codes", *further]
+        rows = [_match_row(match, further, pack) for match in answer.matches]
+        told = "standard input" if answer.file == "-" else answer.file
+        tables.append(
+            Table(
+                safe(told), [safe(name, 80) for name in columns], rows, picture=data_uri(pixels),
+                words=safe(f"{words}; SHA-256 {answer.sha256}", 1000),
+            )
+        )  # fmt: skip
+    return render("Marks that resemble a logo", facts, tables)
+
+
+def _match_row(match: SearchMatch, further: Sequence[str], pack: Pack) -> list[Cell]:
+    """One mark that was found; only a web address becomes a link."""
+    name = safe(match.title or match.path, 200)
+    link = match.url if match.url.lower().startswith(_LINKS) else ""
+    lines = [name] if link or not match.url else [name, safe(match.url, 200)]
+    shared = named_codes(list(match.shared)) or ["none"]
+    return [
+        Cell([str(match.rank)], float(match.rank)),
+        Cell(picture=data_uri(pack.read([match.row])[0])),
+        Cell([f"{match.similarity:.4f}"], match.similarity),
+        Cell(lines, name, link=safe(link, 2000)), Cell([safe(match.id)], safe(match.id)),
+        Cell(shared, shared[0]), Cell(named_codes(match.vienna), " ".join(match.vienna)),
+        *(Cell([safe(match.extra.get(name, ""), 200)], _sort(match.extra.get(name, ""))) for name in further),
+    ]  # fmt: skip
+
+
+def _sort(text: str) -> float | str:
+    """A number where it is one, so that years and amounts sort as such."""
+    try:
+        return float(text)
+    except ValueError:
+        return safe(text, 200)

@@ -1,0 +1,81 @@
+"""Make a run ready to be searched: embed its marks where that was not done, and record its encoder."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from tmssl.data.pack.facts import Facts
+from tmssl.data.pack.pack import Pack, open_pack
+from tmssl.data.vienna import at_level
+from tmssl.retrieval.evaluation.matches import write_whole
+from tmssl.retrieval.evaluation.references import pack_identity
+from tmssl.retrieval.index.faiss_index import build_index, index_path, save_index
+from tmssl.retrieval.search.prepared import Card, card_path, write_card
+from tmssl.retrieval.search.recorded_encoder import UnrecordableError, record
+from tmssl.retrieval.vectors.embed import embed, trained_encoder
+from tmssl.retrieval.vectors.fold_bn import folded
+from tmssl.runs.checkpoints import digest
+from tmssl.runs.folder import Run
+from tmssl.training.checkpoints.store import find_checkpoint, load_known
+from tmssl.training.learner import choose_device
+
+Progress = Callable[[int, int], None]
+
+
+def make_ready(
+    run: Run, which: str, facts: Facts, folder: Path, *, device: str = "auto",
+    phase: Callable[[str], None] | None = None, progress: Progress | None = None,
+) -> Card:  # fmt: skip
+    """Build what a search needs and return its card; an index that evaluations built is used.
+
+    Args:
+        run: the run.
+        which: its checkpoint, `best`, `last`, `epoch-0010` or a path.
+        facts: of the pack.
+        folder: of the pack.
+        device: where marks are embedded.
+        phase: called with the name of each phase as it begins.
+        progress: called with (done, total) of the phase.
+
+    Raises:
+        InputError: the checkpoint cannot be loaded, or the disk is full.
+    """
+    path = find_checkpoint(run, which)
+    sha256, weights = load_known(path)
+    pack = open_pack(folder)
+    run.index.mkdir(exist_ok=True)
+    index = index_path(run.index, weights, pack_identity(pack))
+    encoder = trained_encoder(weights)
+    if not index.exists():
+        if phase:
+            phase("embedding")
+        vectors = embed(
+            encoder, pack, image_size=weights.config.data.image_size, device=choose_device(device),
+            progress=progress,
+        )  # fmt: skip
+        save_index(build_index(vectors), index)
+        del vectors  # of 538,000 marks it takes 2.8 GB
+    if phase:
+        phase("recording the encoder")
+    recording = run.index / f"{sha256[:16]}.encoder"
+    try:
+        write_whole(recording, [record(folded(encoder), weights.config.data.image_size)])
+    except UnrecordableError:
+        recording = Path()
+    card = Card(
+        index=index.name, index_sha256=digest(index), encoder=recording.name,
+        checkpoint=str(path.relative_to(run.path) if path.is_relative_to(run.path) else path),
+        checkpoint_sha256=sha256, model=weights.config.model.name,
+        image_size=weights.config.data.image_size, epoch=weights.epoch, step=weights.step,
+        marks=pack.count, holders=count_holders(pack),
+    )  # fmt: skip
+    write_card(card_path(run, facts, sha256), card)
+    return card
+
+
+def count_holders(pack: Pack) -> dict[str, int]:
+    """How many marks have each Vienna division and section."""
+    counts: Counter[str] = Counter()
+    for codes in pack.marks.codes():
+        counts.update(at_level(codes, "division") | at_level(codes, "section"))
+    return dict(counts)

@@ -1,0 +1,111 @@
+"""What a search finds ready in a run's index folder: whose vectors, whose encoder, which codes.
+
+Beside each index lie the recorded encoder that made it and a card, named by checkpoint and pack, that
+ties the two together. A search that finds the card loads neither checkpoint nor timm.
+"""
+
+import contextlib
+import json
+import time
+from pathlib import Path
+
+import msgspec
+
+from tmssl.data.pack.facts import Facts, identity
+from tmssl.retrieval.evaluation.matches import write_whole
+from tmssl.runs.checkpoints import digest, find_checkpoint
+from tmssl.runs.folder import Run
+
+_VERSION = 1  # raise it when a card, or the input of an encoder, changes its meaning
+_SPARED_S = 3600.0  # of a recording without a card: another search may be about to write it
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """An index that is ready to be searched."""
+
+    index: str
+    """file in the run's index folder"""
+    index_sha256: str
+    encoder: str
+    """file of the recorded encoder there; empty where it cannot be recorded"""
+    checkpoint: str
+    """path of the checkpoint, inside the run where it lies in it"""
+    checkpoint_sha256: str
+    model: str
+    """timm's name of the encoder"""
+    image_size: int
+    epoch: float
+    step: int
+    marks: int
+    holders: dict[str, int]
+    """Vienna division or section to the number of marks that have it"""
+
+
+def card_path(run: Run, facts: Facts, sha256: str) -> Path:
+    """Where the card of a checkpoint over a pack is kept."""
+    pack = identity(facts.fingerprint, facts.size, facts.count, facts.frame_bytes)
+    return run.index / f"{sha256[:16]}-{pack[:16]}-{_VERSION}.card.json"
+
+
+def find_card(run: Run, which: str, facts: Facts) -> tuple[Card | None, str]:
+    """The card of a checkpoint, or None where its index must be made ready first, and its SHA-256.
+
+    A kept checkpoint is known by its sidecar, so that its file is not even read.
+
+    Raises:
+        CheckpointError: there is no such checkpoint.
+    """
+    sidecar = run.checkpoints / f"{which}.json"
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        sha256 = str(json.loads(sidecar.read_text("utf-8"))["sha256"])
+        card = _ready(run, card_path(run, facts, sha256))
+        if card:
+            return card, sha256
+    sha256 = digest(find_checkpoint(run, which))
+    return _ready(run, card_path(run, facts, sha256)), sha256
+
+
+def _ready(run: Run, path: Path) -> Card | None:
+    """A card whose files are there; whatever else is found is made again."""
+    try:
+        card = msgspec.json.decode(path.read_bytes(), type=Card)
+    except (OSError, ValueError):
+        return None
+    names = [name for name in (card.index, card.encoder) if name]
+    inside = all(_is_inside(run.index, run.index / name) for name in names)
+    return card if inside and all((run.index / name).is_file() for name in names) else None
+
+
+def _is_inside(folder: Path, path: Path) -> bool:
+    """Whether a path that a card names stays in a folder, links followed; a foreign card names any."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError):  # no name that a file can have
+        return False
+
+
+def _is_old(path: Path) -> bool:
+    """Whether a file was written so long ago that its card, which is written next, would be there."""
+    try:
+        return time.time() - path.stat().st_mtime > _SPARED_S
+    except OSError:  # it is gone already
+        return False
+
+
+def write_card(path: Path, card: Card) -> None:
+    """Keep a card, and remove those whose index is gone, with their encoders.
+
+    Raises:
+        InputError: the disk is full.
+    """
+    write_whole(path, [msgspec.json.format(msgspec.json.encode(card), indent=1)])
+    used = set()
+    for other in path.parent.glob("*.card.json"):
+        kept = _ready(Run(path.parent.parent), other)
+        if kept:
+            used.add(kept.encoder)
+        else:
+            other.unlink(missing_ok=True)
+    for recording in path.parent.glob("*.encoder"):
+        if recording.name not in used and _is_old(recording):
+            recording.unlink(missing_ok=True)

@@ -1,0 +1,136 @@
+"""The record of a search: what was asked of what, when, and what was found, so that it can be repeated."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from tmssl.data.vienna import at_level, title
+
+NOTE = (
+    "Visual similarity only, neither phonetic, conceptual nor legal: a ranking aid, not a clearance "
+    "opinion."
+)
+
+
+class Likely(msgspec.Struct, frozen=True, kw_only=True):
+    """A Vienna division that the nearest marks speak for."""
+
+    code: str
+    title: str
+    share: float
+    """share of the nearest marks that have it, 0 to 1"""
+    score: float
+    """share times log(gallery / marks that have it)"""
+
+
+class SearchMatch(msgspec.Struct, frozen=True, kw_only=True):
+    """One mark that was found."""
+
+    rank: int
+    """from 1"""
+    similarity: float
+    """cosine"""
+    row: int
+    """row of the pack"""
+    id: str = ""
+    title: str = ""
+    url: str = ""
+    path: str = ""
+    vienna: list[str] = []
+    shared: dict[str, str] = {}
+    """code to title of the divisions it shares with the logo's own codes, or with its likely ones, rare before frequent"""
+    own: bool = False
+    """whether it is the logo itself"""
+    extra: dict[str, str] = {}
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A logo and the marks nearest to it."""
+
+    file: str
+    sha256: str
+    vienna: list[str] = []
+    """codes of a logo that is an image of the catalogue"""
+    likely: list[Likely] = []
+    """what the nearest marks suggest for any other"""
+    matches: list[SearchMatch] = []
+
+
+class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole search."""
+
+    searched: str
+    """ISO 8601 time, UTC"""
+    version: str
+    """of tmssl"""
+    run: str
+    checkpoint: str
+    checkpoint_sha256: str
+    model: str
+    image_size: int
+    epoch: float
+    index: str
+    index_sha256: str
+    factory: str = ""
+    """faiss's string of the index that was searched instead where no filter applied; empty is exact"""
+    whitened: int = 0
+    """features kept by PCA-whitening of the index's vectors, learnt from them; 0 is as they are"""
+    pack: str
+    pack_fingerprint: str
+    marks: int
+    """in the gallery"""
+    compared: int
+    """of these, that pass the filters"""
+    vienna: list[str] = []
+    """filter: one of these codes"""
+    where: list[str] = []
+    """filter: all of these conditions"""
+    topk: int
+    note: str = NOTE
+    attribution: str = ""
+    answers: list[Answer] = []
+
+
+_TOLD = 5  # likely codes that are told
+_LEAST = 2  # marks that must agree
+
+
+def rarity_of(code: str, holders: Mapping[str, int], gallery: int) -> float:
+    """Inverse document frequency of a code, log(marks / marks with it)."""
+    return math.log(gallery / holders[code]) if code in holders else math.log(max(1, gallery))
+
+
+def likely_codes(
+    codes_per_mark: Sequence[Sequence[str]], holders: Mapping[str, int], gallery: int
+) -> list[Likely]:
+    """Vienna divisions that the nearest marks speak for, most likely first.
+
+    A division scores the share of the marks that have it times its rarity, log(gallery / holders),
+    so that 27.05, which a third of all marks have, does not win everywhere.
+
+    Args:
+        codes_per_mark: of the nearest marks.
+        holders: division to the number of marks of the gallery that have it.
+        gallery: number of marks.
+    """
+    votes: Counter[str] = Counter()
+    for vienna in codes_per_mark:
+        votes.update(at_level(vienna, "division"))
+    scored = [
+        Likely(code=code, title=title(code), share=number / len(codes_per_mark),
+               score=number / len(codes_per_mark) * rarity_of(code, holders, gallery))
+        for code, number in votes.items()
+        if number >= _LEAST
+    ]  # fmt: skip
+    scored.sort(key=lambda one: (-one.score, one.code))
+    return scored[:_TOLD]
+
+
+def shared_codes(
+    mine: Sequence[str], other: Sequence[str], holders: Mapping[str, int], gallery: int
+) -> list[str]:
+    """Divisions that two code lists share, rare before frequent."""
+    common = at_level(mine, "division") & at_level(other, "division")
+    return sorted(common, key=lambda code: (-rarity_of(code, holders, gallery), code))

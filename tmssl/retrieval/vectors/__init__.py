@@ -1,0 +1,1 @@
+"""Pixels -> unit vectors: encoders, baselines and whitening."""
