@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from tmssl.text import safe
 
 if TYPE_CHECKING:
-    from tui.series import Picture
+    from tui.charts.pictures import Picture
 
 _INCHES = (8.0, 4.0)
 _DPI = 120
@@ -24,7 +24,7 @@ def save_picture(picture: "Picture", path: Path, across: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from tui.raster import ordered, thinned
+    from tui.charts.raster import ordered, thinned
 
     figure = Figure(figsize=_INCHES, dpi=_DPI, layout="tight")
     FigureCanvasAgg(figure)

@@ -28,7 +28,7 @@ def side_by_side(
     """
     from rich.cells import set_cell_size
 
-    from tui.thumbnail import thumbnail
+    from tui.matches.thumbnail import thumbnail
 
     blocks = [thumbnail(pixels, CELL, CELL // 2) for pixels in pictures]
     lines = [f"{_RESET}{_GAP}".join(row) + _RESET for row in zip(*blocks, strict=True)]

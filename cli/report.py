@@ -76,9 +76,9 @@ def report_command(
 
 def draw_charts(history: History) -> dict[str, str]:
     """Loss and learning rate by epoch, in characters."""
-    from tui.chart import draw
-    from tui.look import PLAIN
-    from tui.series import loss_picture, rate_picture
+    from tui.charts.chart import draw
+    from tui.charts.pictures import loss_picture, rate_picture
+    from tui.options import PLAIN
 
     width, height = _CHART
     drawn = {
@@ -95,7 +95,7 @@ def draw_charts(history: History) -> dict[str, str]:
 def _pictures(history: History, stem: str, folder: Path) -> dict[str, Path]:
     """Loss and learning rate by epoch as PNG files of a folder."""
     from cli.drawing import save_picture
-    from tui.series import loss_picture, rate_picture
+    from tui.charts.pictures import loss_picture, rate_picture
 
     drawn = {
         "loss": loss_picture(history, axis="epoch", weight=0.9),

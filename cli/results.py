@@ -78,7 +78,7 @@ def picture_lines(query: QueryMatches, pack: "Pack", width: int) -> list[str]:
 
     from tmssl.data.vienna import title
     from tmssl.retrieval.evaluation.selection import framed, verdict
-    from tui.thumbnail import thumbnail
+    from tui.matches.thumbnail import thumbnail
 
     cell = 16
     columns = max(2, min(8, (width + 2) // (cell + 2)))

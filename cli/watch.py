@@ -19,7 +19,7 @@ from tmssl.runs.journal import read_journal
 from tmssl.text import pasted, safe
 
 if TYPE_CHECKING:
-    from tui.look import Look
+    from tui.options import Look
 
 
 def watch(
@@ -45,7 +45,7 @@ def watch(
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:  # fmt: skip
     """Watch a run, or every run of a folder; leaving never touches the trainer."""
-    from tui.look import FULL, LOW_BANDWIDTH_S, Look, way
+    from tui.options import FULL, LOW_BANDWIDTH_S, Look, way
 
     way(images)  # a bad one is told before anything opens
     look = Look(
@@ -89,7 +89,7 @@ def _folder_of_runs(run: Path | None, runs_folder: Path) -> Path | None:
 
 def _open_monitor(run: Run | None, runs_folder: Path, look: "Look") -> None:
     """The monitor, on a run or on the list of them."""
-    from tui.look import FULL
+    from tui.options import FULL
 
     # Frames are as many as there are changes: the curves redraw once a second, keys answer at once.
     frames = "60" if look.redraw_s == FULL.redraw_s else "15"
@@ -102,16 +102,16 @@ def _open_monitor(run: Run | None, runs_folder: Path, look: "Look") -> None:
 
 def snapshot(run: Run, ascii_only: bool = False) -> list[str]:
     """The state of a run as lines of text, with a small chart of its loss."""
-    from tui.chart import draw
-    from tui.look import Look
-    from tui.series import loss_picture
-    from tui.words import (
+    from tui.charts.chart import draw
+    from tui.charts.pictures import loss_picture
+    from tui.live.words import (
         evaluation_words,
         figure_words,
         finding_words,
         progress_words,
         state_words,
     )  # fmt: skip
+    from tui.options import Look
 
     history, alive = read_history(read_journal(run.journal)), is_alive(run)
     lines = [

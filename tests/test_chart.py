@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from tmssl.config import Config, to_dict
 from tmssl.runs.events import Epoch, Segment, Step
 from tmssl.runs.history import History, read_history
-from tui.axes import hours_label, label, log_ticks, round_limits, ticks
-from tui.chart import Chart, chart, draw
-from tui.chart_view import reading
-from tui.curves import FIGURES, Copies, read_curves, smoothed
-from tui.drawing import Request, draw_all, whole
-from tui.look import FULL, PLAIN, Look
-from tui.raster import braille, dots, ordered, spans, thinned
-from tui.series import Line, Picture, figure_picture, loss_picture
-from tui.view import View
+from tui.charts.axes import hours_label, label, log_ticks, round_limits, ticks
+from tui.charts.chart import Chart, chart, draw
+from tui.charts.curves import FIGURES, Copies, read_curves, smoothed
+from tui.charts.draw_all import Request, draw_all, whole
+from tui.charts.pictures import Line, Picture, figure_picture, loss_picture
+from tui.charts.raster import braille, dots, ordered, spans, thinned
+from tui.charts.view import View
+from tui.charts.widget import reading
+from tui.options import FULL, PLAIN, Look
 
 numbers = st.floats(-1e6, 1e6)
 

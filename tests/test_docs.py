@@ -19,14 +19,14 @@ from tmssl.recipes import recipe_names
 from tmssl.runs.events import field_table
 from tui.app import WatchApp
 from tui.bindings import GALLERY, LIVE, TABLES, help_lines, shown_keys
-from tui.dialogs import EvaluateDialog, ResumeDialog, StopDialog
-from tui.findings_screen import FindingsScreen
-from tui.live_screen import LiveScreen
-from tui.overlay import OverlayDialog
-from tui.page_screen import PageScreen
-from tui.retrieval_screen import RetrievalScreen
-from tui.runs_screen import RunsScreen
-from tui.start_form import StartForm
+from tui.live.findings import FindingsScreen
+from tui.live.overlay import OverlayDialog
+from tui.live.screen import LiveScreen
+from tui.matches.screen import RetrievalScreen
+from tui.runs.dialogs import EvaluateDialog, ResumeDialog, StopDialog
+from tui.runs.screen import RunsScreen
+from tui.runs.start_form import StartForm
+from tui.widgets.text_screen import PageScreen
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

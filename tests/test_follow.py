@@ -12,8 +12,8 @@ from tmssl.runs.events import End, Epoch, Segment, Started, Step
 from tmssl.runs.folder import Run, create_run, hold_lock
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import JournalWriter, encode, last_segment, read_journal, sample
-from tui.follow import follow
-from tui.messages import News
+from tui.live.messages import News
+from tui.live.tail import follow
 
 PER_EPOCH = 100
 

@@ -27,11 +27,12 @@ from tmssl.runs.events import (
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.history import History, summary
 from tmssl.runs.journal import Tail, encode, last_segment, sample
-from tui.curves import Copies
-from tui.drawing import FIGURES, Request, draw_all
-from tui.headline import headline, lines_of_words, table
-from tui.look import FULL
-from tui.view import View
+from tui.charts.curves import Copies
+from tui.charts.draw_all import FIGURES, Request, draw_all
+from tui.charts.epoch_table import table
+from tui.charts.view import View
+from tui.live.headline import headline, lines_of_words
+from tui.options import FULL
 
 EVIL = (
     "\x1b[2J", "\x1b]0;title\x07", "\x1b]52;c;ZXZpbA==\x07", "\x1bP+q544e\x1b\\", "\x1b_Gi=1,a=q;\x1b\\", "\x1b[6n", "\x1b[c",

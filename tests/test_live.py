@@ -14,10 +14,10 @@ from tmssl.runs.events import Segment, Step
 from tmssl.runs.folder import Run, create_run, hold_lock
 from tmssl.runs.journal import JournalWriter
 from tui.app import WatchApp
-from tui.chart_view import ChartView
-from tui.charts import Charts
-from tui.choices import Choices
-from tui.overlay import OverlayDialog
+from tui.charts.panel import Charts
+from tui.charts.widget import ChartView
+from tui.live.overlay import OverlayDialog
+from tui.widgets.list import Choices
 
 
 def write(folder: Path, name: str, count: int = 400) -> Run:

@@ -19,9 +19,9 @@ from tmssl.runs.history import History
 from tmssl.runs.listing import best_score, score_name
 from tmssl.runs.report import report
 from tmssl.text import spreadsheet_cell
-from tui.queries import answer, filtered
-from tui.series import evaluation_picture
-from tui.words import evaluation_words
+from tui.charts.pictures import evaluation_picture
+from tui.live.words import evaluation_words
+from tui.matches.queries import answer, filtered
 
 
 def evaluated(epoch: float, value: float, queries: int = 900, **manners: object) -> Eval:

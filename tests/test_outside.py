@@ -14,8 +14,8 @@ from tmssl.runs.folder import Run
 from tmssl.runs.history import History, read_history, summary
 from tmssl.runs.journal import JournalWriter, read_journal
 from tui.app import WatchApp
-from tui.live_screen import LiveScreen
-from tui.look import LOW_BANDWIDTH_S, Look
+from tui.live.screen import LiveScreen
+from tui.options import LOW_BANDWIDTH_S, Look
 
 __all__ = ["steady"]  # a fixture
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from tests.pty_harness import ROOT, Grid, Terminal, watch
-from tui.terminal import allowed
-from tui.thrift import Thrift
+from tui.terminal.cell_diff import Thrift
+from tui.terminal.driver import allowed
 
 RUN = ROOT / "runs" / "training-log"
 

@@ -19,12 +19,12 @@ from tmssl.runs.folder import Run, create_run
 from tmssl.runs.import_log import Meaning, read_plain_log
 from tmssl.runs.journal import JournalWriter
 from tui.app import WatchApp
-from tui.chart_view import ChartView
-from tui.choices import Choices
-from tui.dialogs import ResumeDialog
-from tui.live_screen import LiveScreen
+from tui.charts.widget import ChartView
+from tui.live.screen import LiveScreen
 from tui.messages import Said
-from tui.page_screen import PageScreen
+from tui.runs.dialogs import ResumeDialog
+from tui.widgets.list import Choices
+from tui.widgets.text_screen import PageScreen
 
 SIZES = [(80, 24), (120, 40), (200, 60), (40, 10)]
 

@@ -17,8 +17,8 @@ from tests.screens import WAYS, Way, quiet, reach, steady, strips
 from tmssl.runs.folder import Run
 from tui.app import WatchApp
 from tui.bindings import EVERYWHERE, GIVEN, Key, key_table
-from tui.look import Look
-from tui.remembered import Remembered, recall, remember, remembered_path
+from tui.options import Look
+from tui.preferences import Remembered, recall, remember, remembered_path
 from tui.theme import DARK, LIGHT, usual_theme
 
 __all__ = ["steady"]  # a fixture

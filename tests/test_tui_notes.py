@@ -4,8 +4,8 @@ import pytest
 
 from tmssl.retrieval.evaluation.matches import Match, QueryMatches
 from tmssl.runs.events import Finding
-from tui.notes import note, shows_notes, worth_a_note
-from tui.queries import filtered, precision
+from tui.matches.queries import filtered, precision
+from tui.terminal.notify import note, shows_notes, worth_a_note
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tmssl.retrieval.evaluation.matches import read_matches
 from tmssl.runs.events import Eval, Score
 from tmssl.runs.folder import Run
 from tui.app import WatchApp
-from tui.evaluations import (
+from tui.matches.evaluations import (
     Evaluation,
     head_lines,
     history_line,
@@ -25,14 +25,13 @@ from tui.evaluations import (
     main_figures,
     read_evaluations,
 )
-from tui.full_picture import beside, drawn, original, show_full
-from tui.gallery import SIZES, lay_out
-from tui.look import IMAGES, Look, way
-from tui.page_screen import PageScreen
-from tui.plain import in_ascii
-from tui.queries import list_page
-from tui.retrieval_screen import RetrievalScreen
-from tui.selection import Selection
+from tui.matches.full_size import beside, drawn, original, show_full
+from tui.matches.page import SIZES, lay_out
+from tui.matches.queries import Selection, list_page
+from tui.matches.screen import RetrievalScreen
+from tui.options import IMAGES, Look, way
+from tui.terminal.ascii import in_ascii
+from tui.widgets.text_screen import PageScreen
 
 
 @pytest.fixture(scope="module")

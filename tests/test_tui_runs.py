@@ -12,12 +12,12 @@ from tmssl.runs.folder import hold_lock, open_run
 from tmssl.runs.journal import JournalWriter
 from tmssl.runs.listing import Listing, differing
 from tui.app import WatchApp
-from tui.choices import Choices
-from tui.dialogs import StopDialog
-from tui.live_screen import LiveScreen
-from tui.messages import OpenRun
-from tui.page_screen import PageScreen
-from tui.runs_screen import RunsScreen
+from tui.live.screen import LiveScreen
+from tui.runs.dialogs import StopDialog
+from tui.runs.messages import OpenRun
+from tui.runs.screen import RunsScreen
+from tui.widgets.list import Choices
+from tui.widgets.text_screen import PageScreen
 
 
 def segment(**settings: object) -> Segment:

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from tmssl.config import Config, changed, to_dict
 from tmssl.runs.events import Epoch, Eval, Finding, Score, Segment, Step
 from tmssl.runs.history import History, read_history
-from tui.chart import draw
-from tui.look import PLAIN, Look
-from tui.series import (
+from tui.charts.chart import draw
+from tui.charts.epoch_table import epoch_table
+from tui.charts.pictures import (
     Line,
     Picture,
     evaluation_picture,
@@ -16,14 +16,14 @@ from tui.series import (
     planned_points,
     rate_picture,
 )  # fmt: skip
-from tui.words import (
-    epoch_table,
+from tui.live.words import (
     evaluation_words,
     figure_words,
     newest_finding,
     progress_words,
     state_words,
-)  # fmt: skip
+)
+from tui.options import PLAIN, Look
 
 Floats = st.floats(allow_nan=True, allow_infinity=True) | st.none()
 

@@ -9,7 +9,7 @@ from tests.marks import draw_marks
 from tmssl.errors import InputError
 from tui.app import WatchApp
 from tui.children import run_child
-from tui.start_form import StartForm, answers
+from tui.runs.start_form import StartForm, answers
 
 EMPTY = dict.fromkeys(("recipe", "source", "epochs", "lr", "batch_size", "more", "name"), "")
 

@@ -24,19 +24,21 @@ from tmssl.runs.listing import kept_checkpoints
 from tmssl.text import safe
 from tui import children, screens
 from tui.bindings import EVERYWHERE, LIVE, Key, bindings
-from tui.findings_screen import FindingsScreen
-from tui.follow import follow
-from tui.live_screen import LiveScreen
-from tui.look import FULL, Look
-from tui.messages import GoToStep, JournalNews, News, OpenRun, Remember, Said, StartRun
-from tui.notes import note, shows_notes, worth_a_note
-from tui.plain import AsciiFilter
-from tui.remembered import recall, remember, remembered_path
-from tui.terminal import QuietDriver
+from tui.live.findings import FindingsScreen
+from tui.live.messages import GoToStep, JournalNews, News
+from tui.live.screen import LiveScreen
+from tui.live.tail import follow
+from tui.messages import Remember, Said
+from tui.options import FULL, Look
+from tui.preferences import recall, remember, remembered_path
+from tui.runs.messages import OpenRun, StartRun
+from tui.terminal.ascii import AsciiFilter
+from tui.terminal.driver import QuietDriver
+from tui.terminal.notify import note, shows_notes, worth_a_note
 from tui.theme import DARK, DARK_COLOURS, LIGHT, LIGHT_COLOURS, usual_theme
 
 if TYPE_CHECKING:
-    from tui.dialogs import Resume
+    from tui.runs.dialogs import Resume
 
 _EVALUATION = "the evaluation"  # as what is under way is called
 _KEEP_S = 1.0

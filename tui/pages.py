@@ -4,14 +4,12 @@ from functools import partial
 from pathlib import Path
 
 from tmssl.config import Config, to_dict
-from tmssl.retrieval.evaluation.table import table_lines
 from tmssl.runs.history import History
 from tmssl.runs.listing import flat_settings
 from tmssl.text import safe
 from tui.bindings import Key, help_lines
-from tui.evaluations import Evaluation, history_lines
-from tui.page_screen import PageScreen
-from tui.words import short
+from tui.text import short
+from tui.widgets.text_screen import PageScreen
 
 _LOG_BYTES = 64 << 10
 
@@ -42,16 +40,6 @@ def log_lines(log: Path) -> list[str]:
         return [f"no log: {error.strerror}"]
     whole = told[1:] if begin else told  # the first line of a part was cut
     return [safe(line) for line in whole] or ["empty"]
-
-
-def evaluation_page(evaluations: tuple[Evaluation, ...], index: int) -> PageScreen:
-    """Every figure of an evaluation, and how the first one changed by epoch."""
-    event = evaluations[index].event
-    name = safe(evaluations[index].name)
-    if event is None:
-        return PageScreen(f"Figures of {name}", ["they cannot be read; press e to evaluate again"])
-    history = [line.plain for line in history_lines(evaluations, index, len(evaluations) + 1)]
-    return PageScreen(f"Figures of {name}", [*table_lines(event), "", *history])
 
 
 def config_page(history: History) -> PageScreen:

@@ -9,11 +9,11 @@ from tmssl.runs.listing import Kept
 from tui.bindings import Key
 
 if TYPE_CHECKING:
-    from tui.dialogs import EvaluateDialog, ResumeDialog, StopDialog
-    from tui.page_screen import PageScreen
-    from tui.retrieval_screen import RetrievalScreen
-    from tui.runs_screen import RunsScreen
-    from tui.start_form import StartForm
+    from tui.matches.screen import RetrievalScreen
+    from tui.runs.dialogs import EvaluateDialog, ResumeDialog, StopDialog
+    from tui.runs.screen import RunsScreen
+    from tui.runs.start_form import StartForm
+    from tui.widgets.text_screen import PageScreen
 
 
 @runtime_checkable
@@ -34,42 +34,42 @@ class Loads(Protocol):
 
 def runs(folder: Path, watched: Run | None = None) -> "RunsScreen":
     """Every run of a folder."""
-    from tui.runs_screen import RunsScreen
+    from tui.runs.screen import RunsScreen
 
     return RunsScreen(folder, watched)
 
 
 def matches(run: Run) -> "RetrievalScreen":
     """The matches of the newest evaluation."""
-    from tui.retrieval_screen import RetrievalScreen
+    from tui.matches.screen import RetrievalScreen
 
     return RetrievalScreen(run)
 
 
 def start() -> "StartForm":
     """The form of a new run."""
-    from tui.start_form import StartForm
+    from tui.runs.start_form import StartForm
 
     return StartForm()
 
 
 def evaluate(kept: tuple[Kept, ...], evaluated: frozenset[float]) -> "EvaluateDialog":
     """Which checkpoint to evaluate."""
-    from tui.dialogs import EvaluateDialog
+    from tui.runs.dialogs import EvaluateDialog
 
     return EvaluateDialog(kept, evaluated)
 
 
 def stop() -> "StopDialog":
     """Whether to stop."""
-    from tui.dialogs import StopDialog
+    from tui.runs.dialogs import StopDialog
 
     return StopDialog()
 
 
 def resume(history: History, alive: bool) -> "ResumeDialog":
     """How to go on."""
-    from tui.dialogs import ResumeDialog
+    from tui.runs.dialogs import ResumeDialog
 
     return ResumeDialog(history, alive)
 

@@ -26,10 +26,10 @@ from tmssl.runs.events import Epoch, Segment, Started, Step
 from tmssl.runs.folder import Run, create_run, hold_lock
 from tmssl.runs.history import History
 from tmssl.runs.journal import JournalWriter, Tail, encode, sample
-from tui.curves import Copies
-from tui.drawing import Other, Request, draw_all
-from tui.look import FULL
-from tui.view import View
+from tui.charts.curves import Copies
+from tui.charts.draw_all import Other, Request, draw_all
+from tui.charts.view import View
+from tui.options import FULL
 
 _PER_EPOCH = 1000
 _HUNDRED_THOUSAND = 100_000

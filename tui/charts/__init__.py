@@ -1,0 +1,1 @@
+"""Series of numbers -> charts in terminal cells."""

@@ -1,0 +1,1 @@
+"""The screen of one run: its state, curves and findings."""

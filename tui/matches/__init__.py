@@ -1,0 +1,1 @@
+"""The screen of evaluations: figures, queries and matched marks as pictures."""

@@ -1,0 +1,1 @@
+"""The screen of all runs: list, comparison, starting and resuming."""
