@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import Commands
-from cli.completion import VARIABLE
+from cli.commands.completion import VARIABLE
+from cli.lazy import Commands
 from tmssl.errors import TmsslError
 from tmssl.text import safe
 

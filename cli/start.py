@@ -56,7 +56,7 @@ def with_pack(config: Config, workers: int = 0) -> Config:
     Raises:
         InputError: no images, or none that can be read.
     """
-    from cli.pack import prepare_pack
+    from cli.commands.pack import prepare_pack
 
     if not config.data.source:
         raise ConfigError(
@@ -202,7 +202,7 @@ def _images_here(run: Run, old: Config, settings: dict[str, Any]) -> dict[str, A
         RunError: neither the pack nor its source is there.
         ConfigError: they are other images.
     """
-    from cli.pack import prepare_pack
+    from cli.commands.pack import prepare_pack
     from tmssl.data.pack.pack import open_pack
 
     given = settings.get("data.source")

@@ -14,8 +14,8 @@ from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from cli.app import app
-from cli.eval import cut_words
-from cli.results import picture_lines
+from cli.commands.eval import cut_words
+from cli.output.evaluation import picture_lines
 from tests.marks import draw_marks
 from tmssl.config import Config, changed, write_config
 from tmssl.data.pack.pack import Pack, build_pack, open_pack, pack_size

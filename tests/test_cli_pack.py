@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli.pack import prepare_pack
+from cli.commands.pack import prepare_pack
 from tests.marks import draw_marks
 from tmssl.data.pack.pack import open_pack
 

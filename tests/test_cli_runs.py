@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.runs import runs
+from cli.commands.runs import runs
 from tmssl.runs.events import End, Eval, Event, Finding, Score, Segment, Started, Step
 from tmssl.runs.folder import create_run
 from tmssl.runs.journal import JournalWriter

@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from cli.app import app
-from cli.found import picture_lines
+from cli.output.search import picture_lines
 from tests.marks import draw_marks
 from tmssl.config import Config, changed, write_config
 from tmssl.data.pack.pack import build_pack, open_pack, pack_size

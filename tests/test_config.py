@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.settings import field_docs, option_names
+from cli.config_options import field_docs, option_names
 from tmssl.config import (
     SECTIONS,
     Config,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from cli.robust import robustness_bars, robustness_lines
+from cli.output.evaluation import robustness_bars, robustness_lines
 from tests.marks import draw_marks
 from tmssl.config import Config, changed, write_config
 from tmssl.data.pack.pack import Pack, build_pack, open_pack, pack_size

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from cli.greedy import GreedyCommand, expand_greedy
+from cli.lazy import GreedyCommand, expand_greedy
 
 NAMES = ("--topk", "-k")
 

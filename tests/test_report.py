@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from cli.app import app
-from cli.report import page
+from cli.commands.report import page
 from tmssl.errors import InputError, JournalError
 from tmssl.runs.cost import seconds_spent
 from tmssl.runs.events import Checkpoint, Epoch, Eval, Finding, Score, Segment, Started, Step

@@ -94,7 +94,7 @@ def draw_charts(history: History) -> dict[str, str]:
 
 def _pictures(history: History, stem: str, folder: Path) -> dict[str, Path]:
     """Loss and learning rate by epoch as PNG files of a folder."""
-    from cli.drawing import save_picture
+    from cli.output.curves_png import save_picture
     from tui.charts.pictures import loss_picture, rate_picture
 
     drawn = {

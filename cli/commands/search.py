@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.ending import end_in_order
 from cli.follow import say
 from cli.options import (
     RUNS_DEFAULT,
@@ -19,6 +18,7 @@ from cli.options import (
     check_place,
     chosen_run,
 )
+from cli.signals import end_in_order
 from tmssl.errors import InputError
 from tmssl.runs.folder import open_run
 from tmssl.text import count, safe
@@ -66,7 +66,7 @@ def search(
         raise InputError("--csv and --json both want stdout; give one of them")
     end_in_order()
     check_place("--html", html)
-    from cli.found import print_answer, print_closing, print_csv, print_json
+    from cli.output.search import print_answer, print_closing, print_csv, print_json
     from tmssl.retrieval.search.filters import parse_condition
     from tmssl.retrieval.search.search import answer, find_logos, new_record
 
@@ -123,7 +123,7 @@ def _write_page(
 
 def _opened(folder: Path, checkpoint: str, topk: int) -> "Gallery":
     """A run's gallery, made ready first if nobody searched it before."""
-    from cli.eval import phases
+    from cli.commands.eval import phases
     from tmssl.retrieval.search.search import open_gallery
 
     with phases() as (phase, progress):
@@ -142,7 +142,7 @@ def _by_other_index(gallery: "Gallery", whiten: int, factory: str) -> "Gallery":
     """The gallery with whitened vectors, an index of the user's choice, or both; what it loses is told."""
     import dataclasses
 
-    from cli.eval import phases
+    from cli.commands.eval import phases
     from tmssl.retrieval.index.approximate import factory_index, overlap
     from tmssl.retrieval.vectors.whitening import whitened_index
 

@@ -26,7 +26,7 @@ def demo(
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:
     """Draw toy trademarks, train on them, evaluate, and show the matches: about four minutes on two cores."""
-    from cli.results import print_matches, print_table
+    from cli.output.evaluation import print_matches, print_table
     from cli.start import start_run
     from tmssl.config import changed, read_config
     from tmssl.data.pack.pack import open_pack
@@ -62,7 +62,7 @@ def config_pack(run: Run) -> str:
 
 def _draw(folder: Path, count: int, seed: int) -> None:
     """Draw the marks, or find them drawn."""
-    from cli.progress import progress_bar
+    from cli.output.progress import progress_bar
     from tmssl.toy.make import make_toy
 
     with progress_bar("drawing toy marks") as progress:
@@ -73,7 +73,7 @@ def _draw(folder: Path, count: int, seed: int) -> None:
 
 def _evaluate(run: Run) -> Eval:
     """The evaluation of the last checkpoint, with its progress."""
-    from cli.progress import progress_bar
+    from cli.output.progress import progress_bar
     from tmssl.retrieval.evaluation.evaluate import evaluate
 
     with progress_bar("evaluating") as progress:

@@ -7,7 +7,6 @@ from typing import Annotated, get_args
 
 import typer
 
-from cli.ending import outlive_terminal
 from cli.follow import say
 from cli.options import (
     RUNS_DEFAULT,
@@ -23,6 +22,7 @@ from cli.options import (
     chosen_run,
     say_of_labels,
 )  # fmt: skip
+from cli.signals import outlive_terminal
 from tmssl.config import Device
 from tmssl.errors import ConfigError
 from tmssl.runs.events import Eval
@@ -95,8 +95,7 @@ def _print(run: Run, event: Eval, show: int, seed: int, json_output: bool) -> No
     """The evaluation on stdout: an object, or a table and a few queries with their matches."""
     import msgspec
 
-    from cli.results import print_matches, print_table, say_data
-    from cli.robust import print_robustness
+    from cli.output.evaluation import print_matches, print_robustness, print_table, say_data
     from tmssl.data.pack.pack import open_pack
     from tmssl.retrieval.evaluation.matches import read_matches
 
@@ -134,7 +133,7 @@ def _write_sheets(
 @contextlib.contextmanager
 def phases() -> Iterator[tuple[Callable[[str], None], Callable[[int, int], None]]]:
     """A function that names the phase that begins, and one to call with its (done, total)."""
-    from cli.progress import progress_bar
+    from cli.output.progress import progress_bar
 
     current: list[Callable[[int, int], None]] = []
     with contextlib.ExitStack() as bars:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.ending import end_in_order
+from cli.commands.pack import ImagesUnder
 from cli.options import JsonOutput
-from cli.pack import ImagesUnder
-from cli.results import say_data
+from cli.output.evaluation import say_data
+from cli.signals import end_in_order
 from tmssl.errors import PackError
 from tmssl.text import count, safe
 
@@ -60,7 +60,7 @@ def data(
         _print_json(catalogue, chances, found)
         return
     if survey and found:
-        from cli.corpus import shape_lines
+        from cli.output.data import shape_lines
 
         _say(shape_lines(found, width))
         if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
@@ -78,7 +78,7 @@ def _print_labels(
     catalogue: "Catalogue", chances: "list[HitChance]", most: int, width: int
 ) -> None:
     """What needs no look at an image."""
-    from cli.corpus import chance_lines, code_lines, frequencies
+    from cli.output.data import chance_lines, code_lines, frequencies
 
     _say(catalogue.report.lines())
     vienna = [codes for codes in catalogue.marks.codes() if codes]
@@ -101,7 +101,7 @@ def _print_labels(
 
 def _look(catalogue: "Catalogue", sample: int | None, workers: int) -> "Survey":
     """A look at all images or at a sample, with progress on stderr."""
-    from cli.progress import progress_bar
+    from cli.output.progress import progress_bar
     from tmssl.data.inspect import survey
 
     rows = survey.sample(len(catalogue.marks), sample)
@@ -111,7 +111,7 @@ def _look(catalogue: "Catalogue", sample: int | None, workers: int) -> "Survey":
 
 def sheet_lines(catalogue: "Catalogue", survey: "Survey", width: int) -> list[str]:
     """A contact sheet: some of the images that can be read, spread over all, as they are packed."""
-    from cli.pictures import CELL, fitting, side_by_side
+    from cli.output.pictures import CELL, fitting, side_by_side
     from tmssl.data.preprocess import picture_square
     from tmssl.data.sources.archive import open_image
 
@@ -138,7 +138,7 @@ def _print_json(catalogue: "Catalogue", chances: "list[HitChance]", found: "Shap
     """Everything as one JSON object; lists of what is wrong are whole."""
     import msgspec
 
-    from cli.corpus import frequencies
+    from cli.output.data import frequencies
     from tmssl.data.vienna import LEVELS, title
 
     vienna = catalogue.marks.codes()

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.ending import outlive_terminal
 from cli.follow import say
 from cli.options import JsonOutput
+from cli.signals import outlive_terminal
 from tmssl.text import count, safe
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _prepared(
     before: Callable[[int], None] | None = None,
 ) -> tuple["Pack", int]:  # fmt: skip
     """The pack of a source, and how many images were decoded for it just now."""
-    from cli.progress import progress_bar
+    from cli.output.progress import progress_bar
     from tmssl.data.pack.pack import build_pack, pack_folder, pack_size
     from tmssl.data.sources.catalogue import read_catalogue
 

@@ -7,8 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from cli.ending import end_in_order
 from cli.follow import say
+from cli.signals import end_in_order
 from tmssl.config import Config, changed, write_config
 from tmssl.errors import TrainingError
 from tmssl.runs.folder import Run, create_run

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.ending import end_in_order
-from cli.eval import check_device, phases
+from cli.commands.eval import check_device, phases
 from cli.follow import say
 from cli.options import (
     RUNS_DEFAULT,
@@ -18,7 +17,8 @@ from cli.options import (
     Whiten,
     chosen_run,
 )
-from cli.results import say_data
+from cli.output.evaluation import say_data
+from cli.signals import end_in_order
 from tmssl.errors import ConfigError, InputError
 from tmssl.runs.folder import Run, open_run
 from tmssl.text import count, safe

@@ -7,8 +7,8 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from cli.pictures import fitting, side_by_side
-from cli.results import say_data
+from cli.output.evaluation import say_data
+from cli.output.pictures import fitting, side_by_side
 from tmssl.retrieval.search.results import Answer, SearchMatch, SearchRecord
 from tmssl.text import rate, safe, spreadsheet_cell
 

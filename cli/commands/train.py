@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.ending import end_with_terminal, outlive_terminal
+from cli.config_options import with_settings
 from cli.follow import follow, say
 from cli.options import RUNS_DEFAULT, RunsFolder, chosen_run
-from cli.settings import with_settings
+from cli.signals import end_with_terminal, outlive_terminal
 from cli.start import (
     has_ended,
     last_facts,
@@ -224,7 +224,7 @@ def _preview(config: Config, path: Path) -> None:
 
 def _measure(config: Config, epochs_done: float, as_json: bool) -> None:
     """Measure a configuration without starting its run."""
-    from cli.dry_run import dry_run
+    from cli.commands.dry_run import dry_run
 
     dry_run(config, epochs_done, as_json=as_json)
 
