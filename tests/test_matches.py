@@ -11,7 +11,6 @@ from tmssl.retrieval.evaluation.matches import (
     QueryMatches,
     read_matches,
     write_matches,
-    write_whole,
 )
 
 TEXT = st.text(max_size=20)
@@ -49,20 +48,3 @@ def test_damage_is_told(tmp_path: Path) -> None:
             read_matches(path)
     with pytest.raises(InputError, match="cannot read"):
         read_matches(tmp_path / "none")
-
-
-def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "f"
-
-    def parts(fail: bool) -> list[bytes]:
-        if fail:
-            raise KeyboardInterrupt
-        return [b"new"]
-
-    write_whole(path, [b"old"])
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(path, (part for fail in (False, True) for part in parts(fail)))
-    assert [p.name for p in tmp_path.iterdir()] == ["f"]
-    assert path.read_bytes() == b"old"
-    with pytest.raises(InputError, match="cannot write"):
-        write_whole(tmp_path / "none" / "f", [b""])

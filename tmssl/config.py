@@ -1,7 +1,5 @@
 """A run's settings: frozen structs, their checks, and their TOML."""
 
-import contextlib
-import os
 import re
 import sys
 import tomllib
@@ -14,6 +12,7 @@ import tomli_w
 from msgspec import Meta
 
 from tmssl.errors import ConfigError
+from tmssl.files import write_atomic
 from tmssl.text import nearest, safe
 
 Positives = Literal["instance", "vienna", "mixed"]
@@ -319,18 +318,6 @@ def write_config(config: Config, path: Path) -> None:
     """Write the configuration as TOML, replacing the file atomically.
 
     Raises:
-        ConfigError: the disk is full or the folder cannot be written; what was there is untouched.
+        InputError: the file cannot be written; what was there is untouched.
     """
-    fresh = path.with_name(f".{path.name}-{os.getpid()}")
-    try:
-        with fresh.open("wb") as file:
-            tomli_w.dump(to_dict(config), file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
-        raise ConfigError(
-            f"cannot write {safe(path)}: {error.strerror}; check the disk and the folder's owner"
-        ) from error
+    write_atomic(path, tomli_w.dumps(to_dict(config)).encode())

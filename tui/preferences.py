@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from tmssl.errors import InputError
-from tmssl.retrieval.evaluation.matches import write_whole
+from tmssl.files import write_atomic
 from tmssl.text import safe
 
 
@@ -57,7 +57,7 @@ def remember(path: Path, kept: Remembered) -> str:
     """Keep it; the file is the old one or the new one, never a part. Returns a word if it could not be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, [msgspec.json.encode(kept)])
+        write_atomic(path, msgspec.json.encode(kept))
     except (OSError, InputError) as error:
         return f"the layout is not remembered: {safe(error, 200)}"
     return ""

@@ -11,7 +11,7 @@ import typer
 
 from cli.follow import say
 from cli.options import RUNS_DEFAULT, RunPath, RunsFolder, chosen_run
-from tmssl.errors import InputError
+from tmssl.files import cannot_write, write_atomic
 from tmssl.runs.folder import Run, is_alive, open_run
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal
@@ -69,7 +69,7 @@ def report_command(
     if to_stdout:
         print(text, end="")  # noqa: T201 - stdout is data
         return
-    _write(target, text)
+    write_atomic(target, text.encode())
     say(f"report of {safe(opened.path)} written")
     print(target)  # noqa: T201 - stdout is data
 
@@ -108,7 +108,7 @@ def _pictures(history: History, stem: str, folder: Path) -> dict[str, Path]:
             try:
                 save_picture(picture, paths[title], "epoch")
             except OSError as error:
-                raise _cannot_write(paths[title], error) from error
+                raise cannot_write(paths[title], error, "choose another file with --out") from error
     return paths
 
 
@@ -145,20 +145,3 @@ def page(markdown: str, name: str, pictures: list[Path]) -> str:
         data = base64.b64encode(path.read_bytes()).decode()
         body = body.replace(f'src="{quote(path.name)}"', f'src="data:image/png;base64,{data}"')
     return _PAGE.format(title=html.escape(safe(name)), body=body)
-
-
-def _write(target: Path, text: str) -> None:
-    """Write the report; it appears complete or not at all."""
-    fresh = target.with_name(f".{target.name}.new")
-    try:
-        fresh.write_text(text, "utf-8")
-        fresh.replace(target)
-    except OSError as error:
-        raise _cannot_write(target, error) from error
-
-
-def _cannot_write(path: Path, error: OSError) -> InputError:
-    """What to say when a file cannot be written."""
-    return InputError(
-        f"cannot write {safe(path)}: {error.strerror}; choose another file with --out"
-    )

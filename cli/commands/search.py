@@ -113,11 +113,11 @@ def _write_page(
 ) -> None:
     """The search as a page."""
     from tmssl.data.pack.pack import open_pack
-    from tmssl.retrieval.evaluation.matches import write_whole
+    from tmssl.files import write_atomic
     from tmssl.retrieval.search.page import search_page
 
     pack = open_pack(gallery.folder, gallery.rows)
-    write_whole(path, [search_page(record, pictures, pack).encode()])
+    write_atomic(path, search_page(record, pictures, pack).encode())
     say(f"page written: {safe(path)}")
 
 

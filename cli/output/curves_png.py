@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tmssl.files import atomic_path
 from tmssl.text import safe
 
 if TYPE_CHECKING:
@@ -43,6 +44,5 @@ def save_picture(picture: "Picture", path: Path, across: str) -> None:
     axes.grid(alpha=0.3)
     if picture.lines:
         axes.legend(loc="best", fontsize="small")
-    fresh = path.with_name(f".{path.name}.new")
-    figure.savefig(fresh, format="png")
-    fresh.replace(path)
+    with atomic_path(path) as fresh:
+        figure.savefig(fresh, format="png")

@@ -2,13 +2,13 @@
 
 import csv
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from tmssl.errors import InputError
+from tmssl.files import atomic_path, cannot_write
 from tmssl.runs.events import Epoch, Score, Step
 from tmssl.runs.history import History
 from tmssl.text import safe, spreadsheet_cell
@@ -19,6 +19,8 @@ Row = dict[str, Value]
 _WORDS = ("kind", "metric", "level", "codes")
 _WHOLE = ("segment", "step", "k", "queries")
 _ROWS_AT_ONCE = 10_000
+
+_ELSEWHERE = "choose another with --out"
 
 
 def columns() -> list[str]:
@@ -73,19 +75,15 @@ def write_csv(history: History, path: Path) -> int:
     Raises:
         InputError: the file cannot be written.
     """
-    fresh = path.with_name(f".{path.name}-{os.getpid()}")
     count = 0
     try:
-        with fresh.open("w", encoding="utf-8", newline="") as file:
+        with atomic_path(path) as fresh, fresh.open("w", encoding="utf-8", newline="") as file:
             table = csv.DictWriter(file, columns())
             table.writeheader()
             for count, row in enumerate(rows(history), 1):  # noqa: B007 - counted for the caller
                 table.writerow(row)
-        fresh.replace(path)
     except OSError as error:
-        raise _cannot_write(path, error) from error
-    finally:
-        fresh.unlink(missing_ok=True)
+        raise cannot_write(path, error, _ELSEWHERE) from error
     return count
 
 
@@ -102,18 +100,14 @@ def write_parquet(history: History, path: Path) -> int:
         raise InputError("Parquet needs pyarrow: pip install 'tmssl[parquet]'") from error
     kinds = {**dict.fromkeys(_WORDS, pa.string()), **dict.fromkeys(_WHOLE, pa.int64())}
     schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in columns()])
-    fresh = path.with_name(f".{path.name}-{os.getpid()}")
     told = list(rows(history))
     try:
-        with pq.ParquetWriter(fresh, schema) as file:
+        with atomic_path(path) as fresh, pq.ParquetWriter(fresh, schema) as file:
             for begin in range(0, max(1, len(told)), _ROWS_AT_ONCE):
                 part = told[begin : begin + _ROWS_AT_ONCE]
                 file.write_table(pa.Table.from_pylist(part, schema))
-        fresh.replace(path)
     except OSError as error:
-        raise _cannot_write(path, error) from error
-    finally:
-        fresh.unlink(missing_ok=True)
+        raise cannot_write(path, error, _ELSEWHERE) from error
     return len(told)
 
 
@@ -145,7 +139,7 @@ def write_tensorboard(history: History, folder: Path) -> int:
                 count += 1
         writer.close()
     except OSError as error:
-        raise _cannot_write(folder, error) from error
+        raise cannot_write(folder, error, _ELSEWHERE) from error
     return count
 
 
@@ -161,10 +155,3 @@ def _scalars(row: Row) -> Iterator[tuple[str, float]]:
     for name, value in figures.items():
         if isinstance(value, int | float):
             yield name, float(value)
-
-
-def _cannot_write(path: Path, error: OSError) -> InputError:
-    """What to say when a file cannot be written."""
-    return InputError(
-        f"cannot write {safe(path)}: {error.strerror or safe(error, 100)}; choose another with --out"
-    )

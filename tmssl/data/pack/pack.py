@@ -21,11 +21,11 @@ from tmssl.data.pack.parts import (
     check_disk,
     only_builder,
     read_parts,
-    write_whole,
 )
 from tmssl.data.sources.catalogue import Catalogue
 from tmssl.data.sources.marks import AGAIN, Rows
 from tmssl.errors import PackError
+from tmssl.files import atomic_path
 from tmssl.text import count, safe
 
 PER_CHUNK = 256  # images of the frame that lie together
@@ -211,7 +211,8 @@ def _of_its_source(pack: Pack, catalogue: Catalogue) -> Pack:
     )  # fmt: skip
     if facts == told:
         return pack
-    write_whole(pack.folder / FACTS, msgspec.json.format(msgspec.json.encode(facts), indent=1))
+    with atomic_path(pack.folder / FACTS) as fresh:
+        fresh.write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=1))
     return open_pack(pack.folder)
 
 
@@ -236,7 +237,8 @@ def _build(
         _check_unfinished(building)
         shutil.rmtree(building)  # parts of other images or of another size
     building.mkdir(parents=True, exist_ok=True)
-    write_whole(token, wanted.encode())
+    with atomic_path(token) as fresh:
+        fresh.write_bytes(wanted.encode())
     check_disk(places, building, size)
     quarantine = build_parts(places, building, size, workers=workers, progress=progress, stop=stop)
     kept = Rows.of(mark for i, mark in enumerate(catalogue.marks) if i not in quarantine)
@@ -280,18 +282,21 @@ def _write_facts(
     building: Path, catalogue: Catalogue, size: int, kept: Rows, quarantine: dict[int, str]
 ) -> None:
     """Rows, quarantine and, last, the facts."""
-    write_whole(building / ROWS, kept.lines)
+    with atomic_path(building / ROWS) as fresh:
+        fresh.write_bytes(kept.lines)
     told = io.StringIO(newline="")
     table = csv.writer(told)
     table.writerow(["path", "reason"])
     table.writerows([catalogue.marks[i].path, quarantine[i]] for i in sorted(quarantine))
-    write_whole(building / _QUARANTINE, told.getvalue().encode())
+    with atomic_path(building / _QUARANTINE) as fresh:
+        fresh.write_bytes(told.getvalue().encode())
     facts = Facts(
         version=FORMAT, fingerprint=catalogue.fingerprint, size=size, count=len(kept),
         frame_bytes=(building / _FRAME).stat().st_size,
         source_root=str(catalogue.root), attribution=_first_line(catalogue.holder.attribution()),
     )  # fmt: skip
-    write_whole(building / FACTS, msgspec.json.format(msgspec.json.encode(facts), indent=1))
+    with atomic_path(building / FACTS) as fresh:
+        fresh.write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=1))
 
 
 def _first_line(attribution: str) -> str:

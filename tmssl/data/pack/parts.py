@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -16,6 +15,7 @@ from tmssl.data.pack.workers import spread
 from tmssl.data.preprocess import UnreachableError, UnreadableError, picture_square
 from tmssl.data.sources.archive import Place, open_image
 from tmssl.errors import PackError
+from tmssl.files import atomic_path
 from tmssl.text import safe
 
 PER_PART = 64  # images that a worker has in memory: 12 MiB at 256 px
@@ -141,8 +141,10 @@ def write_part(places: Sequence[Place], target: str, size: int) -> int:
             ) from error
         except UnreadableError as error:
             reasons[i] = str(error)
-    write_whole(Path(f"{target}.json"), json.dumps(reasons).encode())
-    write_whole(Path(target), blosc2.pack_array2(images[:count], cparams=COMPRESSION))
+    with atomic_path(Path(f"{target}.json")) as fresh:
+        fresh.write_bytes(json.dumps(reasons).encode())
+    with atomic_path(Path(target)) as fresh:
+        fresh.write_bytes(blosc2.pack_array2(images[:count], cparams=COMPRESSION))
     return len(places)
 
 
@@ -150,16 +152,6 @@ def read_parts(building: Path, count: int) -> Iterator[Images]:
     """The images of the parts of `count` places, in order; unreadable ones are not among them."""
     for number in range(-(-count // PER_PART)):
         yield blosc2.unpack_array2((building / part_name(number)).read_bytes())
-
-
-def write_whole(path: Path, data: bytes | memoryview) -> None:
-    """Write a file so that it is there complete or not at all, even after a power cut."""
-    fresh = path.with_name(f"{path.name}.new")
-    with fresh.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
 
 
 def _quarantine(building: Path, parts: range) -> dict[int, str]:

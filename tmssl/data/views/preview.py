@@ -1,6 +1,5 @@
 """A contact sheet of what the network really sees."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from tmssl.data.sampler import order
 from tmssl.data.views.recipe import VIEW_SETS
 from tmssl.data.views.views import MEAN, STD, augmented_view
 from tmssl.errors import ConfigError
+from tmssl.files import atomic_path
 from tmssl.text import safe
 
 _ROWS, _EPOCHS = 8, 4
@@ -48,10 +48,9 @@ def preview_views(pack: Pack, path: Path, *, views: str, size: int, seed: int) -
             )
             shown.append(_bytes(made))
     sheet = _sheet(np.stack(shown, 1))
-    fresh = path.with_name(f".{path.name}-{os.getpid()}")
     try:
-        sheet.save(fresh, format="PNG")
-        fresh.replace(path)
+        with atomic_path(path) as fresh:
+            sheet.save(fresh, format="PNG")
     except OSError as error:
         raise ConfigError(
             f"cannot write {safe(path)}: {safe(error.strerror or error)}; "

@@ -14,13 +14,13 @@ from tmssl.config import read_config
 from tmssl.data.pack.pack import Pack, open_pack
 from tmssl.data.vienna import title
 from tmssl.errors import InputError
+from tmssl.files import write_atomic
 from tmssl.retrieval.evaluation.evaluated_index import Searched, searched, whitened
 from tmssl.retrieval.evaluation.invariance import invariance
 from tmssl.retrieval.evaluation.matches import (
     MatchesHeader,
     describe_matches,
     write_matches,
-    write_whole,
 )
 from tmssl.retrieval.evaluation.metrics import Marks, measure, one_division, score_rows
 from tmssl.retrieval.evaluation.near_duplicates import (
@@ -279,7 +279,7 @@ def _header(
 def _record(run: Run, stem: str, event: Eval, findings: list[Finding]) -> None:
     """Keep the event beside its matches and append it to the journal, with findings it did not have."""
     whole = msgspec.json.format(msgspec.json.encode(event), indent=1)
-    write_whole(run.eval / f"{stem}.json", [whole])
+    write_atomic(run.eval / f"{stem}.json", whole)
     journal = JournalWriter(run.journal)
     journal.write(event)
     told = [(f.code, f.step) for f in read_journal(run.journal) if isinstance(f, Finding)]

@@ -1,7 +1,6 @@
 """The matches file of an evaluation: a header line, then one line for each query."""
 
 import itertools
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from tmssl.data.pack.pack import Pack
 from tmssl.data.vienna import title
 from tmssl.errors import InputError
+from tmssl.files import write_atomic
 from tmssl.retrieval.evaluation.relevance import Relevance
 from tmssl.text import safe
 
@@ -96,22 +96,7 @@ def write_matches(path: Path, header: MatchesHeader, queries: Iterable[QueryMatc
     """Write a matches file; it appears complete or not at all."""
     encoder = msgspec.json.Encoder()
     lines = (encoder.encode(query) + b"\n" for query in queries)
-    write_whole(path, itertools.chain([encoder.encode(header) + b"\n"], lines))
-
-
-def write_whole(path: Path, parts: Iterable[bytes]) -> None:
-    """Write a file that appears complete or not at all; several processes may write the same one."""
-    fresh = path.with_name(f".{path.name}-{os.getpid()}")
-    try:
-        with fresh.open("wb") as file:
-            file.writelines(parts)
-        fresh.replace(path)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {safe(path)}: {error.strerror}; check the disk and the folder's owner"
-        ) from error
-    finally:
-        fresh.unlink(missing_ok=True)
+    write_atomic(path, itertools.chain([encoder.encode(header) + b"\n"], lines))
 
 
 def read_matches(path: Path) -> tuple[MatchesHeader, list[QueryMatches]]:

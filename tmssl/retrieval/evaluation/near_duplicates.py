@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from tmssl.data.pack.pack import Pack
 from tmssl.data.phash import HASH_BITS
-from tmssl.retrieval.evaluation.matches import write_whole
+from tmssl.files import write_atomic
 from tmssl.retrieval.evaluation.references import pack_identity
 
 Progress = Callable[[int, int], None]
@@ -99,4 +99,4 @@ def read_duplicates(path: Path) -> list[Rows] | None:
 
 def write_duplicates(path: Path, found: Sequence[Rows]) -> None:
     """Keep near-duplicates; the file appears complete or not at all."""
-    write_whole(path, [msgspec.json.encode([rows.tolist() for rows in found])])
+    write_atomic(path, msgspec.json.encode([rows.tolist() for rows in found]))

@@ -13,7 +13,7 @@ import torch
 
 from tmssl.data.pack.facts import identity
 from tmssl.data.pack.pack import Pack
-from tmssl.retrieval.evaluation.matches import write_whole
+from tmssl.files import write_atomic
 from tmssl.retrieval.evaluation.metrics import Key, Marks, Ranking, means, measure
 from tmssl.retrieval.evaluation.relevance import group_mates
 from tmssl.retrieval.index.exact import search
@@ -76,7 +76,7 @@ def read_references(path: Path) -> Means | None:
 def write_references(path: Path, references: Means) -> None:
     """Keep figures; the file appears complete or not at all."""
     kept = [Figure(*key, value) for key, value in references.items()]
-    write_whole(path, [msgspec.json.encode(kept)])
+    write_atomic(path, msgspec.json.encode(kept))
 
 
 Progress = Callable[[int, int], None]

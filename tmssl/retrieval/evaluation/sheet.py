@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tmssl.data.pack.pack import Pack
 from tmssl.data.vienna import title
-from tmssl.retrieval.evaluation.matches import MatchesHeader, QueryMatches, first_hit, write_whole
+from tmssl.files import write_atomic
+from tmssl.retrieval.evaluation.matches import MatchesHeader, QueryMatches, first_hit
 from tmssl.retrieval.evaluation.page import evaluation_page
 from tmssl.retrieval.evaluation.selection import framed, verdict
 from tmssl.runs.events import Eval
@@ -102,7 +103,7 @@ def write_page(
         InputError: the file cannot be written.
         PackError: the pack is damaged.
     """
-    write_whole(path, [evaluation_page(name, event, header, chosen, pack).encode()])
+    write_atomic(path, evaluation_page(name, event, header, chosen, pack).encode())
 
 
 def write_sheet(path: Path, name: str, header: MatchesHeader, chosen: Chosen, pack: Pack) -> None:
@@ -113,4 +114,4 @@ def write_sheet(path: Path, name: str, header: MatchesHeader, chosen: Chosen, pa
         PackError: the pack is damaged.
     """
     heading = f"{name}, epoch {header.epoch:.4g}, {header.gallery:,} marks searched"
-    write_whole(path, [contact_sheet(heading, chosen, pack, header.attribution)])
+    write_atomic(path, contact_sheet(heading, chosen, pack, header.attribution))

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,12 +13,12 @@ import numpy.typing as npt
 from tmssl.data.pack.facts import Facts, open_rows
 from tmssl.data.sources.marks import Rows
 from tmssl.errors import InputError
-from tmssl.retrieval.evaluation.matches import write_whole
+from tmssl.files import atomic_path, cannot_write, write_atomic
 from tmssl.retrieval.index.faiss_index import open_index
 from tmssl.retrieval.search.prepared import Card
 from tmssl.retrieval.vectors.whitening import whitened_index
 from tmssl.runs.folder import Run
-from tmssl.text import safe, spreadsheet_cell
+from tmssl.text import spreadsheet_cell
 
 FORMS = ("npy", "parquet")
 
@@ -81,23 +80,18 @@ def export_embeddings(
         index_sha256=card.index_sha256, whitened=whiten and index.d, pack_fingerprint=facts.fingerprint, marks=index.ntotal,
         features=index.d, attribution=facts.attribution,
     )  # fmt: skip
-    fresh = target.with_name(f".{target.name}-{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if form == "npy":
-            _write_npy(fresh, index, progress)
-            write_whole(target.with_name(f"{target.name}.csv"), _table(rows))
-            note = msgspec.json.format(msgspec.json.encode(told), indent=1)
-            write_whole(target.with_name(f"{target.name}.json"), [note])
-        else:
-            _write_parquet(fresh, index, rows, told, progress)
-        fresh.replace(target)
+        with atomic_path(target) as fresh:
+            if form == "npy":
+                _write_npy(fresh, index, progress)
+                write_atomic(target.with_name(f"{target.name}.csv"), _table(rows))
+                note = msgspec.json.format(msgspec.json.encode(told), indent=1)
+                write_atomic(target.with_name(f"{target.name}.json"), note)
+            else:
+                _write_parquet(fresh, index, rows, told, progress)
     except OSError as error:
-        raise InputError(
-            f"cannot write {safe(target)}: {safe(error.strerror or error, 100)}; make room or give another --out"
-        ) from error
-    finally:
-        fresh.unlink(missing_ok=True)
+        raise cannot_write(target, error, "make room or give another --out") from error
     return told
 
 

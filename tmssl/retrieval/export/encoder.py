@@ -17,7 +17,7 @@ from tmssl.data.phash import unit
 from tmssl.data.preprocess import FORMATS, INK, MARGIN
 from tmssl.data.views.views import MEAN, STD, plain_view
 from tmssl.errors import InputError, TmsslError
-from tmssl.retrieval.evaluation.matches import write_whole
+from tmssl.files import write_atomic
 from tmssl.retrieval.vectors.embed import features
 from tmssl.runs.checkpoints import digest
 from tmssl.runs.folder import Run
@@ -106,9 +106,9 @@ def export_encoder(encoder: nn.Module, told: Preprocessing, form: str, target: P
     view = torch.zeros(2, 3, told.image_size, told.image_size)
     _make_room(target if form == "timm" else target.parent)
     if form == "timm":
-        write_whole(target / "config.json", [json.dumps(_timm_config(told), indent=1).encode()])
-        write_whole(target / "model.safetensors", [_weights(encoder, note)])
-        write_whole(target / "preprocessing.json", [beside])
+        write_atomic(target / "config.json", json.dumps(_timm_config(told), indent=1).encode())
+        write_atomic(target / "model.safetensors", _weights(encoder, note))
+        write_atomic(target / "preprocessing.json", beside)
         return
     if form == "safetensors":
         content = _weights(encoder, note)
@@ -116,8 +116,8 @@ def export_encoder(encoder: nn.Module, told: Preprocessing, form: str, target: P
         content = _onnx(encoder, view, note)
     else:
         content = _torchscript(encoder, view, note)
-    write_whole(target, [content])
-    write_whole(target.with_name(f"{target.name}.json"), [beside])
+    write_atomic(target, content)
+    write_atomic(target.with_name(f"{target.name}.json"), beside)
 
 
 def export_path(folder: Path, stem: str, form: str) -> Path:

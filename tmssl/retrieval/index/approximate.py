@@ -5,7 +5,6 @@ from a run's folder, which may be a stranger's: they are kept in the cache of wh
 """
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from tmssl.data.pack.pack import cache_folder
 from tmssl.errors import InputError
+from tmssl.files import atomic_path
 from tmssl.retrieval.index.exact import blocked_search
 from tmssl.text import safe
 
@@ -43,12 +43,11 @@ def factory_index(
     told = f"{exact.ntotal} {exact.d} {words}"
     name = f"{kept.stem}-{hashlib.sha256(told.encode()).hexdigest()[:12]}.ann"
     path = cache_folder() / "indexes" / name
-    fresh = path.with_name(f".{path.name}-{os.getpid()}")
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            faiss.write_index(_built(exact, words, progress), str(fresh))
-            fresh.replace(path)
+            with atomic_path(path) as fresh:
+                faiss.write_index(_built(exact, words, progress), str(fresh))
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
         if parameters:
             faiss.ParameterSpace().set_index_parameters(index, parameters)  # type: ignore[arg-type]  # its stub knows one of two forms
@@ -56,8 +55,6 @@ def factory_index(
         raise InputError(
             f"faiss cannot make or read --index '{safe(factory, 80)}': {safe(_reason(error), 200)}"
         ) from error
-    finally:
-        fresh.unlink(missing_ok=True)
     newest = sorted(path.parent.glob("*.ann"), key=lambda one: one.stat().st_mtime_ns)
     for old in newest[:-_KEPT]:
         old.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import os
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tmssl.errors import InputError
+from tmssl.files import atomic_path
 from tmssl.text import safe
 from tmssl.training.checkpoints.store import Weights
 
@@ -100,16 +100,13 @@ def write_index(index: faiss.Index, path: Path) -> None:
     Raises:
         InputError: the disk is full.
     """
-    fresh = path.with_name(f".{path.name}-{os.getpid()}")
     try:
-        faiss.write_index(index, str(fresh))
-        fresh.replace(path)
-    except RuntimeError as error:
+        with atomic_path(path) as fresh:
+            faiss.write_index(index, str(fresh))
+    except (OSError, RuntimeError) as error:
         raise InputError(
             f"cannot write {safe(path)} ({safe(error, 100)}); make room on the disk"
         ) from error
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def remove_derived(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tmssl.data.pack.facts import Facts
 from tmssl.data.pack.pack import Pack, open_pack
 from tmssl.data.vienna import at_level
-from tmssl.retrieval.evaluation.matches import write_whole
+from tmssl.files import write_atomic
 from tmssl.retrieval.evaluation.references import pack_identity
 from tmssl.retrieval.index.faiss_index import build_index, index_path, save_index
 from tmssl.retrieval.search.prepared import Card, card_path, write_card
@@ -59,7 +59,7 @@ def make_ready(
         phase("recording the encoder")
     recording = run.index / f"{sha256[:16]}.encoder"
     try:
-        write_whole(recording, [record(folded(encoder), weights.config.data.image_size)])
+        write_atomic(recording, record(folded(encoder), weights.config.data.image_size))
     except UnrecordableError:
         recording = Path()
     card = Card(

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from tmssl.data.pack.facts import Facts, identity
-from tmssl.retrieval.evaluation.matches import write_whole
+from tmssl.files import write_atomic
 from tmssl.runs.checkpoints import digest, find_checkpoint
 from tmssl.runs.folder import Run
 
@@ -98,7 +98,7 @@ def write_card(path: Path, card: Card) -> None:
     Raises:
         InputError: the disk is full.
     """
-    write_whole(path, [msgspec.json.format(msgspec.json.encode(card), indent=1)])
+    write_atomic(path, msgspec.json.format(msgspec.json.encode(card), indent=1))
     used = set()
     for other in path.parent.glob("*.card.json"):
         kept = _ready(Run(path.parent.parent), other)

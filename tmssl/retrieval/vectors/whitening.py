@@ -17,7 +17,7 @@ from safetensors.numpy import load, save
 
 from tmssl.data.phash import unit
 from tmssl.errors import InputError
-from tmssl.retrieval.evaluation.matches import write_whole
+from tmssl.files import write_atomic
 from tmssl.retrieval.index.exact import half_vectors
 from tmssl.retrieval.index.faiss_index import adding_index, open_index, write_index
 from tmssl.text import safe
@@ -101,7 +101,7 @@ def whitened_index(
             index.add(whitening(held[begin : begin + _AT_ONCE].astype(np.float32)))
             if progress:
                 progress(index.ntotal, len(held))
-        write_whole(learnt, [save({"centre": whitening.centre, "axes": whitening.axes})])
+        write_atomic(learnt, save({"centre": whitening.centre, "axes": whitening.axes}))
         write_index(index, target)
     whitening, index = _read_whitening(learnt, exact.d), open_index(target)
     if (index.d, index.ntotal) != (whitening.axes.shape[1], exact.ntotal):
