@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from textual.binding import Binding
 
-from tests.marks import draw_marks
+from tests.helpers.marks import draw_marks
 from tmssl.recipes import recipe_names
 from tmssl.runs.events import field_table
 from tui.app import WatchApp

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tmssl.errors import InputError
-from tmssl.files import atomic_path, write_atomic
+from tmssl.files import atomic_path, is_unfinished, write_atomic
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -47,3 +47,10 @@ def test_an_error_in_the_block_leaves_no_trace(tmp_path: Path) -> None:
 def test_several_parts_become_one_file(tmp_path: Path) -> None:
     write_atomic(tmp_path / "f", iter([b"a", b"", b"bc"]))
     assert (tmp_path / "f").read_bytes() == b"abc"
+
+
+def test_what_a_kill_leaves_is_known_by_its_name(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "part-7.b2") as fresh:
+        assert is_unfinished(fresh)
+        fresh.touch()
+    assert not any(is_unfinished(Path(name)) for name in ("part-7.b2", ".hidden", "a-3", "x.json"))

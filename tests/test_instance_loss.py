@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.marks import draw_marks
+from tests.helpers.marks import draw_marks
 from tmssl.runs.folder import Run, holder, is_alive, open_run
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal

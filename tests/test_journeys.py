@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.marks import draw_marks
-from tests.test_cli import TINY, tmssl
+from tests.helpers.command import TINY, tmssl
+from tests.helpers.marks import draw_marks
 from tmssl.runs.folder import Run, holder, is_alive, open_run
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal

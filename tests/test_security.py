@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.marks import draw_marks
+from tests.helpers.marks import draw_marks
 from tmssl.config import Config, read_config, write_config
 from tmssl.data.pack.pack import build_pack
 from tmssl.data.sources.catalogue import read_catalogue
@@ -46,7 +46,7 @@ def test_every_row_of_the_threat_table_names_tests_that_exist() -> None:
     ]
     assert len(rows) >= 20
     for row in rows:
-        named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", row)
+        named = re.findall(r"`([\w/]*test_\w+\.py)::(test_\w+)`", row)
         assert named, row
         for file, test in named:
             source = (ROOT / "tests" / file).read_text("utf-8")

@@ -11,7 +11,7 @@ import msgspec
 import tomli_w
 from msgspec import Meta
 
-from tmssl.errors import ConfigError
+from tmssl.errors import ConfigError, InputError
 from tmssl.files import write_atomic
 from tmssl.text import nearest, safe
 
@@ -318,6 +318,9 @@ def write_config(config: Config, path: Path) -> None:
     """Write the configuration as TOML, replacing the file atomically.
 
     Raises:
-        InputError: the file cannot be written; what was there is untouched.
+        ConfigError: the file cannot be written; what was there is untouched.
     """
-    write_atomic(path, tomli_w.dumps(to_dict(config)).encode())
+    try:
+        write_atomic(path, tomli_w.dumps(to_dict(config)).encode())
+    except InputError as error:
+        raise ConfigError(str(error)) from error

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -28,6 +29,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # the error that led here says more
             fresh.unlink(missing_ok=True)
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a file has the name of one that `atomic_path` was still writing, as a kill leaves it."""
+    return re.fullmatch(r"\..+-\d+", path.name) is not None
 
 
 def write_atomic(path: Path, data: bytes | memoryview | Iterable[bytes]) -> None:

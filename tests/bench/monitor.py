@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.pty_harness import Terminal, watch
-from tests.retrieved import retrieved_run
+from tests.helpers.retrieved import retrieved_run
+from tests.helpers.terminal import Terminal, watch
 from tmssl.config import Config, changed, to_dict, write_config
 from tmssl.runs.events import Epoch, Segment, Started, Step
 from tmssl.runs.folder import Run, create_run, hold_lock

@@ -25,7 +25,7 @@ import numpy.typing as npt
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-from tests.marks import draw_marks
+from tests.helpers.marks import draw_marks
 from tmssl.config import Config, changed, write_config
 from tmssl.data.pack.facts import FACTS, FORMAT, ROWS, Facts
 from tmssl.data.pack.pack import build_pack, pack_size

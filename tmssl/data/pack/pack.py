@@ -25,7 +25,7 @@ from tmssl.data.pack.parts import (
 from tmssl.data.sources.catalogue import Catalogue
 from tmssl.data.sources.marks import AGAIN, Rows
 from tmssl.errors import PackError
-from tmssl.files import atomic_path
+from tmssl.files import atomic_path, is_unfinished
 from tmssl.text import count, safe
 
 PER_CHUNK = 256  # images of the frame that lie together
@@ -260,7 +260,7 @@ def _check_unfinished(building: Path) -> None:
     """
     for path in building.iterdir():
         ours = path.name in {*_FILES, "token"} or path.name.startswith("part-")
-        if path.is_dir() or not (ours or path.suffix == ".new"):
+        if path.is_dir() or not (ours or path.suffix == ".new" or is_unfinished(path)):
             raise PackError(
                 f"{safe(building)} holds {safe(path.name)}, which is no part of a pack; move it away, "
                 "nothing was changed"

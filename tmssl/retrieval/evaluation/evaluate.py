@@ -16,12 +16,9 @@ from tmssl.data.vienna import title
 from tmssl.errors import InputError
 from tmssl.files import write_atomic
 from tmssl.retrieval.evaluation.evaluated_index import Searched, searched, whitened
+from tmssl.retrieval.evaluation.hits import describe_matches
 from tmssl.retrieval.evaluation.invariance import invariance
-from tmssl.retrieval.evaluation.matches import (
-    MatchesHeader,
-    describe_matches,
-    write_matches,
-)
+from tmssl.retrieval.evaluation.matches import MatchesHeader, write_matches
 from tmssl.retrieval.evaluation.metrics import Marks, measure, one_division, score_rows
 from tmssl.retrieval.evaluation.near_duplicates import (
     duplicates_path,

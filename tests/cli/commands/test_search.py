@@ -1,0 +1,285 @@
+"""`tmssl search` on a run that was trained once: what it finds, prints and refuses."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.cells import cell_len
+from typer.testing import CliRunner
+
+from cli.app import app
+from cli.output.search import picture_lines
+from tests.helpers.marks import draw_marks
+from tmssl.config import Config, changed, write_config
+from tmssl.data.pack.pack import build_pack, open_pack, pack_size
+from tmssl.data.sources.catalogue import read_catalogue
+from tmssl.errors import InputError, TmsslError
+from tmssl.retrieval.index.exact import nearest_rows
+from tmssl.retrieval.search.search import answer, open_gallery, read_logo
+from tmssl.retrieval.vectors.embed import embed, trained_encoder
+from tmssl.runs.folder import Run, create_run
+from tmssl.training.checkpoints.store import load_weights
+from tmssl.training.loop import train
+from tmssl.training.signals import SignalFlags
+
+MARKS = 40
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    marks = draw_marks(tmp_path_factory.mktemp("m") / "marks", MARKS)
+    table = (marks / "labels.csv").read_text().splitlines()
+    rows = [f"{line},{1990 + i},https://example.org/{i}" for i, line in enumerate(table[1:])]
+    (marks / "labels.csv").write_text("\n".join([f"{table[0]},year,url", *rows, ""]))
+    folder = tmp_path_factory.mktemp("p") / "pack"
+    build_pack(read_catalogue(marks), folder, pack_size(32))
+    made = create_run(tmp_path_factory.mktemp("r"), "r")
+    settings = {
+        "data.source": str(marks), "data.pack": str(folder), "model.name": "test_efficientnet",
+        "hidden": 32, "dimensions": 16, "image_size": 32, "batch_size": 8, "epochs": 1,
+        "device": "cpu",
+    }  # fmt: skip
+    write_config(changed(Config(), settings), made.config)
+    train(made, SignalFlags())
+    return made
+
+
+@pytest.fixture(scope="module")
+def images(run: Run) -> Path:
+    """The folder of the run's images."""
+    return Path(open_gallery(run).facts.source_root) / "images"
+
+
+@pytest.fixture
+def logo(images: Path, tmp_path: Path) -> Path:
+    """A copy of the run's image 7, which the catalogue does not know."""
+    path = tmp_path / "logo.png"
+    path.write_bytes((images / "0007.png").read_bytes())
+    return path
+
+
+def searched(run: Run, *words: str, stdin: bytes | None = None) -> tuple[str, str]:
+    """Stdout and stderr of `tmssl search WORDS --run RUN`."""
+    done = CliRunner().invoke(app, ["search", *words, "--run", str(run.path)], input=stdin)
+    if isinstance(done.exception, TmsslError):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    return done.stdout, done.stderr
+
+
+def test_json_is_a_record_that_can_be_repeated(run: Run, logo: Path) -> None:
+    told = json.loads(searched(run, str(logo), "-k", "5", "--json")[0])
+    assert (told["marks"], told["compared"], told["topk"], told["epoch"]) == (MARKS, MARKS, 5, 1)
+    assert (
+        told["checkpoint_sha256"]
+        == json.loads((run.checkpoints / "best.json").read_text())["sha256"]
+    )
+    assert len(told["index_sha256"]) == 64
+    assert told["note"].endswith("a ranking aid, not a clearance opinion.")
+    (one,) = told["answers"]
+    assert one["file"] == str(logo)
+    best = one["matches"][0]
+    assert (best["path"], best["rank"], best["id"]) == ("images/0007.png", 1, "m7")
+    assert best["similarity"] == pytest.approx(1, abs=2e-3)
+    assert (best["url"], best["extra"]["year"]) == ("https://example.org/7", "1997")
+    assert [match["rank"] for match in one["matches"]] == [1, 2, 3, 4, 5]
+    assert one["likely"]
+    assert set(best["shared"]) <= {likely["code"] for likely in one["likely"]}
+    again = json.loads(searched(run, str(logo), "-k", "5", "--json")[0])
+    assert {**again, "searched": ""} == {**told, "searched": ""}
+
+
+def test_it_finds_what_comparing_everything_finds(run: Run, images: Path) -> None:
+    gallery = open_gallery(run)
+    weights = load_weights(run.checkpoints / "best.pt")
+    vectors = embed(
+        trained_encoder(weights),
+        open_pack(gallery.folder),
+        image_size=32,
+        device=torch.device("cpu"),
+    )
+    generator = np.random.default_rng(0)
+    for number, mask in enumerate([None, *(generator.random((3, MARKS)) < 0.4)]):
+        logo = read_logo(str(images / f"{number:04d}.png"), gallery.facts.size, io.BytesIO())
+        cosines = vectors @ vectors[number]
+        cosines[~mask if mask is not None else []] = -np.inf
+        k = 12 if mask is None else int(mask.sum())
+        found = answer(gallery, logo, k, mask).matches
+        expected = np.sort(cosines)[::-1][:k]
+        assert np.allclose([match.similarity for match in found], expected, atol=2e-3)
+        assert np.allclose(cosines[[match.row for match in found]], expected, atol=2e-3)
+
+
+def test_a_mask_leaves_exactly_the_best_of_the_rest(run: Run) -> None:
+    index = open_gallery(run).index
+    vectors = index.reconstruct_n(0, MARKS)
+    for few in (1, 3, MARKS):
+        mask = np.zeros(MARKS, np.bool_)
+        mask[np.random.default_rng(few).permutation(MARKS)[:few]] = True
+        similarity, rows = nearest_rows(index, vectors[5:6], few, mask)
+        assert sorted(rows.tolist()) == np.flatnonzero(mask).tolist()
+        expected = np.clip(
+            np.sort(vectors[mask] @ vectors[5])[::-1], -1, 1
+        )  # half precision rounds
+        assert np.allclose(similarity, expected, atol=1e-5)
+
+
+def test_filters_come_before_the_ranking(run: Run, logo: Path) -> None:
+    out, words = searched(
+        run, str(logo), "--vienna", "3.1", "--where", "year<2010", "--json", "-k", "9"
+    )
+    told = json.loads(out)
+    matches = told["answers"][0]["matches"]
+    assert 0 < told["compared"] == len(matches) < 9
+    assert all(
+        "03.01" in match["vienna"] and int(match["extra"]["year"]) < 2010 for match in matches
+    )
+    assert words.splitlines() == [
+        f"only {told['compared']} marks pass the filters; the lists end there"
+    ]
+    assert (told["vienna"], told["where"]) == (["3.1"], ["year<2010"])
+
+
+def test_csv_has_a_line_for_each_match_and_every_column(run: Run, images: Path) -> None:
+    names = [str(images / f"{i:04d}.png") for i in (3, 4)]
+    rows = list(csv.DictReader(io.StringIO(searched(run, *names, "-k", "4", "--csv")[0])))
+    assert [(row["query"], row["rank"]) for row in rows] == [
+        (n, str(k)) for n in names for k in range(1, 5)
+    ]
+    assert (rows[0]["path"], rows[0]["year"], rows[0]["title"]) == (
+        "images/0003.png",
+        "1993",
+        "mark 3",
+    )
+
+
+def test_plain_lines_name_codes_paths_and_links(run: Run, images: Path, logo: Path) -> None:
+    out, _ = searched(run, str(logo), str(images / "0009.png"), "-k", "2")
+    lines = out.splitlines()
+    assert "likely codes, of the nearest marks: " in lines[0]
+    assert "images/0007.png  m7  mark 7  https://example.org/7" in lines[1]
+    assert lines[3].endswith("0009.png: codes 03.02 26.01")
+    assert lines[4].endswith("(the logo itself)")
+    assert f"compared with {MARKS} marks, checkpoint checkpoints/best.pt, epoch 1" in lines
+    assert "not a clearance opinion" in lines[-1]
+
+
+def test_a_folder_and_standard_input_are_searched_for(run: Run, logo: Path) -> None:
+    (logo.parent / "broken.png").write_bytes(b"no image")
+    (logo.parent / "notes.txt").write_text("no image either")
+    out, words = searched(run, str(logo.parent), "-k", "1", "--json")
+    assert [one["file"] for one in json.loads(out)["answers"]] == [str(logo)]
+    assert words.startswith(
+        f"left out: {logo.parent}/broken.png cannot be searched for: not an image"
+    )
+    out, _ = searched(run, "-", "-k", "1", "--json", stdin=logo.read_bytes())
+    (one,) = json.loads(out)["answers"]
+    assert (one["file"], one["matches"][0]["id"]) == ("-", "m7")
+
+
+def test_bad_input_is_one_line_each(run: Run, tmp_path: Path, logo: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    for words, told in (
+        (
+            [str(tmp_path / "bad.png")],
+            "bad.png cannot be searched for: not an image of a known format",
+        ),
+        ([str(tmp_path / "none.png")], "cannot read .*none.png: No such file"),
+        ([str(tmp_path / "empty")], "no images in .*empty; give images or a folder"),
+        ([str(logo), "--where", "size>3"], "the catalogue has no column 'size'"),
+        ([str(logo), "--where", "size"], "--where is 'size'; write COLUMN"),
+        ([str(logo), "--vienna", "cat"], "'cat' is not a Vienna code"),
+        ([str(logo), "--vienna", "9.9"], "none of 40 marks passes the filters"),
+        ([str(logo), "-k", "41"], "--topk is 41 and the gallery has 40 marks"),
+        ([str(logo), "--checkpoint", "epoch-0099"], "no checkpoint 'epoch-0099'"),
+        ([str(logo), "--csv", "--json"], "--csv and --json both want stdout"),
+        (["-", "-"], "standard input is one image"),
+        (["-"], "standard input cannot be searched for: not an image"),
+    ):
+        with pytest.raises(InputError, match=told):
+            searched(run, *words, stdin=b"")
+    empty = create_run(tmp_path, "empty-run")
+    empty.config.write_text(run.config.read_text())
+    with pytest.raises(InputError, match="has no checkpoint yet"):
+        searched(empty, str(logo))
+
+
+def test_what_is_ready_is_used_and_what_is_damaged_is_told_or_made_again(
+    run: Run, logo: Path
+) -> None:
+    before = searched(run, str(logo), "--json", "-k", "3")[0]
+    (card,) = run.index.glob("*.card.json")
+    (recording,) = run.index.glob("*.encoder")
+    (index,) = run.index.glob("*.faiss")
+    stamp = index.stat().st_mtime_ns
+    card.write_text("{")
+    recording.unlink()
+    after = searched(run, str(logo), "--json", "-k", "3")[0]
+    assert json.loads(after)["answers"] == json.loads(before)["answers"]
+    assert index.stat().st_mtime_ns == stamp
+    whole = index.read_bytes()
+    index.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"is damaged .*; remove it and"):
+        searched(run, str(logo))
+    index.unlink()
+    assert (
+        json.loads(searched(run, str(logo), "--json", "-k", "3")[0])["answers"]
+        == json.loads(before)["answers"]
+    )
+
+
+LIGHT = """
+import sys
+sys.argv = ["tmssl", "search", *sys.argv[1:]]
+from cli.app import main
+try:
+    main()
+except SystemExit:
+    pass
+print(*[name for name in ("timm", "torchvision", "torch._dynamo", "sympy", "blosc2", "textual") if name in sys.modules], file=sys.stderr)
+"""
+
+
+def test_a_second_search_loads_neither_timm_nor_the_pixels(run: Run, logo: Path) -> None:
+    searched(run, str(logo))
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, str(logo), "--run", str(run.path), "-k", "1"],
+        capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+    )  # fmt: skip
+    assert "mark 7" in done.stdout
+    assert done.stderr.strip() == ""
+
+
+@pytest.mark.parametrize("width", [34, 80, 200])
+def test_pictures_stay_within_the_terminal(run: Run, logo: Path, width: int) -> None:
+    gallery = open_gallery(run)
+    read = read_logo(str(logo), gallery.facts.size, io.BytesIO())
+    lines = picture_lines(answer(gallery, read, 10, None), read, gallery, width)
+    plain = [strip_colours(line) for line in lines]
+    assert max(map(cell_len, plain)) <= width
+    assert sum("\x1b[48;2" in line for line in lines) == 8
+    assert any(line.startswith("the logo") and "1. 1.000" in line for line in plain)
+
+
+def strip_colours(line: str) -> str:
+    """A line without its colour codes."""
+    import re
+
+    return re.sub(r"\x1b\[[\d;]*m", "", line)
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    """A search leaves torch's number of threads as it was."""
+    before = torch.get_num_threads()
+    yield
+    assert torch.get_num_threads() == before

@@ -1,0 +1,73 @@
+"""One process of several, for tests: `torchrun -m tests.helpers.rank FOLDER` writes FOLDER/rank-N.json."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tmssl.config import Config, changed
+from tmssl.data.pack.pack import open_pack
+from tmssl.training.distributed import Ranks, joined_ranks
+from tmssl.training.learner import create_learner, update
+from tmssl.training.loader import Feed
+from tmssl.training.optimizer import set_learning_rate
+from tmssl.training.session import create_sampler
+from tmssl.training.signals import SignalFlags
+
+SETTINGS = {
+    "model.name": "test_efficientnet", "hidden": 32, "dimensions": 16, "image_size": 32,
+    "batch_size": 12, "chunk_size": 3, "device": "cpu",
+}  # fmt: skip
+_CPU = torch.device("cpu")
+
+
+def learn_a_little(folder: Path, ranks: Ranks) -> dict[str, Any]:
+    """Three steps with BN frozen, and what a process saw of them."""
+    config = changed(Config(), {**SETTINGS, "data.pack": str(folder / "pack")})
+    pack = open_pack(folder / "pack")
+    share = ranks.share(config.train.batch_size)
+    feed = Feed(
+        pack, create_sampler(pack, config), views="mild", size=32, device=_CPU, end=3, share=share
+    )
+    learner = create_learner(config, _CPU, ranks)
+    learner.model.eval()
+    set_learning_rate(learner.optimizer, 1e-4)
+    losses, norms = [], []
+    for step in range(3):
+        done = update(learner, feed.views(step), 0.9, step + 1)
+        losses.append(float(done.result.figures[0]))
+        norms.append(float(done.grad_norm))
+    feed.close()
+    return {
+        "loss": losses, "grad_norm": norms,
+        "rows": [feed.sampler.batch(step).anchors[share].tolist() for step in range(3)],
+        "keys": len(ranks.gathered(torch.zeros(share.stop - share.start, 2))),
+        "weights": [float(p.detach().double().sum()) for p in learner.model.parameters()],
+    }  # fmt: skip
+
+
+def asked(ranks: Ranks) -> list[Any]:
+    """What the ranks agree on when the second of them alone is signalled."""
+    flags = SignalFlags()
+    flags.install()
+    told = [ranks.agreed(flags, late=False)]
+    if ranks.rank == 1:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGUSR1)
+    told.append(ranks.agreed(flags, late=ranks.rank == 0))
+    return [[stop.name, checkpoint, late] if stop else None for stop, checkpoint, late in told]
+
+
+def main() -> None:
+    """Be one of the processes."""
+    folder = Path(sys.argv[1])
+    with joined_ranks(_CPU) as ranks:
+        seen = {**learn_a_little(folder, ranks), "asked": asked(ranks)}
+        (folder / f"rank-{ranks.rank}.json").write_text(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main()

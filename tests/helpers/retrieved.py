@@ -1,0 +1,72 @@
+"""A run with two evaluations whose figures and matches are known, over drawn marks."""
+
+from pathlib import Path
+
+import msgspec
+from PIL import Image
+
+from tests.helpers.marks import draw_marks
+from tmssl.data.pack.pack import build_pack
+from tmssl.data.sources.catalogue import read_catalogue
+from tmssl.retrieval.evaluation.matches import Match, MatchesHeader, QueryMatches, write_matches
+from tmssl.runs.events import Eval, Score, Segment
+from tmssl.runs.folder import Run, create_run
+from tmssl.runs.journal import JournalWriter
+
+HOSTILE = "evil\x1b[2J[/]\u202e"
+
+
+def retrieved_run(folder: Path, *, solid: bool = False) -> Run:
+    """Four queries over 24 marks at epochs 3 and 6: m0 is missed, m1 hit at 2, m2 hostile, m3 its own mark.
+
+    At epoch 6 every list is that of epoch 3 with its first two swapped. Solid marks are of one colour each.
+    """
+    marks = draw_marks(folder / "marks", 24)
+    for at, path in enumerate(sorted((marks / "images").iterdir()) if solid else ()):
+        Image.new("RGB", (48, 48), (40 + 8 * at, 120, 220 - 8 * at)).save(path)
+    pack = build_pack(read_catalogue(marks), folder / "pack", 48).folder
+    run = create_run(folder / "runs", "r")
+    journal = JournalWriter(run.journal)
+    journal.write(Segment(chance=5.55, epochs=10, steps_per_epoch=10))
+    for epoch, value in ((3, 0.5), (6, 0.75)):
+        queries = [query(row, swapped=epoch == 6) for row in range(4)]
+        stem = f"epoch-{epoch:04d}"
+        header = MatchesHeader(
+            pack=str(pack), epoch=epoch, topk=[10], gallery=24, attribution="by OpenMoji"
+        )
+        write_matches(run.eval / f"{stem}.matches.jsonl", header, queries)
+        event = Eval(epoch=epoch, scores=scores(value), queries=4, gallery=24, split="validation",
+                     matches=f"eval/{stem}.matches.jsonl")  # fmt: skip
+        (run.eval / f"{stem}.json").write_bytes(msgspec.json.encode(event))
+        journal.write(event)
+    journal.close()
+    return run
+
+
+def scores(value: float) -> list[Score]:
+    """A hit rate of divisions, and of the same mark."""
+    return [
+        Score(metric="hit", level="division", codes="figurative", k=10, value=value, chance=0.25,
+              low=0.3, high=0.8, queries=4, references={"untrained": 0.48}),
+        Score(metric="group_recall", level="group", k=10, value=0.25, chance=0.05, queries=4,
+              references={"untrained": 0.2}),
+    ]  # fmt: skip
+
+
+def query(row: int, *, swapped: bool) -> QueryMatches:
+    """A query and its twelve matches."""
+    others = [other for other in range(13) if other != row]
+    if swapped:
+        others[:2] = others[1::-1]
+    matches = [
+        Match(
+            row=other, rank=rank, similarity=1 - rank / 30, hit=row > 0 and rank == 2,
+            same_group=row == 3 and rank == 1, shared=["03.01"] if rank == 2 else [], id=f"m{other}",
+            path=f"images/{other:04d}.png", title=f"mark {other}",
+        )
+        for rank, other in enumerate(others, 1)
+    ]  # fmt: skip
+    return QueryMatches(
+        row=row, id=f"m{row}", title=HOSTILE if row == 2 else f"mark {row}", vienna=["03.01", "26.01"],
+        path=f"images/{row:04d}.png", group=f"g{row // 2}", first_hit=2 if row else 0, matches=matches,
+    )  # fmt: skip

@@ -1,0 +1,141 @@
+"""Every screen of the monitor, reached by its keys, over a run that never changes."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.strip import Strip
+
+from tests.helpers.retrieved import retrieved_run
+from tmssl.config import Config, changed, to_dict, write_config
+from tmssl.runs.events import Checkpoint, End, Epoch, Finding, Segment, Started, Step
+from tmssl.runs.folder import Run, create_run
+from tmssl.runs.journal import JournalWriter
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """How a screen is reached from the curves, and what is on it when it is there."""
+
+    name: str
+    keys: tuple[str, ...]
+    shows: str
+
+
+WAYS = (
+    Way("curves", (), "learning rate"),
+    Way("matches", ("m",), "query 1/4"),
+    Way("matches-compared", ("m", "d"), "now 2"),
+    Way("list", ("m", "t"), "page 1/1"),
+    Way("figures", ("m", "u"), "Figures of epoch-0006"),
+    Way("findings", ("f",), "the loss falls"),
+    Way("log", ("g",), "epoch 6"),
+    Way("config", ("c",), "[data]"),
+    Way("help", ("question_mark",), "Keys"),
+    Way("runs", ("o",), "2 runs"),
+    Way("comparison", ("o", "space", "down", "space", "c"), "settings that differ"),
+    Way("start", ("o", "n"), "recipes:"),
+    Way("resume", ("r",), "old LR"),
+    Way("evaluate", ("e",), "Evaluate which checkpoint"),
+    Way("palette", ("ctrl+p",), "Search"),
+)
+
+
+def step(number: int) -> Step:
+    """A step of a loss that falls."""
+    return Step(
+        step=number, epoch=number / 10, loss=5.5 - number / 40, ce=6.8, top1=number / 100,
+        lr=0.1 - number / 1000, momentum=0.99, grad_norm=1.0 + number % 7 / 10, feature_std=0.9,
+        img_s=100.0, data_s=0.01, step_s=1.0, mem_gib=2.0, t=1000.0 + number,
+    )  # fmt: skip
+
+
+def steady_run(folder: Path) -> Run:
+    """A finished run with two segments, findings, evaluations, checkpoints and a log, and one beside it."""
+    run = retrieved_run(folder, solid=True)
+    evaluations = run.journal.read_bytes().splitlines(keepends=True)[1:]
+    run.journal.unlink()
+    config = changed(Config(), {"epochs": 10, "lr": 0.1, "warmup_epochs": 0.0})
+    write_config(config, run.config)
+    journal = JournalWriter(run.journal)
+    journal.write(Started(name="r", host="box", device="cpu, 2 cores"))
+    for number, begin in ((0, 0), (1, 30)):
+        journal.write(
+            Segment(
+                number=number, step=begin, epoch=begin / 10, reason="resume" if number else "start",
+                config=dict(to_dict(config)), changed={"train.epochs": [5, 10]} if number else {},
+                steps_per_epoch=10, epochs=10, t=1000.0 + begin, chance=5.55, solved=1.65,
+                chance_ce=6.93, batch_size=1024,
+            )
+        )  # fmt: skip
+        for at in range(begin + 1, begin + 31):
+            journal.write(step(at))
+            if at % 10 == 0:
+                journal.write(Epoch(epoch=at // 10, step=at, loss=5.5 - at / 40, ce=6.8, top1=at / 100,
+                                    lr=0.1 - at / 1000, seconds=10.0, rank_me=9.0))  # fmt: skip
+    journal.write(Finding(code="at-chance", level="bad", text="loss is chance", advice="try sgd", step=9, epoch=0.9))  # fmt: skip
+    journal.write(Finding(code="learning", level="good", text="the loss falls", step=40, epoch=4.0))
+    journal.write(Checkpoint(path="checkpoints/last.pt", step=60, epoch=6, reason="epoch"))
+    journal.close()
+    with run.journal.open("ab") as file:
+        file.writelines(evaluations)
+    journal = JournalWriter(run.journal)
+    journal.write(End(status="stopped", reason="asked", step=60, epoch=6.0, t=1061.0))
+    journal.close()
+    (run.checkpoints / "last.json").write_text('{"step": 60, "steps_per_epoch": 10}')
+    run.log.write_text("".join(f"epoch {epoch}: loss {5.5 - epoch / 4:.3f}\n" for epoch in range(1, 7)))  # fmt: skip
+    other = create_run(folder / "runs", "second", latest=False)
+    write_config(changed(Config(), {"epochs": 20, "lr": 0.3}), other.config)
+    return run
+
+
+async def reach(pilot: Pilot[None], way: Way) -> None:
+    """Press the keys of a way, and wait until it is there and still."""
+    await _shown(pilot, "learning rate")
+    for key in way.keys:
+        await pilot.press(key)
+        await quiet(pilot)
+    await _shown(pilot, way.shows)
+    await quiet(pilot)
+
+
+async def _shown(pilot: Pilot[None], words: str) -> None:
+    for _ in range(400):
+        if words in screen_text(pilot.app):
+            return
+        await pilot.pause(0.05)
+    raise AssertionError(f"{words} is not on the screen:\n{screen_text(pilot.app)}")
+
+
+async def quiet(pilot: Pilot[None]) -> None:
+    """Wait until no worker draws and two looks at the screen are the same."""
+    before: list[str] = []
+    for _ in range(200):
+        drawing = [
+            w for w in pilot.app.workers if w.group not in ("tail", "runs") and not w.is_finished
+        ]
+        now = screen_text(pilot.app).splitlines()
+        if not drawing and now == before:
+            return
+        before = now
+        await pilot.pause(0.1)
+    raise AssertionError("the screen is never still")
+
+
+def strips(app: Any) -> list[Strip]:
+    """The lines of the screen as they go to the terminal."""
+    rows: list[Strip] = app.screen._compositor.render_strips()
+    return rows
+
+
+def screen_text(app: Any) -> str:
+    """What a person reads."""
+    return "\n".join(strip.text for strip in strips(app))
+
+
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run of `steady_run`."""
+    return steady_run(tmp_path_factory.mktemp("steady"))

@@ -1,0 +1,28 @@
+"""A run that was really trained, in a second: a test model on a few drawn marks."""
+
+from pathlib import Path
+
+from tests.helpers.marks import draw_marks
+from tmssl.config import Config, changed, write_config
+from tmssl.data.pack.pack import build_pack, pack_size
+from tmssl.data.sources.catalogue import read_catalogue
+from tmssl.runs.folder import Run, create_run
+from tmssl.training.loop import train
+from tmssl.training.signals import SignalFlags
+
+
+def tiny_run(folder: Path, count: int = 40, *, validation: int = 8) -> Run:
+    """A run of one epoch under `folder`, its marks in `folder/marks`, drawn if they are not there."""
+    marks = folder / "marks"
+    if not marks.exists():
+        draw_marks(marks, count, validation=validation)
+    build_pack(read_catalogue(marks), folder / "pack", pack_size(32))
+    run = create_run(folder / "runs", "r")
+    settings = {
+        "data.source": str(marks), "data.pack": str(folder / "pack"), "model.name": "test_efficientnet",
+        "hidden": 32, "dimensions": 16, "image_size": 32, "batch_size": 8, "epochs": 1,
+        "device": "cpu",
+    }  # fmt: skip
+    write_config(changed(Config(), settings), run.config)
+    train(run, SignalFlags())
+    return run

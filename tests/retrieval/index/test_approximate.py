@@ -1,0 +1,77 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from cli.app import app
+from tests.helpers.tiny_run import tiny_run
+from tmssl.data.pack.pack import cache_folder
+from tmssl.errors import InputError
+from tmssl.retrieval.index.approximate import factory_index, overlap
+from tmssl.retrieval.index.faiss_index import build_index, open_index, save_index
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    drawn = np.random.default_rng(3).standard_normal((600, 16)).astype(np.float32)
+    save_index(
+        build_index(drawn / np.linalg.norm(drawn, axis=1, keepdims=True)), tmp_path / "a.faiss"
+    )
+    return tmp_path / "a.faiss"
+
+
+def test_an_exact_factory_overlaps_wholly_and_a_coarse_one_by_what_is_told(kept: Path) -> None:
+    exact = open_index(kept)
+    assert overlap(exact, factory_index(exact, kept, "Flat")) == 1
+    coarse = overlap(exact, factory_index(exact, kept, "IVF16,Flat"))
+    wide = overlap(exact, factory_index(exact, kept, "IVF16,Flat;nprobe=16"))
+    assert coarse < 0.95 < wide
+    assert len(list(cache_folder().glob("indexes/*.ann"))) == 2  # nprobe is no index of its own
+
+
+def test_an_index_is_built_once_and_never_read_from_a_runs_folder(kept: Path) -> None:
+    exact = open_index(kept)
+    told: list[tuple[int, int]] = []
+    factory_index(exact, kept, "SQ8", lambda *pair: told.append(pair))
+    factory_index(exact, kept, "SQ8", lambda *pair: told.append(pair))
+    assert told == [(600, 600)]
+    (made,) = cache_folder().glob("indexes/*.ann")
+    made.rename(kept.with_name(made.name))
+    factory_index(exact, kept, "SQ8", lambda *pair: told.append(pair))
+    assert told == [(600, 600)] * 2
+
+
+def test_only_the_newest_few_are_kept(kept: Path) -> None:
+    exact = open_index(kept)
+    for bits in ("Flat", "SQ8", "SQ4", "SQ6", "SQfp16"):
+        factory_index(exact, kept, bits)
+    assert len(list(cache_folder().glob("indexes/*.ann"))) == 4
+
+
+@pytest.mark.parametrize("factory", ["Nonsense\x1b", "IVF9999,Flat", "SQ8;nprobe=3", "Flat;x"])
+def test_what_faiss_cannot_do_is_one_line(kept: Path, factory: str) -> None:
+    with pytest.raises(InputError, match="faiss cannot make or read --index '"):
+        factory_index(open_index(kept), kept, factory)
+    assert not list(cache_folder().glob("indexes/.*"))
+
+
+def test_a_search_by_it_says_what_it_loses_and_tells_true_similarities(tmp_path: Path) -> None:
+    run = tiny_run(tmp_path)
+    logo = str(tmp_path / "marks" / "images" / "0007.png")
+
+    def asked(*words: str) -> tuple[list[tuple[int, float]], str]:
+        done = CliRunner().invoke(app, ["search", logo, "--run", str(run.path), "--json", *words])
+        assert done.exit_code == 0, done.output
+        matches = json.loads(done.stdout)["answers"][0]["matches"]
+        return [(one["row"], one["similarity"]) for one in matches], done.stderr
+
+    exact, _ = asked()
+    by_codes, words = asked("--index", "SQ4")
+    assert "overlap@10 with exact 0." in words or "overlap@10 with exact 1." in words
+    told = dict(exact)
+    shared = [(row, similarity) for row, similarity in by_codes if row in told]
+    assert len(shared) >= 5
+    assert all(similarity == pytest.approx(told[row], abs=1e-5) for row, similarity in shared)
+    assert by_codes == sorted(by_codes, key=lambda pair: -pair[1])

@@ -1,0 +1,163 @@
+"""Two processes on a CPU train like one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+
+from tests.helpers.marks import draw_marks
+from tests.helpers.rank import SETTINGS, learn_a_little
+from tmssl.config import Config, changed, read_config, write_config
+from tmssl.data.pack.pack import build_pack, pack_size
+from tmssl.data.sources.catalogue import read_catalogue
+from tmssl.errors import ConfigError, InputError
+from tmssl.runs.checkpoints import digest, valid_checkpoints
+from tmssl.runs.events import End, Finding
+from tmssl.runs.folder import Run, create_run, holder, is_alive
+from tmssl.runs.history import read_history
+from tmssl.runs.journal import read_journal
+from tmssl.runs.launch import start_trainer, wait_until_begun
+from tmssl.training.distributed import ALONE, Ranks, with_synchronised_norms
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ranks")
+    build_pack(read_catalogue(draw_marks(folder / "m", 40)), folder / "pack", pack_size(32))
+    return folder
+
+
+@pytest.mark.timeout(200)  # three interpreters load torch at once
+def test_two_processes_take_the_steps_of_one(world: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+         "-m", "tests.helpers.rank", str(world)], check=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    first, second = (json.loads((world / f"rank-{rank}.json").read_text()) for rank in (0, 1))
+    alone = learn_a_little(world, ALONE)
+    both = [[*one, *two] for one, two in zip(first["rows"], second["rows"], strict=True)]
+    assert both == alone["rows"]
+    assert first["keys"] == second["keys"] == alone["keys"] == SETTINGS["batch_size"]
+    assert first["loss"] == pytest.approx(alone["loss"], abs=1e-5)
+    assert first["loss"] == second["loss"]
+    assert first["grad_norm"] == pytest.approx(alone["grad_norm"], rel=1e-4)
+    assert first["weights"] == pytest.approx(alone["weights"], rel=1e-5, abs=1e-5)
+    assert first["weights"] == second["weights"]
+    assert first["asked"] == second["asked"] == [None, ["SIGTERM", True, True]]
+
+
+@pytest.mark.parametrize(("size", "count"), [(2, 7), (3, 64), (4, 4)])
+def test_a_batch_that_cannot_be_shared_evenly_is_refused(size: int, count: int) -> None:
+    with pytest.raises(ConfigError, match=f"give a multiple of {size}"):
+        Ranks(0, size).share(count)
+    with pytest.raises(ConfigError, match=f"give a multiple of {size}"):
+        changed(Config(), {"batch_size": count, "gpus": size})
+
+
+def test_synchronised_norms_keep_the_activations_of_timms_layers() -> None:
+    torch.manual_seed(0)
+    model = timm.create_model("test_efficientnet", num_classes=0).eval()
+    view = torch.randn(2, 3, 32, 32)
+    before, names = model(view), list(model.state_dict())
+    converted = with_synchronised_norms(model, Ranks(0, 2), torch.device("cuda"))
+    assert any(isinstance(layer, torch.nn.SyncBatchNorm) for layer in converted.modules())
+    assert torch.equal(converted(view), before)
+    assert list(converted.state_dict()) == names
+
+
+def test_a_cpu_and_a_process_alone_keep_their_own_norms() -> None:
+    model = timm.create_model("test_efficientnet", num_classes=0)
+    for ranks, device in ((ALONE, "cuda"), (Ranks(0, 2), "cpu")):
+        kept = with_synchronised_norms(model, ranks, torch.device(device))
+        assert not any(isinstance(layer, torch.nn.SyncBatchNorm) for layer in kept.modules())
+
+
+def start(folder: Path, name: str) -> tuple[Run, subprocess.Popen[bytes]]:
+    """A run of two processes that would go on for ever, begun."""
+    run = create_run(folder / "runs", name)
+    settings = {
+        **SETTINGS, "data.pack": str(folder / "pack"), "epochs": 100_000, "log_every": 1, "gpus": 2,
+        "lr": 0.01, "checkpoint_minutes": 0.01,
+    }  # fmt: skip
+    write_config(changed(Config(), settings), run.config)
+    process = start_trainer(run)
+    wait_until_begun(run, process, 0)
+    return run, process
+
+
+def ranks_of(process: subprocess.Popen[bytes]) -> list[int]:
+    """Process ids of the ranks that a torchrun started, in order."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return sorted(int(pid) for pid in children)
+
+
+def wait_for_step(run: Run, step: int) -> None:
+    while read_history(read_journal(run.journal)).step < step:
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("signalled", [0, 1])
+def test_a_signal_to_one_process_stops_all_after_the_same_step(world: Path, signalled: int) -> None:
+    run, process = start(world, f"stopped-{signalled}")
+    wait_for_step(run, 5)
+    pids = ranks_of(process)
+    found = holder(run)
+    assert found is not None
+    assert found.pid in pids
+    other = next(pid for pid in pids if pid != found.pid)
+    os.kill(found.pid if signalled == 0 else other, signal.SIGTERM)
+    assert process.wait(timeout=60) == 0
+    history = read_history(read_journal(run.journal))
+    assert history.end is not None
+    assert (history.end.status, history.end.reason) == ("stopped", "asked to by SIGTERM")
+    step, path = valid_checkpoints(run.checkpoints)[0]
+    assert step == history.end.step == history.step
+    assert digest(path) == history.checkpoints[-1].sha256
+    assert history.segments[0].batch_size == SETTINGS["batch_size"]
+    assert history.started is not None
+    assert history.started.device.startswith("2 x ")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_killed_process_ends_the_run_with_a_finding(world: Path, killed: int) -> None:
+    run, process = start(world, f"killed-{killed}")
+    wait_for_step(run, 5)
+    found = holder(run)
+    assert found is not None
+    other = next(pid for pid in ranks_of(process) if pid != found.pid)
+    os.kill(found.pid if killed == 0 else other, signal.SIGKILL)
+    assert process.wait(timeout=60) != 0
+    assert not is_alive(run)
+    events = read_journal(run.journal)
+    assert isinstance(events[-1], End)
+    assert events[-1].status == "failed"
+    assert [e.code for e in events if isinstance(e, Finding)].count("rank-lost") == 1
+    assert sum(isinstance(event, End) for event in events) == 1
+    # One process goes on where the two were, with the same number of keys.
+    write_config(changed(read_config(run.config), {"gpus": 1}), run.config)
+    process = start_trainer(run)
+    wait_until_begun(run, process, 1)
+    process.terminate()
+    assert process.wait(timeout=60) == 143
+    assert read_history(read_journal(run.journal)).segments[1].changed == {"train.gpus": [2, 1]}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_what_torchruns_processes_refuse_is_one_line(world: Path) -> None:
+    run = create_run(world / "runs", "refused")
+    settings = {**SETTINGS, "data.pack": str(world / "none"), "gpus": 2}
+    write_config(changed(Config(), settings), run.config)
+    with pytest.raises(InputError, match="none"):
+        wait_until_begun(run, start_trainer(run), 0)

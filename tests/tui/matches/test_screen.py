@@ -1,0 +1,339 @@
+"""The matches in the monitor: figures, list, pages, comparison, full size, files."""
+
+import html
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from textual.pilot import Pilot
+from textual.widgets import Input, Static
+
+from tests.helpers.retrieved import retrieved_run
+from tmssl.data.pack.pack import open_pack
+from tmssl.retrieval.evaluation.matches import read_matches
+from tmssl.runs.events import Eval, Score
+from tmssl.runs.folder import Run
+from tui.app import WatchApp
+from tui.matches.evaluations import (
+    Evaluation,
+    head_lines,
+    history_line,
+    load_evaluation,
+    main_figures,
+    read_evaluations,
+)
+from tui.matches.full_size import beside, drawn, original, show_full
+from tui.matches.page import SIZES, lay_out
+from tui.matches.queries import Selection, list_page
+from tui.matches.screen import RetrievalScreen
+from tui.options import IMAGES, Look, way
+from tui.terminal.ascii import in_ascii
+from tui.widgets.text_screen import PageScreen
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return retrieved_run(tmp_path_factory.mktemp("world"))
+
+
+def text_of(app: WatchApp, selector: str) -> str:
+    return str(app.screen.query_one(selector, Static).render())
+
+
+async def settle(pilot: Pilot[None], seconds: float = 0.2) -> None:
+    await pilot.pause(seconds)
+    for _ in range(200):
+        busy = [w for w in pilot.app.workers if w.group in ("page", "matches", "beside", "export")]
+        if all(worker.is_finished for worker in busy):
+            break
+        await pilot.pause(0.05)
+    await pilot.pause(0.1)
+
+
+async def shows(pilot: Pilot[None], selector: str, *texts: str) -> str:
+    """Wait until all of the texts are in a widget; returns what it shows."""
+    shown = ""
+    for _ in range(400):
+        shown = str(pilot.app.screen.query_one(selector, Static).render())
+        if all(text in shown for text in texts):
+            return shown
+        await pilot.pause(0.05)
+    raise AssertionError(f"{texts} not in {selector}: {shown}")
+
+
+async def opened(pilot: Pilot[None]) -> WatchApp:
+    """The screen of the matches, with its first page drawn."""
+    await pilot.pause(0.3)
+    await pilot.press("m")
+    await settle(pilot, 0.4)
+    app = pilot.app
+    assert isinstance(app, WatchApp)
+    assert isinstance(app.screen, RetrievalScreen)
+    return app
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+async def test_figures_list_and_page_say_what_was_found(run: Run, size: tuple[int, int]) -> None:
+    async with WatchApp(run).run_test(size=size) as pilot:
+        app = await opened(pilot)
+        page = await shows(pilot, "#gallery", "query 1/4")
+        head = text_of(app, "#figures")
+        assert "0.75" in head
+        assert "0.25" in head  # chance
+        assert "3.0" in head  # lift
+        assert "by epoch" in head
+        assert "query 1/4, no hit found, AP 0.00: m0 mark 0" in page
+        assert "1. 0.967" in page
+        assert "- miss" in page
+        assert "03.01 Quadrupeds" in page  # a shared code with its title
+        assert "rank 2" in page
+        await shows(pilot, "#gallery-words", "2/2 epoch-0006, 24 marks searched, showing all  by OpenMoji")  # fmt: skip
+        assert app.screen.query_one("#queries").display == (size[0] > 100)
+        await pilot.press("n", "n")
+        page = await shows(pilot, "#gallery", "query 3/4")
+        assert not set(page) & {"\x1b", "\u202e"}
+        assert "+ hit" in page
+
+
+async def test_queries_are_filtered_searched_and_the_page_stays_on_its_query(run: Run) -> None:
+    async with WatchApp(run).run_test(size=(80, 24)) as pilot:
+        app = await opened(pilot)
+        await pilot.press("a")
+        await shows(pilot, "#gallery", "query 1/1, no hit found, AP 0.00: m0")
+        await pilot.press("a", "a", "slash")
+        await pilot.pause()
+        app.screen.query_one("#search", Input).value = "M3"
+        await pilot.press("enter")
+        await shows(pilot, "#gallery", "query 1/1")
+        await shows(pilot, "#gallery", "= same")
+        await shows(pilot, "#gallery-words", "showing worst with 'M3'")
+        await pilot.press("left_square_bracket")
+        await shows(pilot, "#gallery-words", "1/2 epoch-0003")
+        await shows(pilot, "#gallery", "m3 mark 3")
+
+
+async def test_a_narrow_screen_shows_the_list_instead_and_a_wide_one_beside(run: Run) -> None:
+    app = WatchApp(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await pilot.press("t")
+        await settle(pilot)
+        assert not app.screen.query_one("#gallery").display
+        listed = text_of(app, "#queries")
+        assert "page 1/1" in listed
+        assert "m1 mark 1" in listed
+        assert not set(listed) & {"\x1b", "\u202e"}
+        await pilot.press("end")
+        await settle(pilot)
+        (here,) = (line for line in text_of(app, "#queries").splitlines() if line.startswith(">"))
+        assert "m3 mark 3" in here
+        await pilot.click("#queries", offset=(5, 2))
+        await pilot.press("t")
+        await shows(pilot, "#gallery", "query 2/4")
+        await pilot.resize_terminal(140, 40)
+        await pilot.press("t")
+        await settle(pilot)
+        assert app.screen.query_one("#queries").display
+        assert app.screen.query_one("#gallery").display
+
+
+async def test_two_evaluations_stand_one_above_the_other(run: Run) -> None:
+    async with WatchApp(run).run_test(size=(80, 24)) as pilot:
+        app = await opened(pilot)
+        await pilot.press("n", "d")
+        page = await shows(pilot, "#gallery", "now 2")
+        assert "epoch-0006: first hit at 2, AP 0.50" in page
+        assert "epoch-0003: first hit at 2, AP 0.50" in page
+        assert "was 2" in page
+        assert "now 2" in page
+        assert "same rank" in page
+        await pilot.press("d")
+        await settle(pilot)
+        assert "was 2" not in text_of(app, "#gallery")
+
+
+async def test_every_figure_and_the_history_are_a_page(run: Run) -> None:
+    async with WatchApp(run).run_test(size=(80, 24)) as pilot:
+        app = await opened(pilot)
+        await pilot.press("u")
+        await pilot.pause(0.2)
+        assert isinstance(app.screen, PageScreen)
+        told = "\n".join(str(part.render()) for part in app.screen.query(Static))
+        assert "hit@10           0.750    0.250  3.00" in told
+        assert "division hit@10 by epoch (| is chance)" in told
+
+
+@pytest.mark.parametrize(("key", "begins"), [("w", b"<!doctype html>"), ("W", b"\x89PNG")])
+async def test_what_is_shown_is_written_as_a_page_or_a_sheet(
+    run: Run, key: str, begins: bytes
+) -> None:
+    async with WatchApp(run).run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await pilot.press(key)
+        await shows(pilot, "#status", "4 queries written")
+        path = run.path / "export" / f"epoch-0006.{'html' if key == 'w' else 'png'}"
+        assert path.read_bytes().lower().startswith(begins.lower())
+        if key == "w":
+            assert "all queries" in path.read_text("utf-8")
+
+
+async def test_ascii_pictures_are_letters(run: Run) -> None:
+    app = WatchApp(run, Look(ascii=True))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await shows(pilot, "#gallery", "@", "2. 0.933")
+        shown = html.unescape(re.sub("<[^>]*>", "", app.export_screenshot().split("</style>")[1]))
+        assert "query 1/4" in shown.replace("\xa0", " ")
+        assert shown.replace("\xa0", " ").isascii()
+
+
+def test_what_is_not_ascii_keeps_its_cells() -> None:
+    assert in_ascii("┌─┐…▀ “a” 秘é") == '+-+.- "a" ???'
+
+
+async def test_without_an_evaluation_the_matches_say_what_to_do(tmp_path: Path) -> None:
+    made = retrieved_run(tmp_path)
+    for path in made.eval.iterdir():
+        path.unlink()
+    async with WatchApp(made).run_test(size=(80, 24)) as pilot:
+        app = await opened(pilot)
+        await shows(pilot, "#gallery", "no evaluation yet; press e")
+        await pilot.press("d", "i", "w", "u", "n", "a", "t", "pagedown", "end", "comma", "plus")
+        await settle(pilot)
+        assert isinstance(app.screen, RetrievalScreen)
+
+
+async def test_damaged_matches_and_figures_are_told(tmp_path: Path) -> None:
+    made = retrieved_run(tmp_path)
+    (made.eval / "epoch-0006.matches.jsonl").write_text("{")
+    (made.eval / "epoch-0003.json").write_text("no JSON")
+    async with WatchApp(made).run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await shows(pilot, "#gallery", "is damaged")
+        await pilot.press("left_square_bracket")
+        await shows(pilot, "#figures", "the figures of epoch-0003 cannot be read")
+        await shows(pilot, "#gallery", "query 1/4")
+
+
+def test_evaluations_come_by_epoch_also_within_one(tmp_path: Path) -> None:
+    for name in ("epoch-0024.40", "epoch-0024", "epoch-0003", "odd"):
+        (tmp_path / f"{name}.matches.jsonl").touch()
+    found = [one.name for one in read_evaluations(tmp_path)]
+    assert found == ["odd", "epoch-0003", "epoch-0024", "epoch-0024.40"]
+    assert load_evaluation(tmp_path / "nowhere", -1).problem
+
+
+def an_evaluation(epoch: int, value: float, k: int = 10) -> Evaluation:
+    score = Score(metric="hit", level="division", codes="figurative", k=k, value=value, chance=0.25)
+    return Evaluation(f"epoch-{epoch:04d}", Path(), Eval(epoch=epoch, scores=[score]))
+
+
+def test_the_history_tells_the_newest_that_fit_and_marks_the_shown_one() -> None:
+    found = tuple(an_evaluation(epoch, epoch / 100) for epoch in range(1, 50))
+    line = history_line(found, 47, 80).plain
+    assert len(line) <= 80
+    assert "[48 0.48]" in line
+    assert " 49 0.49 " in line
+    assert " 1 0.01" not in line
+
+
+@pytest.mark.parametrize("width", [30, 80, 200])
+@pytest.mark.parametrize("height", [24, 60])
+def test_heads_fit_any_width_and_any_evaluation(width: int, height: int) -> None:
+    found = (
+        an_evaluation(1, 0.5, k=5), Evaluation("epoch-0002", Path(), None),
+        Evaluation("epoch-0003", Path(), Eval(scores=[])), an_evaluation(4, 0.6, k=5),
+    )  # fmt: skip
+    for index in range(len(found)):
+        lines = head_lines(found, index, width, height)
+        assert lines
+        assert all(line.cell_len <= width for line in lines)
+    assert main_figures(found[0].event)[0][0] == "division hit@5"
+    assert head_lines((), 0, width, height) == []
+
+
+@pytest.mark.parametrize("wanted", SIZES)
+@pytest.mark.parametrize("blocks", [1, 2])
+@pytest.mark.parametrize(("width", "height"), [(30, 10), (80, 19), (120, 34), (160, 48), (300, 90)])
+def test_a_page_fits_its_room(width: int, height: int, blocks: int, wanted: int) -> None:
+    layout = lay_out(width, height, wanted, blocks)
+    across = 2 * layout.query + 2 + layout.columns * (2 * layout.cell + 2) - 2
+    assert layout.matches >= 1
+    if width >= 80:
+        assert across <= width
+        assert layout.lines * (layout.cell + layout.caption) <= height // blocks
+
+
+def test_the_list_is_paged_and_the_cursor_on_its_page(run: Run) -> None:
+    queries = tuple(read_matches(run.eval / "epoch-0006.matches.jsonl")[1]) * 25
+    lines = list_page(queries, 57, 60, 11).plain.splitlines()
+    assert "page 6/10" in lines[0]
+    assert len(lines) == 11
+    assert [at for at, line in enumerate(lines) if line.startswith(">")] == [8]
+    assert all(len(line) == 60 for line in lines)
+
+
+def test_a_selection_keeps_its_query_when_the_evaluation_changes(run: Run) -> None:
+    queries = tuple(read_matches(run.eval / "epoch-0006.matches.jsonl")[1])
+    chosen = Selection().of(queries).moved(3)
+    assert chosen.of(queries[::-1]).query == queries[3]
+    assert chosen.of(queries[:2]).place == 0
+    assert chosen.moved(1).place == 0
+    assert chosen.at(99).place == 3
+    assert Selection().moved(1).query is None
+
+
+def test_full_size_shows_the_files_and_the_match_that_is_asked_for(run: Run) -> None:
+    header, queries = read_matches(run.eval / "epoch-0006.matches.jsonl")
+    pack, said, asked = open_pack(Path(header.pack)), io.StringIO(), iter(["2", "99", "x\x1b", ""])
+    show_full(queries[1], pack, "block", lambda line: print(line, file=said), lambda _: next(asked))
+    told = said.getvalue()
+    assert told.count("left: m1 mark 1 (48 x 48)") == 4
+    assert "rank 2, similarity 0.933, hit; 03.01" in told
+    assert "\u2580" in told  # half blocks
+
+
+def test_an_image_file_that_is_gone_or_outside_is_drawn_from_the_pack(tmp_path: Path) -> None:
+    made = retrieved_run(tmp_path)
+    pack = open_pack(Path(read_matches(made.eval / "epoch-0006.matches.jsonl")[0].pack))
+    Image.new("RGB", (9, 9)).save(tmp_path / "outside.png")
+    assert original(pack, 0, "images/0000.png")[1] == "48 x 48"
+    for path in ("images/gone.png", "../outside.png", "", "labels.csv"):
+        assert original(pack, 0, path)[1] == "48 x 48 of the pack"
+
+
+@pytest.mark.parametrize(
+    ("by", "begins"), [("block", "\x1b[38;2;"), ("kitty", "\x1b_G"), ("iterm2", "\x1b]1337;")]
+)
+def test_graphics_reach_the_terminals_that_were_named_and_ask_nothing(by: str, begins: str) -> None:
+    dice = np.random.default_rng(0)
+    pixels = Image.fromarray(dice.integers(0, 256, (200, 300, 3), dtype=np.uint8))
+    text = drawn(beside(pixels, pixels.resize((50, 50))), 80, 20, by)
+    assert begins in text
+    assert "\x1b[c" not in text
+    assert "a=q" not in text
+    assert len(text.splitlines()) <= 20
+    assert drawn(pixels, 80, 20, "off") == "(pictures are off)"
+    assert drawn(pixels, 80, 20, by, plain=True).isascii()
+
+
+@pytest.mark.parametrize(
+    ("asked", "environment", "found"),
+    [
+        ("auto", {}, "block"),
+        ("auto", {"KITTY_WINDOW_ID": "1"}, "kitty"),
+        ("auto", {"TERM_PROGRAM": "WezTerm"}, "iterm2"),
+        ("auto", {"KITTY_WINDOW_ID": "1", "TMUX": "x"}, "block"),
+        ("auto", {"KITTY_WINDOW_ID": "1", "TERM": "screen-256color"}, "block"),
+        ("kitty", {"TMUX": "x"}, "kitty"),
+        ("off", {}, "off"),
+    ],
+)
+def test_the_environment_alone_says_how_pictures_are_drawn(
+    asked: str, environment: dict[str, str], found: str
+) -> None:
+    assert asked in IMAGES
+    assert way(asked, environment) == found

@@ -1,0 +1,82 @@
+"""The form that starts a run: checked as the command line checks, before anything begins."""
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input, Static
+
+from tests.helpers.marks import draw_marks
+from tmssl.errors import InputError
+from tui.app import WatchApp
+from tui.children import run_child
+from tui.runs.start_form import StartForm, answers
+
+EMPTY = dict.fromkeys(("recipe", "source", "epochs", "lr", "batch_size", "more", "name"), "")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({}, "give --data with a folder"),
+        ({"source": "nowhere"}, "there is nothing at nowhere"),
+        ({"recipe": "tpy"}, "did you mean 'toy'"),
+        ({"more": "lrr=1"}, "did you mean 'lr'"),
+        ({"more": "lr"}, "write NAME=VALUE"),
+        ({"more": "lr='1"}, "cannot be read"),
+        ({"epochs": "many"}, "bad setting"),
+        ({"lr": "-1"}, "bad setting"),
+        ({"batch_size": "9", "more": "gpus=2"}, "give a multiple of 2"),
+        ({"lr": "1e-9", "recipe": "single-4090"}, "min_lr is"),
+    ],
+)
+def test_what_is_wrong_is_said_as_the_command_line_says_it(
+    typed: dict[str, str], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        answers({**EMPTY, **typed})
+
+
+def test_fields_speak_after_the_settings_and_those_after_the_recipe(tmp_path: Path) -> None:
+    marks = draw_marks(tmp_path / "my marks", 2)
+    found = answers({**EMPTY, "recipe": "toy", "source": str(marks), "epochs": "7", "more": "epochs=9 views=mild"})  # fmt: skip
+    assert found.config.train.epochs == 7
+    assert found.config.data.views == "mild"
+    assert found.config.data.source == str(marks)
+    assert found.config.model.name == "resnet10t"
+    assert found.settings[-1] == "epochs=7"
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+async def test_the_form_shows_what_it_comes_to(tmp_path: Path, size: tuple[int, int]) -> None:
+    marks = draw_marks(tmp_path / "marks", 2)
+    app = WatchApp(None, runs_folder=tmp_path)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause(0.3)
+        await pilot.press("n")
+        await pilot.pause(0.3)
+        assert isinstance(app.screen, StartForm)
+        verdict = app.screen.query_one("#verdict", Static)
+        assert "give --data" in str(verdict.render())
+        app.screen.query_one("#source", Input).value = str(marks)
+        app.screen.query_one("#lr", Input).value = "0.3"
+        await pilot.pause(0.3)
+        assert "sgd to lr 3.00e-01" in str(verdict.render())
+        assert "planned" in str(app.screen.query_one("#plan-chart", Static).render())
+        app.screen.query_one("#lr", Input).value = "fast"
+        await pilot.press("enter")
+        await pilot.pause(0.3)
+        assert "! bad setting" in str(verdict.render())
+        assert isinstance(app.screen, StartForm)
+        await pilot.press("escape")
+        await pilot.pause(0.1)
+        assert not isinstance(app.screen, StartForm)
+
+
+def test_a_child_tells_each_line_and_its_exit_code() -> None:
+    told: list[str] = []
+    code, out, last = run_child(
+        ["sh", "-c", "echo one >&2; echo data; printf 'two\\033[2J\\n' >&2; exit 3"], told.append
+    )
+    assert (code, out) == (3, "data\n")
+    assert told == ["one", "two\u241b[2J"]
+    assert last == told[-1]

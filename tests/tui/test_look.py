@@ -1,0 +1,173 @@
+"""Colours that can be read, keys that are written down, and a layout that is remembered."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.color import ColorType
+from rich.style import Style
+from textual.screen import ModalScreen
+from textual.strip import Strip
+from textual.widgets import Input, Static
+
+from tests.helpers.screens import WAYS, Way, quiet, reach, steady, strips
+from tmssl.runs.folder import Run
+from tui.app import WatchApp
+from tui.bindings import EVERYWHERE, GIVEN, Key, key_table
+from tui.options import Look
+from tui.preferences import Remembered, recall, remember, remembered_path
+from tui.theme import DARK, LIGHT, usual_theme
+
+__all__ = ["steady"]  # a fixture
+
+_BLOCKS = "".join(map(chr, range(0x2580, 0x25A0)))  # of pictures, bars and frames
+_LEAST = 4.5  # WCAG 2.1, AA
+
+
+def luminance(colour: tuple[int, ...]) -> float:
+    """Relative luminance of sRGB, by WCAG 2.1."""
+    parts = [c / 255 for c in colour]
+    r, g, b = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def contrast(style: Style) -> float:
+    """Contrast of a style's colours, 1 to 21."""
+    front, ground = style.color, style.bgcolor
+    assert front is not None
+    assert ground is not None
+    assert front.type == ground.type == ColorType.TRUECOLOR, style
+    first, second = (luminance(tuple(c.get_truecolor())) for c in (front, ground))
+    low, high = sorted((first, second))
+    return (high + 0.05) / (low + 0.05)
+
+
+def in_front(app: WatchApp) -> list[Strip]:
+    """The lines of the screen, or of the question in front of it: what is behind is meant to fade."""
+    if not isinstance(app.screen, ModalScreen):
+        return strips(app)
+    region = app.screen.children[0].region
+    rows = strips(app)[region.y : region.bottom]
+    return [row.crop(region.x, region.right) for row in rows]
+
+
+def test_contrast_is_that_of_the_standard() -> None:
+    assert contrast(Style(color="#ffffff", bgcolor="#000000")) == pytest.approx(21)
+    assert contrast(Style(color="#777777", bgcolor="#ffffff")) == pytest.approx(4.48, abs=0.01)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+async def test_every_word_of_a_screen_can_be_read_and_its_keys_are_written_down(
+    steady: Run, way: Way
+) -> None:
+    app = WatchApp(steady)
+    async with app.run_test(size=(100, 36)) as pilot:
+        await reach(pilot, way)
+        for theme in (DARK.name, LIGHT.name):
+            app.theme = theme
+            await quiet(pilot)
+            assert not faint_words(app)
+        if not isinstance(app.focused, Input):  # a text field has the usual keys of one
+            check_keys(app)
+
+
+def faint_words(app: WatchApp) -> dict[str, str]:
+    """Words whose contrast is too low, with their style."""
+    return {
+        words: f"{contrast(style):.2f} {style}"
+        for strip in in_front(app)
+        for text, style, _ in strip
+        if (words := text.strip(_BLOCKS + " ")) and style is not None and contrast(style) < _LEAST
+    }
+
+
+def check_keys(app: WatchApp) -> None:
+    """Every key that does something is in a table, and every key of the screen's table does something."""
+    table: tuple[Key, ...] = getattr(app.screen, "TABLE", ())
+    own = {one for key in table for one in key.key.split(",")}
+    told = {one for key in EVERYWHERE for one in key.key.split(",")}
+    told |= {one for keys, _ in GIVEN for one in keys.split(" ")}
+    bound = set(app.screen.active_bindings)
+    assert own <= bound
+    assert bound <= own | told
+
+
+def test_the_page_of_keys_is_the_table() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "keys.md").read_text("utf-8")
+    begin = page.index("<!-- made by tui.bindings.key_table()")
+    block = page[page.index("\n", begin) + 1 : page.index("<!-- end -->")]
+    assert block.strip() == key_table()
+
+
+async def test_what_was_chosen_is_there_the_next_time(steady: Run) -> None:
+    app = WatchApp(steady)
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert app.theme == DARK.name
+        await pilot.press("ctrl+t")
+        await pilot.press("m")
+        await pilot.pause(0.3)
+        await pilot.press("t", "minus")
+        await pilot.pause(0.3)
+    kept = json.loads(remembered_path().read_text())
+    assert kept == {"theme": "tmssl-light", "listed": True, "size": 3}
+    again = WatchApp(steady)
+    async with again.run_test(size=(80, 24)) as pilot:
+        assert again.theme == LIGHT.name
+        await pilot.press("m")
+        await pilot.pause(0.5)
+        assert again.screen.query_one("#queries").display
+
+
+@pytest.mark.parametrize("held", ["", "{", "[]", '{"weight": 9}', '{"size": 99}', '{"theme": 1}'])
+async def test_a_damaged_layout_is_told_and_passed_over(steady: Run, held: str) -> None:
+    remembered_path().parent.mkdir(parents=True)
+    remembered_path().write_text(held)
+    app = WatchApp(steady)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.3)
+        assert "the layout is the usual one" in str(
+            app.screen.query_one("#status", Static).render()
+        )
+        assert app.kept == Remembered()
+
+
+async def test_a_theme_that_is_gone_is_the_usual_one(steady: Run) -> None:
+    remember(remembered_path(), Remembered(theme="no such theme"))
+    app = WatchApp(steady)
+    async with app.run_test():
+        assert app.theme == DARK.name
+
+
+def test_a_layout_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "not remembered" in remember(tmp_path / "file" / "monitor.json", Remembered())
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_of_a_layout_are_read_or_told(tmp_path_factory: pytest.TempPathFactory, held: bytes) -> None:  # fmt: skip
+    path = tmp_path_factory.mktemp("state") / "monitor.json"
+    path.write_bytes(held)
+    kept, problem = recall(path)
+    assert isinstance(kept, Remembered)
+    assert not re.search("[\x00-\x1f\x7f-\x9f]", problem)
+
+
+@pytest.mark.parametrize(
+    ("told", "found"), [("", DARK), ("15;0", DARK), ("0;15", LIGHT), ("0;default;7", LIGHT), ("x", DARK)]
+)  # fmt: skip
+def test_the_environment_says_whether_the_ground_is_light(told: str, found: object) -> None:
+    assert usual_theme({"COLORFGBG": told}) == found.name  # type: ignore[attr-defined]  # a Theme
+
+
+async def test_without_colour_every_sign_is_still_there(steady: Run) -> None:
+    app = WatchApp(steady, Look(colour=False))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await reach(pilot, WAYS[0])
+        for strip in strips(app):
+            for _, style, _ in strip:
+                for colour in (style.color, style.bgcolor) if style else ():
+                    assert colour is None or len(set(colour.get_truecolor())) == 1  # grey
+        assert "= stopped" in "\n".join(strip.text for strip in strips(app))
