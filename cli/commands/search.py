@@ -22,10 +22,9 @@ from cli.signals import end_in_order
 from tmssl.errors import InputError
 from tmssl.runs.folder import open_run
 from tmssl.text import count, safe
+from tmssl.types import Mask, Pixels
 
 if TYPE_CHECKING:
-    from tmssl.data.preprocess import Pixels
-    from tmssl.retrieval.index.exact import Mask
     from tmssl.retrieval.search.filters import Condition
     from tmssl.retrieval.search.results import SearchRecord
     from tmssl.retrieval.search.search import Gallery, Logo

@@ -41,6 +41,7 @@ from tmssl.retrieval.vectors.embed import embed, forward, ready, untrained_encod
 from tmssl.retrieval.vectors.fold_bn import folded
 from tmssl.runs.folder import Run, create_run
 from tmssl.training.machine import keep_freed_memory
+from tmssl.types import Indices, Vectors
 
 MODEL, SIZE, WIDTH = "efficientnet_b0", 224, 1280
 MARKS = 538_771  # in the training split of L3D
@@ -49,9 +50,6 @@ _SINGLE = 16  # queries of which each is timed by itself
 _HALF = 2**-11  # of a cosine is lost in half precision
 PARTS = ("embedding", "search", "gpu", "command")
 RIVALS = {"numpy": "numpy's argpartition", "sklearn": "sklearn's brute force"}
-
-Rows = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
 
 
 def unit_vectors(count: int, seed: int) -> Vectors:
@@ -131,7 +129,7 @@ def by_numpy(gallery: Vectors, queries: Vectors) -> npt.NDArray[np.int64]:
     return np.take_along_axis(top, order, 1)
 
 
-def overlap(gallery: Vectors, queries: Vectors, mine: Rows, theirs: Rows) -> float:
+def overlap(gallery: Vectors, queries: Vectors, mine: Indices, theirs: Indices) -> float:
     """Share of their first K than which ours are not less similar, but for half precision, mean over queries.
 
     Marks that are equally similar are many among views of logos, and either is right.
@@ -169,7 +167,7 @@ def searching(what: str, gallery: Vectors, rounds: int) -> None:
     for count, times in ((1, _SINGLE), (256, 1)):
         queries = gallery[:: len(gallery) // (count * times)][: count * times]
         asked = np.split(queries, times)
-        each: dict[str, Callable[[Vectors], Rows]] = {
+        each: dict[str, Callable[[Vectors], Indices]] = {
             "tmssl": partial(by_tmssl, index),
             "numpy": partial(by_numpy, gallery),
             "sklearn": partial(brute.kneighbors, return_distance=False),
@@ -184,12 +182,12 @@ def searching(what: str, gallery: Vectors, rounds: int) -> None:
             )  # fmt: skip
 
 
-def one_by_one(way: Callable[[Vectors], Rows], asked: Sequence[Vectors]) -> Rows:
+def one_by_one(way: Callable[[Vectors], Indices], asked: Sequence[Vectors]) -> Indices:
     """What each of several calls finds."""
     return np.concatenate([way(queries) for queries in asked])
 
 
-def by_tmssl(index: faiss.Index, queries: Vectors) -> Rows:
+def by_tmssl(index: faiss.Index, queries: Vectors) -> Indices:
     """As the product searches: one query as `tmssl search`, many as `tmssl eval`."""
     if len(queries) == 1:
         return nearest_rows(index, queries, K, None)[1][None]

@@ -29,7 +29,7 @@ from tests.bench.ablation import sources
 from tmssl.config import Config, changed, read_config, write_config
 from tmssl.data.pack.pack import Pack, build_pack, open_pack, pack_size
 from tmssl.data.sources.catalogue import read_catalogue
-from tmssl.data.sources.marks import Mark, Rows
+from tmssl.data.sources.marks import Mark, MarkTable
 from tmssl.data.views.recipe import VIEW_SETS, ViewRecipe
 from tmssl.recipes import recipe_path
 from tmssl.retrieval.vectors.baselines import hog_describer
@@ -39,6 +39,7 @@ from tmssl.training.checkpoints.store import find_checkpoint, load_weights
 from tmssl.training.learner import choose_device
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
+from tmssl.types import Vectors
 
 _STYLINGS = (
     "silhouette", "outline", "threshold", "recolour", "pieces", "thicker", "thinner", "wordless",
@@ -64,8 +65,6 @@ SETS: dict[str, tuple[ViewRecipe, ViewRecipe]] = {
     "no stylings, no rotation": (dataclasses.replace(_PLAIN, rotation=0.0),) * 2,
     "published": VIEW_SETS["published"],
 }
-
-Vectors = npt.NDArray[np.float32]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,7 +173,7 @@ def main() -> None:
         catalogue = read_catalogue(source)
         if asked.sample:
             catalogue = dataclasses.replace(
-                catalogue, marks=Rows.of(sampled(catalogue.marks, asked.sample))
+                catalogue, marks=MarkTable.of(sampled(catalogue.marks, asked.sample))
             )
         pack = build_pack(catalogue, folder / "pack", pack_size(asked.image_size))
         epochs = -(-asked.steps // (pack.count // asked.batch_size))

@@ -6,10 +6,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from tmssl.data.spectrum import HASH_BITS, SIDE, low_frequencies
+from tmssl.types import Vectors
 
 __all__ = ["HASH_BITS", "hash_vectors", "unit"]
-
-Vectors = npt.NDArray[np.float32]
 
 
 def unit(vectors: npt.NDArray[np.floating]) -> Vectors:

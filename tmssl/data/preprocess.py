@@ -17,6 +17,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from tmssl.errors import PackError
 from tmssl.text import safe
+from tmssl.types import Pixels
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 64_000_000  # an A3 page at 600 dpi is 70, an A4 page 35; 64 take 1.4 GiB to decode
@@ -38,8 +39,6 @@ _PASSING = {
     errno.ENOENT, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
     errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN,
 }  # fmt: skip
-
-Pixels = npt.NDArray[np.uint8]
 
 
 class UnreadableError(PackError):

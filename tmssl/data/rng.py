@@ -7,27 +7,27 @@ machine, for any number of workers and after any interruption.
 import numpy as np
 import numpy.typing as npt
 
-Words = npt.NDArray[np.uint64]
+from tmssl.types import Hashes
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 
 
-def _mixed(words: Words) -> Words:
+def _mixed(words: Hashes) -> Hashes:
     """The output function of SplitMix64 (Steele, Lea and Flood 2014), a bijection of 64-bit words."""
     words = (words ^ (words >> np.uint64(30))) * _MIX_1
     words = (words ^ (words >> np.uint64(27))) * _MIX_2
     return words ^ (words >> np.uint64(31))
 
 
-def hashed(*keys: npt.ArrayLike) -> Words:
+def hashed(*keys: npt.ArrayLike) -> Hashes:
     """64 random bits for each combination of integer keys, which broadcast against each other.
 
     Each key must be >= 0; the order of the keys matters.
     """
     with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is the point
-        words: Words = np.zeros(1, dtype=np.uint64)
+        words: Hashes = np.zeros(1, dtype=np.uint64)
         for key in keys:
             words = _mixed((words + _GOLDEN) ^ _mixed(np.asarray(key, dtype=np.uint64) + _GOLDEN))
     return words

@@ -10,9 +10,7 @@ import numpy.typing as npt
 from tmssl.data.rng import hashed, uniform
 from tmssl.data.vienna import at_level, rarity
 from tmssl.errors import ConfigError
-
-Rows = npt.NDArray[np.int64]
-Draws = npt.NDArray[np.float64]
+from tmssl.types import Floats, Indices
 
 
 class CodeIndex:
@@ -45,7 +43,7 @@ class CodeIndex:
         place[by_code] = np.arange(len(code_of)) - self._code_start[code_of[by_code]]
         self._place = place
 
-    def partners(self, samples: Rows, draws_code: Draws, draws_mark: Draws) -> Rows:
+    def partners(self, samples: Indices, draws_code: Floats, draws_mark: Floats) -> Indices:
         """Another mark sharing a code with each sample, or the sample itself when none does.
 
         Args:
@@ -84,10 +82,10 @@ class Partners(Protocol):
 
     def partners(
         self,
-        samples: Rows,
+        samples: Indices,
         draws_code: npt.NDArray[np.float64],
         draws_mark: npt.NDArray[np.float64],
-    ) -> Rows:
+    ) -> Indices:
         """A partner for each sample, or the sample itself where it has none."""
         ...
 
@@ -97,9 +95,9 @@ class Batch:
     """The marks of one step."""
 
     epoch: int
-    anchors: Rows
+    anchors: Indices
     """rows of the pack seen in view 1, shape (n,)"""
-    positives: Rows
+    positives: Indices
     """rows seen in view 2; equal to the anchors under instance discrimination"""
 
 
@@ -122,7 +120,7 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
     return count // batch_size
 
 
-def order(count: int, seed: int, epoch: int) -> Rows:
+def order(count: int, seed: int, epoch: int) -> Indices:
     """A permutation of range(count), the same for any number of workers: sorted by random words."""
     return np.argsort(hashed(seed, epoch, _ORDER, np.arange(count)), kind="stable").astype(np.int64)
 
@@ -132,7 +130,7 @@ class Sampler:
 
     def __init__(
         self,
-        rows: Rows,
+        rows: Indices,
         batch_size: int,
         seed: int,
         *,
@@ -145,7 +143,7 @@ class Sampler:
         self.steps_per_epoch = steps_per_epoch(len(rows), batch_size)
         self._partners = partners
         self._partner_share = partner_share
-        self._cached: tuple[int, Rows] | None = None
+        self._cached: tuple[int, Indices] | None = None
 
     def batch(self, step: int) -> Batch:
         """The marks of step `step`, counted from 0 over the whole run."""
@@ -156,7 +154,7 @@ class Sampler:
         chosen = self._cached[1][begin : begin + self.batch_size]
         return Batch(epoch, self.rows[chosen], self.rows[self._positives(chosen, epoch)])
 
-    def pairs(self, most: int, epoch: int) -> tuple[Rows, Rows]:
+    def pairs(self, most: int, epoch: int) -> tuple[Indices, Indices]:
         """Marks in an epoch's order and the partner that each would be given in it.
 
         Both are rows of the pack, (n,), n at most `most`; a mark without a partner stands for itself.
@@ -164,14 +162,14 @@ class Sampler:
         chosen = order(len(self.rows), self.seed, epoch)[:most]
         return self.rows[chosen], self.rows[self._found(chosen, epoch)]
 
-    def _positives(self, chosen: Rows, epoch: int) -> Rows:
+    def _positives(self, chosen: Indices, epoch: int) -> Indices:
         """The positive of each sample: itself, or a mark that shares a code with it."""
         if self._partners is None:
             return chosen
         by_code = uniform(self.seed, epoch, _SHARE, chosen) < self._partner_share
         return np.where(by_code, self._found(chosen, epoch), chosen)
 
-    def _found(self, chosen: Rows, epoch: int) -> Rows:
+    def _found(self, chosen: Indices, epoch: int) -> Indices:
         """The partner that the codes offer each sample."""
         if self._partners is None:
             return chosen

@@ -3,10 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 
+from tmssl.types import Hashes
+
 SIDE, KEEP = 32, 8  # the classical pHash: 8 x 8 low frequencies of a 32 x 32 image
 HASH_BITS = KEEP**2
 
-Hashes = npt.NDArray[np.uint64]
 
 _ONES = np.array([bin(word).count("1") for word in range(1 << 16)], dtype=np.uint8)
 

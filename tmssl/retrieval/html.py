@@ -11,14 +11,10 @@ import io
 from collections.abc import Sequence
 from importlib.resources import files
 
-import numpy as np
-import numpy.typing as npt
-
 from tmssl.data.vienna import title
 from tmssl.runs.events import Score
 from tmssl.text import number, safe
-
-Pixels = npt.NDArray[np.uint8]
+from tmssl.types import Pixels
 
 _SIDE = 128  # pixels of an embedded picture
 

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -25,8 +25,8 @@ from tmssl.errors import CatalogueError, ConfigError, TmsslError
 from tmssl.text import safe
 from tmssl.toy.compose import Plan, compose
 from tmssl.toy.openmoji import Figure, load_figures, require_extra
+from tmssl.types import Progress
 
-Progress = Callable[[int, int], None]
 Row = tuple[int, tuple[str, ...], str]  # index, Vienna codes, title
 
 COLUMNS = ("path", "id", "vienna", "group", "split", "title")

@@ -17,12 +17,10 @@ from tmssl.data.sampler import Sampler
 from tmssl.data.views.views import plain_view
 from tmssl.runs.events import Positives
 from tmssl.training.learner import Learner
+from tmssl.types import Indices, Vectors
 
 _PAIRS = 256
 _AT_ONCE = 32  # so that a signal waits for one small batch
-
-Rows = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
 
 
 def measure_positives(
@@ -80,7 +78,7 @@ def auc(alike: npt.NDArray[np.floating], random: npt.NDArray[np.floating]) -> fl
 
 @torch.no_grad()
 def _vectors(
-    learner: Learner, pack: Pack, rows: Rows, image_size: int, stop: Callable[[], bool]
+    learner: Learner, pack: Pack, rows: Indices, image_size: int, stop: Callable[[], bool]
 ) -> tuple[Vectors, Vectors] | None:
     """Unit vectors of some marks, (n, f) by the encoder and (n, 64) by the hash."""
     encoder, features, hashes = learner.model.encoder.eval(), [], []

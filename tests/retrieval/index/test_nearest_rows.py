@@ -1,14 +1,12 @@
 """The search for one query is exact, with and without a mask."""
 
 import numpy as np
-import numpy.typing as npt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tmssl.retrieval.index.exact import nearest_rows
 from tmssl.retrieval.index.faiss_index import build_index
-
-Vectors = npt.NDArray[np.float32]
+from tmssl.types import Vectors
 
 
 def clustered(seed: int, count: int, features: int, noise: float) -> Vectors:

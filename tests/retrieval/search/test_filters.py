@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tmssl.data.sources.marks import Mark, Rows
+from tmssl.data.sources.marks import Mark, MarkTable
 from tmssl.errors import CodeError, InputError, PackError
 from tmssl.retrieval.search.filters import Condition, parse_condition, select
 
@@ -21,18 +21,18 @@ MARKS = [
 ]  # fmt: skip
 
 
-def write_rows(path: Path, marks: list[Mark]) -> Rows:
+def write_rows(path: Path, marks: list[Mark]) -> MarkTable:
     """Marks as the rows of a pack."""
     path.write_bytes(b"".join(msgspec.json.encode(mark) + b"\n" for mark in marks))
-    return Rows.open(path)
+    return MarkTable.open(path)
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> Rows:
+def rows(tmp_path: Path) -> MarkTable:
     return write_rows(tmp_path / "rows.jsonl", MARKS)
 
 
-def names(rows: Rows, vienna: list[str], where: list[str]) -> str:
+def names(rows: MarkTable, vienna: list[str], where: list[str]) -> str:
     """First letters of the marks that pass."""
     mask = select(rows, vienna, [parse_condition(text) for text in where])
     return "".join(rows[row].path[0] for row in np.flatnonzero(mask).tolist())
@@ -62,11 +62,11 @@ def names(rows: Rows, vienna: list[str], where: list[str]) -> str:
         (["3.7"], ["year<2010", "title~blue"], "a"),
     ],
 )
-def test_marks_that_pass(rows: Rows, vienna: list[str], where: list[str], left: str) -> None:
+def test_marks_that_pass(rows: MarkTable, vienna: list[str], where: list[str], left: str) -> None:
     assert names(rows, vienna, where) == left
 
 
-def test_what_cannot_be_filtered_by_is_told(rows: Rows) -> None:
+def test_what_cannot_be_filtered_by_is_told(rows: MarkTable) -> None:
     with pytest.raises(
         InputError, match=r"no column 'yaer' \(did you mean 'year'\?\); it has filed"
     ):
@@ -82,7 +82,7 @@ def test_a_damaged_row_is_told(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     write_rows(path, MARKS)
     path.write_bytes(path.read_bytes().replace(b'{"path":"b.png"', b'{"path":"b.png'))
-    rows = Rows.open(path)
+    rows = MarkTable.open(path)
     assert rows[0] == MARKS[0]
     with pytest.raises(PackError, match="row 1 of the pack is damaged"):
         rows[1]
@@ -90,7 +90,7 @@ def test_a_damaged_row_is_told(tmp_path: Path) -> None:
         select(rows, [], [Condition("title", "=", "x")])
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(ValueError, match="cut off"):
-        Rows.open(path)
+        MarkTable.open(path)
 
 
 WORDS = st.text(min_size=1, max_size=8).map(str.strip).filter(bool)

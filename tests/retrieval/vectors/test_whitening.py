@@ -18,8 +18,7 @@ from tmssl.retrieval.vectors import whitening
 from tmssl.retrieval.vectors.whitening import fit_whitening, whitened_index
 from tmssl.runs.events import Eval
 from tmssl.runs.folder import Run
-
-Vectors = npt.NDArray[np.float32]
+from tmssl.types import Vectors
 
 
 def skewed(count: int = 400, features: int = 12) -> Vectors:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from tmssl.data.spectrum import Hashes, distances
+from tmssl.data.spectrum import distances
+from tmssl.types import Hashes, Indices
 
 NEAR = 4  # bits of 64 in which the hashes of near duplicates differ at most
 
@@ -15,16 +16,14 @@ NEAR = 4  # bits of 64 in which the hashes of near duplicates differ at most
 _BLOCKS, _AGREEING = 7, 3
 _BITS = 64
 
-Rows = npt.NDArray[np.int64]
 
-
-def same(digests: npt.NDArray[np.uint64]) -> Rows:
+def same(digests: npt.NDArray[np.uint64]) -> Indices:
     """For each row the first row with the same digest, (n,)."""
     _, first, group = np.unique(digests, return_index=True, return_inverse=True)
     return first[group.reshape(-1)].astype(np.int64)
 
 
-def near(hashes: Hashes, most: int = NEAR) -> Rows:
+def near(hashes: Hashes, most: int = NEAR) -> Indices:
     """For each row the lowest row of its group, (n,).
 
     Two hashes are of one group when a chain of hashes leads from one to the other of which
@@ -57,7 +56,7 @@ def _masks() -> Iterator[np.uint64]:
         yield np.uint64(sum(chosen))
 
 
-def _look_into(unique: Hashes, mask: np.uint64, most: int, label: Rows) -> None:
+def _look_into(unique: Hashes, mask: np.uint64, most: int, label: Indices) -> None:
     """Join the groups of near hashes that agree under a mask, in place.
 
     Neighbours in the table are compared first, then those two apart, and so on; hashes whose whole
@@ -81,7 +80,7 @@ def _look_into(unique: Hashes, mask: np.uint64, most: int, label: Rows) -> None:
         rows, part = rows[keep], part[keep]
 
 
-def _undecided(part: Rows, label: Rows, apart: int) -> npt.NDArray[np.bool_]:
+def _undecided(part: Indices, label: Indices, apart: int) -> npt.NDArray[np.bool_]:
     """Rows of parts of a table that are longer than what was compared, and of several groups."""
     begins = np.flatnonzero(np.concatenate([[True], np.diff(part) != 0]))
     sizes = np.diff(np.append(begins, len(part)))
@@ -89,7 +88,7 @@ def _undecided(part: Rows, label: Rows, apart: int) -> npt.NDArray[np.bool_]:
     return np.repeat(several & (sizes > apart + 1), sizes)
 
 
-def _join(label: Rows, one: Rows, other: Rows) -> None:
+def _join(label: Indices, one: Indices, other: Indices) -> None:
     """Give linked rows the lowest label among them, and all of their groups too, in place."""
     while len(one):
         first, second = label[one], label[other]

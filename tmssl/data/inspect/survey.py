@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -15,14 +15,13 @@ from tmssl.data.preprocess import FORMATS, UnreadableError, fit, read_shaped
 from tmssl.data.rng import hashed
 from tmssl.data.sources.archive import Place, read_bytes
 from tmssl.data.spectrum import SIDE, as_words, low_frequencies
+from tmssl.types import Indices, Progress
 
 _PER_JOB = 128
 _BLANK = 3.0  # standard deviation of grey levels below which an image shows nothing
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _SAMPLE = 0x5A11  # what the draw of a sample is for
 
-Rows = npt.NDArray[np.int64]
-Progress = Callable[[int, int], None]
 
 SEEN = np.dtype([
     ("row", np.int64), ("width", np.int32), ("height", np.int32), ("length", np.int64),
@@ -48,7 +47,7 @@ class Survey:
         return len(self.seen) + len(self.unreadable)
 
 
-def sample(total: int, most: int | None) -> Rows:
+def sample(total: int, most: int | None) -> Indices:
     """All rows, or `most` of them drawn without repeats, the same ones each time; ascending."""
     if most is None or most >= total:
         return np.arange(total)
@@ -57,7 +56,7 @@ def sample(total: int, most: int | None) -> Rows:
 
 
 def look(
-    places: Sequence[Place], rows: Rows, *, workers: int = 0, progress: Progress | None = None,
+    places: Sequence[Place], rows: Indices, *, workers: int = 0, progress: Progress | None = None,
     stop: Stop = None,
 ) -> Survey:  # fmt: skip
     """Decode the images of some rows once, in several processes.
@@ -92,7 +91,7 @@ def look(
     return Survey(seen[np.argsort(seen["row"])], unreadable, len(places))
 
 
-def look_at(places: list[Place], rows: Rows) -> tuple[npt.NDArray[np.void], dict[int, str]]:
+def look_at(places: list[Place], rows: Indices) -> tuple[npt.NDArray[np.void], dict[int, str]]:
     """What is seen of some images, of dtype SEEN, and the reason for each that cannot be read."""
     table = np.empty(len(places), SEEN)
     small = np.empty((len(places), SIDE, SIDE), np.float32)
@@ -120,7 +119,7 @@ def _facts(row: int, data: bytes) -> tuple[tuple[object, ...], npt.NDArray[np.fl
     return (row, shape.width, shape.height, len(data), digest, 0, kind, False), grey
 
 
-def groups_of(label: Rows) -> Iterator[Rows]:
+def groups_of(label: Indices) -> Iterator[Indices]:
     """Rows that share a label, for labels of more than one, the largest group first.
 
     Args:

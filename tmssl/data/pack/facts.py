@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from tmssl.data.sources.marks import AGAIN, Rows
+from tmssl.data.sources.marks import AGAIN, MarkTable
 from tmssl.data.sources.table import is_label_file
 from tmssl.errors import PackError
 from tmssl.text import safe
@@ -69,14 +69,14 @@ def read_facts(folder: Path) -> Facts:
     return facts
 
 
-def open_rows(folder: Path, facts: Facts) -> Rows:
+def open_rows(folder: Path, facts: Facts) -> MarkTable:
     """The rows of a pack.
 
     Raises:
         PackError: they are missing, damaged, or not as many as its facts say.
     """
     try:
-        rows = Rows.open(folder / ROWS)
+        rows = MarkTable.open(folder / ROWS)
     except (OSError, ValueError) as error:
         raise PackError(f"{safe(folder)} is not a pack ({safe(error, 120)}); {AGAIN}") from error
     if len(rows) != facts.count:

@@ -11,14 +11,13 @@ from typing import Any
 
 import blosc2
 import numpy as np
-import numpy.typing as npt
+
+from tmssl.types import Pixels
 
 COMPRESSION = {"codec": blosc2.Codec.LZ4, "filters": [blosc2.Filter.NOFILTER], "typesize": 1}
 
-Images = npt.NDArray[np.uint8]
 
-
-def write_frame(path: Path, batches: Iterable[Images], size: int, per_chunk: int) -> None:
+def write_frame(path: Path, batches: Iterable[Pixels], size: int, per_chunk: int) -> None:
     """Write batches of images, each uint8 (n, size, size, 3), as one frame and sync it.
 
     Raises:
@@ -40,7 +39,7 @@ def write_frame(path: Path, batches: Iterable[Images], size: int, per_chunk: int
         os.fsync(file.fileno())
 
 
-def _chunks(batches: Iterable[Images], length: int, per_chunk: int) -> Iterator[Images]:
+def _chunks(batches: Iterable[Pixels], length: int, per_chunk: int) -> Iterator[Pixels]:
     """Batches of any size as (per_chunk, length), the last one shorter; each is overwritten by the next."""
     chunk, filled = np.empty((per_chunk, length), dtype=np.uint8), 0
     for batch in batches:
@@ -70,7 +69,7 @@ def open_frame(path: Path) -> Any:
         raise OSError(str(error)) from error
 
 
-def decompressed(chunk: bytes, into: Images) -> None:
+def decompressed(chunk: bytes, into: Pixels) -> None:
     """The images of a whole chunk, by two threads that do not hold Python's lock.
 
     Raises:

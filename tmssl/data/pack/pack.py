@@ -23,24 +23,24 @@ from tmssl.data.pack.parts import (
     read_parts,
 )
 from tmssl.data.sources.catalogue import Catalogue
-from tmssl.data.sources.marks import AGAIN, Rows
+from tmssl.data.sources.marks import AGAIN, MarkTable
 from tmssl.errors import PackError
 from tmssl.files import atomic_path, is_unfinished
 from tmssl.text import count, safe
+from tmssl.types import Progress
 
 PER_CHUNK = 256  # images of the frame that lie together
 
 _FRAME, _QUARANTINE = "images.b2frame", "quarantine.csv"
 _FILES = (_FRAME, ROWS, FACTS, _QUARANTINE)
 
-Progress = Callable[[int, int], None]
 Indices = Sequence[int] | npt.NDArray[np.integer[Any]]
 
 
 class Pack:
     """A complete pack, open for reading, by several threads if need be."""
 
-    def __init__(self, folder: Path, facts: Facts, marks: Rows, frame: Any) -> None:
+    def __init__(self, folder: Path, facts: Facts, marks: MarkTable, frame: Any) -> None:
         self.folder = folder
         self.size = facts.size
         self.count = facts.count
@@ -116,7 +116,7 @@ def pack_folder(catalogue: Catalogue, size: int) -> Path:
     return cache_folder() / "packs" / f"{catalogue.fingerprint[:16]}-{size}"
 
 
-def open_pack(folder: Path, marks: Rows | None = None) -> Pack:
+def open_pack(folder: Path, marks: MarkTable | None = None) -> Pack:
     """Open a complete pack; `marks` are its rows where they were opened before.
 
     Raises:
@@ -241,7 +241,7 @@ def _build(
         fresh.write_bytes(wanted.encode())
     check_disk(places, building, size)
     quarantine = build_parts(places, building, size, workers=workers, progress=progress, stop=stop)
-    kept = Rows.of(mark for i, mark in enumerate(catalogue.marks) if i not in quarantine)
+    kept = MarkTable.of(mark for i, mark in enumerate(catalogue.marks) if i not in quarantine)
     if not len(kept):
         first = min(quarantine)
         raise PackError(
@@ -279,9 +279,9 @@ def _install(building: Path, folder: Path) -> None:
 
 
 def _write_facts(
-    building: Path, catalogue: Catalogue, size: int, kept: Rows, quarantine: dict[int, str]
+    building: Path, catalogue: Catalogue, size: int, kept: MarkTable, quarantine: dict[int, str]
 ) -> None:
-    """Rows, quarantine and, last, the facts."""
+    """Marks, quarantine and, last, the facts."""
     with atomic_path(building / ROWS) as fresh:
         fresh.write_bytes(kept.lines)
     told = io.StringIO(newline="")
@@ -305,9 +305,9 @@ def _first_line(attribution: str) -> str:
     return lines[0] if lines else ""
 
 
-def _whole_rows(path: Path) -> Rows:
+def _whole_rows(path: Path) -> MarkTable:
     """The marks of a pack, in the order of its images, of which every one can be read."""
-    rows = Rows.open(path)
+    rows = MarkTable.open(path)
     for _ in rows:
         pass
     return rows

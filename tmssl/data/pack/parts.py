@@ -10,21 +10,20 @@ from pathlib import Path
 import blosc2
 import numpy as np
 
-from tmssl.data.pack.frame import COMPRESSION, Images
+from tmssl.data.pack.frame import COMPRESSION
 from tmssl.data.pack.workers import spread
 from tmssl.data.preprocess import UnreachableError, UnreadableError, picture_square
 from tmssl.data.sources.archive import Place, open_image
 from tmssl.errors import PackError
 from tmssl.files import atomic_path
 from tmssl.text import safe
+from tmssl.types import Pixels, Progress
 
 PER_PART = 64  # images that a worker has in memory: 12 MiB at 256 px
 
 _ALONE = 512  # fewer images than this are quicker without other processes
 _SAMPLED = 32  # images whose packed size stands for all
 _RESERVE = 1.25  # of disk, since a sample may be smaller than the rest
-
-Progress = Callable[[int, int], None]
 
 
 def part_name(number: int) -> str:
@@ -148,7 +147,7 @@ def write_part(places: Sequence[Place], target: str, size: int) -> int:
     return len(places)
 
 
-def read_parts(building: Path, count: int) -> Iterator[Images]:
+def read_parts(building: Path, count: int) -> Iterator[Pixels]:
     """The images of the parts of `count` places, in order; unreadable ones are not among them."""
     for number in range(-(-count // PER_PART)):
         yield blosc2.unpack_array2((building / part_name(number)).read_bytes())

@@ -15,7 +15,7 @@ import msgspec
 from tmssl.data.sources.archive import Archive, Place, is_archive, read_archive
 from tmssl.data.sources.folder import SUFFIXES, Bounds, Folder, read_folder
 from tmssl.data.sources.join import JoinReport, Labels, images_of_labels, outside_words
-from tmssl.data.sources.marks import Mark, Rows
+from tmssl.data.sources.marks import Mark, MarkTable
 from tmssl.data.sources.table import Record, is_table, read_table
 from tmssl.data.vienna import US_COLUMN, is_us_code
 from tmssl.errors import CatalogueError
@@ -30,7 +30,7 @@ class Catalogue:
 
     holder: Folder | Archive
     """what holds the images"""
-    marks: Rows
+    marks: MarkTable
     """in the order of their paths"""
     report: JoinReport
 
@@ -220,7 +220,7 @@ def _joined(
     _check_codes(source, labels)
     unlabelled = [path for path in images if path not in join.row_of] if keep_unlabelled else []
     counts: Counter[str] = Counter()
-    marks = Rows.of(_counted(_marks(labels.rows, join.row_of, images, unlabelled), counts))
+    marks = MarkTable.of(_counted(_marks(labels.rows, join.row_of, images, unlabelled), counts))
     report = JoinReport(
         source=str(source), images=len(marks), labels=len(labels.rows),
         joined=len(labels.rows) - len(join.lost) - len(join.twice),
@@ -235,7 +235,7 @@ def _joined(
 
 
 def _marks(
-    rows: Rows, row_of: dict[str, int], images: list[str], unlabelled: list[str]
+    rows: MarkTable, row_of: dict[str, int], images: list[str], unlabelled: list[str]
 ) -> Iterator[Mark]:
     """A mark for each image that has a label or may go without, in the order of their paths."""
     alone = set(unlabelled)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tmssl.data.sources.folder import SUFFIXES
-from tmssl.data.sources.marks import Mark, Rows, mark_of
+from tmssl.data.sources.marks import Mark, MarkTable, mark_of
 from tmssl.data.sources.table import LABEL_FILES, Record
 from tmssl.data.vienna import is_us_code, is_us_column, title
 from tmssl.text import count, safe
@@ -117,7 +117,7 @@ class Labels:
         self.unknown: list[str] = []
         self.bare = self.lists = self.untitled = self.coded = 0
         self._foreign: dict[str, bool] = {}
-        self.rows = Rows.of(map(self._taken, records))
+        self.rows = MarkTable.of(map(self._taken, records))
 
     def _taken(self, record: Record) -> Mark:
         """One row, its oddities noted."""

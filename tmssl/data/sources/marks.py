@@ -71,12 +71,12 @@ _AT_ONCE = 4096  # rows decoded together where all are asked for
 
 
 class _Codes(msgspec.Struct):
-    """What `Rows.codes` reads of a row."""
+    """What `MarkTable.codes` reads of a row."""
 
     vienna: tuple[str, ...] = ()
 
 
-class Rows(Sequence[Mark]):
+class MarkTable(Sequence[Mark]):
     """The marks of a catalogue or of a pack.
 
     L3D's 538,771 take a fifth of the memory of as many objects. Decoding all takes half a second,
@@ -96,7 +96,7 @@ class Rows(Sequence[Mark]):
         self._decoder = msgspec.json.Decoder(Mark)
 
     @staticmethod
-    def open(path: Path) -> "Rows":
+    def open(path: Path) -> "MarkTable":
         """Map a file of lines into memory.
 
         Raises:
@@ -104,19 +104,19 @@ class Rows(Sequence[Mark]):
             ValueError: it is empty or ends within a line.
         """
         with path.open("rb") as file:
-            return Rows(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            return MarkTable(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
     @staticmethod
-    def of(marks: Iterable[Mark]) -> "Rows":
+    def of(marks: Iterable[Mark]) -> "MarkTable":
         """Take marks one at a time; none of them is kept as an object."""
         encoder, lines = msgspec.json.Encoder(), bytearray()
         for mark in marks:
             lines += encoder.encode(mark)
             lines.append(_NEWLINE)
-        return Rows(lines)
+        return MarkTable(lines)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Rows) and self._lines[:] == other._lines[:]
+        return isinstance(other, MarkTable) and self._lines[:] == other._lines[:]
 
     __hash__ = None  # type: ignore[assignment]  # as of every sequence that is compared by its items
 

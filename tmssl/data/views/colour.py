@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tmssl.types import Floats
+
 
 def blurred(pixels: Tensor, sigma: Tensor, largest: float) -> Tensor:
     """Each image blurred by its own Gaussian, as two passes of one dimension.
@@ -69,8 +71,6 @@ def _weighted(shifted: list[Tensor], kernels: Tensor) -> Tensor:
 
 _GREY = (0.2989, 0.587, 0.114)  # ITU-R 601, as torchvision rounds it
 _COLOURLESS = 1 / 4096  # less chroma than a 16th of an 8-bit step has no hue
-
-Draws = npt.NDArray[np.float64]
 
 
 def constant(channels: tuple[float, float, float], device: torch.device) -> Tensor:
@@ -135,7 +135,7 @@ def hue_turned(pixels: Tensor, turns: Tensor) -> Tensor:
     return torch.addcmul(value, chroma, share, value=-1)
 
 
-def jitter_factors(draw: Draws, size: float) -> npt.NDArray[np.float32]:
+def jitter_factors(draw: Floats, size: float) -> npt.NDArray[np.float32]:
     """Multipliers uniform in [1 - size, 1 + size], never negative."""
     low = max(0.0, 1 - size)
     return (low + (1 + size - low) * draw).astype(np.float32)

@@ -9,13 +9,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from tmssl.data.views.recipe import ViewRecipe
+from tmssl.types import Floats
 
 TRIES = 10  # draws of a crop before the largest one is taken, as in torchvision
 
-Draws = npt.NDArray[np.float64]
 
-
-def crop_parameters(draws: Draws, recipe: ViewRecipe) -> npt.NDArray[np.float32]:
+def crop_parameters(draws: Floats, recipe: ViewRecipe) -> npt.NDArray[np.float32]:
     """Affine matrices (n, 2, 3) from the result's coordinates in [-1, 1] to the image's.
 
     The crop is torchvision's RandomResizedCrop of a square image: area uniform in `scale`, aspect

@@ -26,6 +26,7 @@ from tmssl.data.views.colour import (
 from tmssl.data.views.crop import TRIES, crop_parameters, cropped
 from tmssl.data.views.recipe import ViewRecipe
 from tmssl.data.views.segments import COLOURS, recoloured_pieces
+from tmssl.types import Floats
 
 MEAN = (0.485, 0.456, 0.406)  # ImageNet statistics, which timm's models expect
 STD = (0.229, 0.224, 0.225)
@@ -33,8 +34,6 @@ _FIRST = 16 + 2 * (TRIES - 1)  # slot of the stylings' draws; those before it be
 _SLOTS = _FIRST + 5 + 3 * COLOURS
 _AT_ONCE = 8 * 224 * 224  # pixels of the views made in one go: more leave a CPU's last cache
 _AT_ONCE_GPU = 512 * 224 * 224  # so that a kernel outlasts its launch; takes 1.4 GiB for a moment
-
-Draws = npt.NDArray[np.float64]
 
 
 def plain_view(images: Tensor, size: int) -> Tensor:
@@ -94,7 +93,7 @@ def augmented_view(
 
 
 def _augmented(
-    images: Tensor, draws: Draws, recipe: ViewRecipe, size: int, kind: torch.dtype
+    images: Tensor, draws: Floats, recipe: ViewRecipe, size: int, kind: torch.dtype
 ) -> Tensor:
     """All operations on a few images, (n, 3, size, size) in [0, 1], float32 or float16."""
     more = draws[:, _FIRST:]
@@ -135,7 +134,7 @@ def _to_device(values: npt.NDArray[np.generic], like: Tensor) -> Tensor:
     return tensor.to(like.device, non_blocking=True)
 
 
-def _styled(pixels: Tensor, draws: Draws, recipe: ViewRecipe) -> Tensor:
+def _styled(pixels: Tensor, draws: Floats, recipe: ViewRecipe) -> Tensor:
     """Strokes thicker or thinner, then at most one of silhouette, outline, threshold and recolourings."""
     radius = max(1, round(pixels.shape[-1] / 128))
     stroke, style = draws[:, 0], draws[:, 1]
@@ -155,7 +154,7 @@ def _styled(pixels: Tensor, draws: Draws, recipe: ViewRecipe) -> Tensor:
     return _apply(pixels, which == 4, recoloured_pieces, colours, draws[:, 3])
 
 
-def _jitter(pixels: Tensor, draws: Draws, recipe: ViewRecipe) -> Tensor:
+def _jitter(pixels: Tensor, draws: Floats, recipe: ViewRecipe) -> Tensor:
     """Brightness, contrast, saturation and hue of the chosen samples."""
     brightness, contrast, saturation, hue = recipe.strength
     return _apply(
@@ -165,7 +164,7 @@ def _jitter(pixels: Tensor, draws: Draws, recipe: ViewRecipe) -> Tensor:
     )  # fmt: skip
 
 
-def _blur(pixels: Tensor, draws: Draws, recipe: ViewRecipe) -> Tensor:
+def _blur(pixels: Tensor, draws: Floats, recipe: ViewRecipe) -> Tensor:
     """A Gaussian blur of the chosen samples, each with its own width."""
     low, high = (sigma * pixels.shape[-1] / 224 for sigma in recipe.sigma)
     sigma = low + (high - low) * draws[:, 1]

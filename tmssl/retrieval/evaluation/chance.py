@@ -9,7 +9,8 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from tmssl.types import Floats
+
 Counts = npt.ArrayLike  # a whole number, or one for each query, (n,)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from tmssl.config import read_config
@@ -43,10 +42,7 @@ from tmssl.runs.folder import Run
 from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.training.checkpoints.store import Weights, find_checkpoint, load_weights
 from tmssl.training.learner import choose_device
-
-Progress = Callable[[int, int], None]
-Rows = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
+from tmssl.types import Indices, Progress, Vectors
 
 
 def evaluate(
@@ -137,7 +133,7 @@ def _tell_unused(
 def _question(
     run: Run, weights: Weights, pack: Pack, topk: Sequence[int], *, queries: int, seed: int,
     device: torch.device, exclude_duplicates: bool, begin: Callable[[str], Progress | None],
-) -> tuple[Question, str, list[Rows]]:  # fmt: skip
+) -> tuple[Question, str, list[Indices]]:  # fmt: skip
     """What is asked, where its queries came from, and the near-duplicates of each.
 
     Raises:
@@ -185,8 +181,8 @@ def _describers(
 
 
 def _duplicates(
-    run: Run, pack: Pack, rows: Rows, begin: Callable[[str], Progress | None]
-) -> list[Rows]:
+    run: Run, pack: Pack, rows: Indices, begin: Callable[[str], Progress | None]
+) -> list[Indices]:
     """The near-duplicates of some queries, looked for where they are not kept."""
     path = duplicates_path(run.eval, pack, rows)
     found = read_duplicates(path)
@@ -197,7 +193,7 @@ def _duplicates(
     return found
 
 
-def choose_queries(pack: Pack, most: int, seed: int) -> tuple[Rows, str]:
+def choose_queries(pack: Pack, most: int, seed: int) -> tuple[Indices, str]:
     """Rows of the queries, ascending, and where they came from: `validation` or `sample`."""
     splits = pack.marks.column("split", str, "")
     validation = [i for i, split in enumerate(splits) if split == "validation"]
@@ -233,7 +229,7 @@ def _inside(run: Run, path: Path) -> str:
 def _answer(
     run: Run, question: Question, own: Searched, describers: Sequence[Describer], seed: int, *,
     robust: bool,
-) -> tuple[Vectors, Rows, list[Score], list[Score]]:  # fmt: skip
+) -> tuple[Vectors, Indices, list[Score], list[Score]]:  # fmt: skip
     """Similarities and rows of the nearest marks, every figure, and those of changed queries."""
     similarity, ranking = ranked(own.index, question, "searching", approximate=own.approximate)
     question.begin("scoring")

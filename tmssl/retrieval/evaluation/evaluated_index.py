@@ -4,8 +4,6 @@ import dataclasses
 from collections.abc import Callable
 
 import faiss
-import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 from tmssl.data.pack.pack import Pack
@@ -18,9 +16,7 @@ from tmssl.retrieval.vectors.embed import embed, trained_encoder
 from tmssl.retrieval.vectors.whitening import Whitening, fit_whitening, whitened_index
 from tmssl.runs.folder import Run
 from tmssl.text import safe
-
-Progress = Callable[[int, int], None]
-Vectors = npt.NDArray[np.float32]
+from tmssl.types import Progress, Vectors
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,24 +2,16 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
-
 from tmssl.data.pack.pack import Pack
 from tmssl.retrieval.evaluation.matches import Match, QueryMatches
 from tmssl.retrieval.evaluation.relevance import Relevance
-
-Rows = npt.NDArray[np.int64]
-
-
-Vectors = npt.NDArray[np.float32]
-
+from tmssl.types import Indices, Vectors
 
 _KEPT = 20  # matches written down for each query
 
 
 def describe_matches(
-    pack: Pack, queries: Rows, top: Rows, similarity: Vectors, duplicates: Sequence[Rows]
+    pack: Pack, queries: Indices, top: Indices, similarity: Vectors, duplicates: Sequence[Indices]
 ) -> list[QueryMatches]:
     """Each query with its nearest marks, in words; a hit shares a figurative division or the group.
 

@@ -1,7 +1,5 @@
 """What can be scored without any label: whether an augmented copy finds its own original."""
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -20,16 +18,13 @@ from tmssl.retrieval.vectors.embed import (
 )
 from tmssl.runs.events import Score
 from tmssl.training.checkpoints.store import Weights
-
-Progress = Callable[[int, int], None]
-Rows = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
+from tmssl.types import Indices, Progress, Vectors
 
 _AT_ONCE = 128
 
 
 def invariance(
-    weights: Weights, pack: Pack, queries: Rows, device: torch.device, *,
+    weights: Weights, pack: Pack, queries: Indices, device: torch.device, *,
     seed: int = 0, progress: Progress | None = None,
 ) -> list[Score]:  # fmt: skip
     """invariance@1: the share of augmented copies whose nearest mark among the queries is their own.

@@ -5,15 +5,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from tmssl.data.vienna import LEVELS
 from tmssl.retrieval.evaluation import chance
 from tmssl.retrieval.evaluation.relevance import Relevance
 from tmssl.runs.events import Score
-
-Rows = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from tmssl.types import Floats, Indices
 
 _RESAMPLES = 1000
 _QUERIES_AT_ONCE = 64  # whose relevant marks are in memory: 8 MB each where a third of 538,000 are
@@ -24,9 +21,9 @@ _DRAWN_AT_ONCE = 1 << 22  # random numbers of the bootstrap in memory at once
 class Ranking:
     """What one encoder found for every query."""
 
-    top: Rows
+    top: Indices
     """(queries, K): rows by falling similarity, the query itself left out"""
-    mates: list[Rows]
+    mates: list[Indices]
     """for each query the ranks (from 1, ties worst) of its group mates among all marks, ascending"""
 
 
@@ -46,8 +43,8 @@ Figures = dict[Key, tuple[Floats, Floats]]
 
 
 def score(
-    marks: Marks, queries: Rows, rankings: Mapping[str, Ranking], topk: Sequence[int], *,
-    left_out: Sequence[Rows] | None = None, seed: int = 0, resamples: int = _RESAMPLES,
+    marks: Marks, queries: Indices, rankings: Mapping[str, Ranking], topk: Sequence[int], *,
+    left_out: Sequence[Indices] | None = None, seed: int = 0, resamples: int = _RESAMPLES,
 ) -> list[Score]:  # fmt: skip
     """Every figure of an evaluation; the first ranking is evaluated, the others are references."""
     first, *others = rankings
@@ -59,8 +56,8 @@ def score(
 
 
 def measure(
-    marks: Marks, queries: Rows, rankings: Mapping[str, Ranking], topk: Sequence[int],
-    left_out: Sequence[Rows] | None = None,
+    marks: Marks, queries: Indices, rankings: Mapping[str, Ranking], topk: Sequence[int],
+    left_out: Sequence[Indices] | None = None,
 ) -> dict[str, Figures]:  # fmt: skip
     """Per-query figures of several encoders over the same queries.
 
@@ -97,7 +94,7 @@ def measure(
 
 
 def _in_blocks(
-    relevance: Relevance, queries: Rows, away: Sequence[Rows], searched: Rows, tops: Sequence[Rows],
+    relevance: Relevance, queries: Indices, away: Sequence[Indices], searched: Indices, tops: Sequence[Indices],
     topk: Sequence[int], place: tuple[str, str],
 ) -> list[Figures]:  # fmt: skip
     """`_at_level` for a few queries at once: what is relevant to each may be a third of all marks."""
@@ -122,7 +119,7 @@ def _in_blocks(
     ]
 
 
-def _searched(rows: Rows, gains: Floats, away: Rows) -> tuple[Rows, Floats]:
+def _searched(rows: Indices, gains: Floats, away: Indices) -> tuple[Indices, Floats]:
     """Relevant rows and their gains without those that are left out."""
     if len(away) == 0:
         return rows, gains
@@ -171,7 +168,7 @@ def interval(values: Floats, seed: int, resamples: int = _RESAMPLES) -> tuple[fl
 
 
 def _at_level(
-    relevant: Sequence[tuple[Rows, Floats]], marks: int, searched: Rows, tops: Sequence[Rows],
+    relevant: Sequence[tuple[Indices, Floats]], marks: int, searched: Indices, tops: Sequence[Indices],
     topk: Sequence[int], place: tuple[str, str],
 ) -> list[Figures]:  # fmt: skip
     """hit, precision, recall, map and ndcg at every k for one set of codes, by encoder.
@@ -209,7 +206,7 @@ def _at_level(
 
 
 def _at_lengths(
-    listed: Floats, best: Floats, relevant: Rows, mean_gain: Floats, gallery: Rows,
+    listed: Floats, best: Floats, relevant: Indices, mean_gain: Floats, gallery: Indices,
     topk: Sequence[int], place: tuple[str, str],
 ) -> Figures:  # fmt: skip
     """Every metric of an encoder's lists, with its chance level.
@@ -255,7 +252,11 @@ def _columns(pairs: list[tuple[float, float]]) -> tuple[Floats, Floats]:
 
 
 def _divisions(
-    relevance: Relevance, queries: Rows, top: Rows, topk: Sequence[int], away: Sequence[Rows]
+    relevance: Relevance,
+    queries: Indices,
+    top: Indices,
+    topk: Sequence[int],
+    away: Sequence[Indices],
 ) -> Figures:
     """hit@k of each division by itself, and their mean, so that common divisions count once."""
     found: dict[str, list[tuple[int, int, int]]] = {}  # rank of the first hit, relevant, searched
@@ -280,7 +281,7 @@ def _divisions(
     return figures
 
 
-def _groups(mates: list[Rows], searched: Rows, topk: Sequence[int]) -> Figures:
+def _groups(mates: list[Indices], searched: Indices, topk: Sequence[int]) -> Figures:
     """Known-item figures: recall@k, average precision over everything, and METU's NAR."""
     collected: dict[Key, list[tuple[float, float]]] = {}
     for ranks, gallery in zip(mates, searched.tolist(), strict=True):
@@ -307,7 +308,7 @@ def one_division(codes: str) -> bool:
     return codes[:1].isdigit()
 
 
-def normalised_average_rank(ranks: Rows, marks: int) -> float:
+def normalised_average_rank(ranks: Indices, marks: int) -> float:
     """METU's NAR: (sum of ranks - n(n + 1)/2) / (N n), the query itself first in its own list.
 
     Tursun and Kalkan 2015. 0 is perfect and about 0.5 random.

@@ -4,13 +4,12 @@ Registers hold one picture many times: for other classes, for renewals, for othe
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import faiss
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn import functional
 
@@ -18,10 +17,7 @@ from tmssl.data.pack.pack import Pack
 from tmssl.data.phash import HASH_BITS
 from tmssl.files import write_atomic
 from tmssl.retrieval.evaluation.references import pack_identity
-
-Progress = Callable[[int, int], None]
-Rows = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
+from tmssl.types import Indices, Progress, Vectors
 
 _BITS = 4  # most bits of the perceptual hash that may differ
 _SIDE = 32
@@ -33,8 +29,8 @@ _AT_ONCE = 256
 
 
 def near_duplicates(
-    pack: Pack, hashes: Vectors, queries: Rows, progress: Progress | None = None
-) -> list[Rows]:
+    pack: Pack, hashes: Vectors, queries: Indices, progress: Progress | None = None
+) -> list[Indices]:
     """For each query the rows of its near-duplicates, ascending, itself left out.
 
     Two marks are nearly the same when their perceptual hashes differ in at most 4 of 64 bits and their
@@ -49,7 +45,7 @@ def near_duplicates(
     bits = np.packbits(hashes > 0, axis=1)
     index = faiss.IndexBinaryFlat(HASH_BITS)
     index.add(bits)
-    found: list[Rows] = []
+    found: list[Indices] = []
     for begin in range(0, len(queries), _AT_ONCE):
         mine = queries[begin : begin + _AT_ONCE]
         limits, _, rows = index.range_search(bits[mine], _BITS + 1)  # it finds what is below
@@ -63,7 +59,7 @@ def near_duplicates(
     return found
 
 
-def _confirmed(pack: Pack, own: int, candidates: Rows) -> Rows:
+def _confirmed(pack: Pack, own: int, candidates: Indices) -> Indices:
     """Those of some rows whose colours hardly differ from a mark's."""
     if len(candidates) == 0:
         return candidates
@@ -76,19 +72,19 @@ def _confirmed(pack: Pack, own: int, candidates: Rows) -> Rows:
     return np.concatenate(kept)
 
 
-def _small(pack: Pack, rows: Sequence[int] | Rows) -> torch.Tensor:
+def _small(pack: Pack, rows: Sequence[int] | Indices) -> torch.Tensor:
     """Marks at 32 x 32, float32 (n, 3, 32, 32) from 0 to 255."""
     pixels = torch.from_numpy(pack.read(rows)).permute(0, 3, 1, 2).float()
     return functional.interpolate(pixels, (_SIDE, _SIDE), mode="bilinear", antialias=True)
 
 
-def duplicates_path(folder: Path, pack: Pack, queries: Rows) -> Path:
+def duplicates_path(folder: Path, pack: Pack, queries: Indices) -> Path:
     """Where the near-duplicates of some queries are kept, in the run's folder of evaluations."""
     told = f"{_VERSION} {pack_identity(pack)} ".encode() + queries.tobytes()
     return folder / f"duplicates-{hashlib.sha256(told).hexdigest()[:16]}.json"
 
 
-def read_duplicates(path: Path) -> list[Rows] | None:
+def read_duplicates(path: Path) -> list[Indices] | None:
     """The kept near-duplicates, or None where there are none that can be read."""
     try:
         kept = msgspec.json.decode(path.read_bytes(), type=list[list[int]])
@@ -97,6 +93,6 @@ def read_duplicates(path: Path) -> list[Rows] | None:
     return [np.array(rows, dtype=np.int64) for rows in kept]
 
 
-def write_duplicates(path: Path, found: Sequence[Rows]) -> None:
+def write_duplicates(path: Path, found: Sequence[Indices]) -> None:
     """Keep near-duplicates; the file appears complete or not at all."""
     write_atomic(path, msgspec.json.encode([rows.tolist() for rows in found]))

@@ -8,7 +8,6 @@ from pathlib import Path
 import faiss
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from tmssl.data.pack.facts import identity
@@ -22,8 +21,8 @@ from tmssl.retrieval.vectors.baselines import Describer
 from tmssl.retrieval.vectors.embed import apart
 from tmssl.runs.folder import Run
 from tmssl.training.checkpoints.store import Weights
+from tmssl.types import Indices, Progress, Vectors
 
-Rows = npt.NDArray[np.int64]
 Means = Mapping[Key, float]
 References = Mapping[str, Means]
 
@@ -46,8 +45,8 @@ def pack_identity(pack: Pack) -> str:
 
 
 def references_path(
-    folder: Path, *, pack: Pack, describer: str, topk: Sequence[int], queries: Rows,
-    away: Sequence[Rows],
+    folder: Path, *, pack: Pack, describer: str, topk: Sequence[int], queries: Indices,
+    away: Sequence[Indices],
 ) -> Path:  # fmt: skip
     """Where the figures of one reference for one question are kept.
 
@@ -79,10 +78,6 @@ def write_references(path: Path, references: Means) -> None:
     write_atomic(path, msgspec.json.encode(kept))
 
 
-Progress = Callable[[int, int], None]
-Vectors = npt.NDArray[np.float32]
-
-
 @dataclasses.dataclass(frozen=True)
 class Question:
     """What is evaluated, and on what."""
@@ -90,8 +85,8 @@ class Question:
     weights: Weights
     pack: Pack
     marks: Marks
-    queries: Rows
-    away: list[Rows]
+    queries: Indices
+    away: list[Indices]
     """for each query the rows that are not searched, besides its own"""
     topk: list[int]
     device: torch.device

@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from tmssl.data.vienna import at_level, is_figurative, rarity
-
-Rows = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from tmssl.types import Floats, Indices
 
 _LEAST = 1e-9  # weight of a code that every mark has, so that sharing it is not nothing
 
@@ -33,7 +30,7 @@ class Relevance:
         self._total = np.array([sum(self.weights[c] for c in codes) for codes in self.codes])
         self._common = np.zeros(self.count)  # all zero between calls
 
-    def relevant(self, query: int) -> tuple[Rows, Floats]:
+    def relevant(self, query: int) -> tuple[Indices, Floats]:
         """Rows that share a code with the query, ascending, itself left out, and their gains in (0, 1].
 
         The gain is the Jaccard index of the two code sets, each code weighted by its rarity, so
@@ -55,7 +52,7 @@ class Relevance:
         )
 
 
-def group_mates(groups: Sequence[str]) -> dict[str, Rows]:
+def group_mates(groups: Sequence[str]) -> dict[str, Indices]:
     """Rows of each named group."""
     found: dict[str, list[int]] = {}
     for row, group in enumerate(groups):

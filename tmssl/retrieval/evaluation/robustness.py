@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 
 import faiss
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
@@ -15,8 +14,7 @@ from tmssl.retrieval.evaluation.references import Question
 from tmssl.retrieval.index.exact import blocked_search
 from tmssl.retrieval.vectors.baselines import Describer
 from tmssl.runs.events import Score
-
-Rows = npt.NDArray[np.int64]
+from tmssl.types import Indices
 
 _MOST = 300  # queries; each is changed in every way
 _AT_ONCE = 64
@@ -73,10 +71,10 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 }
 
 
-Ranks = Mapping[str, Rows]  # by change
+Ranks = Mapping[str, Indices]  # by change
 
 
-def changed_rows(question: Question, seed: int) -> Rows:
+def changed_rows(question: Question, seed: int) -> Indices:
     """The queries that are changed: all, or of more than 300 a seeded sample."""
     rows = question.queries
     if len(rows) > _MOST:
@@ -85,7 +83,7 @@ def changed_rows(question: Question, seed: int) -> Rows:
 
 
 def changed_ranks(
-    question: Question, one: Describer, index: faiss.Index, rows: Rows
+    question: Question, one: Describer, index: faiss.Index, rows: Indices
 ) -> Ranks:  # fmt: skip
     """Ranks from 0 of the originals of changed queries; those past the longest list have its length.
 
@@ -118,7 +116,7 @@ def changed_ranks(
     return found
 
 
-def _rank(listed: Rows, row: int, away: Rows, longest: int) -> int:
+def _rank(listed: Indices, row: int, away: Indices, longest: int) -> int:
     """The place of a row in a list, from 0, without those that are left out; at most `longest`."""
     before = listed[: np.flatnonzero(listed == row)[0]] if row in listed else listed
     return min(longest, int((~np.isin(before, away)).sum())) if row in listed else longest

@@ -4,14 +4,13 @@ import random
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from tmssl.data.vienna import is_figurative
 from tmssl.retrieval.evaluation.matches import Match, QueryMatches
+from tmssl.types import Pixels
 
 WORST, SAMPLE = "worst failures", "random sample"
 
-Pixels = npt.NDArray[np.uint8]
 
 _COLOURS = {
     "same group": (0, 110, 40), "hit": (60, 170, 60), "duplicate": (140, 100, 190),

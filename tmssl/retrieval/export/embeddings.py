@@ -2,16 +2,15 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import faiss
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from tmssl.data.pack.facts import Facts, open_rows
-from tmssl.data.sources.marks import Rows
+from tmssl.data.sources.marks import MarkTable
 from tmssl.errors import InputError
 from tmssl.files import atomic_path, cannot_write, write_atomic
 from tmssl.retrieval.index.faiss_index import open_index
@@ -19,11 +18,10 @@ from tmssl.retrieval.search.prepared import Card
 from tmssl.retrieval.vectors.whitening import whitened_index
 from tmssl.runs.folder import Run
 from tmssl.text import spreadsheet_cell
+from tmssl.types import Progress, Vectors
 
 FORMS = ("npy", "parquet")
 
-Progress = Callable[[int, int], None]
-Vectors = npt.NDArray[np.float32]
 
 _AT_ONCE = 1 << 13  # with 1280 features 40 MiB
 _FIELDS = ("path", "id", "group", "split", "title", "url")
@@ -113,7 +111,7 @@ def _write_npy(path: Path, index: faiss.Index, progress: Progress | None) -> Non
             file.write(np.ascontiguousarray(vectors, "<f4").tobytes())
 
 
-def _table(rows: Rows) -> Iterator[bytes]:
+def _table(rows: MarkTable) -> Iterator[bytes]:
     """A line of CSV for each row of the vectors."""
     line = io.StringIO(newline="")
     table = csv.writer(line)
@@ -129,7 +127,7 @@ def _table(rows: Rows) -> Iterator[bytes]:
 
 
 def _write_parquet(
-    path: Path, index: faiss.Index, rows: Rows, told: Provenance, progress: Progress | None
+    path: Path, index: faiss.Index, rows: MarkTable, told: Provenance, progress: Progress | None
 ) -> None:
     """Marks and vectors as one table, a block of rows at a time."""
     try:

@@ -5,7 +5,6 @@ from a run's folder, which may be a stranger's: they are kept in the cache of wh
 """
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 import faiss
@@ -16,8 +15,7 @@ from tmssl.errors import InputError
 from tmssl.files import atomic_path
 from tmssl.retrieval.index.exact import blocked_search
 from tmssl.text import safe
-
-Progress = Callable[[int, int], None]
+from tmssl.types import Progress
 
 _SAMPLE = 50_000  # vectors that clusters and codes are learnt from
 _AT_ONCE = 1 << 13

@@ -6,22 +6,17 @@ a block of the gallery is decoded once, on the device, and multiplied with every
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import faiss
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from tmssl.errors import InputError
-
-Progress = Callable[[int, int], None]
-Vectors = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
+from tmssl.types import Indices, Mask, Progress, Vectors
 
 _GALLERY_AT_ONCE = 1 << 15  # with 1280 features 160 MiB
 _FEW = 4  # times k
@@ -32,7 +27,7 @@ _CPU = torch.device("cpu")
 
 def nearest_rows(
     index: faiss.Index, vector: Vectors, k: int, mask: Mask | None
-) -> tuple[Vectors, Rows]:
+) -> tuple[Vectors, Indices]:
     """Similarities (k,), falling, and rows (k,) of the marks nearest to a unit vector (1, f).
 
     faiss gives one query one core, so each core takes a part of the gallery.
@@ -47,7 +42,7 @@ def nearest_rows(
     bounds = np.linspace(0, index.ntotal, faiss.omp_get_max_threads() + 1).astype(int).tolist()
     bits = None if mask is None else np.packbits(mask, bitorder="little")
 
-    def part(begin: int, end: int) -> tuple[Vectors, Rows]:
+    def part(begin: int, end: int) -> tuple[Vectors, Indices]:
         chosen: Any = faiss.IDSelectorRange(begin, end)
         if bits is not None:
             chosen = faiss.IDSelectorAnd(chosen, faiss.IDSelectorBitmap(bits))  # type: ignore[call-arg,arg-type]  # its Python wrapper takes an array
@@ -71,10 +66,10 @@ def _single_threads() -> ThreadPoolExecutor:
 
 
 def search(
-    index: faiss.Index, own: Rows, k: int, progress: Progress | None = None, *,
-    left_out: Sequence[Rows] | None = None, device: torch.device = _CPU,
+    index: faiss.Index, own: Indices, k: int, progress: Progress | None = None, *,
+    left_out: Sequence[Indices] | None = None, device: torch.device = _CPU,
     approximate: faiss.Index | None = None,
-) -> tuple[Vectors, Rows]:  # fmt: skip
+) -> tuple[Vectors, Indices]:  # fmt: skip
     """The k nearest rows of some rows of the gallery by cosine, each left out of its own list.
 
     Args:
@@ -115,7 +110,7 @@ def search(
 def approximate_search(
     index: faiss.Index, approximate: faiss.Index, queries: Vectors, k: int,
     progress: Progress | None = None,
-) -> tuple[Vectors, Rows]:  # fmt: skip
+) -> tuple[Vectors, Indices]:  # fmt: skip
     """At most k nearest rows by an approximate index, with the exact similarities.
 
     Returns:
@@ -137,7 +132,7 @@ def approximate_search(
 def blocked_search(
     index: faiss.Index, queries: Vectors, k: int, device: torch.device,
     progress: Progress | None = None,
-) -> tuple[Vectors, Rows]:  # fmt: skip
+) -> tuple[Vectors, Indices]:  # fmt: skip
     """The k largest inner products of each query with the vectors of an index, in float32.
 
     Args:
@@ -190,7 +185,7 @@ def full_precision() -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def _candidates(similar: Tensor, limit: Vectors, k: int) -> tuple[Rows, Rows, Vectors]:
+def _candidates(similar: Tensor, limit: Vectors, k: int) -> tuple[Indices, Indices, Vectors]:
     """Query, place and similarity of all that may be among a query's best, ties with the last included."""
     least = torch.from_numpy(limit).to(similar.device)
     reaching = similar >= least[:, None]
@@ -202,8 +197,8 @@ def _candidates(similar: Tensor, limit: Vectors, k: int) -> tuple[Rows, Rows, Ve
 
 
 def merged(
-    best: Vectors, rows: Rows, queries: Rows, places: Rows, similarity: Vectors, begin: int
-) -> tuple[Vectors, Rows]:
+    best: Vectors, rows: Indices, queries: Indices, places: Indices, similarity: Vectors, begin: int
+) -> tuple[Vectors, Indices]:
     """The best of what was known and what was found; among equals the lower row is first.
 
     So a list never depends on how long it was asked to be, nor on where blocks begin.

@@ -4,22 +4,18 @@ import contextlib
 import hashlib
 import json
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
-import numpy.typing as npt
 
 from tmssl.errors import InputError
 from tmssl.files import atomic_path
 from tmssl.text import safe
 from tmssl.training.checkpoints.store import Weights
-
-Progress = Callable[[int, int], None]
-Vectors = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
+from tmssl.types import Indices, Progress, Vectors
 
 _QUERIES_AT_ONCE = 256
 _GALLERY_AT_ONCE = 1 << 15  # with 1280 features 160 MiB
@@ -159,9 +155,9 @@ def _check_header(path: Path) -> None:
 
 
 def mate_ranks(
-    index: faiss.Index, own: Rows, mates: Sequence[Rows], progress: Progress | None = None, *,
-    left_out: Sequence[Rows] | None = None,
-) -> list[Rows]:  # fmt: skip
+    index: faiss.Index, own: Indices, mates: Sequence[Indices], progress: Progress | None = None, *,
+    left_out: Sequence[Indices] | None = None,
+) -> list[Indices]:  # fmt: skip
     """Ranks of some marks in each query's list, ascending, from 1; the query itself is not in it.
 
     Among ties the marks come last, METU's worst case: the j-th mate has rank j + the number of other

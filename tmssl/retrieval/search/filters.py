@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tmssl.data.sources.marks import Rows
+from tmssl.data.sources.marks import MarkTable
 from tmssl.data.vienna import parse_code
 from tmssl.errors import InputError
-from tmssl.retrieval.index.exact import Mask
 from tmssl.text import nearest, safe
+from tmssl.types import Mask
 
 _COLUMNS = ("path", "id", "group", "split", "title", "url")
 _FORM = re.compile(
@@ -83,7 +83,7 @@ def parse_condition(text: str) -> Condition:
     return Condition(found["column"], sign, found["value"])
 
 
-def select(rows: Rows, vienna: Sequence[str], where: Sequence[Condition]) -> Mask:
+def select(rows: MarkTable, vienna: Sequence[str], where: Sequence[Condition]) -> Mask:
     """The marks that have one of some Vienna codes and meet every condition.
 
     Args:
@@ -114,7 +114,7 @@ def select(rows: Rows, vienna: Sequence[str], where: Sequence[Condition]) -> Mas
     return mask
 
 
-def _texts(rows: Rows, column: str) -> list[str]:
+def _texts(rows: MarkTable, column: str) -> list[str]:
     """One column of the catalogue as text."""
     if column in _COLUMNS:
         return rows.column(column, str, "")

@@ -2,15 +2,11 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
-
 from tmssl.data.pack.pack import Pack
 from tmssl.retrieval.html import Cell, Table, data_uri, named_codes, render
 from tmssl.retrieval.search.results import SearchMatch, SearchRecord
 from tmssl.text import rate, safe
-
-Pixels = npt.NDArray[np.uint8]
+from tmssl.types import Pixels
 
 _LINKS = ("http://", "https://")
 

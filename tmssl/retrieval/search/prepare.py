@@ -18,8 +18,7 @@ from tmssl.runs.checkpoints import digest
 from tmssl.runs.folder import Run
 from tmssl.training.checkpoints.store import find_checkpoint, load_known
 from tmssl.training.learner import choose_device
-
-Progress = Callable[[int, int], None]
+from tmssl.types import Progress
 
 
 def make_ready(

@@ -19,13 +19,13 @@ from torch.nn import functional
 
 from tmssl.config import read_config
 from tmssl.data.pack.facts import Facts, open_rows, read_facts
-from tmssl.data.preprocess import Pixels, UnreadableError, picture_square
+from tmssl.data.preprocess import UnreadableError, picture_square
 from tmssl.data.sources.folder import SUFFIXES
-from tmssl.data.sources.marks import Rows
+from tmssl.data.sources.marks import MarkTable
 from tmssl.data.vienna import title
 from tmssl.data.views.views import plain_view
 from tmssl.errors import InputError
-from tmssl.retrieval.index.exact import Mask, approximate_search, nearest_rows
+from tmssl.retrieval.index.exact import approximate_search, nearest_rows
 from tmssl.retrieval.index.faiss_index import open_index
 from tmssl.retrieval.search.prepared import Card, find_card
 from tmssl.retrieval.search.recorded_encoder import open_recording
@@ -38,11 +38,10 @@ from tmssl.retrieval.search.results import (
 )
 from tmssl.runs.folder import Run
 from tmssl.text import safe
+from tmssl.types import Mask, Pixels, Vectors
 
 VOTERS = 20  # nearest marks that say which codes are likely
 _STDIN = "-"
-
-Vectors = npt.NDArray[np.float32]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Gallery:
     """of the pack"""
     facts: Facts
     card: Card
-    rows: Rows
+    rows: MarkTable
     index: faiss.Index
     """the same marks along their leading directions, where they are many"""
     encode: Callable[[Tensor], Tensor]

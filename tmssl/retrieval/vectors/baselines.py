@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import timm
 import torch
 from torch import Tensor, nn
@@ -31,9 +30,7 @@ from tmssl.runs.folder import open_run
 from tmssl.text import safe
 from tmssl.training.backbone import create_encoder
 from tmssl.training.checkpoints.store import find_checkpoint, load_known
-
-Progress = Callable[[int, int], None]
-Vectors = npt.NDArray[np.float32]
+from tmssl.types import Progress, Vectors
 
 _AT_ONCE = 128
 # Of a few settings the one that found most group mates among the toy marks for the least numbers: 324.

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -17,10 +16,8 @@ from tmssl.retrieval.vectors.fold_bn import folded
 from tmssl.training.backbone import create_encoder
 from tmssl.training.checkpoints.store import Weights
 from tmssl.training.machine import keep_freed_memory
+from tmssl.types import Indices, Progress, Vectors
 
-Progress = Callable[[int, int], None]
-Rows = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
 Taken = Callable[[], Vectors]
 
 # A pack is read fastest by its chunks; a CPU's cache holds no more.
@@ -71,7 +68,7 @@ def embed(
     if device.type == "cpu":
         keep_freed_memory()
 
-    def keep(rows: Rows, taken: Taken) -> None:
+    def keep(rows: Indices, taken: Taken) -> None:
         nonlocal vectors
         found = taken()
         if not np.isfinite(found).all():
@@ -84,7 +81,7 @@ def embed(
         if progress:
             progress(int(rows[-1]) + 1, pack.count)
 
-    last: tuple[Rows, Taken] | None = None
+    last: tuple[Indices, Taken] | None = None
     for rows, images in _read_ahead(pack, device, batch_size or _AT_ONCE[device.type]):
         taken = _take(forward(encoder, plain_view(images, image_size)))
         if last:
@@ -110,13 +107,15 @@ def _take(found: Tensor) -> Taken:
     return wait
 
 
-def _read_ahead(pack: Pack, device: torch.device, batch_size: int) -> Iterator[tuple[Rows, Tensor]]:
+def _read_ahead(
+    pack: Pack, device: torch.device, batch_size: int
+) -> Iterator[tuple[Indices, Tensor]]:
     """Rows and their images on the device, in order, each batch on its way before it is asked for."""
     copies: torch.cuda.Stream | None = None
     if device.type == "cuda":
         copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's
 
-    def read(rows: Rows) -> tuple[Tensor, torch.cuda.Event | None]:
+    def read(rows: Indices) -> tuple[Tensor, torch.cuda.Event | None]:
         if copies is None:
             return torch.from_numpy(pack.read(rows)), None
         images = torch.empty(

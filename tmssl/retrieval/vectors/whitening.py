@@ -6,12 +6,10 @@ keeps the strongest of them and divides each by its deviation (Jégou and Chum 2
 """
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 
 import faiss
 import numpy as np
-import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -21,9 +19,7 @@ from tmssl.files import write_atomic
 from tmssl.retrieval.index.exact import half_vectors
 from tmssl.retrieval.index.faiss_index import adding_index, open_index, write_index
 from tmssl.text import safe
-
-Progress = Callable[[int, int], None]
-Vectors = npt.NDArray[np.float32]
+from tmssl.types import Progress, Vectors
 
 _VERSION = 1  # raise it when vectors come out differently
 _SAMPLE = 1 << 16  # vectors that the axes are learnt from
