@@ -65,10 +65,13 @@ def _parameter(name: str, setting: str) -> inspect.Parameter:
         flags[0] += f"/--no-{name.replace('_', '-')}"
     words = _words(kind, field)
     option = typer.Option(
-        *flags, help=f"{told}  [default: {shown}]", show_default=False,
-        rich_help_panel=None, metavar=None if isinstance(default, bool) else _metavar(kind, field),
+        *flags,
+        help=f"{told}  [default: {shown}]",
+        show_default=False,
+        rich_help_panel=None,
+        metavar=None if isinstance(default, bool) else _metavar(kind, field),
         parser=functools.partial(_number_or_word, words) if words else None,
-    )  # fmt: skip
+    )
     plain = type(default)
     return inspect.Parameter(
         name,

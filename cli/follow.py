@@ -161,10 +161,12 @@ def _follow_live(run: Run, history: History, tail: Tail) -> None:
                 console.print(Text(line))
             if history.segment:
                 progress.update(
-                    task, total=max(1, history.total_steps), completed=history.step,
+                    task,
+                    total=max(1, history.total_steps),
+                    completed=history.step,
                     epoch=f"{history.epoch:.2f}/{history.segment.epochs}",
                     words=progress_words(history),
-                )  # fmt: skip
+                )
             if not alive and not tail.behind:
                 return
             time.sleep(_POLL_S)

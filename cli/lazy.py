@@ -56,22 +56,41 @@ class Entry:
 
 
 COMMANDS = {
-    "demo": Entry("cli.commands.demo", "demo", "Draw toy marks, train on them, evaluate, show matches."),
-    "train": Entry("cli.commands.train", "train", "Train on a folder or table of images, or resume a run."),
+    "demo": Entry(
+        "cli.commands.demo", "demo", "Draw toy marks, train on them, evaluate, show matches."
+    ),
+    "train": Entry(
+        "cli.commands.train", "train", "Train on a folder or table of images, or resume a run."
+    ),
     "watch": Entry("cli.commands.watch", "watch", "Watch a run, or every run of a folder."),
-    "eval": Entry("cli.commands.eval", "evaluate", "Evaluate retrieval against chance and references.", GreedyCommand),
+    "eval": Entry(
+        "cli.commands.eval",
+        "evaluate",
+        "Evaluate retrieval against chance and references.",
+        GreedyCommand,
+    ),
     "search": Entry("cli.commands.search", "search", "Find the marks that a logo resembles."),
-    "runs": Entry("cli.commands.runs", "runs", "List the runs: state, epoch, loss, best evaluation."),
+    "runs": Entry(
+        "cli.commands.runs", "runs", "List the runs: state, epoch, loss, best evaluation."
+    ),
     "stop": Entry("cli.commands.stop", "stop", "Stop a run's trainer after its step."),
     "data": Entry("cli.commands.data", "data", "Say what a source of images holds."),
     "pack": Entry("cli.commands.pack", "pack", "Decode a source's images once, for training."),
     "tail": Entry("cli.commands.tail", "tail", "Print a run's events as lines."),
     "report": Entry("cli.commands.report", "report_command", "Write a run's training log report."),
-    "export": Entry("cli.commands.export", "export", "Write a run's encoder, embeddings or journal."),
-    "import": Entry("cli.commands.import_log", "import_log", "Import a training log of plain lines as a run."),
-    "doctor": Entry("cli.commands.doctor", "doctor", "Look at what this machine has, and what to mend."),
-    "completion": Entry("cli.commands.completion", "completion", "Print a shell's completion script."),
-}  # fmt: skip
+    "export": Entry(
+        "cli.commands.export", "export", "Write a run's encoder, embeddings or journal."
+    ),
+    "import": Entry(
+        "cli.commands.import_log", "import_log", "Import a training log of plain lines as a run."
+    ),
+    "doctor": Entry(
+        "cli.commands.doctor", "doctor", "Look at what this machine has, and what to mend."
+    ),
+    "completion": Entry(
+        "cli.commands.completion", "completion", "Print a shell's completion script."
+    ),
+}
 
 
 class Loaded(Mapping[str, Any]):

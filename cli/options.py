@@ -30,17 +30,19 @@ Whiten = Annotated[
 Factory = Annotated[
     str,
     typer.Option(
-        "--index", metavar="FACTORY",
+        "--index",
+        metavar="FACTORY",
         help='A faiss factory string, "IVF1024,SQ8;nprobe=32".  [default: exact]',
     ),
-]  # fmt: skip
+]
 Compare = Annotated[
     list[str] | None,
     typer.Option(
-        "--compare", metavar="RUN|PATH|timm:NAME",
+        "--compare",
+        metavar="RUN|PATH|timm:NAME",
         help="Another encoder as a row; may be given more than once.",
     ),
-]  # fmt: skip
+]
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 RUNS_DEFAULT = Path("runs")

@@ -66,9 +66,12 @@ def with_pack(config: Config, workers: int = 0) -> Config:
     config = changed(config, {"model.init": _starting_weights(config.model.init)})
     under = config.data.images_under and str(Path(config.data.images_under).resolve())
     pack = prepare_pack(
-        source, config.data.image_size, workers=workers, also_under=under,
+        source,
+        config.data.image_size,
+        workers=workers,
+        also_under=under,
         before=partial(_check_before_packing, config),
-    )  # fmt: skip
+    )
     return changed(
         config,
         {"data.source": str(source), "data.pack": str(pack.folder), "data.images_under": under},
@@ -134,10 +137,14 @@ def planned_resume(
         return None
     trained = facts.get("config")
     return plan_resume(
-        run_settings(run), settings, step=int(facts["step"]),
-        steps_per_epoch=int(facts["steps_per_epoch"]), restart_schedule=restart_schedule,
-        trained=from_dict(trained) if isinstance(trained, dict) else None, unended=not has_ended(run),
-    )  # fmt: skip
+        run_settings(run),
+        settings,
+        step=int(facts["step"]),
+        steps_per_epoch=int(facts["steps_per_epoch"]),
+        restart_schedule=restart_schedule,
+        trained=from_dict(trained) if isinstance(trained, dict) else None,
+        unended=not has_ended(run),
+    )
 
 
 def resume_run(run: Run, settings: dict[str, Any], restart_schedule: bool = False) -> Run:

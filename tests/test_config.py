@@ -16,7 +16,7 @@ from tmssl.config import (
     section_of,
     to_dict,
     write_config,
-)  # fmt: skip
+)
 from tmssl.errors import ConfigError
 from tmssl.recipes import recipe_names, recipe_path
 
@@ -25,12 +25,15 @@ from tmssl.recipes import recipe_names, recipe_path
     st.fixed_dictionaries(
         {},
         optional={
-            "epochs": st.integers(1, 1000), "lr": st.floats(1e-5, 10), "seed": st.integers(0, 2**32 - 1),
-            "views": st.sampled_from(["logo", "colour", "published", "mild"]), "deterministic": st.booleans(),
+            "epochs": st.integers(1, 1000),
+            "lr": st.floats(1e-5, 10),
+            "seed": st.integers(0, 2**32 - 1),
+            "views": st.sampled_from(["logo", "colour", "published", "mild"]),
+            "deterministic": st.booleans(),
             "data.source": st.text(max_size=20).filter(lambda s: s.isprintable()),
         },
     )
-)  # fmt: skip
+)
 def test_settings_survive_toml(changes: dict[str, object]) -> None:
     import tempfile
 
@@ -81,8 +84,13 @@ def test_differences_name_old_and_new() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"[train\n", "is not TOML"), (b"\xff\xfe", "is not TOML"), (b"[train]\nepoch=1", "did you mean")]
-)  # fmt: skip
+    ("content", "message"),
+    [
+        (b"[train\n", "is not TOML"),
+        (b"\xff\xfe", "is not TOML"),
+        (b"[train]\nepoch=1", "did you mean"),
+    ],
+)
 def test_a_bad_file_is_named(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "c.toml"
     path.write_bytes(content)

@@ -37,7 +37,7 @@ PAGES = sorted(
 )
 
 # What makes a documented command small enough for a test, and nothing else.
-_TINY = "--model test_efficientnet --hidden 32 --dimensions 16 --image-size 32 --batch-size 8 --chunk-size 0 --device cpu"  # fmt: skip
+_TINY = "--model test_efficientnet --hidden 32 --dimensions 16 --image-size 32 --batch-size 8 --chunk-size 0 --device cpu"
 SMALL = {
     "train --data my-marks --epochs 30": f"{_TINY} --epochs 1",
     "train --data my-marks --epochs 30 --detach": f"{_TINY} --epochs 1 --name second",
@@ -69,9 +69,14 @@ def documented(text: str = README) -> list[str]:
 
 def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "cli", *words], cwd=folder, capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TMSSL_CACHE": str(folder / "cache")}, timeout=100,
-    )  # fmt: skip
+        [sys.executable, "-m", "cli", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMSSL_CACHE": str(folder / "cache")},
+        timeout=100,
+    )
 
 
 def what_a_user_has(folder: Path) -> None:
@@ -143,8 +148,11 @@ def test_the_monitor_stays_in_tmux(tmp_path: Path) -> None:
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
     }
     subprocess.run(
-        [*tmux, words[0], "-d", "-x", "100", "-y", "30", *words[1:]], cwd=tmp_path, env=environment, check=True
-    )  # fmt: skip
+        [*tmux, words[0], "-d", "-x", "100", "-y", "30", *words[1:]],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+    )
     try:
         deadline, shown = time.monotonic() + 40, ""
         while "epoch" not in shown and time.monotonic() < deadline:
@@ -198,7 +206,19 @@ def test_no_machine_is_named_in_what_is_told() -> None:
 
 
 def test_every_screen_binds_its_table_and_every_action_exists() -> None:
-    screens: list[Any] = [WatchApp, LiveScreen, OverlayDialog, RunsScreen, RetrievalScreen, FindingsScreen, PageScreen, StartForm, StopDialog, ResumeDialog, EvaluateDialog]  # fmt: skip
+    screens: list[Any] = [
+        WatchApp,
+        LiveScreen,
+        OverlayDialog,
+        RunsScreen,
+        RetrievalScreen,
+        FindingsScreen,
+        PageScreen,
+        StartForm,
+        StopDialog,
+        ResumeDialog,
+        EvaluateDialog,
+    ]
     tables = [table for _, table in TABLES]
     assert sorted(map(str, (screen.TABLE for screen in screens))) == sorted(map(str, tables))
     for screen in screens:

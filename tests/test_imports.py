@@ -24,16 +24,27 @@ def printed(code: str) -> str:
     [
         ("import cli.app", (*HEAVY, "textual")),
         ("import tui.app", HEAVY),
-        ("import tmssl.runs.journal, tmssl.runs.findings.diagnose, tmssl.runs.launch, tmssl.config", (*HEAVY, "textual", "rich", "typer")),
+        (
+            "import tmssl.runs.journal, tmssl.runs.findings.diagnose, tmssl.runs.launch, tmssl.config",
+            (*HEAVY, "textual", "rich", "typer"),
+        ),
         ("import tmssl.runs.resume_plan, tmssl.runs.schedule, tmssl.runs.checkpoints", HEAVY),
         ("import tmssl.training.loop", ("textual", "typer", "faiss", "term_image")),
     ],
-)  # fmt: skip
+)
 def test_importing_is_light(statement: str, banned: tuple[str, ...]) -> None:
     assert printed(LOADED.format(statement, banned)).split() == []
 
 
-@pytest.mark.parametrize("words", [["tmssl", "--help"], ["tmssl", "train", "--help"], ["tmssl", "eval", "--help"], ["tmssl", "watch", "--help"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["tmssl", "--help"],
+        ["tmssl", "train", "--help"],
+        ["tmssl", "eval", "--help"],
+        ["tmssl", "watch", "--help"],
+    ],
+)
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     told = printed(HELP.format(words, (*HEAVY, "textual")))
     assert told.strip().splitlines()[-1] == "LOADED"

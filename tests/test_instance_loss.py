@@ -16,19 +16,45 @@ from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal
 
 TINY = [
-    "--model", "test_efficientnet", "--hidden", "32", "--dimensions", "16", "--image-size", "32",
-    "--batch-size", "8", "--log-every", "1", "--deterministic", "--device", "cpu", "--lr", "0.05",
-    "--epochs", "6", "--checkpoint-minutes", "0.001",
-]  # fmt: skip
+    "--model",
+    "test_efficientnet",
+    "--hidden",
+    "32",
+    "--dimensions",
+    "16",
+    "--image-size",
+    "32",
+    "--batch-size",
+    "8",
+    "--log-every",
+    "1",
+    "--deterministic",
+    "--device",
+    "cpu",
+    "--lr",
+    "0.05",
+    "--epochs",
+    "6",
+    "--checkpoint-minutes",
+    "0.001",
+]
 _ALL_STEPS = 30  # 40 marks, 8 a step, 6 epochs
 
 
 def tmssl(machine: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "cli", *words], cwd=machine, text=True, capture_output=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1",
-             "TMSSL_CACHE": str(machine / "cache")},
-    )  # fmt: skip
+        [sys.executable, "-m", "cli", *words],
+        cwd=machine,
+        text=True,
+        capture_output=True,
+        check=False,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "OMP_NUM_THREADS": "1",
+            "TMSSL_CACHE": str(machine / "cache"),
+        },
+    )
 
 
 def history_of(run: Run) -> History:

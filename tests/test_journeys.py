@@ -40,17 +40,34 @@ class Terminal:
         self._closed = False
         command = shlex.join([sys.executable, "-m", "cli", *words])
         self._tmux(
-            "new-session", "-d", "-s", "t", "-x", str(size[0]), "-y", str(size[1]), "-c", str(folder),
-            "-e", f"PYTHONPATH={Path(__file__).parents[1]}",
-            "-e", f"TMSSL_CACHE={folder / 'cache'}", "-e", f"XDG_STATE_HOME={folder / self._socket}",
-            "-e", environment,
+            "new-session",
+            "-d",
+            "-s",
+            "t",
+            "-x",
+            str(size[0]),
+            "-y",
+            str(size[1]),
+            "-c",
+            str(folder),
+            "-e",
+            f"PYTHONPATH={Path(__file__).parents[1]}",
+            "-e",
+            f"TMSSL_CACHE={folder / 'cache'}",
+            "-e",
+            f"XDG_STATE_HOME={folder / self._socket}",
+            "-e",
+            environment,
             f"{command}; echo left with $?; {command}; echo left with $? again; sleep 600",
-        )  # fmt: skip
+        )
 
     def _tmux(self, *words: str) -> str:
         done = subprocess.run(
-            ["tmux", "-L", self._socket, "-f", "/dev/null", *words], capture_output=True, text=True, check=True
-        )  # fmt: skip
+            ["tmux", "-L", self._socket, "-f", "/dev/null", *words],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         return done.stdout
 
     def press(self, *keys: str) -> "Terminal":
@@ -192,8 +209,14 @@ def test_the_palette_offers_actions_by_name(terminal: Terminal) -> None:
 @on((80, 24), "watch", "runs/first", "--ascii")
 def test_ascii_is_ascii_on_every_screen(terminal: Terminal) -> None:
     terminal.shows("epoch 2.00/2", "+--")
-    for keys, words in (("m", "query 1/"), ("i", "or enter to go back"), ("", "query 1/"), ("t", "page 1/"),
-                        ("u", "Figures of"), ("?", "Keys")):  # fmt: skip
+    for keys, words in (
+        ("m", "query 1/"),
+        ("i", "or enter to go back"),
+        ("", "query 1/"),
+        ("t", "page 1/"),
+        ("u", "Figures of"),
+        ("?", "Keys"),
+    ):
         shown = terminal.press(keys or "Enter").shows(words)
         assert shown.isascii()
     for words in ("Figures of", "page 1/1", "# finished"):

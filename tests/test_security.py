@@ -70,9 +70,19 @@ def test_a_checkpoint_that_is_a_link_out_of_its_run_is_not_followed(
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"[]", b"1", b"{}", b"[" * 100_000, b"\xff", b'{"sha256": 1, "step": 1}', b'{"sha256": "SHA", "step": "5"}',
-     b'{"sha256": "SHA", "step": -1, "steps_per_epoch": 5}', b'{"sha256": "SHA", "step": 5, "steps_per_epoch": 5}' + b" " * (1 << 20)],
-)  # fmt: skip
+    [
+        b"",
+        b"[]",
+        b"1",
+        b"{}",
+        b"[" * 100_000,
+        b"\xff",
+        b'{"sha256": 1, "step": 1}',
+        b'{"sha256": "SHA", "step": "5"}',
+        b'{"sha256": "SHA", "step": -1, "steps_per_epoch": 5}',
+        b'{"sha256": "SHA", "step": 5, "steps_per_epoch": 5}' + b" " * (1 << 20),
+    ],
+)
 def test_a_sidecar_that_is_no_sidecar_is_passed_over(tmp_path: Path, content: bytes) -> None:
     run = with_checkpoint(tmp_path)
     last = run.checkpoints / "last.pt"
@@ -85,9 +95,16 @@ def test_a_sidecar_that_is_no_sidecar_is_passed_over(tmp_path: Path, content: by
 
 @pytest.mark.parametrize(
     ("kind", "features", "count"),
-    [(b"IxFI", 8, 100), (b"IwFl", 8, 100), (b"IxSQ", 8, 1 << 40), (b"IxSQ", 1 << 30, 1), (b"IxSQ", -8, -100),
-     (b"IxSQ", 8, -1), (b"IxSQ", 0, 0)],
-)  # fmt: skip
+    [
+        (b"IxFI", 8, 100),
+        (b"IwFl", 8, 100),
+        (b"IxSQ", 8, 1 << 40),
+        (b"IxSQ", 1 << 30, 1),
+        (b"IxSQ", -8, -100),
+        (b"IxSQ", 8, -1),
+        (b"IxSQ", 0, 0),
+    ],
+)
 def test_an_index_whose_header_lies_never_reaches_faiss(
     tmp_path: Path, kind: bytes, features: int, count: int
 ) -> None:
@@ -109,9 +126,18 @@ def test_a_card_that_names_files_outside_its_run_is_made_again(tmp_path: Path, n
     (run.path / "secret").touch()
     (run.index / "linked").symlink_to("/etc/hostname")
     card = Card(
-        index=name, index_sha256="", encoder="", checkpoint="last.pt", checkpoint_sha256="", model="m",
-        image_size=32, epoch=1.0, step=1, marks=1, holders={},
-    )  # fmt: skip
+        index=name,
+        index_sha256="",
+        encoder="",
+        checkpoint="last.pt",
+        checkpoint_sha256="",
+        model="m",
+        image_size=32,
+        epoch=1.0,
+        step=1,
+        marks=1,
+        holders={},
+    )
     (run.index / "c.card.json").write_bytes(msgspec.json.encode(card))
     assert _ready(run, run.index / "c.card.json") is None
 
@@ -126,8 +152,13 @@ def test_a_recorded_encoder_cannot_touch_files() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['[model]\nname = "efficientnet_b0"\nhook = "os.system"', "[model]\nname = {a = 1}", '__import__ = "os"', "[train]\nepochs = 1e999"],
-)  # fmt: skip
+    [
+        '[model]\nname = "efficientnet_b0"\nhook = "os.system"',
+        "[model]\nname = {a = 1}",
+        '__import__ = "os"',
+        "[train]\nepochs = 1e999",
+    ],
+)
 def test_settings_are_values_and_never_code(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.toml").write_text(text)
     with pytest.raises(ConfigError):
@@ -208,9 +239,24 @@ def mutated(content: bytes, dice: random.Random) -> bytes:
     for _ in range(dice.randrange(1, 6)):
         at = dice.randrange(len(data) + 1)
         piece = dice.choice(
-            [b"", b"[", b"{", b'"', b"\0", b"\xff", b"\n", b"1e999", b"-1", b"nan", b"[" * 2000, b"../", b"null", b"9" * 400,
-             bytes([dice.randrange(256)])]
-        )  # fmt: skip
+            [
+                b"",
+                b"[",
+                b"{",
+                b'"',
+                b"\0",
+                b"\xff",
+                b"\n",
+                b"1e999",
+                b"-1",
+                b"nan",
+                b"[" * 2000,
+                b"../",
+                b"null",
+                b"9" * 400,
+                bytes([dice.randrange(256)]),
+            ]
+        )
         data[at : at + dice.choice([0, 1, 1, 5, 50])] = piece
     return bytes(data)
 
@@ -228,9 +274,10 @@ def test_ten_thousand_mutations_end_in_clear_errors(tmp_path: Path) -> None:
     originals = {
         run.config: run.config.read_bytes(),
         run.checkpoints / "last.json": (run.checkpoints / "last.json").read_bytes(),
-        tmp_path / "marks" / "t.csv": table, tmp_path / "marks" / "t.jsonl": lines,
+        tmp_path / "marks" / "t.csv": table,
+        tmp_path / "marks" / "t.jsonl": lines,
         tmp_path / "marks" / "t.json": l3d.encode(),
-    }  # fmt: skip
+    }
     dice, refused = random.Random(7), list[str]()
     for _ in range(10_000 // len(originals)):
         for path, content in originals.items():

@@ -15,7 +15,17 @@ def test_nothing_that_moves_a_cursor_or_turns_a_line_gets_through(text: str) -> 
         code = ord(character)
         assert code >= 0x20
         assert not 0x7F <= code <= 0x9F
-        assert unicodedata.bidirectional(character) not in ("LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI")  # fmt: skip
+        assert unicodedata.bidirectional(character) not in (
+            "LRE",
+            "RLE",
+            "PDF",
+            "LRO",
+            "RLO",
+            "LRI",
+            "RLI",
+            "FSI",
+            "PDI",
+        )
         assert character != "\ufeff"
 
 
@@ -31,18 +41,33 @@ def test_controls_become_their_pictures() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "0s"), (59.6, "1m 00s"), (42, "42s"), (185, "3m 05s"), (7620, "2h 07m"), (356_400, "4d 03h"),
-     (None, "-"), (float("inf"), "-")],
-)  # fmt: skip
+    [
+        (0, "0s"),
+        (59.6, "1m 00s"),
+        (42, "42s"),
+        (185, "3m 05s"),
+        (7620, "2h 07m"),
+        (356_400, "4d 03h"),
+        (None, "-"),
+        (float("inf"), "-"),
+    ],
+)
 def test_durations_read_well(seconds: float | None, words: str) -> None:
     assert duration(seconds) == words
 
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(7.035, "7.035"), (0.00123456, "0.001235"), (123456.0, "123,456"), (0, "0"), (None, "-"),
-     (float("nan"), "-"), (1234.0, "1234")],
-)  # fmt: skip
+    [
+        (7.035, "7.035"),
+        (0.00123456, "0.001235"),
+        (123456.0, "123,456"),
+        (0, "0"),
+        (None, "-"),
+        (float("nan"), "-"),
+        (1234.0, "1234"),
+    ],
+)
 def test_numbers_keep_four_digits(value: float | None, words: str) -> None:
     assert number(value) == words
 

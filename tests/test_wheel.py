@@ -18,15 +18,20 @@ def test_the_wheel_holds_every_file_of_the_packages_and_runs_without_the_checkou
 ) -> None:
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", str(ROOT), "--no-deps", "-q", "-w", str(tmp_path)],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+    )
     (wheel,) = tmp_path.glob("tmssl-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
         archive.extractall(tmp_path / "site")
     listed = subprocess.run(
-        ["git", "ls-files", "tmssl", "tui", "cli"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split()  # fmt: skip
+        ["git", "ls-files", "tmssl", "tui", "cli"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
     assert set(listed) <= held
     assert not any(name.startswith(("tests/", "runs/")) for name in held)
     code = (
@@ -39,9 +44,12 @@ def test_the_wheel_holds_every_file_of_the_packages_and_runs_without_the_checkou
         "assert title('26.01')\n"
     )
     done = subprocess.run(
-        [sys.executable, "-I", "-c", code, str(tmp_path / "site")], cwd=tmp_path, capture_output=True,
-        text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-I", "-c", code, str(tmp_path / "site")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert not {"torch", "torchvision"} & brought_by(wheel)
 
@@ -49,9 +57,21 @@ def test_the_wheel_holds_every_file_of_the_packages_and_runs_without_the_checkou
 def brought_by(wheel: Path) -> set[str]:
     """What pip would install for a wheel beside what is here, torch and all, as an image would have it."""
     told = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--report", "-", f"{wheel}[demo]"],
-        check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--dry-run",
+            "--quiet",
+            "--report",
+            "-",
+            f"{wheel}[demo]",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
     names = {item["metadata"]["name"].lower() for item in json.loads(told)["install"]}
     assert "tmssl" in names
     return names

@@ -320,9 +320,13 @@ class WatchApp(App[None]):
         if wanted is not None:
             words = "stopping the trainer first" if self.alive else "starting the trainer"
             deed = partial(
-                children.resume, self.run_folder, wanted.settings, self._tell, self._left,
+                children.resume,
+                self.run_folder,
+                wanted.settings,
+                self._tell,
+                self._left,
                 restart=wanted.restart,
-            )  # fmt: skip
+            )
             self._do("the resume", words, deed)
 
     def action_runs(self) -> None:

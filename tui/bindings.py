@@ -227,10 +227,19 @@ GIVEN = (
 """Keys that Textual and its widgets bring, on every screen where nothing else is on them."""
 
 _NAMES = {
-    "plus": "+", "equals_sign": "=", "minus": "-", "question_mark": "?", "slash": "/",
-    "left_square_bracket": "[", "right_square_bracket": "]", "escape": "esc",
-    "comma": ",", "full_stop": ".", "greater_than_sign": ">", "less_than_sign": "<",
-}  # fmt: skip
+    "plus": "+",
+    "equals_sign": "=",
+    "minus": "-",
+    "question_mark": "?",
+    "slash": "/",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "escape": "esc",
+    "comma": ",",
+    "full_stop": ".",
+    "greater_than_sign": ">",
+    "less_than_sign": "<",
+}
 
 
 def shown_keys(key: Key) -> str:
@@ -242,11 +251,15 @@ def bindings(table: tuple[Key, ...]) -> list[Binding]:
     """Textual's bindings of a table."""
     return [
         Binding(
-            key.key, key.action, key.short, show=key.footer,
-            key_display=shown_keys(key).split(" ")[0], priority=key.first,
+            key.key,
+            key.action,
+            key.short,
+            show=key.footer,
+            key_display=shown_keys(key).split(" ")[0],
+            priority=key.first,
         )
         for key in table
-    ]  # fmt: skip
+    ]
 
 
 def hint(table: tuple[Key, ...]) -> str:

@@ -44,9 +44,13 @@ def run_child(
     left = left or threading.Event()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as told:
         child = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=out, stderr=told, start_new_session=True,
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=told,
+            start_new_session=True,
             env={**os.environ, "TMSSL_PROGRESS_S": "0.5"},
-        )  # fmt: skip
+        )
         last, place, ended = "", 0, False
         while not ended:
             ended = child.poll() is not None

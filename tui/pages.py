@@ -61,7 +61,10 @@ def config_lines(history: History) -> list[str]:
                 told = f"  (default {safe(other) or 'none'})" if other != value else ""
                 lines.append(f"{'*' if told else ' '} {safe(name):20} {safe(value)}{told}")
     for resumed in history.segments[1:]:
-        lines += ["", f"segment {resumed.number} at epoch {resumed.epoch:.4g} ({safe(resumed.reason)})"]  # fmt: skip
+        lines += [
+            "",
+            f"segment {resumed.number} at epoch {resumed.epoch:.4g} ({safe(resumed.reason)})",
+        ]
         lines += [
             f"  {safe(k)}: {safe(v[0])} -> {safe(v[1])}"
             for k, v in resumed.changed.items()

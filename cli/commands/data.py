@@ -87,10 +87,11 @@ def _print_labels(
     told = [
         count(len(frequencies(vienna, level)), noun, nouns)
         for level, noun, nouns in (
-            ("category", "category", "categories"), ("division", "division", None),
+            ("category", "category", "categories"),
+            ("division", "division", None),
             ("section", "section", None),
         )
-    ]  # fmt: skip
+    ]
     mean = sum(map(len, vienna)) / len(vienna)
     _say([f"  {', '.join(told)}; {mean:.1f} codes a mark that has any"])
     found = frequencies(vienna, "division")

@@ -21,7 +21,7 @@ from cli.options import (
     check_place,
     chosen_run,
     say_of_labels,
-)  # fmt: skip
+)
 from cli.signals import outlive_terminal
 from tmssl.config import Device
 from tmssl.errors import ConfigError
@@ -63,7 +63,7 @@ def evaluate(
     factory: Factory = "",
     json_output: JsonOutput = False,
     runs_folder: RunsFolder = RUNS_DEFAULT,
-) -> None:  # fmt: skip
+) -> None:
     """Evaluate retrieval: figures with chance and references, and matches as pictures."""
     opened = open_run(chosen_run(run, runs_folder))
     check_device(device)
@@ -75,10 +75,21 @@ def evaluate(
     say_of_labels(opened)
     with phases() as (phase, progress):
         event = run_evaluation(
-            opened, checkpoint=checkpoint, topk=topk, queries=queries, seed=seed, device=device,
-            exclude_duplicates=exclude_duplicates, whiten=whiten, factory=factory, compare=compare or [],
-            robust=robust, progress=progress, phase=phase, tell=say,
-        )  # fmt: skip
+            opened,
+            checkpoint=checkpoint,
+            topk=topk,
+            queries=queries,
+            seed=seed,
+            device=device,
+            exclude_duplicates=exclude_duplicates,
+            whiten=whiten,
+            factory=factory,
+            compare=compare or [],
+            robust=robust,
+            progress=progress,
+            phase=phase,
+            tell=say,
+        )
     if queries and event.queries == queries:
         say(
             f"at most {count(queries, 'query', 'queries')}, drawn with seed {seed}; --queries 0 takes all"

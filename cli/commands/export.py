@@ -46,7 +46,9 @@ def export(
     checkpoint: CheckpointName = "best",
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="File, or folder for timm and tensorboard.  [default: in RUN/export]"),
+        typer.Option(
+            "--out", help="File, or folder for timm and tensorboard.  [default: in RUN/export]"
+        ),
     ] = None,
     device: Annotated[
         str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where marks are embedded.")
@@ -54,12 +56,13 @@ def export(
     whiten: Whiten = 0,
     json_output: JsonOutput = False,
     runs_folder: RunsFolder = RUNS_DEFAULT,
-) -> None:  # fmt: skip
+) -> None:
     """Write a run's encoder with its preprocessing, its embeddings or its journal; prints the path."""
     wanted = {
-        "--to": (to, _ENCODERS), "--embeddings": (embeddings, _EMBEDDINGS),
+        "--to": (to, _ENCODERS),
+        "--embeddings": (embeddings, _EMBEDDINGS),
         "--journal": (journal, _JOURNALS),
-    }  # fmt: skip
+    }
     kind = _asked(wanted)
     if whiten and kind != "--embeddings":
         raise InputError(f"--whiten is for --embeddings; {kind} has no vectors to whiten")
@@ -137,9 +140,14 @@ def _export_journal(run: Run, form: str, out: Path | None, json_output: bool) ->
 
 
 def _export_embeddings(
-    run: Run, form: str, checkpoint: str, out: Path | None, device: str, whiten: int,
+    run: Run,
+    form: str,
+    checkpoint: str,
+    out: Path | None,
+    device: str,
+    whiten: int,
     json_output: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Write the vectors of the run's index, which is built first where there is none."""
     import msgspec
 

@@ -24,7 +24,9 @@ def import_log(
     keys: Annotated[
         int,
         typer.Option(
-            "--keys", min=0, metavar="N",
+            "--keys",
+            min=0,
+            metavar="N",
             help="Keys each query was compared with; chance is then ln N.  [default: unknown]",
             show_default=False,
         ),
@@ -35,11 +37,13 @@ def import_log(
     hit_chance: Annotated[
         list[str] | None,
         typer.Option(
-            "--hit-chance", metavar="K:P", help="Chance level of hit@K, such as 10:0.75; repeatable."
+            "--hit-chance",
+            metavar="K:P",
+            help="Chance level of hit@K, such as 10:0.75; repeatable.",
         ),
     ] = None,
     runs_folder: RunsFolder = RUNS_DEFAULT,
-) -> None:  # fmt: skip
+) -> None:
     """Import a log with lines such as `Epoch 10 complete. Avg Loss: 7.0350` as a run."""
     meaning = Meaning(keys, steps_per_epoch, dict(map(_hit_chance, hit_chance or ())))
     run_name = name or log.stem

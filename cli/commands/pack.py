@@ -20,16 +20,21 @@ if TYPE_CHECKING:
 ImagesUnder = Annotated[
     Path | None,
     typer.Option(
-        "--images-under", metavar="DIR",
+        "--images-under",
+        metavar="DIR",
         help="Folder in which images may lie too, where links or a table lead out of the source's own.",
     ),
-]  # fmt: skip
+]
 
 
 def prepare_pack(
-    source: Path, image_size: int, *, workers: int = 0, also_under: str = "",
+    source: Path,
+    image_size: int,
+    *,
+    workers: int = 0,
+    also_under: str = "",
     before: Callable[[int], None] | None = None,
-) -> "Pack":  # fmt: skip
+) -> "Pack":
     """The pack of a source, built if it is not there; the join report comes first.
 
     `before` is called with the number of images when they are about to be packed.
@@ -43,9 +48,13 @@ def prepare_pack(
 
 
 def _prepared(
-    source: Path, image_size: int, workers: int, out: Path | None, also_under: Path | None,
+    source: Path,
+    image_size: int,
+    workers: int,
+    out: Path | None,
+    also_under: Path | None,
     before: Callable[[int], None] | None = None,
-) -> tuple["Pack", int]:  # fmt: skip
+) -> tuple["Pack", int]:
     """The pack of a source, and how many images were decoded for it just now."""
     from cli.output.progress import progress_bar
     from tmssl.data.pack.pack import build_pack, pack_folder, pack_size
@@ -108,10 +117,14 @@ def pack(
     seconds = time.monotonic() - begun
     length = sum(file.stat().st_size for file in built.folder.iterdir())
     facts = {
-        "folder": str(built.folder), "images": built.count, "quarantined": len(built.quarantine),
-        "size": built.size, "mib": round(length / 2**20, 1), "decoded": decoded,
+        "folder": str(built.folder),
+        "images": built.count,
+        "quarantined": len(built.quarantine),
+        "size": built.size,
+        "mib": round(length / 2**20, 1),
+        "decoded": decoded,
         "images_s": round(decoded / seconds, 1) if decoded else None,
-    }  # fmt: skip
+    }
     if json_output:
         print(json.dumps(facts))  # noqa: T201 - stdout is data
         return

@@ -46,10 +46,15 @@ def report_command(
     ] = False,
     price_per_hour: Annotated[
         float | None,
-        typer.Option("--price-per-hour", min=0, metavar="X", help="Price of the machine an hour.  [default: the run's setting]"),
+        typer.Option(
+            "--price-per-hour",
+            min=0,
+            metavar="X",
+            help="Price of the machine an hour.  [default: the run's setting]",
+        ),
     ] = None,
     runs_folder: RunsFolder = RUNS_DEFAULT,
-) -> None:  # fmt: skip
+) -> None:
     """Write a run's training log report: phases, losses, curves, evaluations, what to do next."""
     opened = open_run(chosen_run(run, runs_folder))
     history = read_history(read_journal(opened.journal))
@@ -60,10 +65,14 @@ def report_command(
         folder = Path(temporary) if as_html else target.parent  # a page holds its pictures
         pictures = {} if to_stdout and not as_html else _pictures(history, target.stem, folder)
         text = report(
-            history, opened.name, alive=is_alive(opened), charts=charts, matches=match_lines(opened),
+            history,
+            opened.name,
+            alive=is_alive(opened),
+            charts=charts,
+            matches=match_lines(opened),
             pictures={title: path.name for title, path in pictures.items()},
             price_per_hour=price_per_hour,
-        )  # fmt: skip
+        )
         if as_html:
             text = page(text, opened.name, list(pictures.values()))
     if to_stdout:

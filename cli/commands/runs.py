@@ -44,13 +44,14 @@ def run_line(run: Run, history: History) -> str:
     best = best_score(history.evals)
     loss, chance = told["loss"], told["chance"]
     cells = [
-        f"{safe(run.name, 31):32}", f"{told['state']:>10}",
+        f"{safe(run.name, 31):32}",
+        f"{told['state']:>10}",
         f"{history.epoch:>8.2f}/{told['epochs'] or '-'!s:<3}",
         f"{number(loss if isinstance(loss, float) else None):>9}",
         f"{number(chance if isinstance(chance, float) else None):>9}",
         f"{score_name(best) if best else '':>14}",
         f"{number(best.value if best else None, 3):>7}",
         f"{number(best.chance if best else None, 3):>8}",
-    ]  # fmt: skip
+    ]
     line = "".join(cells)
     return f"{line}  {safe(told['finding'], 80)}" if told["finding"] else line

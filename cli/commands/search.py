@@ -41,12 +41,15 @@ def search(
     topk: Annotated[int, typer.Option("--topk", "-k", min=1, help="Marks for each logo.")] = 10,
     vienna: Annotated[
         list[str] | None,
-        typer.Option("--vienna", metavar="CODE", help="Only marks with this code, or one of several."),
+        typer.Option(
+            "--vienna", metavar="CODE", help="Only marks with this code, or one of several."
+        ),
     ] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(
-            "--where", metavar="CONDITION",
+            "--where",
+            metavar="CONDITION",
             help='Only marks for which it holds: "year>=2015", "title~moon"; = != < <= > >= ~.',
         ),
     ] = None,
@@ -59,7 +62,7 @@ def search(
     ] = None,
     json_output: JsonOutput = False,
     runs_folder: RunsFolder = RUNS_DEFAULT,
-) -> None:  # fmt: skip
+) -> None:
     """Find the marks that a logo resembles; nothing leaves the machine."""
     if csv_output and json_output:
         raise InputError("--csv and --json both want stdout; give one of them")

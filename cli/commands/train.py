@@ -78,12 +78,23 @@ _Detach = Annotated[bool, typer.Option("--detach", help="Return once training ha
 
 @with_settings
 def train(
-    *, settings: dict[str, Any], resume: _Resume = False, resume_if_any: _ResumeIfAny = False,
-    run: _ResumedRun = None, restart_schedule: _Restart = False, recipe: _Recipe = "",
-    config_file: _ConfigFile = None, assignments: _Assignments = None, name: _Name = "",
-    runs_folder: RunsFolder = RUNS_DEFAULT, workers: _Workers = 0, dry_run: _DryRun = False,
-    preview_views: _Preview = None, json_output: _AsJson = False, detach: _Detach = False,
-) -> None:  # fmt: skip
+    *,
+    settings: dict[str, Any],
+    resume: _Resume = False,
+    resume_if_any: _ResumeIfAny = False,
+    run: _ResumedRun = None,
+    restart_schedule: _Restart = False,
+    recipe: _Recipe = "",
+    config_file: _ConfigFile = None,
+    assignments: _Assignments = None,
+    name: _Name = "",
+    runs_folder: RunsFolder = RUNS_DEFAULT,
+    workers: _Workers = 0,
+    dry_run: _DryRun = False,
+    preview_views: _Preview = None,
+    json_output: _AsJson = False,
+    detach: _Detach = False,
+) -> None:
     """Train on a folder or table of images, or resume a run; Ctrl-C stops with a checkpoint."""
     lost = outlive_terminal()
     settings = {**dict(map(parse_setting, assignments or ())), **settings}
@@ -98,9 +109,10 @@ def train(
         run, recipe, name, config_file = found.path, "", "", None  # the rest is for a start
         settings.pop("model.init", None)
     _check_use(
-        resume=resume, starting=[recipe, name, config_file, preview_views],
+        resume=resume,
+        starting=[recipe, name, config_file, preview_views],
         resuming=[None if resume_if_any else run, restart_schedule],
-    )  # fmt: skip
+    )
     if json_output and not dry_run:
         raise ConfigError("--json prints what --dry-run measures; add that, or leave it out")
     if resume:
@@ -215,9 +227,12 @@ def _preview(config: Config, path: Path) -> None:
 
     data = config.data
     preview_views(
-        open_pack(Path(data.pack)), path, views=data.views, size=data.image_size,
+        open_pack(Path(data.pack)),
+        path,
+        views=data.views,
+        size=data.image_size,
         seed=config.train.seed,
-    )  # fmt: skip
+    )
     say(f"a row is a mark as packed and its `{data.views}` views, two an epoch: {safe(path)}")
     print(path)  # noqa: T201 - stdout is data
 

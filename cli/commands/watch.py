@@ -38,20 +38,24 @@ def watch(
     images: Annotated[
         str,
         typer.Option(
-            "--images", metavar="auto|block|kitty|iterm2|off",
+            "--images",
+            metavar="auto|block|kitty|iterm2|off",
             help="How `i` draws marks at full size; the terminal is not asked.",
         ),
     ] = "auto",
     runs_folder: RunsFolder = RUNS_DEFAULT,
-) -> None:  # fmt: skip
+) -> None:
     """Watch a run, or every run of a folder; leaving never touches the trainer."""
     from tui.options import FULL, LOW_BANDWIDTH_S, Look, way
 
     way(images)  # a bad one is told before anything opens
     look = Look(
-        ascii=ascii_only, colour=not os.environ.get("NO_COLOR"), notify=notify,
-        redraw_s=LOW_BANDWIDTH_S if low_bandwidth else FULL.redraw_s, images=images,
-    )  # fmt: skip
+        ascii=ascii_only,
+        colour=not os.environ.get("NO_COLOR"),
+        notify=notify,
+        redraw_s=LOW_BANDWIDTH_S if low_bandwidth else FULL.redraw_s,
+        images=images,
+    )
     folder = _folder_of_runs(run, runs_folder)
     if folder is not None and not once and not json_output and sys.stdout.isatty():
         _open_monitor(None, folder, look)
@@ -110,7 +114,7 @@ def snapshot(run: Run, ascii_only: bool = False) -> list[str]:
         finding_words,
         progress_words,
         state_words,
-    )  # fmt: skip
+    )
     from tui.options import Look
 
     history, alive = read_history(read_journal(run.journal)), is_alive(run)

@@ -32,9 +32,12 @@ def save_picture(picture: "Picture", path: Path, across: str) -> None:
     axes = figure.add_subplot()
     for line in picture.lines:
         axes.plot(
-            *thinned(*ordered(line.x, line.y), _POINTS), ":" if line.dotted else "-", color=line.colour, label=safe(line.name),
+            *thinned(*ordered(line.x, line.y), _POINTS),
+            ":" if line.dotted else "-",
+            color=line.colour,
+            label=safe(line.name),
             linewidth=1.2,
-        )  # fmt: skip
+        )
     for place in picture.boundaries:
         axes.axvline(place, color="magenta", linewidth=0.8)
     if picture.log:

@@ -52,7 +52,7 @@ def chance_lines(chances: "Sequence[HitChance]") -> list[str]:
     if not chances:
         return ["", "no two marks share a Vienna code, so no figure by code can be scored"]
     topk = list(dict.fromkeys(chance.k for chance in chances))
-    lines = ["", "what a random ranking would hit: the chance level of these marks"]  # fmt: skip
+    lines = ["", "what a random ranking would hit: the chance level of these marks"]
     lines.append(f"  {'':24}" + "".join(f"{f'hit@{k}':>10}" for k in topk) + f"{'queries':>12}")
     told: dict[tuple[str, str], list[HitChance]] = {}
     for chance in chances:
@@ -72,10 +72,16 @@ def shape_lines(shapes: "Shapes", width: int) -> list[str]:
     of = count(shapes.looked_at, "image")
     if shapes.looked_at < shapes.total:
         of = f"a sample of {shapes.looked_at:,} of {count(shapes.total, 'image')}"
-    lines = ["", f"looked at {of}: {readable:,} can be read, {shapes.looked_at - readable:,} cannot"]  # fmt: skip
+    lines = [
+        "",
+        f"looked at {of}: {readable:,} can be read, {shapes.looked_at - readable:,} cannot",
+    ]
     for reason, found in shapes.unreadable.items():
         lines.append(f"  {found:,} {safe(reason, width - 12)}")
-    lines += [f"  such as {safe(path, 40)}: {safe(why, 60)}"[: width - 1] for path, why in shapes.unreadable_examples[:3]]  # fmt: skip
+    lines += [
+        f"  such as {safe(path, 40)}: {safe(why, 60)}"[: width - 1]
+        for path, why in shapes.unreadable_examples[:3]
+    ]
     if readable:
         lines += _size_lines(shapes, readable, width)
         lines += _copy_lines("copies, byte by byte", shapes.exact, width)
@@ -91,13 +97,19 @@ def _size_lines(shapes: "Shapes", readable: int, width: int) -> list[str]:
 
     lines = ["  " + ", ".join(f"{n:,} {name}" for name, n in shapes.formats.items())]
     lines.append(f"  {'':8}" + "".join(f"{name:>10}" for name in shapes.widths))
-    for name, row in (("width", shapes.widths), ("height", shapes.heights), ("KiB", shapes.kibibytes)):  # fmt: skip
+    for name, row in (
+        ("width", shapes.widths),
+        ("height", shapes.heights),
+        ("KiB", shapes.kibibytes),
+    ):
         lines.append(f"  {name:8}" + "".join(f"{value:>10,}" for value in row.values()))
     common = ", ".join(f"{w} x {h} ({rate(n / readable)})" for w, h, n in shapes.sizes[:3])
     lines += [f"  most common: {common}", "  width / height"]
     bounds = ["", *(f"{bound:g}" for bound in ASPECTS), ""]
     for low, high, found in zip(bounds, bounds[1:], shapes.aspects, strict=False):
-        name = f"{low} to {high}" if low and high else f"below {high}" if high else f"{low} and more"  # fmt: skip
+        name = (
+            f"{low} to {high}" if low and high else f"below {high}" if high else f"{low} and more"
+        )
         share = found / readable
         lines.append(
             f"    {name:12}{found:9,}  {rate(share):>6}  {bar(share, width - 38)}".rstrip()
@@ -111,7 +123,9 @@ def _copy_lines(name: str, copies: "Copies", width: int) -> list[str]:
     """How many copies there are, and the largest groups."""
     if not copies.groups:
         return [f"  no {name}"]
-    lines = [f"  {name}: {count(copies.images, 'image')} in {count(copies.groups, 'group')}, the largest of {copies.largest:,}"]  # fmt: skip
+    lines = [
+        f"  {name}: {count(copies.images, 'image')} in {count(copies.groups, 'group')}, the largest of {copies.largest:,}"
+    ]
     if copies.across:
         lines.append(
             f"    {count(copies.across, 'group')} across training and validation: figures would flatter"

@@ -113,9 +113,11 @@ def robustness_lines(event: Eval) -> list[str]:
     rows = [score for score in event.robustness if score.k == k]
     names = list(rows[0].references)
     lines = [
-        "", f"known-item recall@{k}: {rows[0].queries} changed queries find their originals",
-        f"{'':20}{'value':>8}{'chance':>9}" + "".join(f"{safe(name.removeprefix('perceptual '), 12):>13}" for name in names),
-    ]  # fmt: skip
+        "",
+        f"known-item recall@{k}: {rows[0].queries} changed queries find their originals",
+        f"{'':20}{'value':>8}{'chance':>9}"
+        + "".join(f"{safe(name.removeprefix('perceptual '), 12):>13}" for name in names),
+    ]
     for at, score in enumerate(rows, 1):
         cells = "".join(f"{number(score.references.get(name), 3):>13}" for name in names)
         lines.append(

@@ -16,8 +16,17 @@ if TYPE_CHECKING:
     from tmssl.retrieval.search.search import Gallery, Logo
 
 _COLUMNS = (
-    "query", "query_sha256", "rank", "similarity", "id", "title", "url", "path", "vienna", "shared",
-)  # fmt: skip
+    "query",
+    "query_sha256",
+    "rank",
+    "similarity",
+    "id",
+    "title",
+    "url",
+    "path",
+    "vienna",
+    "shared",
+)
 
 
 def print_answer(answer: Answer, logo: "Logo", gallery: "Gallery") -> None:
@@ -66,10 +75,18 @@ def print_csv(record: SearchRecord) -> None:
     table.writerow([*_COLUMNS, *(safe(name) for name in further)])
     for answer, match in matches:
         cells = [
-            answer.file, answer.sha256, match.rank, f"{match.similarity:.6f}", match.id, match.title,
-            match.url, match.path, ";".join(match.vienna), ";".join(match.shared),
+            answer.file,
+            answer.sha256,
+            match.rank,
+            f"{match.similarity:.6f}",
+            match.id,
+            match.title,
+            match.url,
+            match.path,
+            ";".join(match.vienna),
+            ";".join(match.shared),
             *(match.extra.get(name, "") for name in further),
-        ]  # fmt: skip
+        ]
         table.writerow([spreadsheet_cell(cell) for cell in cells])
 
 

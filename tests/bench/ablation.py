@@ -32,10 +32,23 @@ from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
 
 BASE: dict[str, object] = {
-    "image_size": 64, "batch_size": 64, "epochs": 3, "log_every": 1, "keep_every": 0, "device": "cpu",
-    "optimizer": "sgd", "optim.lr": 0.2, "min_lr": 0.0, "warmup_epochs": 0.5, "weight_decay": 1e-4,
-    "temperature": 0.2, "optim.momentum": 0.99, "views": "colour", "hidden": 4096, "dimensions": 256,
-}  # fmt: skip
+    "image_size": 64,
+    "batch_size": 64,
+    "epochs": 3,
+    "log_every": 1,
+    "keep_every": 0,
+    "device": "cpu",
+    "optimizer": "sgd",
+    "optim.lr": 0.2,
+    "min_lr": 0.0,
+    "warmup_epochs": 0.5,
+    "weight_decay": 1e-4,
+    "temperature": 0.2,
+    "optim.momentum": 0.99,
+    "views": "colour",
+    "hidden": 4096,
+    "dimensions": 256,
+}
 
 ADAMW: dict[str, object] = {"optimizer": "adamw", "optim.lr": 1e-3, "weight_decay": 0.05}
 
@@ -88,15 +101,20 @@ def measure(run: Run, pack: Pack, *, labelled: bool) -> dict[str, object]:
         dataclasses.replace(weights, config=fixed), pack, queries, torch.device("cpu")
     )[0]
     found: dict[str, object] = {
-        "ce": last.ce, "chance": segment.chance_ce, "left": left_chance(history),
-        "steps": history.step, "copy": copies.value, "copy_untrained": copies.references["untrained"],
-    }  # fmt: skip
+        "ce": last.ce,
+        "chance": segment.chance_ce,
+        "left": left_chance(history),
+        "steps": history.step,
+        "copy": copies.value,
+        "copy_untrained": copies.references["untrained"],
+    }
     if labelled:
         event = evaluate(run, checkpoint="last", topk=[10])
         for score in event.scores:
             if (score.metric, score.level, score.codes, score.k) in (
-                ("group_recall", "group", "all", 10), ("hit", "division", "figurative", 10),
-            ):  # fmt: skip
+                ("group_recall", "group", "all", 10),
+                ("hit", "division", "figurative", 10),
+            ):
                 found[score.level] = score.value
                 found[f"{score.level}_untrained"] = score.references["untrained"]
     return found
@@ -134,8 +152,19 @@ def read_rows(path: Path) -> list[dict[str, object]]:
 
 def table_lines(rows: list[dict[str, object]]) -> list[str]:
     """The rows as Markdown, by images and setup."""
-    columns = ("data", "name", "steps", "left", "ce", "copy", "copy_untrained", "division",
-               "division_untrained", "group", "group_untrained")  # fmt: skip
+    columns = (
+        "data",
+        "name",
+        "steps",
+        "left",
+        "ce",
+        "copy",
+        "copy_untrained",
+        "division",
+        "division_untrained",
+        "group",
+        "group_untrained",
+    )
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     for told in sorted(rows, key=lambda told: (str(told["data"]), -float(str(told["ce"])))):
         cells = [told.get(name) for name in columns]

@@ -64,16 +64,32 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     corpus = Corpus(asked.rows, asked.kind, asked.side, asked.distinct or asked.rows)
     source = make(folder, corpus, asked.workers)
-    print(f"{asked.rows:,} rows of {asked.kind} at {asked.side} px, {corpus.distinct:,} of them drawn, {source.stat().st_size / 2**30:.2f} GiB of tar, {asked.workers} workers", flush=True)  # fmt: skip
+    print(
+        f"{asked.rows:,} rows of {asked.kind} at {asked.side} px, {corpus.distinct:,} of them drawn, {source.stat().st_size / 2**30:.2f} GiB of tar, {asked.workers} workers",
+        flush=True,
+    )
     watched(["data", str(source), "--sample", "2000", "--json"], "tmssl data --sample 2000")
     out = watched(
-        ["pack", str(source), "--image-size", str(asked.image_size), "--out",
-         str(folder / f"pack-{corpus.name}-{asked.image_size}"), "--workers", str(asked.workers), "--json"],
+        [
+            "pack",
+            str(source),
+            "--image-size",
+            str(asked.image_size),
+            "--out",
+            str(folder / f"pack-{corpus.name}-{asked.image_size}"),
+            "--workers",
+            str(asked.workers),
+            "--json",
+        ],
         f"tmssl pack at {asked.image_size} px",
-    )  # fmt: skip
+    )
     facts = json.loads(out)
-    print(f"  {facts['images']:,} images, {facts['mib']:,} MiB, {facts['images_s']} images/s of {facts['decoded']:,} decoded")  # fmt: skip
-    subprocess.run([sys.executable, "-m", "tests.bench.corpus_reading", facts["folder"]], check=True)  # fmt: skip
+    print(
+        f"  {facts['images']:,} images, {facts['mib']:,} MiB, {facts['images_s']} images/s of {facts['decoded']:,} decoded"
+    )
+    subprocess.run(
+        [sys.executable, "-m", "tests.bench.corpus_reading", facts["folder"]], check=True
+    )
 
 
 def make(folder: Path, corpus: Corpus, workers: int) -> Path:
@@ -131,7 +147,16 @@ def _write_part(part: Path, begin: int, end: int, corpus: Corpus) -> None:
             tar.addfile(info, io.BytesIO(data))
             own = f"{dice.randrange(1, 25):02d}.01.{dice.randrange(1, 20):02d}"
             codes = [*dice.sample(_POOL, dice.randrange(1, 4)), own]
-            labels.append(json.dumps({"file": f"{name.upper()}.JPG", "text": f"MARK {number}", "vienna_codes": codes if number % 4 else codes[0], "year": 1996 + number % 25}))  # fmt: skip
+            labels.append(
+                json.dumps(
+                    {
+                        "file": f"{name.upper()}.JPG",
+                        "text": f"MARK {number}",
+                        "vienna_codes": codes if number % 4 else codes[0],
+                        "year": 1996 + number % 25,
+                    }
+                )
+            )
     part.with_suffix(".labels").write_text(",".join(labels))
     fresh.replace(part)
 
@@ -170,8 +195,9 @@ def watched(words: list[str], name: str) -> str:
         raise SystemExit(child.returncode)
     print(
         f"{name}: {time.monotonic() - begun:.1f} s, peak {peaks[0] / 2**20:,.0f} MiB of the tree "
-        f"(what is shared counted once), {peaks[1] / 2**20:,.0f} MiB of its first process", flush=True,
-    )  # fmt: skip
+        f"(what is shared counted once), {peaks[1] / 2**20:,.0f} MiB of its first process",
+        flush=True,
+    )
     return out
 
 

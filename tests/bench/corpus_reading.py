@@ -31,7 +31,9 @@ def main() -> None:
     begun = time.perf_counter()
     found = index.partners(samples, dice.random(_PARTNERS), dice.random(_PARTNERS))
     seconds = time.perf_counter() - begun
-    print(f"{_PARTNERS:,} partners, {(found != samples).mean():.1%} of them another mark: {seconds:.4f} s")  # fmt: skip
+    print(
+        f"{_PARTNERS:,} partners, {(found != samples).mean():.1%} of them another mark: {seconds:.4f} s"
+    )
     after, mapped = held_mib()
     print(
         f"memory of the process {after:,.0f} MiB, {own:,.0f} of them from imports; beside it {mapped:,.0f} MiB of the mapped file, which the system takes back when it needs to"

@@ -72,8 +72,9 @@ def _compare(pack: Pack, source: Path, size: int, asked: argparse.Namespace) -> 
     """Batches a second of every contender at one size, and tmssl's over each other's."""
     print(
         f"{size} px, {pack.count} marks, batches of {asked.batch_size}, {asked.batches} a round, "
-        f"median of {_ROUNDS} rounds, {asked.workers} cores", flush=True,
-    )  # fmt: skip
+        f"median of {_ROUNDS} rounds, {asked.workers} cores",
+        flush=True,
+    )
     contenders = _contenders(pack, source, size, asked)
     rounds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(_ROUNDS):
@@ -123,9 +124,13 @@ def _contenders(
 
 
 def _feed(
-    pack: Pack, size: int, batch_size: int, views: str, device: torch.device,
+    pack: Pack,
+    size: int,
+    batch_size: int,
+    views: str,
+    device: torch.device,
     dtype: torch.dtype = torch.float32,
-) -> Feed:  # fmt: skip
+) -> Feed:
     """The trainer's own feed over a whole pack."""
     sampler = Sampler(np.arange(pack.count), batch_size, 0)
     return Feed(pack, sampler, views=views, size=size, device=device, end=1 << 30, dtype=dtype)

@@ -61,9 +61,13 @@ def _row(asked: argparse.Namespace, row: dict[str, Any], device: torch.device) -
         settings["chunk_size"] = batch_size // chunks
     config = changed(
         Config(),
-        {"model.name": asked.model, "image_size": asked.image_size, "batch_size": batch_size,
-         **settings},
-    )  # fmt: skip
+        {
+            "model.name": asked.model,
+            "image_size": asked.image_size,
+            "batch_size": batch_size,
+            **settings,
+        },
+    )
     learner = create_learner(config, device)
     # Noise with a mean: what is in the views decides no time, and BN must stay finite.
     shape = (batch_size, 3, asked.image_size, asked.image_size)

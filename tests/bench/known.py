@@ -63,9 +63,11 @@ def make_known(icons: Path, folder: Path) -> int:
     for drawing in drawings(icons):
         try:
             png = resvg_py.svg_to_bytes(
-                svg_string=drawing.svg, skip_system_fonts=True,
-                width=_SIDE if drawing.wide else None, height=None if drawing.wide else _SIDE,
-            )  # fmt: skip
+                svg_string=drawing.svg,
+                skip_system_fonts=True,
+                width=_SIDE if drawing.wide else None,
+                height=None if drawing.wide else _SIDE,
+            )
         except ValueError as error:
             print(f"{drawing.hand}/{drawing.name}: {error}", file=sys.stderr)
             continue

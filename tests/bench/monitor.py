@@ -41,10 +41,22 @@ def step(number: int, of: int, dice: random.Random, t: float) -> Step:
     share = number / of
     loss = 1.7 + 3.8 * math.exp(-4 * share) + dice.gauss(0, 0.08)
     return Step(
-        step=number, epoch=number / _PER_EPOCH, loss=loss, ce=1.2 * loss, top1=1 - math.exp(-3 * share),
-        lr=0.05 * (1 + math.cos(math.pi * share)), momentum=0.99 + 0.01 * share, grad_norm=1 + abs(dice.gauss(0, 0.3)),
-        feature_std=0.9, img_s=1000 + dice.gauss(0, 20), data_s=0.01, step_s=0.1, mem_gib=7.2, gpu_util=0.91, t=t,
-    )  # fmt: skip
+        step=number,
+        epoch=number / _PER_EPOCH,
+        loss=loss,
+        ce=1.2 * loss,
+        top1=1 - math.exp(-3 * share),
+        lr=0.05 * (1 + math.cos(math.pi * share)),
+        momentum=0.99 + 0.01 * share,
+        grad_norm=1 + abs(dice.gauss(0, 0.3)),
+        feature_std=0.9,
+        img_s=1000 + dice.gauss(0, 20),
+        data_s=0.01,
+        step_s=0.1,
+        mem_gib=7.2,
+        gpu_util=0.91,
+        t=t,
+    )
 
 
 def make_run(folder: Path, name: str, steps: int) -> Run:
@@ -58,14 +70,24 @@ def make_run(folder: Path, name: str, steps: int) -> Run:
         file.write(encode(Started(name=name, device="a GPU")))
         file.write(
             encode(
-                Segment(config=dict(to_dict(config)), chance=5.545, solved=1.6, chance_ce=6.93, batch_size=1024,
-                        steps_per_epoch=_PER_EPOCH, epochs=epochs, t=1e9)
+                Segment(
+                    config=dict(to_dict(config)),
+                    chance=5.545,
+                    solved=1.6,
+                    chance_ce=6.93,
+                    batch_size=1024,
+                    steps_per_epoch=_PER_EPOCH,
+                    epochs=epochs,
+                    t=1e9,
+                )
             )
-        )  # fmt: skip
+        )
         for number in range(1, steps + 1):
             file.write(encode(step(number, steps, dice, 1e9 + number / 10)))
             if number % _PER_EPOCH == 0:
-                file.write(encode(Epoch(epoch=number // _PER_EPOCH, step=number, loss=2.0, seconds=100.0)))  # fmt: skip
+                file.write(
+                    encode(Epoch(epoch=number // _PER_EPOCH, step=number, loss=2.0, seconds=100.0))
+                )
     return run
 
 
@@ -99,7 +121,10 @@ def parsing(run: Run, folder: Path) -> None:
         "first look at 100,000 lines (a sample)", f"{best_of(3, lambda: sample(run.journal)):.3f} s"
     )
     say("read 100,000 lines into columns", f"{best_of(3, lambda: read_all(run)):.2f} s")
-    say("  json.loads of each line, kept nowhere", f"{best_of(2, lambda: [json.loads(l) for l in lines]):.2f} s")  # fmt: skip
+    say(
+        "  json.loads of each line, kept nowhere",
+        f"{best_of(2, lambda: [json.loads(l) for l in lines]):.2f} s",
+    )
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
@@ -111,7 +136,9 @@ def parsing(run: Run, folder: Path) -> None:
         told = json.loads(line)
         if told["kind"] == "step":
             values = [Summary.Value(tag=name, simple_value=told[name]) for name in names]
-            writer.add_event(Event(wall_time=told["t"], step=told["step"], summary=Summary(value=values)))  # fmt: skip
+            writer.add_event(
+                Event(wall_time=told["t"], step=told["step"], summary=Summary(value=values))
+            )
     writer.close()
 
     def load() -> None:
@@ -139,22 +166,39 @@ def drawing(run: Run) -> None:
     one = draw({"loss": (120, 30)}, others)
     say("redraw of 100,000 points x 4 series at 120x30", f"{one:.1f} ms", "<= 50 ms")
     names = ("loss", "lr", "top1", "grad", "spread", "hits", "momentum")
-    say("redraw of seven charts of 100,000 points", f"{draw(dict.fromkeys(names, (66, 18)), ()):.1f} ms")  # fmt: skip
+    say(
+        "redraw of seven charts of 100,000 points",
+        f"{draw(dict.fromkeys(names, (66, 18)), ()):.1f} ms",
+    )
 
 
 def commands() -> None:
     """How soon a word comes."""
     for words, target in ((("--version",), 120), (("--help",), 150)):
-        took = best_of(5, lambda words=words: subprocess.run([sys.executable, "-m", "cli", *words], check=True, capture_output=True))  # type: ignore[misc]  # a default binds the words  # fmt: skip
+        took = best_of(
+            5,
+            lambda words=words: subprocess.run(
+                [sys.executable, "-m", "cli", *words], check=True, capture_output=True
+            ),
+        )  # type: ignore[misc]  # a default binds the words
         say(f"tmssl {words[0]}", f"{1000 * took:.0f} ms", f"<= {target} ms")
 
 
 @contextmanager
-def opened(run: Run, *words: str, size: tuple[int, int] = (120, 40), answers_after_s: float | None = None, ignore_hangup: bool = False) -> Iterator[Terminal]:  # fmt: skip
+def opened(
+    run: Run,
+    *words: str,
+    size: tuple[int, int] = (120, 40),
+    answers_after_s: float | None = None,
+    ignore_hangup: bool = False,
+) -> Iterator[Terminal]:
     """The monitor in a terminal, its curves drawn."""
     terminal = Terminal(
-        watch(run.path, *words), size=size, answers_after_s=answers_after_s, ignore_hangup=ignore_hangup
-    )  # fmt: skip
+        watch(run.path, *words),
+        size=size,
+        answers_after_s=answers_after_s,
+        ignore_hangup=ignore_hangup,
+    )
     try:
         terminal.shows("smoothed")
         yield terminal
@@ -215,7 +259,12 @@ def told_ms(found: list[float]) -> tuple[str, str]:
 def link(folder: Path) -> None:
     """Bytes per second at the terminal, idle and with ten steps a second."""
     dice = random.Random(1)
-    for words, size, target in (((), (120, 40), "<= 5"), (("--low-bandwidth",), (120, 40), "<= 1"), ((), (80, 24), ""), ((), (200, 60), "")):  # fmt: skip
+    for words, size, target in (
+        ((), (120, 40), "<= 5"),
+        (("--low-bandwidth",), (120, 40), "<= 1"),
+        ((), (80, 24), ""),
+        ((), (200, 60), ""),
+    ):
         run = make_run(folder, f"link-{len(words)}-{size[0]}", 3000)
         with hold_lock(run), opened(run, *words, size=size) as terminal:
             time.sleep(5)
@@ -229,7 +278,11 @@ def link(folder: Path) -> None:
             steady = (len(terminal.bytes) - begun) / 30
             journal.close()
         name = f"{size[0]}x{size[1]} {' '.join(words)}"
-        say(f"link {name}, ten steps a second", f"{steady / 1000:.2f} kB/s", target and f"{target} kB/s")  # fmt: skip
+        say(
+            f"link {name}, ten steps a second",
+            f"{steady / 1000:.2f} kB/s",
+            target and f"{target} kB/s",
+        )
         if size == (120, 40):
             say(f"link {name}, idle", f"{idle / 1000:.2f} kB/s", "<= 0.5 kB/s")
 
@@ -287,7 +340,11 @@ def questions(run: Run) -> None:
             time.sleep(seconds + 0.5)
             terminal.leave()
             left = len(terminal.left_to_read())
-            say(f"questions and stray bytes, {1000 * seconds:.0f} ms round trip", f"{len(terminal.asked)}, {left}", "0, 0")  # fmt: skip
+            say(
+                f"questions and stray bytes, {1000 * seconds:.0f} ms round trip",
+                f"{len(terminal.asked)}, {left}",
+                "0, 0",
+            )
 
 
 def ends(run: Run) -> None:
@@ -304,7 +361,11 @@ def ends(run: Run) -> None:
         begun = time.monotonic()
         threading.Thread(target=terminal.hang_up).start()
         terminal.process.wait(20)
-        say("orphan gone after a hang-up, SIGHUP ignored", f"{time.monotonic() - begun:.2f} s", "<= 5 s")  # fmt: skip
+        say(
+            "orphan gone after a hang-up, SIGHUP ignored",
+            f"{time.monotonic() - begun:.2f} s",
+            "<= 5 s",
+        )
 
 
 def main() -> None:

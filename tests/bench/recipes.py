@@ -32,10 +32,13 @@ SETUPS: dict[str, dict[str, object]] = {
     "sgd 0.2": {"optimizer": "sgd", "lr": 0.2, "weight_decay": 1e-4},
     "mobilenetv3_small_100": {"model.name": "mobilenetv3_small_100"},
     "efficientnet_b0, sgd 0.2": {
-        "model.name": "efficientnet_b0", "optimizer": "sgd", "lr": 0.2, "weight_decay": 1e-4,
+        "model.name": "efficientnet_b0",
+        "optimizer": "sgd",
+        "lr": 0.2,
+        "weight_decay": 1e-4,
     },
     "efficientnet_b0, adamw 1e-3": {"model.name": "efficientnet_b0", "lr": 1e-3},
-}  # fmt: skip
+}
 
 
 def value(event: Eval, metric: str, level: str, codes: str) -> str:

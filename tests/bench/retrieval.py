@@ -107,10 +107,12 @@ def embedding(folder: Path, rounds: int) -> None:
             rounds,
         )
         row(
-            f"embedding, {MODEL} at {SIZE} px, {device.type}", f"{count / seconds['embed']:,.0f} images/s",
+            f"embedding, {MODEL} at {SIZE} px, {device.type}",
+            f"{count / seconds['embed']:,.0f} images/s",
             f"{seconds['bare'] / seconds['embed']:.2f} of the bare forward pass "
-            f"({count / seconds['bare']:,.0f} images/s)", "0.9",
-        )  # fmt: skip
+            f"({count / seconds['bare']:,.0f} images/s)",
+            "0.9",
+        )
 
 
 def forward_all(encoder: torch.nn.Module, views: list[torch.Tensor]) -> None:
@@ -176,10 +178,12 @@ def searching(what: str, gallery: Vectors, rounds: int) -> None:
         seconds, found = interleaved(ways, rounds), ways["tmssl"]()
         for other in ("numpy", "sklearn"):
             row(
-                f"search of {len(gallery):,} x {WIDTH}, {what}, queries: {count}", f"{1000 * seconds['tmssl'] / times:.1f} ms",
+                f"search of {len(gallery):,} x {WIDTH}, {what}, queries: {count}",
+                f"{1000 * seconds['tmssl'] / times:.1f} ms",
                 f"{seconds[other] / seconds['tmssl']:.2f} times as fast as {RIVALS[other]}, "
-                f"overlap@{K} {overlap(gallery, queries, found, ways[other]()):.4f}", "3",
-            )  # fmt: skip
+                f"overlap@{K} {overlap(gallery, queries, found, ways[other]()):.4f}",
+                "3",
+            )
 
 
 def one_by_one(way: Callable[[Vectors], Indices], asked: Sequence[Vectors]) -> Indices:
@@ -209,7 +213,7 @@ def searching_on_gpu(index: faiss.Index, rounds: int) -> None:
             f"exact blocked search of {index.ntotal:,} x {WIDTH} on the GPU, queries: {count}",
             f"{1000 * seconds['cuda']:.0f} ms",
             f"{seconds['cpu'] / seconds['cuda']:.1f} times as fast as on the CPU, overlap@{K} {same:.4f}",
-        )  # fmt: skip
+        )
 
 
 def large_index(path: Path, marks: int) -> None:
@@ -230,13 +234,23 @@ def synthetic_run(folder: Path, marks: int) -> Run:
     run, pack = create_run(folder / "runs", "synthetic"), folder / "rows"
     pack.mkdir()
     facts = Facts(
-        version=FORMAT, fingerprint="0" * 64, size=pack_size(SIZE), count=marks, frame_bytes=0,
-        source_root=str(folder / "none"), attribution="",
-    )  # fmt: skip
+        version=FORMAT,
+        fingerprint="0" * 64,
+        size=pack_size(SIZE),
+        count=marks,
+        frame_bytes=0,
+        source_root=str(folder / "none"),
+        attribution="",
+    )
     (pack / FACTS).write_bytes(msgspec.json.encode(facts))
     with (pack / ROWS).open("wb") as file:
         for i in range(marks):
-            mark = Mark(f"{i:06d}.jpg", id=f"{i}", vienna=(f"{1 + i % 28:02d}.01.{1 + i % 9:02d}",), title=f"mark {i}")  # fmt: skip
+            mark = Mark(
+                f"{i:06d}.jpg",
+                id=f"{i}",
+                vienna=(f"{1 + i % 28:02d}.01.{1 + i % 9:02d}",),
+                title=f"mark {i}",
+            )
             file.write(msgspec.json.encode(mark) + b"\n")
     settings = {"data.pack": str(pack), "model.name": MODEL, "image_size": SIZE}
     write_config(changed(Config(), settings), run.config)
@@ -247,10 +261,18 @@ def synthetic_run(folder: Path, marks: int) -> Run:
     large_index(run.index / "synthetic.faiss", marks)
     (run.index / "synthetic.encoder").write_bytes(record(folded(untrained_encoder(MODEL, 0)), SIZE))
     card = Card(
-        index="synthetic.faiss", index_sha256="", encoder="synthetic.encoder",
-        checkpoint="checkpoints/best.pt", checkpoint_sha256=sha256, model=MODEL, image_size=SIZE,
-        epoch=0.0, step=0, marks=marks, holders={},
-    )  # fmt: skip
+        index="synthetic.faiss",
+        index_sha256="",
+        encoder="synthetic.encoder",
+        checkpoint="checkpoints/best.pt",
+        checkpoint_sha256=sha256,
+        model=MODEL,
+        image_size=SIZE,
+        epoch=0.0,
+        step=0,
+        marks=marks,
+        holders={},
+    )
     write_card(card_path(run, facts, sha256), card)
     return run
 
@@ -263,10 +285,21 @@ def answering(folder: Path, run: Run, rounds: int) -> None:
 
     def ask(count: int) -> None:
         subprocess.run(
-            [sys.executable, "-m", "cli", "search", *logos[:count], "--run", str(run.path), "--json"],
-            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            [
+                sys.executable,
+                "-m",
+                "cli",
+                "search",
+                *logos[:count],
+                "--run",
+                str(run.path),
+                "--json",
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        )  # fmt: skip
+        )
 
     told = interleaved({"first": lambda: ask(1), "all": lambda: ask(len(logos))}, rounds)
     further = (told["all"] - told["first"]) / (len(logos) - 1)

@@ -52,8 +52,9 @@ class TwoCrops:
 
     def __init__(self, size: int) -> None:
         self._pipelines = (
-            published_pipeline(size, 1.0, 0.0), published_pipeline(size, 0.1, 0.2),
-        )  # fmt: skip
+            published_pipeline(size, 1.0, 0.0),
+            published_pipeline(size, 0.1, 0.2),
+        )
 
     def __call__(self, image: Image.Image) -> tuple[Tensor, Tensor]:
         """Both views."""
@@ -97,11 +98,15 @@ class PlainLoop:
         self._tau = config.optim.temperature
         self._batches = endless(
             DataLoader(
-                TwoViews(folder, config.data.image_size), config.train.batch_size, shuffle=True,
-                drop_last=True, num_workers=workers, persistent_workers=True,
+                TwoViews(folder, config.data.image_size),
+                config.train.batch_size,
+                shuffle=True,
+                drop_last=True,
+                num_workers=workers,
+                persistent_workers=True,
                 pin_memory=device.type == "cuda",
             )
-        )  # fmt: skip
+        )
 
     def step(self) -> None:
         """One step of MoCo v3."""
@@ -120,8 +125,10 @@ class PlainLoop:
         with torch.no_grad():
             pairs = [
                 *zip(model.momentum_encoder.parameters(), model.encoder.parameters(), strict=True),
-                *zip(model.momentum_projector.parameters(), model.projector.parameters(), strict=True),
-            ]  # fmt: skip
+                *zip(
+                    model.momentum_projector.parameters(), model.projector.parameters(), strict=True
+                ),
+            ]
             for average, learning in pairs:
                 average.mul_(0.99).add_(learning, alpha=0.01)
             keys = [model.keys(view) for view in (first, second)]

@@ -28,20 +28,33 @@ from tmssl.training.signals import SignalFlags
 
 K = 10
 BASE: dict[str, object] = {
-    "model.name": "resnet18", "image_size": 96, "batch_size": 256, "views": "colour",
-    "optimizer": "sgd", "optim.lr": 0.3, "min_lr": 0.0, "weight_decay": 1e-4, "temperature": 0.2, "warmup_epochs": 2.0,
-    "optim.momentum": 0.95, "keep_every": 0, "log_every": 5,
-}  # fmt: skip
+    "model.name": "resnet18",
+    "image_size": 96,
+    "batch_size": 256,
+    "views": "colour",
+    "optimizer": "sgd",
+    "optim.lr": 0.3,
+    "min_lr": 0.0,
+    "weight_decay": 1e-4,
+    "temperature": 0.2,
+    "warmup_epochs": 2.0,
+    "optim.momentum": 0.95,
+    "keep_every": 0,
+    "log_every": 5,
+}
 # Group mates share a division, and an instance's own copies teach what a division's marks differ in.
 SHARED: dict[str, object] = {"positives": "mixed", "vienna_level": "division"}
 ROWS: dict[str, tuple[str, dict[str, object]]] = {
     "toy, copies": ("toy", {}),
     "toy, copies and shared divisions": ("toy", SHARED),
     "toy, shared divisions": ("toy", {**SHARED, "positives": "vienna"}),
-    "toy, copies and shared divisions, efficientnet_b0": ("toy", {**SHARED, "model.name": "efficientnet_b0"}),
+    "toy, copies and shared divisions, efficientnet_b0": (
+        "toy",
+        {**SHARED, "model.name": "efficientnet_b0"},
+    ),
     "logos, copies": ("logos", {}),
     "logos, copies, efficientnet_b0": ("logos", {"model.name": "efficientnet_b0"}),
-}  # fmt: skip
+}
 CHOSEN = ("toy, copies", "toy, copies and shared divisions", "logos, copies")
 _BESIDE = ("untrained", "perceptual hash", "HOG")
 _TRIED = 3  # epochs that tell how long one takes

@@ -42,8 +42,9 @@ def main() -> None:
         print(
             f"{config.model.name} at {config.data.image_size} px, N = {config.train.batch_size}, "
             f"{asked.views} views, {asked.steps} steps a round, median of {_ROUNDS} rounds; "
-            f"{session.history.started.device if session.history.started else ''}", flush=True,
-        )  # fmt: skip
+            f"{session.history.started.device if session.history.started else ''}",
+            flush=True,
+        )
         steps = _contenders(session, folder / "marks", asked)
         rounds = _interleaved(steps, asked.steps)
         _print_speeds(rounds, asked)
@@ -78,9 +79,14 @@ def _open(folder: Path, asked: argparse.Namespace) -> Session:
     pack = build_pack(read_catalogue(marks), folder / "pack", pack_size(asked.image_size))
     run = create_run(folder / "runs", "bench")
     settings = {
-        "data.pack": str(pack.folder), "model.name": asked.model, "image_size": asked.image_size,
-        "batch_size": asked.batch_size, "views": asked.views, "epochs": 1000, "lr": 0.01,
-    }  # fmt: skip
+        "data.pack": str(pack.folder),
+        "model.name": asked.model,
+        "image_size": asked.image_size,
+        "batch_size": asked.batch_size,
+        "views": asked.views,
+        "epochs": 1000,
+        "lr": 0.01,
+    }
     write_config(changed(Config(), settings), run.config)
     return open_session(run, JournalWriter(run.journal))
 

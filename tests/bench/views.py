@@ -42,8 +42,15 @@ from tmssl.training.signals import SignalFlags
 from tmssl.types import Vectors
 
 _STYLINGS = (
-    "silhouette", "outline", "threshold", "recolour", "pieces", "thicker", "thinner", "wordless",
-)  # fmt: skip
+    "silhouette",
+    "outline",
+    "threshold",
+    "recolour",
+    "pieces",
+    "thicker",
+    "thinner",
+    "wordless",
+)
 _PLAIN = VIEW_SETS["colour"][0]
 
 
@@ -163,9 +170,13 @@ def main() -> None:
     asked = _arguments()
     config = changed(
         read_config(recipe_path("toy")),
-        {"image_size": asked.image_size, "batch_size": asked.batch_size, "keep_every": 0,
-         "device": asked.device},
-    )  # fmt: skip
+        {
+            "image_size": asked.image_size,
+            "batch_size": asked.batch_size,
+            "keep_every": 0,
+            "device": asked.device,
+        },
+    )
     named = asked.source in ("toy", "logos")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -181,8 +192,9 @@ def main() -> None:
         print(
             f"{asked.source}: {pack.count:,} marks, {queries:,} of them known to another hand; "
             f"{epochs * (pack.count // asked.batch_size):,} steps of {asked.batch_size} at "
-            f"{asked.image_size} px on {choose_device(asked.device).type}", flush=True,
-        )  # fmt: skip
+            f"{asked.image_size} px on {choose_device(asked.device).type}",
+            flush=True,
+        )
         print("\n".join(_table(_measure(asked, folder, config, epochs), pack, config)))
 
 
@@ -192,16 +204,21 @@ def _measure(
     """Name of each row to hit@1 and hit@10 of each of its trainings."""
     # More threads than cores are free spend their time at each other's barriers.
     threads = max(1, torch.get_num_threads() // asked.processes)
-    todo = [Asked(name, seed, epochs, threads)
-            for seed, name in itertools.product(range(asked.seeds), asked.rows)]  # fmt: skip
+    todo = [
+        Asked(name, seed, epochs, threads)
+        for seed, name in itertools.product(range(asked.seeds), asked.rows)
+    ]
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in asked.rows}
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(asked.processes, mp_context=spawn) as workers:
         for told in workers.map(learn, todo, itertools.repeat(folder), itertools.repeat(config)):
             one, (first, ten), seconds = told
             found[one.name].append((first, ten))
-            print(f"{one.name}, seed {one.seed}: {first:.3f} {ten:.3f}, {seconds:.0f} s",
-                  file=sys.stderr, flush=True)  # fmt: skip
+            print(
+                f"{one.name}, seed {one.seed}: {first:.3f} {ten:.3f}, {seconds:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
     return found
 
 

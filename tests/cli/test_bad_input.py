@@ -64,9 +64,14 @@ def replace_by_another_corpus(run: Run) -> None:
     ],
 )
 def test_an_index_that_is_not_this_runs_is_one_line(
-    run: Run, trained: Run, command: str, break_it: object, words: str,
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    run: Run,
+    trained: Run,
+    command: str,
+    break_it: object,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     assert callable(break_it)
     break_it(run)
     logo = str(trained.path.parents[1] / "marks" / "images" / "0007.png")

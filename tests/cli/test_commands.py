@@ -43,9 +43,40 @@ BAD = [
     (["train"], r"give --data"),
     (["train", "--data", "nopath.csv"], r"has no column 'path'"),
     (["train", "--data", "badcodes.csv"], r"none of its 1 Vienna codes parses"),
-    (["train", "--data", "marks", "--model", "efficientnet_b00", "--image-size", "32", "--batch-size", "8"], r"no model 'efficientnet_b00'"),
-    (["train", "--data", "marks", "--model", "test_efficientnet", "--image-size", "32", "--batch-size", "8", "--init", "imagenet"], r"cannot be fetched from huggingface.co"),  # tests keep the hub offline
-    (["train", "--data", "marks", "--init", "nowhere.pt"], r"init is 'nowhere.pt', which is no file"),
+    (
+        [
+            "train",
+            "--data",
+            "marks",
+            "--model",
+            "efficientnet_b00",
+            "--image-size",
+            "32",
+            "--batch-size",
+            "8",
+        ],
+        r"no model 'efficientnet_b00'",
+    ),
+    (
+        [
+            "train",
+            "--data",
+            "marks",
+            "--model",
+            "test_efficientnet",
+            "--image-size",
+            "32",
+            "--batch-size",
+            "8",
+            "--init",
+            "imagenet",
+        ],
+        r"cannot be fetched from huggingface.co",
+    ),  # tests keep the hub offline
+    (
+        ["train", "--data", "marks", "--init", "nowhere.pt"],
+        r"init is 'nowhere.pt', which is no file",
+    ),
     (["train", "--data", "marks", "--batch-size", "9", "--gpus", "2"], r"give a multiple of 2"),
     (["train", "--data", "marks", "--lr", "-1", "--image-size", "32"], r"bad setting"),
     (["train", "--data", "marks", "--recipe", "nope"], r"no recipe 'nope'"),
@@ -63,7 +94,7 @@ BAD = [
     (["eval", "--checkpoint", "epoch-0099"], r"it has best, last"),
     (["stop"], r"is not being trained"),
     (["pack", "empty"], r"no images in"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("words", "message"), BAD, ids=[" ".join(words) for words, _ in BAD])
@@ -90,9 +121,15 @@ def test_the_parser_refuses_what_it_must(world: Path, words: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "form",
-    ["--topk 3 7 --json", "--topk 3,7 --json", "--topk 3 --topk 7 --json", "--topk=3 --topk=7 --json",
-     "runs/latest --topk 3 7 --json", "--topk 3 7 --json runs/latest"],
-)  # fmt: skip
+    [
+        "--topk 3 7 --json",
+        "--topk 3,7 --json",
+        "--topk 3 --topk 7 --json",
+        "--topk=3 --topk=7 --json",
+        "runs/latest --topk 3 7 --json",
+        "--topk 3 7 --json runs/latest",
+    ],
+)
 def test_every_form_of_topk_evaluates_the_same(world: Path, form: str) -> None:
     told = json.loads(tmssl(world, "eval", *form.split()).stdout)
     assert {score["k"] for score in told["scores"]} == {0, 3, 7}
@@ -112,10 +149,13 @@ def test_an_evaluation_without_a_terminal_prints_paths_and_scores(world: Path) -
 def test_an_evaluation_on_a_terminal_shows_pictures(world: Path) -> None:
     leader, follower = pty.openpty()
     child = subprocess.Popen(
-        [sys.executable, "-m", "cli", "eval", "--topk", "5", "--show", "1"], cwd=world, stdout=follower,
-        stderr=subprocess.DEVNULL, stdin=follower,
+        [sys.executable, "-m", "cli", "eval", "--topk", "5", "--show", "1"],
+        cwd=world,
+        stdout=follower,
+        stderr=subprocess.DEVNULL,
+        stdin=follower,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "80"},
-    )  # fmt: skip
+    )
     os.close(follower)
     seen = b""
     while True:
@@ -200,9 +240,13 @@ def test_a_killed_run_resumes_with_a_new_end_and_every_lr_is_the_closed_form(
         segment = now.segment_at(step.step)
         assert segment is not None
         expected = learning_rate(
-            step.step - 1, steps_per_epoch=5, epochs=segment.epochs, lr=optim.lr, min_lr=optim.min_lr,
+            step.step - 1,
+            steps_per_epoch=5,
+            epochs=segment.epochs,
+            lr=optim.lr,
+            min_lr=optim.min_lr,
             warmup_epochs=optim.warmup_epochs,
-        )  # fmt: skip
+        )
         assert step.lr == pytest.approx(expected, abs=1e-12)
 
 

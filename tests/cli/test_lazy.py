@@ -13,9 +13,17 @@ NAMES = ("--topk", "-k")
 
 @pytest.mark.parametrize(
     "arguments",
-    ["--topk 10 100", "--topk 10,100", "--topk=10,100", "--topk 10 --topk 100", "--topk=10 --topk=100",
-     "-k 10 -k 100", "-k 10 100", "--topk=10 100"],
-)  # fmt: skip
+    [
+        "--topk 10 100",
+        "--topk 10,100",
+        "--topk=10,100",
+        "--topk 10 --topk 100",
+        "--topk=10 --topk=100",
+        "-k 10 -k 100",
+        "-k 10 100",
+        "--topk=10 100",
+    ],
+)
 def test_every_form_means_the_same(arguments: str) -> None:
     expanded = expand_greedy(arguments.split(), NAMES)
     assert [word for word in expanded if word.isdigit()] == ["10", "100"]

@@ -30,12 +30,15 @@ EXACT = [*TINY, "--deterministic"]
 @pytest.mark.parametrize(
     ("text", "setting"),
     [
-        ("lr=1e-4", ("optim.lr", 1e-4)), ("optim.lr = 1", ("optim.lr", 1.0)),
-        ("batch-size=64", ("train.batch_size", 64)), ("model.name=resnet18", ("model.name", "resnet18")),
-        ("deterministic=true", ("train.deterministic", True)), ("source=26", ("data.source", "26")),
+        ("lr=1e-4", ("optim.lr", 1e-4)),
+        ("optim.lr = 1", ("optim.lr", 1.0)),
+        ("batch-size=64", ("train.batch_size", 64)),
+        ("model.name=resnet18", ("model.name", "resnet18")),
+        ("deterministic=true", ("train.deterministic", True)),
+        ("source=26", ("data.source", "26")),
         ('views="logo"', ("data.views", "logo")),
     ],
-)  # fmt: skip
+)
 def test_a_setting_is_set_by_name(text: str, setting: tuple[str, object]) -> None:
     assert parse_setting(text) == setting
 
@@ -81,10 +84,13 @@ def test_a_dry_run_that_is_ended_takes_its_trainer_and_its_folder_along(
 ) -> None:
     words = ["train", "--data", str(marks), "--epochs", "100000", *TINY, "--dry-run"]
     with subprocess.Popen(
-        [sys.executable, "-m", "cli", *words], cwd=tmp_path, text=True,
-        stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+        [sys.executable, "-m", "cli", *words],
+        cwd=tmp_path,
+        text=True,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(tmp_path)},
-    ) as child:  # fmt: skip
+    ) as child:
         trainer = None
         while trainer is None or not trainer.pid:  # which is just being written
             assert child.poll() is None
@@ -151,10 +157,13 @@ def test_an_on_start_script_never_takes_another_run_for_its_own(
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("../outside", "give a plain name"), ("a/b", "give a plain name"),
-        ("latest", "give a plain name"), ("..", "give a plain name"), ("taken", "exists already"),
+        ("../outside", "give a plain name"),
+        ("a/b", "give a plain name"),
+        ("latest", "give a plain name"),
+        ("..", "give a plain name"),
+        ("taken", "exists already"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_name_is_told_before_anything_is_packed(
     tmp_path: Path, marks: Path, name: str, said: str
 ) -> None:

@@ -20,9 +20,19 @@ _CASES = 10_000
 def seeds() -> list[bytes]:
     """Real files of every kind that is read, and of kinds that are not."""
     files = [file.getvalue() for file in KINDS.values()]
-    files += [encoded(logo(mode), "TIFF", **how).getvalue() for mode, how in (("RGB", {"compression": "tiff_lzw"}), ("CMYK", {}), ("1", {"compression": "group4"}))]  # fmt: skip
+    files += [
+        encoded(logo(mode), "TIFF", **how).getvalue()
+        for mode, how in (
+            ("RGB", {"compression": "tiff_lzw"}),
+            ("CMYK", {}),
+            ("1", {"compression": "group4"}),
+        )
+    ]
     files += [encoded(logo(), "JPEG", progressive=True).getvalue(), turned().getvalue()]
-    files += [encoded(logo("P"), "GIF", interlace=1).getvalue(), encoded(logo("RGBA"), "WEBP", lossless=True).getvalue()]  # fmt: skip
+    files += [
+        encoded(logo("P"), "GIF", interlace=1).getvalue(),
+        encoded(logo("RGBA"), "WEBP", lossless=True).getvalue(),
+    ]
     return files + [encoded(logo(), kind).getvalue() for kind in ("ICO", "PDF", "PPM", "TGA")]
 
 

@@ -77,9 +77,7 @@ def test_a_share_of_positives_comes_from_codes_and_a_mark_without_any_is_its_own
     rows = np.arange(
         5000, 7000
     )  # rows of the pack are not places among the marks that are learnt from
-    sampler = Sampler(
-        rows, 2000, 3, partners=CodeIndex(codes, "division"), partner_share=share
-    )  # fmt: skip
+    sampler = Sampler(rows, 2000, 3, partners=CodeIndex(codes, "division"), partner_share=share)
     batch = sampler.batch(0)
     coded = (batch.anchors - 5000) % 4 > 0
     moved = batch.positives != batch.anchors

@@ -15,14 +15,22 @@ from tmssl.data.vienna import (
     parse_codes,
     rarity,
     title,
-)  # fmt: skip
+)
 from tmssl.errors import CodeError
 
 numbers = st.tuples(st.integers(1, 29), st.integers(1, 99), st.integers(1, 99))
 FORMS = [
-    "{0}.{1}.{2}", "{0:02d}.{1:02d}.{2:02d}", "{0:02d}{1:02d}{2:02d}", "A {0}.{1}.{2}", "A{0}.{1}.{2}",
-    "{0}.{1}.{2}.", "CFE(9) {0}.{1}.{2}", "VCL (10) {0}.{1}.{2}", "  {0}.{1}.{2} ", "{0}.{1}.{2} A",
-]  # fmt: skip
+    "{0}.{1}.{2}",
+    "{0:02d}.{1:02d}.{2:02d}",
+    "{0:02d}{1:02d}{2:02d}",
+    "A {0}.{1}.{2}",
+    "A{0}.{1}.{2}",
+    "{0}.{1}.{2}.",
+    "CFE(9) {0}.{1}.{2}",
+    "VCL (10) {0}.{1}.{2}",
+    "  {0}.{1}.{2} ",
+    "{0}.{1}.{2} A",
+]
 
 
 @given(numbers, st.sampled_from(FORMS))
@@ -94,7 +102,9 @@ def test_printed_lists_are_read_as_they_are_meant(printed: object, codes: list[s
     assert parse_codes(printed) == (tuple(codes), ())
 
 
-@pytest.mark.parametrize("nothing", [None, "", " ", "[]", float("nan"), "none", "-", "N/A", [], [None], ["", "null"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "nothing", [None, "", " ", "[]", float("nan"), "none", "-", "N/A", [], [None], ["", "null"]]
+)
 def test_no_code_is_nothing_bad(nothing: object) -> None:
     assert parse_codes(nothing) == ((), ())
 
@@ -107,10 +117,12 @@ def test_what_could_be_read_in_two_ways_is_told_and_not_guessed(printed: str) ->
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+        lambda inner: (
+            st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=2)
+        ),
         max_leaves=6,
     )
-)  # fmt: skip
+)
 def test_any_value_from_a_table_gives_codes_that_parse_and_parts_that_do_not(value: object) -> None:
     codes, bad = parse_codes(value)
     assert list(codes) == sorted({parse_code(code) for code in codes})
@@ -148,8 +160,10 @@ def test_rarity_is_inverse_document_frequency() -> None:
 
 
 codes_of_marks = st.lists(
-    st.lists(st.sampled_from(["01.01", "02.01", "03.01", "04.01"]), max_size=3).map(tuple), min_size=1, max_size=12
-)  # fmt: skip
+    st.lists(st.sampled_from(["01.01", "02.01", "03.01", "04.01"]), max_size=3).map(tuple),
+    min_size=1,
+    max_size=12,
+)
 
 
 @given(codes_of_marks, st.data())

@@ -21,16 +21,28 @@ from tmssl.doctor.machine import (
 from tmssl.doctor.verdicts import Check, can_train, recommended, verdicts
 
 CARD = Torch(
-    torch="2.6.0+cu124", torchvision="0.21.0+cu124", timm="1.0.16", cuda="12.4", available=True,
-    gpus=["NVIDIA GeForce RTX 4090"], gpu_bytes=24 * GIB - 200_000_000, capability="sm_89",
+    torch="2.6.0+cu124",
+    torchvision="0.21.0+cu124",
+    timm="1.0.16",
+    cuda="12.4",
+    available=True,
+    gpus=["NVIDIA GeForce RTX 4090"],
+    gpu_bytes=24 * GIB - 200_000_000,
+    capability="sm_89",
     built_for=["sm_50", "sm_80", "sm_86", "sm_90"],
-)  # fmt: skip
+)
 BLIND = replace(CARD, available=False, gpus=[], gpu_bytes=0, cuda_error="no device")
 GOOD = Facts(
-    python=(3, 12, 1), torch=CARD, driver="550.54.15", cores=16, machine_cores=32,
-    memory=64 * GIB, shared_memory=8 * GIB, disk=Disk(path="/data", free=200 * GIB, write_s=1e9),
+    python=(3, 12, 1),
+    torch=CARD,
+    driver="550.54.15",
+    cores=16,
+    machine_cores=32,
+    memory=64 * GIB,
+    shared_memory=8 * GIB,
+    disk=Disk(path="/data", free=200 * GIB, write_s=1e9),
     terminal=Terminal(columns=120, lines=40, colours="true", multiplexer="tmux"),
-)  # fmt: skip
+)
 
 
 def check(facts: Facts, name: str) -> Check:
@@ -45,11 +57,16 @@ def test_a_good_machine_has_nothing_to_do() -> None:
 @pytest.mark.parametrize(
     ("driver", "cuda", "told", "advice"),
     [
-        ("470.82.01", "12.4", "driver 470.82.01 is too old for this CUDA build: CUDA 12.4 needs 525", "built for CUDA 11"),
+        (
+            "470.82.01",
+            "12.4",
+            "driver 470.82.01 is too old for this CUDA build: CUDA 12.4 needs 525",
+            "built for CUDA 11",
+        ),
         ("550.54.15", "13.0", "CUDA 13.0 needs 580", "built for CUDA 12"),
         ("440.33", "11.8", "CUDA 11.8 needs 450", "driver 450 or newer ("),
     ],
-)  # fmt: skip
+)
 def test_a_driver_too_old_for_the_cuda_build_is_named_with_its_fix(
     driver: str, cuda: str, told: str, advice: str
 ) -> None:
@@ -63,26 +80,73 @@ def test_a_driver_too_old_for_the_cuda_build_is_named_with_its_fix(
     ("facts", "name", "level", "words"),
     [
         (replace(GOOD, python=(3, 10, 4)), "python", "bad", "3.10.4"),
-        (replace(GOOD, torch=Torch(error="RuntimeError: operator torchvision::nms does not exist")), "torch", "bad", "nms"),
+        (
+            replace(
+                GOOD, torch=Torch(error="RuntimeError: operator torchvision::nms does not exist")
+            ),
+            "torch",
+            "bad",
+            "nms",
+        ),
         (replace(GOOD, torch=replace(CARD, torch="2.5.1")), "torch", "bad", "2.5.1"),
-        (replace(GOOD, torch=replace(CARD, torchvision="0.20.1")), "torchvision", "bad", "not the release for torch 2.6.0"),
+        (
+            replace(GOOD, torch=replace(CARD, torchvision="0.20.1")),
+            "torchvision",
+            "bad",
+            "not the release for torch 2.6.0",
+        ),
         (replace(GOOD, torch=replace(BLIND, cuda="")), "gpu", "warning", "this torch has no CUDA"),
         (replace(GOOD, torch=BLIND), "gpu", "bad", "CUDA does not work: no device"),
         (replace(GOOD, torch=BLIND, driver=""), "gpu", "warning", "the CPU trains"),
-        (replace(GOOD, torch=replace(CARD, capability="sm_37")), "gpu", "bad", "no kernels for sm_37"),
+        (
+            replace(GOOD, torch=replace(CARD, capability="sm_37")),
+            "gpu",
+            "bad",
+            "no kernels for sm_37",
+        ),
         (replace(GOOD, cores=1.5), "cores", "warning", "1.5 of 32"),
         (replace(GOOD, memory=GIB), "memory", "bad", "1.0 GiB"),
         (replace(GOOD, memory=4 * GIB), "memory", "warning", "4.0 GiB"),
         (replace(GOOD, shared_memory=64 << 20), "shared memory", "warning", "/dev/shm"),
-        (replace(GOOD, disk=Disk(path="/full", free=GIB // 2, write_s=1e9)), "disk", "bad", "/full"),
-        (replace(GOOD, disk=Disk(path="/small", free=5 * GIB, write_s=1e9)), "disk", "warning", "5.0 GiB"),
-        (replace(GOOD, disk=Disk(path="/slow", free=50 * GIB, write_s=1e6)), "disk", "warning", "1 MiB/s"),
-        (replace(GOOD, disk=Disk(path="/locked", free=50 * GIB)), "disk", "bad", "cannot be written"),
-        (replace(GOOD, terminal=Terminal(columns=60, lines=20, colours="256")), "terminal", "warning", "60x20"),
-        (replace(GOOD, terminal=Terminal(columns=80, lines=24, colours="16", utf8=False)), "terminal", "warning", "colours 16"),
+        (
+            replace(GOOD, disk=Disk(path="/full", free=GIB // 2, write_s=1e9)),
+            "disk",
+            "bad",
+            "/full",
+        ),
+        (
+            replace(GOOD, disk=Disk(path="/small", free=5 * GIB, write_s=1e9)),
+            "disk",
+            "warning",
+            "5.0 GiB",
+        ),
+        (
+            replace(GOOD, disk=Disk(path="/slow", free=50 * GIB, write_s=1e6)),
+            "disk",
+            "warning",
+            "1 MiB/s",
+        ),
+        (
+            replace(GOOD, disk=Disk(path="/locked", free=50 * GIB)),
+            "disk",
+            "bad",
+            "cannot be written",
+        ),
+        (
+            replace(GOOD, terminal=Terminal(columns=60, lines=20, colours="256")),
+            "terminal",
+            "warning",
+            "60x20",
+        ),
+        (
+            replace(GOOD, terminal=Terminal(columns=80, lines=24, colours="16", utf8=False)),
+            "terminal",
+            "warning",
+            "colours 16",
+        ),
         (replace(GOOD, terminal=Terminal()), "terminal", "good", "plain"),
     ],
-)  # fmt: skip
+)
 def test_each_trouble_has_its_verdict(facts: Facts, name: str, level: str, words: str) -> None:
     found = check(facts, name)
     assert found.level == level
@@ -140,7 +204,7 @@ def test_the_driver_is_read_from_the_kernels_words() -> None:
         ({"TERM": "linux"}, ("16", "blocks")),
         ({}, ("none", "none")),
     ],
-)  # fmt: skip
+)
 def test_the_environment_tells_what_a_terminal_shows(
     environment: dict[str, str], shown: tuple[str, str]
 ) -> None:
@@ -156,8 +220,10 @@ def test_the_first_locale_that_is_set_decides() -> None:
 def test_the_command_tells_this_machine_as_json(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "cli", "doctor", "--json", "--runs", str(tmp_path)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     told = json.loads(done.stdout)
     assert done.returncode == (0 if told["can_train"] else 1)
     assert {"python", "torch", "gpu", "disk", "terminal"} <= {c["name"] for c in told["checks"]}

@@ -65,8 +65,10 @@ def small_disk(folder: Path, size: str = "32m", files: int = 1000) -> Iterator[S
     mount = f'mount -t tmpfs -o size={size},nr_inodes={files} tmpfs "$0" && echo ready && exec cat'
     keeper = subprocess.Popen(
         ["unshare", "-Urm", "sh", "-c", mount, str(folder)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     try:
         assert keeper.stdout is not None
         inside = Path(f"/proc/{keeper.pid}/root{folder}")

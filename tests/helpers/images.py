@@ -50,17 +50,25 @@ def turned() -> io.BytesIO:
 
 
 KINDS = {
-    "rgba": encoded(rgba(), "PNG"), "la": encoded(rgba().convert("LA"), "PNG"),
-    "palette": transparent_palette(), "cmyk": encoded(logo("CMYK"), "JPEG", quality=95),
-    "16-bit": encoded(sixteen_bit(), "PNG"), "animated": animated(), "1-bit": encoded(logo("1"), "PNG"),
-    "grey": encoded(logo("L"), "BMP"), "webp": encoded(logo(), "WEBP"), "tiff": encoded(logo(), "TIFF"),
-}  # fmt: skip
+    "rgba": encoded(rgba(), "PNG"),
+    "la": encoded(rgba().convert("LA"), "PNG"),
+    "palette": transparent_palette(),
+    "cmyk": encoded(logo("CMYK"), "JPEG", quality=95),
+    "16-bit": encoded(sixteen_bit(), "PNG"),
+    "animated": animated(),
+    "1-bit": encoded(logo("1"), "PNG"),
+    "grey": encoded(logo("L"), "BMP"),
+    "webp": encoded(logo(), "WEBP"),
+    "tiff": encoded(logo(), "TIFF"),
+}
 
 
 BAD = {
-    "empty": b"", "text": b"hello", "truncated": encoded(logo(size=(600, 400)), "JPEG").getvalue()[:900],
+    "empty": b"",
+    "text": b"hello",
+    "truncated": encoded(logo(size=(600, 400)), "JPEG").getvalue()[:900],
     "svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
     "hairline": encoded(Image.new("RGB", (20000, 10)), "PNG").getvalue(),
     "bomb": encoded(Image.new("1", (20000, 20000)), "PNG").getvalue(),
     "cut png": encoded(logo(), "PNG").getvalue()[:60],
-}  # fmt: skip
+}

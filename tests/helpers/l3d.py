@@ -20,8 +20,13 @@ def l3d(folder: Path) -> Path:
     for i in range(20):
         codes: object = ["26.01.03", "27.05.01"] if i % 4 else "03.07.16"
         title = None if i % 5 == 0 else f"MARK {i}"
-        rows.append({"file": f"{i:04X}-AB.JPG", "text": title, "vienna_codes": codes, "year": 1996 + i % 2})  # fmt: skip
-    rows += [{"file": f"9{i:03X}-AB.JPG", "text": "GONE", "vienna_codes": ["01.01"], "year": 1996} for i in range(3)]  # fmt: skip
+        rows.append(
+            {"file": f"{i:04X}-AB.JPG", "text": title, "vienna_codes": codes, "year": 1996 + i % 2}
+        )
+    rows += [
+        {"file": f"9{i:03X}-AB.JPG", "text": "GONE", "vienna_codes": ["01.01"], "year": 1996}
+        for i in range(3)
+    ]
     rows[7]["vienna_codes"] = []
     rows[9]["vienna_codes"] = ["26.04.99", "not a code"]
     rows[11]["vienna_codes"] = None

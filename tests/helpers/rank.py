@@ -18,9 +18,14 @@ from tmssl.training.session import create_sampler
 from tmssl.training.signals import SignalFlags
 
 SETTINGS = {
-    "model.name": "test_efficientnet", "hidden": 32, "dimensions": 16, "image_size": 32,
-    "batch_size": 12, "chunk_size": 3, "device": "cpu",
-}  # fmt: skip
+    "model.name": "test_efficientnet",
+    "hidden": 32,
+    "dimensions": 16,
+    "image_size": 32,
+    "batch_size": 12,
+    "chunk_size": 3,
+    "device": "cpu",
+}
 _CPU = torch.device("cpu")
 
 
@@ -42,11 +47,12 @@ def learn_a_little(folder: Path, ranks: Ranks) -> dict[str, Any]:
         norms.append(float(done.grad_norm))
     feed.close()
     return {
-        "loss": losses, "grad_norm": norms,
+        "loss": losses,
+        "grad_norm": norms,
         "rows": [feed.sampler.batch(step).anchors[share].tolist() for step in range(3)],
         "keys": len(ranks.gathered(torch.zeros(share.stop - share.start, 2))),
         "weights": [float(p.detach().double().sum()) for p in learner.model.parameters()],
-    }  # fmt: skip
+    }
 
 
 def asked(ranks: Ranks) -> list[Any]:

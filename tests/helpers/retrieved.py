@@ -35,8 +35,14 @@ def retrieved_run(folder: Path, *, solid: bool = False) -> Run:
             pack=str(pack), epoch=epoch, topk=[10], gallery=24, attribution="by OpenMoji"
         )
         write_matches(run.eval / f"{stem}.matches.jsonl", header, queries)
-        event = Eval(epoch=epoch, scores=scores(value), queries=4, gallery=24, split="validation",
-                     matches=f"eval/{stem}.matches.jsonl")  # fmt: skip
+        event = Eval(
+            epoch=epoch,
+            scores=scores(value),
+            queries=4,
+            gallery=24,
+            split="validation",
+            matches=f"eval/{stem}.matches.jsonl",
+        )
         (run.eval / f"{stem}.json").write_bytes(msgspec.json.encode(event))
         journal.write(event)
     journal.close()
@@ -46,11 +52,28 @@ def retrieved_run(folder: Path, *, solid: bool = False) -> Run:
 def scores(value: float) -> list[Score]:
     """A hit rate of divisions, and of the same mark."""
     return [
-        Score(metric="hit", level="division", codes="figurative", k=10, value=value, chance=0.25,
-              low=0.3, high=0.8, queries=4, references={"untrained": 0.48}),
-        Score(metric="group_recall", level="group", k=10, value=0.25, chance=0.05, queries=4,
-              references={"untrained": 0.2}),
-    ]  # fmt: skip
+        Score(
+            metric="hit",
+            level="division",
+            codes="figurative",
+            k=10,
+            value=value,
+            chance=0.25,
+            low=0.3,
+            high=0.8,
+            queries=4,
+            references={"untrained": 0.48},
+        ),
+        Score(
+            metric="group_recall",
+            level="group",
+            k=10,
+            value=0.25,
+            chance=0.05,
+            queries=4,
+            references={"untrained": 0.2},
+        ),
+    ]
 
 
 def query(row: int, *, swapped: bool) -> QueryMatches:
@@ -60,13 +83,25 @@ def query(row: int, *, swapped: bool) -> QueryMatches:
         others[:2] = others[1::-1]
     matches = [
         Match(
-            row=other, rank=rank, similarity=1 - rank / 30, hit=row > 0 and rank == 2,
-            same_group=row == 3 and rank == 1, shared=["03.01"] if rank == 2 else [], id=f"m{other}",
-            path=f"images/{other:04d}.png", title=f"mark {other}",
+            row=other,
+            rank=rank,
+            similarity=1 - rank / 30,
+            hit=row > 0 and rank == 2,
+            same_group=row == 3 and rank == 1,
+            shared=["03.01"] if rank == 2 else [],
+            id=f"m{other}",
+            path=f"images/{other:04d}.png",
+            title=f"mark {other}",
         )
         for rank, other in enumerate(others, 1)
-    ]  # fmt: skip
+    ]
     return QueryMatches(
-        row=row, id=f"m{row}", title=HOSTILE if row == 2 else f"mark {row}", vienna=["03.01", "26.01"],
-        path=f"images/{row:04d}.png", group=f"g{row // 2}", first_hit=2 if row else 0, matches=matches,
-    )  # fmt: skip
+        row=row,
+        id=f"m{row}",
+        title=HOSTILE if row == 2 else f"mark {row}",
+        vienna=["03.01", "26.01"],
+        path=f"images/{row:04d}.png",
+        group=f"g{row // 2}",
+        first_hit=2 if row else 0,
+        matches=matches,
+    )

@@ -46,10 +46,21 @@ WAYS = (
 def step(number: int) -> Step:
     """A step of a loss that falls."""
     return Step(
-        step=number, epoch=number / 10, loss=5.5 - number / 40, ce=6.8, top1=number / 100,
-        lr=0.1 - number / 1000, momentum=0.99, grad_norm=1.0 + number % 7 / 10, feature_std=0.9,
-        img_s=100.0, data_s=0.01, step_s=1.0, mem_gib=2.0, t=1000.0 + number,
-    )  # fmt: skip
+        step=number,
+        epoch=number / 10,
+        loss=5.5 - number / 40,
+        ce=6.8,
+        top1=number / 100,
+        lr=0.1 - number / 1000,
+        momentum=0.99,
+        grad_norm=1.0 + number % 7 / 10,
+        feature_std=0.9,
+        img_s=100.0,
+        data_s=0.01,
+        step_s=1.0,
+        mem_gib=2.0,
+        t=1000.0 + number,
+    )
 
 
 def steady_run(folder: Path) -> Run:
@@ -64,18 +75,46 @@ def steady_run(folder: Path) -> Run:
     for number, begin in ((0, 0), (1, 30)):
         journal.write(
             Segment(
-                number=number, step=begin, epoch=begin / 10, reason="resume" if number else "start",
-                config=dict(to_dict(config)), changed={"train.epochs": [5, 10]} if number else {},
-                steps_per_epoch=10, epochs=10, t=1000.0 + begin, chance=5.55, solved=1.65,
-                chance_ce=6.93, batch_size=1024,
+                number=number,
+                step=begin,
+                epoch=begin / 10,
+                reason="resume" if number else "start",
+                config=dict(to_dict(config)),
+                changed={"train.epochs": [5, 10]} if number else {},
+                steps_per_epoch=10,
+                epochs=10,
+                t=1000.0 + begin,
+                chance=5.55,
+                solved=1.65,
+                chance_ce=6.93,
+                batch_size=1024,
             )
-        )  # fmt: skip
+        )
         for at in range(begin + 1, begin + 31):
             journal.write(step(at))
             if at % 10 == 0:
-                journal.write(Epoch(epoch=at // 10, step=at, loss=5.5 - at / 40, ce=6.8, top1=at / 100,
-                                    lr=0.1 - at / 1000, seconds=10.0, rank_me=9.0))  # fmt: skip
-    journal.write(Finding(code="at-chance", level="bad", text="loss is chance", advice="try sgd", step=9, epoch=0.9))  # fmt: skip
+                journal.write(
+                    Epoch(
+                        epoch=at // 10,
+                        step=at,
+                        loss=5.5 - at / 40,
+                        ce=6.8,
+                        top1=at / 100,
+                        lr=0.1 - at / 1000,
+                        seconds=10.0,
+                        rank_me=9.0,
+                    )
+                )
+    journal.write(
+        Finding(
+            code="at-chance",
+            level="bad",
+            text="loss is chance",
+            advice="try sgd",
+            step=9,
+            epoch=0.9,
+        )
+    )
     journal.write(Finding(code="learning", level="good", text="the loss falls", step=40, epoch=4.0))
     journal.write(Checkpoint(path="checkpoints/last.pt", step=60, epoch=6, reason="epoch"))
     journal.close()
@@ -85,7 +124,9 @@ def steady_run(folder: Path) -> Run:
     journal.write(End(status="stopped", reason="asked", step=60, epoch=6.0, t=1061.0))
     journal.close()
     (run.checkpoints / "last.json").write_text('{"step": 60, "steps_per_epoch": 10}')
-    run.log.write_text("".join(f"epoch {epoch}: loss {5.5 - epoch / 4:.3f}\n" for epoch in range(1, 7)))  # fmt: skip
+    run.log.write_text(
+        "".join(f"epoch {epoch}: loss {5.5 - epoch / 4:.3f}\n" for epoch in range(1, 7))
+    )
     other = create_run(folder / "runs", "second", latest=False)
     write_config(changed(Config(), {"epochs": 20, "lr": 0.3}), other.config)
     return run

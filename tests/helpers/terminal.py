@@ -110,9 +110,15 @@ class Terminal:
     """A program on a pseudo-terminal of its own."""
 
     def __init__(
-        self, words: list[str], *, size: tuple[int, int] = (80, 24), answers_after_s: float | None = None,
-        ignore_hangup: bool = False, environment: dict[str, str] | None = None, folder: Path = ROOT,
-    ) -> None:  # fmt: skip
+        self,
+        words: list[str],
+        *,
+        size: tuple[int, int] = (80, 24),
+        answers_after_s: float | None = None,
+        ignore_hangup: bool = False,
+        environment: dict[str, str] | None = None,
+        folder: Path = ROOT,
+    ) -> None:
         """Start a command.
 
         Args:
@@ -141,9 +147,15 @@ class Terminal:
         told |= {"PYTHONPATH": str(ROOT)} | (environment or {})
         self.begun = time.monotonic()
         self.process = subprocess.Popen(
-            words, stdin=self.slave, stdout=self.slave, stderr=self.slave, cwd=folder, env=told,
-            start_new_session=True, preexec_fn=become_leader,
-        )  # fmt: skip
+            words,
+            stdin=self.slave,
+            stdout=self.slave,
+            stderr=self.slave,
+            cwd=folder,
+            env=told,
+            start_new_session=True,
+            preexec_fn=become_leader,
+        )
         self._closed = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

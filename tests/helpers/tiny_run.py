@@ -19,10 +19,16 @@ def tiny_run(folder: Path, count: int = 40, *, validation: int = 8) -> Run:
     build_pack(read_catalogue(marks), folder / "pack", pack_size(32))
     run = create_run(folder / "runs", "r")
     settings = {
-        "data.source": str(marks), "data.pack": str(folder / "pack"), "model.name": "test_efficientnet",
-        "hidden": 32, "dimensions": 16, "image_size": 32, "batch_size": 8, "epochs": 1,
+        "data.source": str(marks),
+        "data.pack": str(folder / "pack"),
+        "model.name": "test_efficientnet",
+        "hidden": 32,
+        "dimensions": 16,
+        "image_size": 32,
+        "batch_size": 8,
+        "epochs": 1,
         "device": "cpu",
-    }  # fmt: skip
+    }
     write_config(changed(Config(), settings), run.config)
     train(run, SignalFlags())
     return run

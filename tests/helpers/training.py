@@ -13,10 +13,18 @@ from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal
 
 TINY = {
-    "model.name": "test_efficientnet", "hidden": 32, "dimensions": 16, "image_size": 32,
-    "batch_size": 8, "epochs": 2, "log_every": 1, "deterministic": True, "device": "cpu",
-    "lr": 0.05, "warmup_epochs": 0.5,
-}  # fmt: skip
+    "model.name": "test_efficientnet",
+    "hidden": 32,
+    "dimensions": 16,
+    "image_size": 32,
+    "batch_size": 8,
+    "epochs": 2,
+    "log_every": 1,
+    "deterministic": True,
+    "device": "cpu",
+    "lr": 0.05,
+    "warmup_epochs": 0.5,
+}
 
 
 @pytest.fixture(scope="session")

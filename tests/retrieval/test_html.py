@@ -22,10 +22,14 @@ from tmssl.retrieval.html import Cell, Table, render
 from tmssl.runs.folder import Run
 
 HOSTILE = (
-    "<script>document.title='owned'</script>", '"><img src=x onerror="document.title=1">',
-    "</title></style></script><svg onload=alert(1)>", "' onmouseover='x", "{{ 7*7 }}{% raw %}",
-    "<a href=javascript:alert(1)>x</a>", "\u202egnp.exe\x1b[2J",
-)  # fmt: skip
+    "<script>document.title='owned'</script>",
+    '"><img src=x onerror="document.title=1">',
+    "</title></style></script><svg onload=alert(1)>",
+    "' onmouseover='x",
+    "{{ 7*7 }}{% raw %}",
+    "<a href=javascript:alert(1)>x</a>",
+    "\u202egnp.exe\x1b[2J",
+)
 VOID = {"meta", "img"}
 
 
@@ -89,10 +93,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         path, name, codes, group, split, _ = line.split(",")
         url = f"https://example.org/{i}" if i % 2 else "javascript:alert(1)"
         rows.append(
-            json.dumps({"path": path, "id": name, "vienna": codes, "group": group, "split": split,
-                   "title": HOSTILE[i % len(HOSTILE)], "url": url, "year": str(1990 + i),
-                   "owner": HOSTILE[(i + 1) % len(HOSTILE)]})
-        )  # fmt: skip
+            json.dumps(
+                {
+                    "path": path,
+                    "id": name,
+                    "vienna": codes,
+                    "group": group,
+                    "split": split,
+                    "title": HOSTILE[i % len(HOSTILE)],
+                    "url": url,
+                    "year": str(1990 + i),
+                    "owner": HOSTILE[(i + 1) % len(HOSTILE)],
+                }
+            )
+        )
     (marks / "labels.csv").unlink()
     (marks / "labels.jsonl").write_text("\n".join(rows) + "\n")
     (marks / "ATTRIBUTION.txt").write_text("Drawn by <b onclick=x>Somebody</b>\n")

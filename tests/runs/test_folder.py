@@ -20,14 +20,14 @@ from tmssl.runs.folder import (
     open_run,
     point_latest,
     run_name,
-)  # fmt: skip
+)
 from tmssl.runs.launch import (
     last_log_line,
     signal_trainer,
     start_trainer,
     wait_until_begun,
     wait_until_released,
-)  # fmt: skip
+)
 
 HOLD = (
     "import sys, time; from pathlib import Path; from tmssl.runs.folder import Run, hold_lock\n"

@@ -11,9 +11,13 @@ def segment(number: int, step: int, **more: object) -> Segment:
 
 def test_after_a_resume_the_later_life_of_a_step_wins() -> None:
     events: list[Event] = [
-        segment(0, 0), *(Step(step=i, loss=1.0) for i in range(1, 26)), Epoch(epoch=1, step=10),
-        Epoch(epoch=2, step=20), segment(1, 10), *(Step(step=i, loss=2.0) for i in range(11, 14)),
-    ]  # fmt: skip
+        segment(0, 0),
+        *(Step(step=i, loss=1.0) for i in range(1, 26)),
+        Epoch(epoch=1, step=10),
+        Epoch(epoch=2, step=20),
+        segment(1, 10),
+        *(Step(step=i, loss=2.0) for i in range(11, 14)),
+    ]
     history = read_history(events)
     assert [step.step for step in history.steps] == list(range(1, 14))
     assert [step.loss for step in history.steps] == [1.0] * 10 + [2.0] * 3
@@ -29,12 +33,15 @@ def test_steps_that_repeat_without_a_segment_are_replaced_too() -> None:
 @pytest.mark.parametrize(
     ("events", "alive", "expected"),
     [
-        ([], True, "waiting"), ([], False, "waiting"), ([segment(0, 0)], True, "running"),
-        ([segment(0, 0)], False, "dead"), ([segment(0, 0), End(status="stopped")], False, "stopped"),
+        ([], True, "waiting"),
+        ([], False, "waiting"),
+        ([segment(0, 0)], True, "running"),
+        ([segment(0, 0)], False, "dead"),
+        ([segment(0, 0), End(status="stopped")], False, "stopped"),
         ([segment(0, 0), End(status="stopped"), segment(1, 0)], True, "running"),
         ([segment(0, 0), End(status="finished"), segment(1, 0)], False, "dead"),
     ],
-)  # fmt: skip
+)
 def test_states(events: list[Segment | End], alive: bool, expected: str) -> None:
     assert state(read_history(list(events)), alive) == expected
 
@@ -57,10 +64,12 @@ def test_the_segment_of_a_step_is_the_one_that_made_it() -> None:
 def test_the_summary_holds_what_every_view_shows() -> None:
     history = read_history(
         [
-            Started(name="r"), segment(0, 0), Step(step=5, loss=4.0, data_s=0.1, step_s=1.0, t=100.0),
+            Started(name="r"),
+            segment(0, 0),
+            Step(step=5, loss=4.0, data_s=0.1, step_s=1.0, t=100.0),
             Finding(code="x", text="seen", advice="do"),
         ]
-    )  # fmt: skip
+    )
     told = summary(history, alive=True, now=130.0)
     assert told["name"] == "r"
     assert told["state"] == "running"

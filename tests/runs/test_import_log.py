@@ -43,9 +43,18 @@ def test_the_training_log_report_gives_its_three_phases() -> None:
 def test_its_epochs_come_to_the_digit_each_once_and_in_its_phase() -> None:
     history = history_of(SEED)
     assert [(epoch.epoch, epoch.loss) for epoch in history.epochs] == [
-        (10, 7.0350), (11, 7.0305), (12, 7.0213), (13, 7.0109), (14, 7.0013), (15, 7.0030),
-        (16, 7.0732), (17, 7.0308), (18, 7.1003), (19, 7.2163), (24, 4.79),
-    ]  # fmt: skip
+        (10, 7.0350),
+        (11, 7.0305),
+        (12, 7.0213),
+        (13, 7.0109),
+        (14, 7.0013),
+        (15, 7.0030),
+        (16, 7.0732),
+        (17, 7.0308),
+        (18, 7.1003),
+        (19, 7.2163),
+        (24, 4.79),
+    ]
     second, third = history.segments[1], history.segments[2]
     assert all(second.step < e.step <= third.step for e in history.epochs[:-1])
 

@@ -70,10 +70,21 @@ def test_any_slices_give_the_same_events(
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b"\n", b"nonsense\n", b"{}\n", b'{"kind":"dance"}\n', b'[1]\n', b'{"kind":"step","step":"x"}\n',
-     b'{"kind":"step","step":1', b"\xff\xfe\n", b'{"kind":"step","step":1e400}\n', b"[" * 100_000,
-     b'{"kind":"end","status":"\xff"}\n'],
-)  # fmt: skip
+    [
+        b"",
+        b"\n",
+        b"nonsense\n",
+        b"{}\n",
+        b'{"kind":"dance"}\n',
+        b"[1]\n",
+        b'{"kind":"step","step":"x"}\n',
+        b'{"kind":"step","step":1',
+        b"\xff\xfe\n",
+        b'{"kind":"step","step":1e400}\n',
+        b"[" * 100_000,
+        b'{"kind":"end","status":"\xff"}\n',
+    ],
+)
 def test_damage_is_passed_over(line: bytes) -> None:
     assert decode(line) is None
 

@@ -56,11 +56,14 @@ def test_a_monitor_that_is_left_waits_for_no_trainer(tmp_path: Path) -> None:
 
 def test_the_pace_is_of_the_segment_in_force_and_any_line_breaks_the_silence() -> None:
     history = History()
-    history.add([
-        Started(device="cpu"), Segment(epochs=10, steps_per_epoch=10, t=1.0),
-        *(Step(step=n, step_s=10.0, t=float(n)) for n in range(1, 11)),
-        Segment(number=1, step=10, epochs=10, steps_per_epoch=10, t=500.0),
-    ])  # fmt: skip
+    history.add(
+        [
+            Started(device="cpu"),
+            Segment(epochs=10, steps_per_epoch=10, t=1.0),
+            *(Step(step=n, step_s=10.0, t=float(n)) for n in range(1, 11)),
+            Segment(number=1, step=10, epochs=10, steps_per_epoch=10, t=500.0),
+        ]
+    )
     assert history.seconds_per_step() is None
     assert summary(history, True, 502.0)["seconds_since_write"] == 2.0
     history.add([Step(step=11, step_s=1.0, t=501.0), Checkpoint(step=11, t=510.0)])
@@ -80,20 +83,22 @@ def test_a_rate_that_rises_from_zero_is_a_jump() -> None:
 def test_a_smaller_scale_of_the_loss_is_no_breaking_out() -> None:
     def segment(number: int, chance: float) -> Segment:
         return Segment(
-            number=number, step=1000 * number, epochs=20, steps_per_epoch=100, chance=chance,
-            chance_ce=6.93, solved=0.0, batch_size=1024,
-        )  # fmt: skip
+            number=number,
+            step=1000 * number,
+            epochs=20,
+            steps_per_epoch=100,
+            chance=chance,
+            chance_ce=6.93,
+            solved=0.0,
+            batch_size=1024,
+        )
 
     history = History()
     history.add([segment(0, 27.72)])
-    history.add([
-        Step(step=n, epoch=n / 100, loss=27.7, t=1.0) for n in range(10, 1001, 10)
-    ])  # fmt: skip
+    history.add([Step(step=n, epoch=n / 100, loss=27.7, t=1.0) for n in range(10, 1001, 10)])
     history.add([Epoch(epoch=n, step=100 * n, loss=27.7) for n in range(1, 11)])
     history.add([segment(1, 5.545)])
-    history.add([
-        Step(step=n, epoch=n / 100, loss=5.54, t=1.0) for n in range(1010, 2001, 10)
-    ])  # fmt: skip
+    history.add([Step(step=n, epoch=n / 100, loss=5.54, t=1.0) for n in range(1010, 2001, 10)])
     history.add([Epoch(epoch=n, step=100 * n, loss=5.54) for n in range(11, 21)])
     codes = [finding.code for finding in diagnose(history)]
     assert "at-chance" in codes

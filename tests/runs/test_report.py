@@ -67,8 +67,16 @@ def test_time_and_money_count_what_was_trained_not_the_pauses() -> None:
 
 
 hostile = st.text(max_size=60) | st.sampled_from(
-    ["<script>alert(1)</script>", "![x](http://a/b)", "a|b", "`c`", "**d**", "\x1b]52;c;x\x07", "[a](javascript:b)"]
-)  # fmt: skip
+    [
+        "<script>alert(1)</script>",
+        "![x](http://a/b)",
+        "a|b",
+        "`c`",
+        "**d**",
+        "\x1b]52;c;x\x07",
+        "[a](javascript:b)",
+    ]
+)
 
 
 class Tags(HTMLParser):

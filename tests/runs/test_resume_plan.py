@@ -11,7 +11,7 @@ from tmssl.runs.schedule import planned_learning_rate
 
 LOG = changed(
     Config(), {"lr": 3e-4, "min_lr": 1e-6, "epochs": 30, "warmup_epochs": 0.0, "optimizer": "adamw"}
-)  # fmt: skip
+)
 
 
 def lr(config: Config, step: int) -> float:
@@ -47,9 +47,7 @@ def test_a_cosine_after_a_constant_begins_where_it_is_asked_for() -> None:
 
 def test_a_jump_can_be_spread_over_steps() -> None:
     ended = 3000
-    plan = plan_resume(
-        LOG, {"epochs": 60, "rewarm_steps": 100}, step=ended, steps_per_epoch=100
-    )  # fmt: skip
+    plan = plan_resume(LOG, {"epochs": 60, "rewarm_steps": 100}, step=ended, steps_per_epoch=100)
     rates = [lr(plan.config, ended + i) for i in range(120)]
     assert plan.lr_before == pytest.approx(1e-6)
     assert rates[0] < 4e-6

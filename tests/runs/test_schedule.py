@@ -16,9 +16,13 @@ def written_out(
 
 
 @given(
-    st.integers(1, 500), st.integers(1, 100), st.floats(1e-6, 1.0), st.floats(0, 1), st.integers(0, 99),
+    st.integers(1, 500),
+    st.integers(1, 100),
+    st.floats(1e-6, 1.0),
+    st.floats(0, 1),
+    st.integers(0, 99),
     st.data(),
-)  # fmt: skip
+)
 def test_every_rate_equals_the_closed_form(
     per_epoch: int, epochs: int, lr: float, share: float, begin: int, data: st.DataObject
 ) -> None:
@@ -72,9 +76,17 @@ def test_momentum_rises_from_its_start_to_one(total: int, start: float) -> None:
 
 @pytest.mark.parametrize(
     ("keys", "tau", "chance", "solved"),
-    [(128, 0.2, 3.88, 0.49), (128, 1, 19.41, 15.46), (256, 0.2, 4.44, 0.80), (256, 1, 22.18, 18.21),
-     (1024, 0.2, 5.55, 1.65), (1024, 1, 27.73, 23.73), (4096, 0.2, 6.65, 2.68), (4096, 1, 33.27, 29.27)],
-)  # fmt: skip
+    [
+        (128, 0.2, 3.88, 0.49),
+        (128, 1, 19.41, 15.46),
+        (256, 0.2, 4.44, 0.80),
+        (256, 1, 22.18, 18.21),
+        (1024, 0.2, 5.55, 1.65),
+        (1024, 1, 27.73, 23.73),
+        (4096, 0.2, 6.65, 2.68),
+        (4096, 1, 33.27, 29.27),
+    ],
+)
 def test_chance_and_solved_are_those_of_the_literature(
     keys: int, tau: float, chance: float, solved: float
 ) -> None:

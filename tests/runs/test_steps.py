@@ -9,9 +9,14 @@ from tmssl.runs.steps import FIELDS, Steps
 
 figure = st.floats(-1e9, 1e9) | st.none()
 steps = st.builds(
-    Step, step=st.integers(0, 30), epoch=st.floats(0, 9), loss=figure, lr=figure, gpu_util=figure,
+    Step,
+    step=st.integers(0, 30),
+    epoch=st.floats(0, 9),
+    loss=figure,
+    lr=figure,
+    gpu_util=figure,
     t=st.floats(0, 1e10),
-)  # fmt: skip
+)
 
 
 def by_hand(told: list[Step]) -> list[Step]:

@@ -40,11 +40,19 @@ def test_bad_weights_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        b"hello", b"", b"sha256 abc", b"<!DOCTYPE html><html>", b"404: Not Found", b"\0" * 600,
-        b"version https://git-lfs.github.com/spec/v1\noid sha256:ab", b"path,vienna\na.png,26.01\n",
-        b"PK\x03\x04" + b"\0" * 40, b"\x89PNG\r\n\x1a\n\0\0", b"[data]\nimage_size = 224\n",
+        b"hello",
+        b"",
+        b"sha256 abc",
+        b"<!DOCTYPE html><html>",
+        b"404: Not Found",
+        b"\0" * 600,
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:ab",
+        b"path,vienna\na.png,26.01\n",
+        b"PK\x03\x04" + b"\0" * 40,
+        b"\x89PNG\r\n\x1a\n\0\0",
+        b"[data]\nimage_size = 224\n",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("suffix", ["pt", "safetensors"])
 def test_a_file_of_no_weights_is_told_in_a_line(
     tmp_path: Path, content: bytes, suffix: str

@@ -95,8 +95,9 @@ def test_a_run_goes_back_whatever_optimizer_its_checkpoint_had(
     poison(monkeypatch, range(1, 4))
     assert train(run, SignalFlags()) == 0
     assert [(s.reason, s.step) for s in history_of(run).segments[1:]] == [
-        ("resume", 7), ("rollback", 7)
-    ]  # fmt: skip
+        ("resume", 7),
+        ("rollback", 7),
+    ]
 
 
 def test_a_run_goes_back_without_the_weights_it_began_from(

@@ -21,9 +21,13 @@ from tmssl.training.moco import MoCo
 
 CPU = torch.device("cpu")
 TINY: dict[str, object] = {
-    "model.name": "test_efficientnet", "hidden": 32, "dimensions": 16, "image_size": 32,
-    "batch_size": 12, "device": "cpu",
-}  # fmt: skip
+    "model.name": "test_efficientnet",
+    "hidden": 32,
+    "dimensions": 16,
+    "image_size": 32,
+    "batch_size": 12,
+    "device": "cpu",
+}
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 31, 64, 1000])

@@ -25,11 +25,20 @@ COMPILER = next((name for name in ("gcc", "g++", "clang", "cc") if shutil.which(
 def trained(folder: Path, device: str, *, compiled: bool) -> Run:
     run = create_run(folder / "runs", f"compiled-{compiled}")
     settings = {
-        "data.pack": str(folder / "pack"), "model.name": "test_efficientnet", "hidden": 32,
-        "dimensions": 16, "image_size": 32, "batch_size": 8, "epochs": 1, "log_every": 1,
-        "device": device, "precision": "float32", "lr": 1e-3, "compile": compiled,
+        "data.pack": str(folder / "pack"),
+        "model.name": "test_efficientnet",
+        "hidden": 32,
+        "dimensions": 16,
+        "image_size": 32,
+        "batch_size": 8,
+        "epochs": 1,
+        "log_every": 1,
+        "device": device,
+        "precision": "float32",
+        "lr": 1e-3,
+        "compile": compiled,
         "deterministic": True,  # no TF32 on a GPU
-    }  # fmt: skip
+    }
     write_config(changed(Config(), settings), run.config)
     assert train(run, SignalFlags()) == 0
     return run

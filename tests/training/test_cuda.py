@@ -32,14 +32,25 @@ pytestmark = [pytest.mark.gpu, pytest.mark.timeout(300)]
 
 CUDA = torch.device("cuda")
 TINY = {
-    "model.name": "test_efficientnet", "hidden": 32, "dimensions": 16, "image_size": 32,
-    "batch_size": 16, "epochs": 2, "log_every": 1, "device": "cuda", "lr": 0.05,
+    "model.name": "test_efficientnet",
+    "hidden": 32,
+    "dimensions": 16,
+    "image_size": 32,
+    "batch_size": 16,
+    "epochs": 2,
+    "log_every": 1,
+    "device": "cuda",
+    "lr": 0.05,
     "warmup_epochs": 0.5,
-}  # fmt: skip
+}
 LARGE = {
-    **TINY, "model.name": "efficientnet_b0", "image_size": 64, "batch_size": 256, "epochs": 1,
+    **TINY,
+    "model.name": "efficientnet_b0",
+    "image_size": 64,
+    "batch_size": 256,
+    "epochs": 1,
     "precision": "float32",
-}  # fmt: skip
+}
 PER_EPOCH = 10
 
 
@@ -262,8 +273,9 @@ def test_auto_takes_the_whole_batch_or_what_fits_and_leaves_the_memory_as_it_was
     assert found.chunk_size == 256
     # Two learners, and no activations, which would be ten times as much.
     assert torch.cuda.memory_allocated(CUDA) < 2 * holds + 2**28
-    for one, other in zip(plain.model.state_dict().values(), found.model.state_dict().values(),
-                          strict=True):  # fmt: skip
+    for one, other in zip(
+        plain.model.state_dict().values(), found.model.state_dict().values(), strict=True
+    ):
         assert torch.equal(one, other)
     del plain, found
     run = new_run(tmp_path, large_pack, **{**LARGE, "chunk_size": "auto"})

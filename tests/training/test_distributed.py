@@ -37,9 +37,20 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.timeout(200)  # three interpreters load torch at once
 def test_two_processes_take_the_steps_of_one(world: Path) -> None:
     subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-         "-m", "tests.helpers.rank", str(world)], check=True, cwd=Path(__file__).parents[2],
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            "2",
+            "-m",
+            "tests.helpers.rank",
+            str(world),
+        ],
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
     first, second = (json.loads((world / f"rank-{rank}.json").read_text()) for rank in (0, 1))
     alone = learn_a_little(world, ALONE)
     both = [[*one, *two] for one, two in zip(first["rows"], second["rows"], strict=True)]
@@ -83,9 +94,14 @@ def start(folder: Path, name: str) -> tuple[Run, subprocess.Popen[bytes]]:
     """A run of two processes that would go on for ever, begun."""
     run = create_run(folder / "runs", name)
     settings = {
-        **SETTINGS, "data.pack": str(folder / "pack"), "epochs": 100_000, "log_every": 1, "gpus": 2,
-        "lr": 0.01, "checkpoint_minutes": 0.01,
-    }  # fmt: skip
+        **SETTINGS,
+        "data.pack": str(folder / "pack"),
+        "epochs": 100_000,
+        "log_every": 1,
+        "gpus": 2,
+        "lr": 0.01,
+        "checkpoint_minutes": 0.01,
+    }
     write_config(changed(Config(), settings), run.config)
     process = start_trainer(run)
     wait_until_begun(run, process, 0)

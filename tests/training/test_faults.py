@@ -29,10 +29,19 @@ EPOCHS, PER_EPOCH = 12, 5
 def new_run(folder: Path, name: str, epochs: int = EPOCHS) -> Run:
     run = create_run(folder / "runs", name)
     settings = {
-        "data.pack": str(folder / "pack"), "model.name": "test_efficientnet", "hidden": 32,
-        "dimensions": 16, "image_size": 32, "batch_size": 8, "epochs": epochs, "log_every": 1,
-        "deterministic": True, "device": "cpu", "lr": 0.05, "checkpoint_minutes": 0.002,
-    }  # fmt: skip
+        "data.pack": str(folder / "pack"),
+        "model.name": "test_efficientnet",
+        "hidden": 32,
+        "dimensions": 16,
+        "image_size": 32,
+        "batch_size": 8,
+        "epochs": epochs,
+        "log_every": 1,
+        "deterministic": True,
+        "device": "cpu",
+        "lr": 0.05,
+        "checkpoint_minutes": 0.002,
+    }
     write_config(changed(Config(), settings), run.config)
     return run
 

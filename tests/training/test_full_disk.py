@@ -62,10 +62,20 @@ def tmpfs(tmp_path: Path) -> Iterator[SmallDisk]:
 def new_run(folder: Path, pack: Path, **settings: object) -> Run:
     run = create_run(folder / "runs", f"r{len(list(folder.glob('runs/r*')))}", latest=False)
     tiny = {
-        "data.pack": str(pack), "model.name": "test_efficientnet", "hidden": 32, "dimensions": 16,
-        "image_size": 32, "batch_size": 8, "epochs": 2, "log_every": 1, "deterministic": True,
-        "device": "cpu", "lr": 0.05, "warmup_epochs": 0.5, "keep_every": 1,
-    }  # fmt: skip
+        "data.pack": str(pack),
+        "model.name": "test_efficientnet",
+        "hidden": 32,
+        "dimensions": 16,
+        "image_size": 32,
+        "batch_size": 8,
+        "epochs": 2,
+        "log_every": 1,
+        "deterministic": True,
+        "device": "cpu",
+        "lr": 0.05,
+        "warmup_epochs": 0.5,
+        "keep_every": 1,
+    }
     write_config(changed(Config(), {**tiny, **settings}), run.config)
     return run
 
@@ -171,9 +181,11 @@ def test_a_checkpoint_is_written_within_an_epoch_when_its_time_has_come(
     assert train(run, SignalFlags()) == 0
     told = [(c.step, c.reason) for c in history_of(run).checkpoints]
     assert told == [
-        *((step, "time") for step in range(1, 5)), (5, "epoch"),
-        *((step, "time") for step in range(6, 10)), (10, "end"),
-    ]  # fmt: skip
+        *((step, "time") for step in range(1, 5)),
+        (5, "epoch"),
+        *((step, "time") for step in range(6, 10)),
+        (10, "end"),
+    ]
 
 
 def test_a_stop_that_cannot_save_says_so_at_once_and_fails(
@@ -311,10 +323,16 @@ def test_a_run_on_a_full_disk_is_refused_by_name(tmpfs: SmallDisk, pack: Path) -
 
 def payload(step: int, count: int = 100) -> dict[str, Any]:
     return {
-        "format": 1, "step": step, "epoch": step / 10, "steps_per_epoch": 10, "segment": 0,
-        "best": None, "config": {}, "data_fingerprint": "f",
+        "format": 1,
+        "step": step,
+        "epoch": step / 10,
+        "steps_per_epoch": 10,
+        "segment": 0,
+        "best": None,
+        "config": {},
+        "data_fingerprint": "f",
         "encoder": {"weight": torch.full((count,), float(step))},
-    }  # fmt: skip
+    }
 
 
 def test_a_disk_with_room_for_a_checkpoint_and_not_for_its_names_keeps_the_checkpoint(

@@ -31,10 +31,19 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def new_run(folder: Path, pack: Path, name: str, **settings: object) -> Run:
     run = create_run(folder / "runs", name, latest=False)
     tiny = {
-        "data.pack": str(pack), "model.name": "test_efficientnet", "hidden": 32, "dimensions": 16,
-        "image_size": 32, "batch_size": 8, "epochs": 3, "log_every": 1, "deterministic": True,
-        "device": "cpu", "lr": 0.05, "warmup_epochs": 0.5,
-    }  # fmt: skip
+        "data.pack": str(pack),
+        "model.name": "test_efficientnet",
+        "hidden": 32,
+        "dimensions": 16,
+        "image_size": 32,
+        "batch_size": 8,
+        "epochs": 3,
+        "log_every": 1,
+        "deterministic": True,
+        "device": "cpu",
+        "lr": 0.05,
+        "warmup_epochs": 0.5,
+    }
     write_config(changed(Config(), {**tiny, **settings}), run.config)
     return run
 

@@ -23,9 +23,16 @@ from tmssl.training.session import create_sampler
 from tmssl.training.signals import SignalFlags
 
 TINY: dict[str, object] = {
-    "model.name": "test_efficientnet", "hidden": 32, "dimensions": 16, "image_size": 32,
-    "batch_size": 8, "epochs": 1, "device": "cpu", "positives": "vienna", "lr": 0.01,
-}  # fmt: skip
+    "model.name": "test_efficientnet",
+    "hidden": 32,
+    "dimensions": 16,
+    "image_size": 32,
+    "batch_size": 8,
+    "epochs": 1,
+    "device": "cpu",
+    "positives": "vienna",
+    "lr": 0.01,
+}
 
 
 def coded_pack(folder: Path, codes: list[str], *, alike: bool) -> Pack:
@@ -113,8 +120,9 @@ def test_each_segment_with_vienna_positives_says_how_alike_they_are(tmp_path: Pa
         train(run, SignalFlags())
     history = read_history(read_journal(run.journal))
     assert [(event.segment, event.step, event.level) for event in history.positives] == [
-        (0, 0, "division"), (2, 12, "division"),
-    ]  # fmt: skip
+        (0, 0, "division"),
+        (2, 12, "division"),
+    ]
     noisy = [f for f in history.findings if f.code == "noisy-positives"]
     assert [f.step for f in noisy] == [1, 13]
     assert history.segments[1].changed["data.positives"] == ["vienna", "instance"]

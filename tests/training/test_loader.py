@@ -23,8 +23,12 @@ class Slow:
     def read(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         time.sleep(self.seconds)
         self.reads += 1
-        return np.stack([np.random.default_rng(row).integers(0, 255, (40, 40, 3), np.uint8)
-                         for row in indices.tolist()])  # fmt: skip
+        return np.stack(
+            [
+                np.random.default_rng(row).integers(0, 255, (40, 40, 3), np.uint8)
+                for row in indices.tolist()
+            ]
+        )
 
 
 def feed(

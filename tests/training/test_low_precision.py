@@ -17,9 +17,13 @@ COUNT = 16
 
 def tiny_learner(device: torch.device, **settings: object) -> Learner:
     tiny = {
-        "model.name": "test_efficientnet", "hidden": 32, "dimensions": 16, "image_size": 32,
-        "batch_size": COUNT, "lr": 0.05,
-    }  # fmt: skip
+        "model.name": "test_efficientnet",
+        "hidden": 32,
+        "dimensions": 16,
+        "image_size": 32,
+        "batch_size": COUNT,
+        "lr": 0.05,
+    }
     return create_learner(changed(Config(), {**tiny, **settings}), device)
 
 

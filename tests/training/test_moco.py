@@ -12,7 +12,7 @@ from tmssl.training.loss import (
     feature_std,
     rank_me,
     uniformity,
-)  # fmt: skip
+)
 from tmssl.training.moco import MoCo, even_chunks, moco_step
 
 
@@ -61,9 +61,7 @@ def gradients(
     model: MoCo, chunk_size: int, views: tuple[torch.Tensor, torch.Tensor]
 ) -> list[torch.Tensor]:
     model.zero_grad(set_to_none=True)
-    moco_step(
-        model, *views, temperature=0.2, chunk_size=chunk_size, backward=backward
-    )  # fmt: skip
+    moco_step(model, *views, temperature=0.2, chunk_size=chunk_size, backward=backward)
     return [p.grad.clone() for p in model.parameters() if p.grad is not None]
 
 

@@ -23,9 +23,14 @@ from tmssl.training.signals import SignalFlags
 
 PER_EPOCH, BATCH = 22, 8
 SMALL: dict[str, object] = {
-    "model.name": "test_efficientnet", "hidden": 64, "dimensions": 32, "image_size": 32,
-    "batch_size": BATCH, "chunk_size": 0, "device": "cpu",
-}  # fmt: skip
+    "model.name": "test_efficientnet",
+    "hidden": 64,
+    "dimensions": 32,
+    "image_size": 32,
+    "batch_size": BATCH,
+    "chunk_size": 0,
+    "device": "cpu",
+}
 
 
 def history_of(run: Run) -> History:

@@ -43,9 +43,12 @@ def test_tf32_is_allowed_on_cuda_unless_bitwise_sameness_is_asked_for() -> None:
 
 
 SMALL: dict[str, object] = {
-    "model.name": "test_efficientnet", "hidden": 32, "dimensions": 16, "image_size": 32,
+    "model.name": "test_efficientnet",
+    "hidden": 32,
+    "dimensions": 16,
+    "image_size": 32,
     "batch_size": 8,
-}  # fmt: skip
+}
 
 
 def loss_of_a_step(precision: str, device: str, *, rounded: bool) -> float:
@@ -95,9 +98,12 @@ def test_denormals_are_flushed_on_every_thread_that_computes() -> None:
         "print(int(told.view(torch.int32).count_nonzero()))\n"
     )
     told = subprocess.run(
-        [sys.executable, "-c", words], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", words],
+        capture_output=True,
+        text=True,
+        check=True,
         env={**os.environ, "OMP_NUM_THREADS": "2"},
-    )  # fmt: skip
+    )
     assert told.stdout == "0\n"
 
 
@@ -115,9 +121,7 @@ def test_a_trainer_on_a_cpu_does_not_fault_in_the_same_memory_at_every_step() ->
         "faults()\n"
         "print(free, faults())\n"
     )
-    told = subprocess.run(
-        [sys.executable, "-c", words], capture_output=True, text=True, check=True
-    )  # fmt: skip
+    told = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
     free, kept = map(int, told.stdout.split())
     assert free > 10 * kept
 

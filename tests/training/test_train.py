@@ -151,9 +151,11 @@ def test_a_second_trainer_cannot_have_the_run(tmp_path: Path, pack: Path) -> Non
     process = start_trainer(run)
     wait_until_begun(run, process, 0)
     second = subprocess.run(
-        [sys.executable, "-m", "tmssl.training", str(run.path)], capture_output=True, text=True,
+        [sys.executable, "-m", "tmssl.training", str(run.path)],
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     process.terminate()
     process.wait(timeout=20)
     assert second.returncode == 2

@@ -31,10 +31,21 @@ SIZES = [(80, 24), (120, 40), (200, 60), (40, 10)]
 
 def step(number: int) -> Step:
     return Step(
-        step=number, epoch=number / 10, loss=5.5 - number / 40, ce=6.8, top1=number / 100,
-        lr=0.1 - number / 1000, momentum=0.99, grad_norm=1.0, feature_std=0.9, img_s=100.0,
-        data_s=0.01, step_s=1.0, mem_gib=2.0, t=1000.0 + number,
-    )  # fmt: skip
+        step=number,
+        epoch=number / 10,
+        loss=5.5 - number / 40,
+        ce=6.8,
+        top1=number / 100,
+        lr=0.1 - number / 1000,
+        momentum=0.99,
+        grad_norm=1.0,
+        feature_std=0.9,
+        img_s=100.0,
+        data_s=0.01,
+        step_s=1.0,
+        mem_gib=2.0,
+        t=1000.0 + number,
+    )
 
 
 @pytest.fixture
@@ -66,8 +77,15 @@ def run(tmp_path: Path) -> Run:
     journal.write(
         Finding(code="at-chance", level="bad", text="loss is chance", advice="try sgd", step=9)
     )
-    score = Score(metric="hit", level="division", codes="figurative", k=10, value=0.62, chance=0.41,
-                  references={"untrained": 0.48})  # fmt: skip
+    score = Score(
+        metric="hit",
+        level="division",
+        codes="figurative",
+        k=10,
+        value=0.62,
+        chance=0.41,
+        references={"untrained": 0.48},
+    )
     journal.write(Eval(epoch=6, scores=[score], queries=4, gallery=24))
     journal.close()
     catalogue = read_catalogue(draw_marks(tmp_path / "marks", 24))
@@ -81,17 +99,28 @@ def write_all_matches(run: Run, pack: Path) -> None:
     for row in range(4):
         matches = [
             Match(
-                row=other, rank=rank, similarity=1 - rank / 30, hit=row > 0 and rank == 2,
-                same_group=row == 3 and rank == 1, shared=["03.01"] if rank == 2 else [],
-                id=f"m{other}", path=f"{other}.png",
+                row=other,
+                rank=rank,
+                similarity=1 - rank / 30,
+                hit=row > 0 and rank == 2,
+                same_group=row == 3 and rank == 1,
+                shared=["03.01"] if rank == 2 else [],
+                id=f"m{other}",
+                path=f"{other}.png",
             )
             for rank, other in enumerate((r for r in range(12) if r != row), 1)
-        ]  # fmt: skip
+        ]
         title = "evil\x1b[2J[/]" if row == 2 else f"mark {row}"
         queries.append(
-            QueryMatches(row=row, id=f"m{row}", title=title, vienna=["03.01"],
-                         first_hit=2 if row else 0, matches=matches)
-        )  # fmt: skip
+            QueryMatches(
+                row=row,
+                id=f"m{row}",
+                title=title,
+                vienna=["03.01"],
+                first_hit=2 if row else 0,
+                matches=matches,
+            )
+        )
     header = MatchesHeader(
         pack=str(pack), epoch=6, topk=[10], gallery=24, attribution="by OpenMoji"
     )
@@ -164,7 +193,10 @@ async def test_a_journal_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> 
         assert isinstance(app.screen, LiveScreen)
 
 
-@pytest.mark.parametrize(("key", "word"), [("c", "train.epochs: 5 -> 10"), ("g", "no log"), ("question_mark", "Evaluate a checkpoint")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("key", "word"),
+    [("c", "train.epochs: 5 -> 10"), ("g", "no log"), ("question_mark", "Evaluate a checkpoint")],
+)
 async def test_pages_open_and_close(run: Run, key: str, word: str) -> None:
     app = WatchApp(run)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -321,7 +353,10 @@ async def test_any_checkpoint_is_evaluated_and_a_failure_says_why(run: Run) -> N
         await pilot.press("e")
         await pilot.pause(0.2)
         lines = [str(option.prompt) for option in app.screen.query_one(Choices).options]
-        assert ["last" in lines[0], "epoch        6  step        60  evaluated" in lines[0]] == [True, True]  # fmt: skip
+        assert ["last" in lines[0], "epoch        6  step        60  evaluated" in lines[0]] == [
+            True,
+            True,
+        ]
         assert "epoch-0003" in lines[1]
         await pilot.press("down", "enter")
         deadline = time.monotonic() + 50

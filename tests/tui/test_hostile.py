@@ -35,20 +35,59 @@ from tui.live.headline import headline, lines_of_words
 from tui.options import FULL
 
 EVIL = (
-    "\x1b[2J", "\x1b]0;title\x07", "\x1b]52;c;ZXZpbA==\x07", "\x1bP+q544e\x1b\\", "\x1b_Gi=1,a=q;\x1b\\", "\x1b[6n", "\x1b[c",
-    "\x1b[?1049l", "\x1b[31m", "\x1b[1;1H", "\x9b2J", "\x9d52;c;ZXZpbA==\x9c", "\u202e", "\u2066", "\ufeff", "\x00", "\x07", "\x08" * 20,
-    "\r", "\n", "[bold red]x[/]", "[/]", "[@click=app.quit]x[/]", "{{7*7}}", "\U0001f469\u200d\U0001f52c", "\ud83d", "a" * (1 << 20),
-)  # fmt: skip
+    "\x1b[2J",
+    "\x1b]0;title\x07",
+    "\x1b]52;c;ZXZpbA==\x07",
+    "\x1bP+q544e\x1b\\",
+    "\x1b_Gi=1,a=q;\x1b\\",
+    "\x1b[6n",
+    "\x1b[c",
+    "\x1b[?1049l",
+    "\x1b[31m",
+    "\x1b[1;1H",
+    "\x9b2J",
+    "\x9d52;c;ZXZpbA==\x9c",
+    "\u202e",
+    "\u2066",
+    "\ufeff",
+    "\x00",
+    "\x07",
+    "\x08" * 20,
+    "\r",
+    "\n",
+    "[bold red]x[/]",
+    "[/]",
+    "[@click=app.quit]x[/]",
+    "{{7*7}}",
+    "\U0001f469\u200d\U0001f52c",
+    "\ud83d",
+    "a" * (1 << 20),
+)
 """What a name, a message or a path may hold."""
 
 
 def evil_events(text: str) -> list[Event]:
     """Every field of words, told by an enemy."""
-    score = Score(metric="hit", level="division", codes="figurative", k=10, value=0.5, chance=0.1, references={text: 0.2})  # fmt: skip
+    score = Score(
+        metric="hit",
+        level="division",
+        codes="figurative",
+        k=10,
+        value=0.5,
+        chance=0.1,
+        references={text: 0.2},
+    )
     config = {**to_dict(Config()), text: {text: text}}
     return [
         Started(name=text, host=text, device=text),
-        Segment(reason=text, config=config, changed={text: [text, text]}, steps_per_epoch=10, epochs=10, chance=5.5),
+        Segment(
+            reason=text,
+            config=config,
+            changed={text: [text, text]},
+            steps_per_epoch=10,
+            epochs=10,
+            chance=5.5,
+        ),
         *(Step(step=i, epoch=i / 10, loss=5.0, lr=0.1, t=float(i)) for i in range(1, 40)),
         Epoch(epoch=1, step=10, loss=4.0),
         Eval(epoch=3, scores=[score], checkpoint=text, split=text, matches=text),
@@ -56,7 +95,7 @@ def evil_events(text: str) -> list[Event]:
         Finding(code=text, level=text, text=text, advice=text, step=9),
         Finding(code="x", level="bad", text=text, advice=text, step=12),
         End(status="stopped", reason=text),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.fixture
@@ -106,7 +145,30 @@ def test_no_control_of_a_journal_reaches_the_terminal(
     terminal = Terminal(watch(run.path), size=size, answers_after_s=0.0)
     opened.append(terminal)
     terminal.shows("learning rate")
-    for keys in (b"f", b"\x1b", b"g", b"\x1b", b"c", b"\x1b", b"?", b"\x1b", b"m", b"n", b"n", b"\x1b", b"o", b"\x1b[B", b"\x1b", b"a", b"\x1b", b"v", b"e", b"\x1b", b"r", b"\x1b"):  # fmt: skip
+    for keys in (
+        b"f",
+        b"\x1b",
+        b"g",
+        b"\x1b",
+        b"c",
+        b"\x1b",
+        b"?",
+        b"\x1b",
+        b"m",
+        b"n",
+        b"n",
+        b"\x1b",
+        b"o",
+        b"\x1b[B",
+        b"\x1b",
+        b"a",
+        b"\x1b",
+        b"v",
+        b"e",
+        b"\x1b",
+        b"r",
+        b"\x1b",
+    ):
         terminal.type(keys)
         settle(terminal)
         assert terminal.process.poll() is None, terminal.grid.text()
@@ -143,10 +205,34 @@ def test_every_question_of_the_harness_is_one_of_the_evil(tmp_path: Path) -> Non
 
 
 PIECES = (
-    b"\n", b"{", b"}", b'"', b"\x00", b"\xff\xfe", b"null", b"NaN", b"-Infinity", b"1e999", b"-1", b"[" * 3000, b'{"kind":"step"',
-    b'{"kind":"segment","step":3}\n', b'"step":1,', b'"step":-5,', b'"step":99999999999999999999,', b'"epoch":1e308,', b'"t":-1e300,',
-    b'"loss":0,', b'"loss":1e-320,', b'"loss":-1e308,', b'"epochs":0,', b'"steps_per_epoch":0,', b'"steps_per_epoch":1e9,', b"\xe2\x80\xae", b"x" * 5000,
-)  # fmt: skip
+    b"\n",
+    b"{",
+    b"}",
+    b'"',
+    b"\x00",
+    b"\xff\xfe",
+    b"null",
+    b"NaN",
+    b"-Infinity",
+    b"1e999",
+    b"-1",
+    b"[" * 3000,
+    b'{"kind":"step"',
+    b'{"kind":"segment","step":3}\n',
+    b'"step":1,',
+    b'"step":-5,',
+    b'"step":99999999999999999999,',
+    b'"epoch":1e308,',
+    b'"t":-1e300,',
+    b'"loss":0,',
+    b'"loss":1e-320,',
+    b'"loss":-1e308,',
+    b'"epochs":0,',
+    b'"steps_per_epoch":0,',
+    b'"steps_per_epoch":1e9,',
+    b"\xe2\x80\xae",
+    b"x" * 5000,
+)
 
 
 def mutated(content: bytes, dice: random.Random) -> bytes:

@@ -147,7 +147,9 @@ def test_a_layout_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_of_a_layout_are_read_or_told(tmp_path_factory: pytest.TempPathFactory, held: bytes) -> None:  # fmt: skip
+def test_any_bytes_of_a_layout_are_read_or_told(
+    tmp_path_factory: pytest.TempPathFactory, held: bytes
+) -> None:
     path = tmp_path_factory.mktemp("state") / "monitor.json"
     path.write_bytes(held)
     kept, problem = recall(path)
@@ -156,8 +158,9 @@ def test_any_bytes_of_a_layout_are_read_or_told(tmp_path_factory: pytest.TempPat
 
 
 @pytest.mark.parametrize(
-    ("told", "found"), [("", DARK), ("15;0", DARK), ("0;15", LIGHT), ("0;default;7", LIGHT), ("x", DARK)]
-)  # fmt: skip
+    ("told", "found"),
+    [("", DARK), ("15;0", DARK), ("0;15", LIGHT), ("0;default;7", LIGHT), ("x", DARK)],
+)
 def test_the_environment_says_whether_the_ground_is_light(told: str, found: object) -> None:
     assert usual_theme({"COLORFGBG": told}) == found.name  # type: ignore[attr-defined]  # a Theme
 

@@ -35,13 +35,17 @@ def plain(svg: str) -> str:
     """An SVG without random names, fonts of the network, clip paths and empty text."""
     svg = re.sub(r"terminal-\d+", "t", svg)
     svg = re.sub(r"@font-face \{.*?\}|<!--.*?-->", "", svg, flags=re.S)
-    svg = re.sub(r'<clipPath id="t-line.*?</clipPath>| clip-path="url\(#t-line[^"]*"', "", svg, flags=re.S)  # fmt: skip
+    svg = re.sub(
+        r'<clipPath id="t-line.*?</clipPath>| clip-path="url\(#t-line[^"]*"', "", svg, flags=re.S
+    )
     svg = re.sub(r'<text [^>]*>(&#160;)*</text>| shape-rendering="[^"]*"', "", svg)
     svg = re.sub(r'(="\d+\.\d)\d+"', r'\1"', svg)
     return re.sub(r"\n\s*\n+", "\n", svg.replace("><", ">\n<")).strip() + "\n"
 
 
-async def picture(run: Run, way: Way, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> str:  # fmt: skip
+async def picture(
+    run: Run, way: Way, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> str:
     """A screen as an SVG; paths on it are relative, as a person would have typed them."""
     monkeypatch.chdir(run.path.parents[1])
     app = WatchApp(open_run(Path("runs") / run.name))

@@ -29,16 +29,37 @@ MARGIN = 0.04  # of the ink's longer side, left around it
 
 # What Pillow's decoders raise for damaged files, found by feeding them a million of those.
 _DAMAGE = (
-    OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, ArithmeticError,
-    AttributeError, MemoryError, RuntimeError, struct.error, zlib.error,
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    AttributeError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
     Image.DecompressionBombError,
-)  # fmt: skip
+)
 
 # What a disk or a system says of files that may be whole.
 _PASSING = {
-    errno.ENOENT, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
-    errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN,
-}  # fmt: skip
+    errno.ENOENT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ESTALE,
+    errno.ENODEV,
+    errno.ENXIO,
+    errno.ENOTCONN,
+    errno.ETIMEDOUT,
+    errno.EHOSTDOWN,
+}
 
 
 class UnreadableError(PackError):
@@ -213,9 +234,11 @@ def ink_box(pixels: Pixels) -> tuple[int, int, int, int]:
     longer = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
     margin = math.ceil(MARGIN * longer)
     return (
-        max(0, int(columns[0]) - margin), max(0, int(rows[0]) - margin),
-        min(width, int(columns[-1]) + 1 + margin), min(height, int(rows[-1]) + 1 + margin),
-    )  # fmt: skip
+        max(0, int(columns[0]) - margin),
+        max(0, int(rows[0]) - margin),
+        min(width, int(columns[-1]) + 1 + margin),
+        min(height, int(rows[-1]) + 1 + margin),
+    )
 
 
 def fit(image: Image.Image, size: int) -> Pixels:

@@ -18,11 +18,15 @@ def gather(torch: Torch, runs_folder: Path) -> Facts:
     """The facts of this machine."""
     return Facts(
         python=(sys.version_info.major, sys.version_info.minor, sys.version_info.micro),
-        torch=torch, driver=driver_version(), cores=usable_cores(),
-        machine_cores=os.cpu_count() or 1, memory=usable_memory(),
-        shared_memory=_size(Path("/dev/shm")), disk=measured_disk(runs_folder),
+        torch=torch,
+        driver=driver_version(),
+        cores=usable_cores(),
+        machine_cores=os.cpu_count() or 1,
+        memory=usable_memory(),
+        shared_memory=_size(Path("/dev/shm")),
+        disk=measured_disk(runs_folder),
         terminal=terminal(os.environ),
-    )  # fmt: skip
+    )
 
 
 def driver_version() -> str:
@@ -50,8 +54,9 @@ def usable_cores(root: Path = Path("/sys/fs/cgroup")) -> float:
     """Cores by affinity and by the quota of the control group, of version 2 or 1."""
     allowed = float(len(os.sched_getaffinity(0)))
     words = _text(root / "cpu.max").split() or [
-        _text(root / "cpu/cpu.cfs_quota_us").strip(), _text(root / "cpu/cpu.cfs_period_us").strip(),
-    ]  # fmt: skip
+        _text(root / "cpu/cpu.cfs_quota_us").strip(),
+        _text(root / "cpu/cpu.cfs_period_us").strip(),
+    ]
     if len(words) == 2 and all(word.isdecimal() for word in words) and int(words[1]):
         return min(allowed, int(words[0]) / int(words[1]))
     return allowed
@@ -98,10 +103,13 @@ def terminal(environment: Mapping[str, str]) -> Terminal:
     except (OSError, ValueError):
         size = os.terminal_size((0, 0))
     return Terminal(
-        columns=size.columns, lines=size.lines, colours=colours(environment),
-        images=image_protocol(environment), multiplexer=multiplexer(environment),
+        columns=size.columns,
+        lines=size.lines,
+        colours=colours(environment),
+        images=image_protocol(environment),
+        multiplexer=multiplexer(environment),
         utf8=is_utf8(environment),
-    )  # fmt: skip
+    )
 
 
 def colours(environment: Mapping[str, str]) -> str:

@@ -17,9 +17,11 @@ def probed(patience_s: float = _PATIENCE_S) -> Torch:
     """What a child found out about torch; a child that dies or hangs is an error among the facts."""
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "tmssl.doctor.probe"], capture_output=True, timeout=patience_s,
+            [sys.executable, "-m", "tmssl.doctor.probe"],
+            capture_output=True,
+            timeout=patience_s,
             check=False,
-        )  # fmt: skip
+        )
     except subprocess.TimeoutExpired:
         return Torch(error=f"importing torch and asking for GPUs took more than {patience_s:.0f} s")
     try:
@@ -48,10 +50,13 @@ def look() -> Torch:
         torch.zeros(1, device="cuda").add_(1).item()
         first = torch.cuda.get_device_properties(0)
         return msgspec.structs.replace(
-            facts, available=True, gpu_bytes=first.total_memory,
+            facts,
+            available=True,
+            gpu_bytes=first.total_memory,
             gpus=[torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-            capability=f"sm_{first.major}{first.minor}", built_for=torch.cuda.get_arch_list(),
-        )  # fmt: skip
+            capability=f"sm_{first.major}{first.minor}",
+            built_for=torch.cuda.get_arch_list(),
+        )
     except (RuntimeError, AssertionError) as error:
         return msgspec.structs.replace(facts, cuda_error=str(error).splitlines()[0])
 

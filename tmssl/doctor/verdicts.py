@@ -72,11 +72,13 @@ def torch_checks(found: Torch) -> list[Check]:
     if found.error:
         return [
             Check(
-                name="torch", level="bad", found=safe(found.error, 300),
+                name="torch",
+                level="bad",
+                found=safe(found.error, 300),
                 advice="install torch and torchvision together, from one place: "
                 "pip install --force-reinstall torch torchvision",
             )
-        ]  # fmt: skip
+        ]
     told = f"{safe(found.torch, 40)}, {f'CUDA {safe(found.cuda, 20)}' if found.cuda else 'without CUDA'}"
     torch, vision = numbers(found.torch), numbers(found.torchvision)
     if torch[:2] < _LEAST_TORCH:
@@ -86,10 +88,11 @@ def torch_checks(found: Torch) -> list[Check]:
     pair = Check(name="torchvision", level="good", found=safe(found.torchvision, 40))
     if torch[:1] == (_PAIRS_KNOWN_FROM,) and vision[:2] != (0, torch[1] + _PAIRED):
         pair = Check(
-            name="torchvision", level="bad",
+            name="torchvision",
+            level="bad",
             found=f"{safe(found.torchvision, 40)} is not the release for torch {safe(found.torch, 40)}",
             advice=f"pip install 'torchvision==0.{torch[1] + _PAIRED}.*'",
-        )  # fmt: skip
+        )
     return [first, pair]
 
 
@@ -103,26 +106,33 @@ def gpu_check(found: Torch, driver: str) -> Check:
         newest = max((cuda for cuda, need in LEAST_DRIVER.items() if need <= have[0]), default=None)
         other = f", or a torch built for CUDA {newest}" if newest else ""
         return Check(
-            name="gpu", level="bad",
+            name="gpu",
+            level="bad",
             found=f"driver {safe(driver, 30)} is too old for this CUDA build: "
             f"CUDA {safe(found.cuda, 20)} needs {least} or newer",
             advice=f"choose a machine with driver {least} or newer{other} "
             "(https://pytorch.org/get-started/previous-versions)",
-        )  # fmt: skip
+        )
     if have and not built and not found.error:
         return Check(
-            name="gpu", level="warning", found="there is an NVIDIA driver, and this torch has no CUDA",
+            name="gpu",
+            level="warning",
+            found="there is an NVIDIA driver, and this torch has no CUDA",
             advice="install a CUDA build of torch and torchvision; the CPU would train",
-        )  # fmt: skip
+        )
     if have:
         return Check(
-            name="gpu", level="bad", found=f"CUDA does not work: {safe(found.cuda_error, 200) or 'no GPU seen'}",
+            name="gpu",
+            level="bad",
+            found=f"CUDA does not work: {safe(found.cuda_error, 200) or 'no GPU seen'}",
             advice="look at nvidia-smi and CUDA_VISIBLE_DEVICES; --device cpu trains without it",
-        )  # fmt: skip
+        )
     return Check(
-        name="gpu", level="warning", found="none, so the CPU trains",
+        name="gpu",
+        level="warning",
+        found="none, so the CPU trains",
         advice="good for the demo; 100,000 marks want a GPU",
-    )  # fmt: skip
+    )
 
 
 def _kernels(found: Torch, driver: str) -> Check:
@@ -134,9 +144,11 @@ def _kernels(found: Torch, driver: str) -> Check:
     known = [one[0] for one in built if one]
     if mine and known and not min(known) <= mine[0] <= max(known) + 9:
         return Check(
-            name="gpu", level="bad", found=f"{told}: this torch has no kernels for {found.capability}",
+            name="gpu",
+            level="bad",
+            found=f"{told}: this torch has no kernels for {found.capability}",
             advice="install a torch built for this GPU's generation",
-        )  # fmt: skip
+        )
     return Check(name="gpu", level="good", found=told)
 
 
@@ -145,9 +157,11 @@ def cores_check(cores: float, machine: int) -> Check:
     told = f"{cores:.4g} of {machine}" if cores < machine else f"{machine}"
     if cores < 2:
         return Check(
-            name="cores", level="warning", found=told,
+            name="cores",
+            level="warning",
+            found=told,
             advice="one core decodes and feeds slowly: look at `data wait` in the monitor",
-        )  # fmt: skip
+        )
     return Check(name="cores", level="good", found=told)
 
 
@@ -158,9 +172,11 @@ def memory_check(memory: int) -> Check:
         return Check(name="memory", level="bad", found=told, advice="training needs 2 GiB")
     if memory < 8 * GIB:
         return Check(
-            name="memory", level="warning", found=told,
+            name="memory",
+            level="warning",
+            found=told,
             advice="enough for small models; 8 GiB keep the pack in the page cache",
-        )  # fmt: skip
+        )
     return Check(name="memory", level="good", found=told)
 
 
@@ -169,9 +185,11 @@ def shared_memory_check(size: int) -> Check:
     told = f"{size / GIB:.2g} GiB of /dev/shm"
     if size < GIB >> 2:
         return Check(
-            name="shared memory", level="warning", found=told,
+            name="shared memory",
+            level="warning",
+            found=told,
             advice="several GPUs need more: start the container with --shm-size=1g",
-        )  # fmt: skip
+        )
     return Check(name="shared memory", level="good", found=told)
 
 
@@ -181,10 +199,12 @@ def disk_checks(disk: Disk) -> list[Check]:
     if disk.write_s is None:
         return [
             Check(
-                name="disk", level="bad", found=f"{where} cannot be written",
+                name="disk",
+                level="bad",
+                found=f"{where} cannot be written",
                 advice="choose another folder with --runs",
             )
-        ]  # fmt: skip
+        ]
     told = (
         f"{disk.free / GIB:.1f} GiB free, {disk.write_s / (1 << 20):.0f} MiB/s synced, at {where}"
     )
@@ -193,10 +213,12 @@ def disk_checks(disk: Disk) -> list[Check]:
     if disk.free < 10 * GIB:
         return [
             Check(
-                name="disk", level="warning", found=told,
+                name="disk",
+                level="warning",
+                found=told,
                 advice="a pack of 500,000 marks takes 2 to 15 GB, checkpoints 0.1 to 1 GB",
             )
-        ]  # fmt: skip
+        ]
     if disk.write_s < 20 * (1 << 20):
         return [
             Check(name="disk", level="warning", found=told, advice="slow: checkpoints will stall")
@@ -241,7 +263,8 @@ def settings_check(found: Torch) -> Check:
     gpus = f" --gpus {len(found.gpus)}" if found.available and len(found.gpus) > 1 else ""
     about = count(len(found.gpus), "GPU") if found.available and found.gpus else "the CPU"
     return Check(
-        name="settings", level="good",
+        name="settings",
+        level="good",
         found=f"for {about}: --batch-size {batch * max(1, len(found.gpus) if gpus else 1)} --chunk-size {chunk}{gpus}"
         " (an estimate for EfficientNet-B0 at 224 px; --chunk-size auto tries it out)",
-    )  # fmt: skip
+    )

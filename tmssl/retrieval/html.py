@@ -70,13 +70,18 @@ def render(heading: str, facts: Sequence[str], tables: Sequence[Table]) -> str:
 
     here = files("tmssl.retrieval")
     style, script = ((here / name).read_text("utf-8") for name in ("page.css", "page.js"))
-    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True).from_string(
-        (here / "page.html").read_text("utf-8")
-    )  # fmt: skip
+    template = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    ).from_string((here / "page.html").read_text("utf-8"))
     return template.render(
-        heading=safe(heading), facts=[safe(fact) for fact in facts], tables=tables,
-        style=Markup(style), script=Markup(script), style_hash=_hash(style), script_hash=_hash(script),
-    )  # fmt: skip
+        heading=safe(heading),
+        facts=[safe(fact) for fact in facts],
+        tables=tables,
+        style=Markup(style),
+        script=Markup(script),
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+    )
 
 
 def _hash(text: str) -> str:
@@ -97,10 +102,16 @@ def figures_table(scores: Sequence[Score], title: str = "Figures") -> Table:
     for score in scores:
         ratio = score.value / score.chance if score.value is not None and score.chance else None
         figures = [
-            score.value, score.chance, None if score.metric == "group_nar" else ratio, score.low,
-            score.high, *(score.references.get(name) for name in names),
-        ]  # fmt: skip
+            score.value,
+            score.chance,
+            None if score.metric == "group_nar" else ratio,
+            score.low,
+            score.high,
+            *(score.references.get(name) for name in names),
+        ]
         name = f"{score.metric}@{score.k}" if score.k else score.metric
         words = [Cell([safe(word)], safe(word)) for word in (name, score.level, score.codes)]
-        rows.append([*words, *(Cell([number(one, 3)], -1.0 if one is None else one) for one in figures)])  # fmt: skip
+        rows.append(
+            [*words, *(Cell([number(one, 3)], -1.0 if one is None else one) for one in figures)]
+        )
     return Table(title, [safe(name) for name in columns], rows)

@@ -74,8 +74,10 @@ def segment_seconds(history: History) -> list[float]:
 def _last_times(history: History, begin: float, end: float) -> Iterator[float]:
     """When the last step, epoch and checkpoint between two times were written."""
     series: tuple[Sequence[Step | Epoch | Checkpoint], ...] = (
-        history.steps, history.epochs, history.checkpoints,
-    )  # fmt: skip
+        history.steps,
+        history.epochs,
+        history.checkpoints,
+    )
     for events in series:
         at = bisect.bisect_left(events, end, key=lambda event: event.t)
         if at and events[at - 1].t >= begin:

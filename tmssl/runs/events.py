@@ -5,9 +5,23 @@ import msgspec
 from tmssl.runs.eval_event import Count, Division, Eval, Score
 
 __all__ = [
-    "EVENT_TYPES", "SCHEMA_VERSION", "Checkpoint", "Count", "Division", "End", "Epoch", "Eval", "Event",
-    "Finding", "Positives", "Score", "Segment", "Started", "Step", "field_table",
-]  # fmt: skip
+    "EVENT_TYPES",
+    "SCHEMA_VERSION",
+    "Checkpoint",
+    "Count",
+    "Division",
+    "End",
+    "Epoch",
+    "Eval",
+    "Event",
+    "Finding",
+    "Positives",
+    "Score",
+    "Segment",
+    "Started",
+    "Step",
+    "field_table",
+]
 
 SCHEMA_VERSION = 1
 

@@ -46,9 +46,12 @@ def rows(history: History) -> Iterator[Row]:
         yield row
     for told in history.evals:
         place: Row = {
-            "kind": "score", "segment": _segment(history, told.step), "step": told.step,
-            "epoch": told.epoch, "t": told.t,
-        }  # fmt: skip
+            "kind": "score",
+            "segment": _segment(history, told.step),
+            "step": told.step,
+            "epoch": told.epoch,
+            "t": told.t,
+        }
         for score in told.scores:
             figures = msgspec.structs.asdict(score)
             yield place | {n: _finite(v) for n, v in figures.items() if n != "references"}

@@ -94,7 +94,7 @@ class History:
                 step=e.step, epoch=float(e.epoch), loss=e.loss, ce=e.ce, top1=e.top1, lr=e.lr, t=e.t
             )
             for e in self.epochs
-        )  # fmt: skip
+        )
 
     @property
     def step(self) -> int:
@@ -146,9 +146,14 @@ class History:
     def written_at(self) -> float | None:
         """Unix time of the newest line that tells one, None without."""
         told = [
-            *self.steps[-1:], *self.epochs[-1:], *self.segments[-1:], *self.evals[-1:],
-            *self.checkpoints[-1:], *self.findings[-1:], *([self.end] if self.end else []),
-        ]  # fmt: skip
+            *self.steps[-1:],
+            *self.epochs[-1:],
+            *self.segments[-1:],
+            *self.evals[-1:],
+            *self.checkpoints[-1:],
+            *self.findings[-1:],
+            *([self.end] if self.end else []),
+        ]
         return max((event.t for event in told if event.t), default=None)
 
     def seconds_left(self) -> float | None:

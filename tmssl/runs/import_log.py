@@ -166,20 +166,30 @@ def _segments(
         begin = phase.begin if phase.title else max(0, phase.begin - first)
         before, settings = settings, _settings(phase, begin, settings)
         yield Segment(
-            number=at, step=begin * meaning.steps_per_epoch, epoch=float(begin), title=phase.title,
-            reason="resume" if at else "start", config=dict(settings),
-            changed=_changed(before, settings) if at else {}, chance=chance, chance_ce=chance,
-            batch_size=meaning.keys, steps_per_epoch=meaning.steps_per_epoch,
+            number=at,
+            step=begin * meaning.steps_per_epoch,
+            epoch=float(begin),
+            title=phase.title,
+            reason="resume" if at else "start",
+            config=dict(settings),
+            changed=_changed(before, settings) if at else {},
+            chance=chance,
+            chance_ce=chance,
+            batch_size=meaning.keys,
+            steps_per_epoch=meaning.steps_per_epoch,
             epochs=phase.end if phase.title else phase.end + 1 - first,
-        )  # fmt: skip
+        )
         optim = settings.get("optim", {})
         constant = optim.get("lr") if optim.get("schedule") == "constant" else None
         for epoch, loss in sorted(phase.losses.items()):
             lr = rates.get(epoch, constant)
             yield Epoch(
-                epoch=epoch, step=(epoch + 1 - first) * meaning.steps_per_epoch, loss=loss, ce=loss if chance else None,
+                epoch=epoch,
+                step=(epoch + 1 - first) * meaning.steps_per_epoch,
+                loss=loss,
+                ce=loss if chance else None,
                 lr=lr if isinstance(lr, float) else None,
-            )  # fmt: skip
+            )
         yield from _noted(phase, begin, meaning)
 
 
@@ -234,11 +244,14 @@ def _noted(phase: _Phase, begin: int, meaning: Meaning) -> Iterator[Finding]:
         loss = _figure(stated[1]) if stated and not phase.losses and meaning.keys else None
         if loss is not None and loss >= (1 - AT_CHANCE) * math.log(meaning.keys):
             yield Finding(
-                code="at-chance", level="bad", step=step, epoch=epoch,
+                code="at-chance",
+                level="bad",
+                step=step,
+                epoch=epoch,
                 text=f"a loss around {number(loss)} is chance (ln {meaning.keys} = "
                 f"{number(math.log(meaning.keys))}): a model that knows nothing, not a slow one",
                 advice="look at what the positives share; try --positives instance",
-            )  # fmt: skip
+            )
 
 
 def _evals(lines: list[str], first: int, meaning: Meaning) -> Iterator[Eval]:
@@ -250,17 +263,25 @@ def _evals(lines: list[str], first: int, meaning: Meaning) -> Iterator[Eval]:
         found = [m for below in lines[at : at + 6] for m in _TOP.finditer(below)]
         scores = [
             Score(
-                metric="hit", level=meaning.level, k=int(k), value=int(hits) / int(of),
-                chance=meaning.hit_chance.get(int(k)), queries=int(of),
+                metric="hit",
+                level=meaning.level,
+                k=int(k),
+                value=int(hits) / int(of),
+                chance=meaning.hit_chance.get(int(k)),
+                queries=int(of),
             )
-            for k, hits, of in (m.groups() for m in found) if int(of)
-        ]  # fmt: skip
+            for k, hits, of in (m.groups() for m in found)
+            if int(of)
+        ]
         epoch = int(heading[1])
         if scores:
             yield Eval(
-                epoch=float(epoch), step=(epoch + 1 - first) * meaning.steps_per_epoch,
-                split=(heading[2] or "").strip(), queries=scores[0].queries, scores=scores,
-            )  # fmt: skip
+                epoch=float(epoch),
+                step=(epoch + 1 - first) * meaning.steps_per_epoch,
+                split=(heading[2] or "").strip(),
+                queries=scores[0].queries,
+                scores=scores,
+            )
 
 
 def _overview(lines: list[str]) -> dict[str, str]:

@@ -56,9 +56,12 @@ def best_score(evals: list[Eval]) -> Score | None:
     """The best figure of the evaluations that can be compared: of figurative divisions, else what labels allow."""
     for place in _MAIN:
         found = [
-            score for event in comparable(evals, place[0]) for score in event.scores
-            if (score.metric, score.level, score.codes, score.k) == place and score.value is not None
-        ]  # fmt: skip
+            score
+            for event in comparable(evals, place[0])
+            for score in event.scores
+            if (score.metric, score.level, score.codes, score.k) == place
+            and score.value is not None
+        ]
         if found:
             return max(found, key=lambda score: score.value or 0.0)
     return None

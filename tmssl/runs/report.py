@@ -26,10 +26,15 @@ def plain(text: object, limit: int = 300) -> str:
 
 
 def report(
-    history: History, name: str, *, alive: bool, charts: Mapping[str, str] | None = None,
-    pictures: Mapping[str, str] | None = None, matches: Sequence[str] = (),
+    history: History,
+    name: str,
+    *,
+    alive: bool,
+    charts: Mapping[str, str] | None = None,
+    pictures: Mapping[str, str] | None = None,
+    matches: Sequence[str] = (),
     price_per_hour: float | None = None,
-) -> str:  # fmt: skip
+) -> str:
     """The report as Markdown.
 
     Args:
@@ -246,9 +251,14 @@ def _score_row(score: Score, names: Sequence[str]) -> str:
     level = score.level if score.codes == "all" else f"{score.level}, {score.codes}"
     span = "-" if score.low is None else f"{number(score.low, 3)} to {number(score.high, 3)}"
     cells = [
-        plain(name), plain(level), number(score.value, 3), number(score.chance, 3), number(lift, 3), span,
+        plain(name),
+        plain(level),
+        number(score.value, 3),
+        number(score.chance, 3),
+        number(lift, 3),
+        span,
         *(number(score.references.get(other), 3) for other in names),
-    ]  # fmt: skip
+    ]
     return f"| {' | '.join(cells)} |"
 
 

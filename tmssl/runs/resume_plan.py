@@ -11,9 +11,14 @@ from tmssl.text import number
 # An epoch's steps or the shapes of the weights hang on these. The place of the images may change, as
 # when a run moves to another machine: the pack's fingerprint tells whether they are the same ones.
 FIXED = (
-    "data.image_size", "model.name", "model.hidden",
-    "model.dimensions", "model.init", "train.batch_size", "train.seed",
-)  # fmt: skip
+    "data.image_size",
+    "model.name",
+    "model.hidden",
+    "model.dimensions",
+    "model.init",
+    "train.batch_size",
+    "train.seed",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,9 +48,15 @@ class ResumePlan:
 
 
 def plan_resume(
-    old: Config, changes: dict[str, object], *, step: int, steps_per_epoch: int,
-    restart_schedule: bool = False, trained: Config | None = None, unended: bool = False,
-) -> ResumePlan:  # fmt: skip
+    old: Config,
+    changes: dict[str, object],
+    *,
+    step: int,
+    steps_per_epoch: int,
+    restart_schedule: bool = False,
+    trained: Config | None = None,
+    unended: bool = False,
+) -> ResumePlan:
     """The settings and learning rates with which a run would go on.
 
     A new end moves the end of the cosine and keeps its anchor. The anchor moves to now when the

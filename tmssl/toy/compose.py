@@ -22,11 +22,21 @@ from tmssl.toy.openmoji import (
 WORDMARK = "27.05"  # letters presenting a special form of writing
 
 _INKS = {
-    "black": "#141414", "navy": "#1b2a5e", "blue": "#1f5fbf", "teal": "#0f766e",
-    "green": "#1e7d3c", "olive": "#66661c", "orange": "#d4560b", "red": "#c8201f",
-    "maroon": "#7a1230", "purple": "#6a2c91", "magenta": "#b31b6f", "brown": "#6b3f1d",
-    "slate": "#44505c", "amber": "#a06a00",
-}  # fmt: skip
+    "black": "#141414",
+    "navy": "#1b2a5e",
+    "blue": "#1f5fbf",
+    "teal": "#0f766e",
+    "green": "#1e7d3c",
+    "olive": "#66661c",
+    "orange": "#d4560b",
+    "red": "#c8201f",
+    "maroon": "#7a1230",
+    "purple": "#6a2c91",
+    "magenta": "#b31b6f",
+    "brown": "#6b3f1d",
+    "slate": "#44505c",
+    "amber": "#a06a00",
+}
 _TINTS = ("#fdf3d8", "#dcecfb", "#dcf3e4", "#fbe0e0", "#e9e2f7", "#efe4d2", "#e8ebee", "#fdf0a0")
 _PASTELS = ("#ffd166", "#9ad1f5", "#a8dfb5", "#f7b2b2", "#d3c1f2", "#e3cb9f", "#c6cfd8")
 _ON_DEEP = {"white": "#ffffff", "cream": "#fdf3d8", "sky": "#dcecfb", "lemon": "#fdf0a0"}
@@ -89,8 +99,9 @@ class _House:
 def _house(plan: Plan, seed: int) -> _House:
     """The common style of a group."""
     rng = random.Random(f"tmssl toy house {seed} {plan.group}")
-    frame = rng.choice(("", "", "", "", "circle", "circle", "square", "square", "shield", "shield",
-                        "hexagon"))  # fmt: skip
+    frame = rng.choice(
+        ("", "", "", "", "circle", "circle", "square", "square", "shield", "shield", "hexagon")
+    )
     style = rng.choice(("filled", "filled", "ring", "double")) if frame else ""
     word = _set_case(invent_word(rng), rng) if rng.random() < 0.65 else ""
     return _House(frame, style, word, f"tmssl toy layout {seed} {plan.group}")

@@ -17,13 +17,21 @@ def figure_boxes(picture: Box, frame: str, figures: int, share: float) -> list[B
     x, y = left + width / 2, top + height / 2
     if frame:
         side = min(width, height)
-        inner = {
-            "circle": (0.80, 0.80, 0.0), "hexagon": (0.74, 0.74, 0.0),
-            "square": (0.76, 0.76, 0.0), "shield": (0.62, 0.60, -0.08),
-        } if figures == 1 else {
-            "circle": (0.80, 0.50, 0.0), "hexagon": (0.80, 0.48, 0.0),
-            "square": (0.84, 0.60, 0.0), "shield": (0.74, 0.50, -0.10),
-        }  # fmt: skip
+        inner = (
+            {
+                "circle": (0.80, 0.80, 0.0),
+                "hexagon": (0.74, 0.74, 0.0),
+                "square": (0.76, 0.76, 0.0),
+                "shield": (0.62, 0.60, -0.08),
+            }
+            if figures == 1
+            else {
+                "circle": (0.80, 0.50, 0.0),
+                "hexagon": (0.80, 0.48, 0.0),
+                "square": (0.84, 0.60, 0.0),
+                "shield": (0.74, 0.50, -0.10),
+            }
+        )
         wide, high, up = inner[frame]
         if figures > 1 and frame in ("circle", "square"):
             side = min(width, 1.35 * height)

@@ -31,7 +31,10 @@ _LETTERS: dict[str, tuple[float, str]] = {  # letter -> (width, path); absolute 
     "P": (6.2, "M0 10V0H3.4A2.8 2.8 0 0 1 3.4 5.6H0"),
     "Q": (8.8, "M4.4 0A4.4 5 0 1 0 4.4 10A4.4 5 0 1 0 4.4 0M5.4 7.2L8.6 10.8"),
     "R": (6.4, "M0 10V0H3.4A2.8 2.8 0 0 1 3.4 5.6H0M3.2 5.6L6.4 10"),
-    "S": (6.0, "M5.7 1.8C5 .4 3.8 0 2.9 0C1.4 0 .2 1 .2 2.5C.2 5.6 6 4.2 6 7.4C6 9 4.6 10 3 10C1.6 10 .5 9.4 0 8"),
+    "S": (
+        6.0,
+        "M5.7 1.8C5 .4 3.8 0 2.9 0C1.4 0 .2 1 .2 2.5C.2 5.6 6 4.2 6 7.4C6 9 4.6 10 3 10C1.6 10 .5 9.4 0 8",
+    ),
     "T": (7.0, "M0 0H7M3.5 0V10"),
     "U": (7.0, "M0 0V6.6A3.5 3.4 0 0 0 7 6.6V0"),
     "V": (7.6, "M0 0L3.8 10L7.6 0"),
@@ -57,7 +60,10 @@ _LETTERS: dict[str, tuple[float, str]] = {  # letter -> (width, path); absolute 
     "p": (6.0, _BOWL + "M0 3.4V13"),
     "q": (6.0, _BOWL + "M6 3.4V13"),
     "r": (3.4, "M0 3.4V10M0 6A3 2.6 0 0 1 3.4 3.5"),
-    "s": (4.8, "M4.5 4.7C4 3.8 3.2 3.4 2.4 3.4C1.1 3.4 .2 4.1 .2 5.1C.2 7.3 4.8 6.1 4.8 8.3C4.8 9.4 3.7 10 2.4 10C1.3 10 .4 9.6 0 8.6"),
+    "s": (
+        4.8,
+        "M4.5 4.7C4 3.8 3.2 3.4 2.4 3.4C1.1 3.4 .2 4.1 .2 5.1C.2 7.3 4.8 6.1 4.8 8.3C4.8 9.4 3.7 10 2.4 10C1.3 10 .4 9.6 0 8.6",
+    ),
     "t": (3.4, "M1.2 1V8A2 2 0 0 0 3.4 9.9M0 3.4H3.2"),
     "u": (5.4, "M0 3.4V7.4A2.7 2.6 0 0 0 5.4 7.4M5.4 3.4V10"),
     "v": (5.4, "M0 3.4L2.7 10L5.4 3.4"),
@@ -65,18 +71,85 @@ _LETTERS: dict[str, tuple[float, str]] = {  # letter -> (width, path); absolute 
     "x": (5.0, "M0 3.4L5 10M5 3.4L0 10"),
     "y": (5.4, "M0 3.4L2.7 10M5.4 3.4L2 12C1.6 12.8 1 13 0.2 13"),
     "z": (4.8, "M0 3.4H4.8L0 10H4.8"),
-}  # fmt: skip
+}
 _TOKEN = re.compile(r"[A-Z]|-?\d*\.?\d+")
 _X_PARAMETERS = {"M": (0,), "L": (0,), "H": (0,), "V": (), "A": (0, 5), "C": (0, 2, 4)}
 _ARITY = {"M": 2, "L": 2, "H": 1, "V": 1, "A": 7, "C": 6}
 _SERIF_HEIGHTS = (0.0, 3.4, 10.0, 13.0)
 
-_STARTS = ("a", "al", "be", "bra", "ce", "cor", "del", "do", "e", "fen", "flo", "glo", "ha", "ja",
-           "jo", "ka", "kel", "la", "lu", "ma", "mi", "mo", "no", "o", "pla", "qua", "qui", "re",
-           "ro", "sa", "sol", "ste", "ta", "tri", "u", "vel", "vi", "wo", "xe", "ya", "za", "zo")  # fmt: skip
+_STARTS = (
+    "a",
+    "al",
+    "be",
+    "bra",
+    "ce",
+    "cor",
+    "del",
+    "do",
+    "e",
+    "fen",
+    "flo",
+    "glo",
+    "ha",
+    "ja",
+    "jo",
+    "ka",
+    "kel",
+    "la",
+    "lu",
+    "ma",
+    "mi",
+    "mo",
+    "no",
+    "o",
+    "pla",
+    "qua",
+    "qui",
+    "re",
+    "ro",
+    "sa",
+    "sol",
+    "ste",
+    "ta",
+    "tri",
+    "u",
+    "vel",
+    "vi",
+    "wo",
+    "xe",
+    "ya",
+    "za",
+    "zo",
+)
 _MIDDLES = ("", "", "da", "li", "lo", "me", "ni", "ra", "ri", "so", "ta", "ve", "vo")
-_ENDS = ("bex", "dio", "dra", "fy", "dor", "ka", "lia", "lux", "max", "mio", "nda", "nia", "nor",
-         "quo", "ra", "rex", "ria", "sto", "ta", "tek", "tis", "va", "via", "wen", "xo", "zen")  # fmt: skip
+_ENDS = (
+    "bex",
+    "dio",
+    "dra",
+    "fy",
+    "dor",
+    "ka",
+    "lia",
+    "lux",
+    "max",
+    "mio",
+    "nda",
+    "nia",
+    "nor",
+    "quo",
+    "ra",
+    "rex",
+    "ria",
+    "sto",
+    "ta",
+    "tek",
+    "tis",
+    "va",
+    "via",
+    "wen",
+    "xo",
+    "zen",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +213,11 @@ def _serifs(commands: list[tuple[str, list[float]]], half: float) -> str:
     marks = []
     for letter, values in commands:
         if letter == "V":
-            marks += [f"M{x - half:.2f} {end:g}H{x + half:.2f}" for end in (y, values[0])
-                      if end in _SERIF_HEIGHTS]  # fmt: skip
+            marks += [
+                f"M{x - half:.2f} {end:g}H{x + half:.2f}"
+                for end in (y, values[0])
+                if end in _SERIF_HEIGHTS
+            ]
             y = values[0]
         elif letter == "H":
             x = values[0]

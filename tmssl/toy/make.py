@@ -64,8 +64,13 @@ def make_toy(
     for name, value, least, most in (("count", count, 2, 10**6), ("size", size, 16, 2048)):
         if not least <= value <= most:
             raise ConfigError(f"{name} of the toy marks must be {least} to {most:,}, got {value}")
-    parameters = {"design": _DESIGN, "openmoji": require_extra(), "count": count, "size": size,
-                  "seed": seed}  # fmt: skip
+    parameters = {
+        "design": _DESIGN,
+        "openmoji": require_extra(),
+        "count": count,
+        "size": size,
+        "seed": seed,
+    }
     place = folder.resolve()  # a link to the folder stays a link
     if _already_there(place, parameters):
         return folder
@@ -164,8 +169,16 @@ def _write(
         table.writerow(COLUMNS)
         for plan, (index, vienna, title) in zip(plans, sorted(rows), strict=True):
             split = "validation" if index in queries else "train"
-            table.writerow((f"images/{_name(index)}", f"toy-{index:06d}", ";".join(vienna),
-                            f"group-{plan.group:05d}", split, title))  # fmt: skip
+            table.writerow(
+                (
+                    f"images/{_name(index)}",
+                    f"toy-{index:06d}",
+                    ";".join(vienna),
+                    f"group-{plan.group:05d}",
+                    split,
+                    title,
+                )
+            )
     (draft / "ATTRIBUTION.txt").write_text(ATTRIBUTION, encoding="utf-8")
     (draft / "toy.json").write_text(json.dumps(parameters, indent=2) + "\n", encoding="utf-8")
 

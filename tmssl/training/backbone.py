@@ -86,9 +86,10 @@ def _with_weights(encoder: nn.Module, name: str, path: Path) -> nn.Module:
     weights = read_weights(path)
     wanted = encoder.state_dict()
     fitting = {
-        key: value for key, value in weights.items()
+        key: value
+        for key, value in weights.items()
         if key in wanted and getattr(value, "shape", None) == wanted[key].shape
-    }  # fmt: skip
+    }
     if len(fitting) < len(wanted):
         raise ConfigError(
             f"{safe(path)} has {len(fitting)} of the {len(wanted)} weights of {safe(name)}; "

@@ -94,9 +94,13 @@ def fitting_chunk(model: MoCo, batch_size: int, image_size: int, autocast: Autoc
         try:
             with autocast():
                 moco_step(
-                    probe, views, views, temperature=1.0, chunk_size=chunk_size,
+                    probe,
+                    views,
+                    views,
+                    temperature=1.0,
+                    chunk_size=chunk_size,
                     backward=torch.autograd.backward,
-                )  # fmt: skip
+                )
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise

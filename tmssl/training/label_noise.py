@@ -24,9 +24,14 @@ _AT_ONCE = 32  # so that a signal waits for one small batch
 
 
 def measure_positives(
-    learner: Learner, pack: Pack, sampler: Sampler, *, epoch: int, image_size: int,
+    learner: Learner,
+    pack: Pack,
+    sampler: Sampler,
+    *,
+    epoch: int,
+    image_size: int,
     stop: Callable[[], bool],
-) -> Positives | None:  # fmt: skip
+) -> Positives | None:
     """The event that tells how alike partners are, under the encoder as it is and under a hash.
 
     The random pairs are the same marks with their partners exchanged, so both kinds hold each mark
@@ -56,11 +61,17 @@ def measure_positives(
         _told_apart(vectors[: len(first)], vectors[len(first) :]) for vectors in seen
     )
     return Positives(
-        pairs=len(first), with_partner=float(has.mean()),
-        encoder_partners=encoder[0], encoder_random=encoder[1], encoder_auc=encoder[2],
-        hash_partners=hashed[0], hash_random=hashed[1], hash_auc=hashed[2],
-        noise=min(1.0, 2 * (1 - max(encoder[2], hashed[2]))), seconds=time.perf_counter() - begun,
-    )  # fmt: skip
+        pairs=len(first),
+        with_partner=float(has.mean()),
+        encoder_partners=encoder[0],
+        encoder_random=encoder[1],
+        encoder_auc=encoder[2],
+        hash_partners=hashed[0],
+        hash_random=hashed[1],
+        hash_auc=hashed[2],
+        noise=min(1.0, 2 * (1 - max(encoder[2], hashed[2]))),
+        seconds=time.perf_counter() - begun,
+    )
 
 
 def _told_apart(first: Vectors, second: Vectors) -> tuple[float, float, float]:

@@ -120,10 +120,17 @@ def create_learner(config: Config, device: torch.device, ranks: Ranks = ALONE) -
         weight_decay=config.optim.weight_decay,
     )
     return Learner(
-        model, optimizer, torch.amp.GradScaler(device.type, enabled=precision == "float16"),
-        device, precision, config.optim.temperature, chunk_size, Guard(model),
-        averaging(model, ranks), ranks,
-    )  # fmt: skip
+        model,
+        optimizer,
+        torch.amp.GradScaler(device.type, enabled=precision == "float16"),
+        device,
+        precision,
+        config.optim.temperature,
+        chunk_size,
+        Guard(model),
+        averaging(model, ranks),
+        ranks,
+    )
 
 
 def _chunk_size(model: MoCo, config: Config, precision: str, ranks: Ranks) -> int:
@@ -206,20 +213,27 @@ def _try_gradient(learner: Learner, views: Views) -> StepResult:
 
     with learner.autocast():
         return moco_step(
-            learner.model, views.first, views.second, temperature=learner.temperature,
-            chunk_size=learner.chunk_size, backward=backward, passes=learner.passes,
+            learner.model,
+            views.first,
+            views.second,
+            temperature=learner.temperature,
+            chunk_size=learner.chunk_size,
+            backward=backward,
+            passes=learner.passes,
             ranks=learner.ranks,
-        )  # fmt: skip
+        )
 
 
 def learner_state(learner: Learner) -> dict[str, Any]:
     """Everything `restore_learner` needs, copied to the CPU so that training can go on meanwhile."""
     model = learner.model
     parts = {
-        "encoder": model.encoder, "projector": model.projector, "predictor": model.predictor,
+        "encoder": model.encoder,
+        "projector": model.projector,
+        "predictor": model.predictor,
         "momentum_encoder": model.momentum_encoder,
         "momentum_projector": model.momentum_projector,
-    }  # fmt: skip
+    }
     state: dict[str, Any] = {name: part.state_dict() for name, part in parts.items()}
     state["optimizer"] = learner.optimizer.state_dict()
     state["scaler"] = learner.scaler.state_dict()

@@ -71,9 +71,17 @@ class Feed:
     """
 
     def __init__(
-        self, pixels: Pixels, sampler: Sampler, *, views: str, size: int, device: torch.device,
-        end: int, share: slice = slice(None), dtype: torch.dtype = torch.float32,
-    ) -> None:  # fmt: skip
+        self,
+        pixels: Pixels,
+        sampler: Sampler,
+        *,
+        views: str,
+        size: int,
+        device: torch.device,
+        end: int,
+        share: slice = slice(None),
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         self.sampler = sampler
         self._share = share
         self._pixels = pixels
@@ -152,6 +160,12 @@ class Feed:
     def _view(self, images: Tensor, rows: npt.NDArray[np.int64], epoch: int, view: int) -> Tensor:
         """One augmented view on the device, laid out as convolutions like it."""
         return augmented_view(
-            images, rows, seed=self.sampler.seed, epoch=epoch, view=view,
-            recipe=self._recipes[view], size=self._size, dtype=self._dtype,
-        )  # fmt: skip
+            images,
+            rows,
+            seed=self.sampler.seed,
+            epoch=epoch,
+            view=view,
+            recipe=self._recipes[view],
+            size=self._size,
+            dtype=self._dtype,
+        )

@@ -30,7 +30,7 @@ from tmssl.training.saving import (
     save,
     settle,
     take_in_evaluations,
-)  # fmt: skip
+)
 from tmssl.training.session import Session, open_session
 from tmssl.training.signals import EXIT_CODES, SignalFlags
 from tmssl.training.trainer_journal import PatientJournal
@@ -104,11 +104,15 @@ def _rank_lost(run: Run, error: RankLostError) -> Finding:
     """The finding that a process of several is gone, at the last step that was journaled."""
     history = read_history(read_journal(run.journal))
     return Finding(
-        code="rank-lost", level="bad", step=history.step, epoch=history.epoch, text=str(error),
+        code="rank-lost",
+        level="bad",
+        step=history.step,
+        epoch=history.epoch,
+        text=str(error),
         advice="go on from the last checkpoint with `tmssl train --resume`, with fewer --gpus if "
         "one is broken",
         t=time.time(),
-    )  # fmt: skip
+    )
 
 
 def _failed(error: BaseException | None) -> End:
@@ -160,9 +164,13 @@ def write_positives(session: Session, flags: SignalFlags) -> None:
     if data.positives == "instance" or not session.ranks.first:
         return
     event = measure_positives(
-        session.learner, session.pack, session.feed.sampler, epoch=int(session.epoch),
-        image_size=data.image_size, stop=lambda: flags.stop is not None,
-    )  # fmt: skip
+        session.learner,
+        session.pack,
+        session.feed.sampler,
+        epoch=int(session.epoch),
+        image_size=data.image_size,
+        stop=lambda: flags.stop is not None,
+    )
     if event is not None:
         place = {"segment": session.segment, "step": session.step, "epoch": session.epoch}
         session.write(
@@ -190,12 +198,15 @@ def one_step(session: Session) -> float:
 def _halved(session: Session, before: int) -> Finding:
     """The finding that memory ran out."""
     return Finding(
-        code="out-of-memory", level="warning", step=session.step, epoch=session.epoch,
+        code="out-of-memory",
+        level="warning",
+        step=session.step,
+        epoch=session.epoch,
         text=f"memory ran out with {before} images at once; going on with "
         f"{session.learner.chunk_size}, still against all {session.config.train.batch_size} keys",
         advice="nothing to do; --chunk-size auto would have found a size that fits before the start",
         t=time.time(),
-    )  # fmt: skip
+    )
 
 
 def log_step(session: Session, done: Update, *, lr: float, m: float) -> None:
@@ -205,13 +216,25 @@ def log_step(session: Session, done: Update, *, lr: float, m: float) -> None:
     loss, ce, top1, positive, negative = figures
     session.write(
         Step(
-            step=session.step, epoch=session.epoch, loss=loss, ce=ce, top1=top1, lr=lr, momentum=m,
-            grad_norm=float(done.grad_norm), feature_std=float(feature_std(done.result.queries)),
-            positive_cosine=positive, negative_cosine=negative,
-            img_s=session.config.train.batch_size / step_s if step_s else None, data_s=data_s,
-            step_s=step_s, mem_gib=memory_gib(session.learner.device), gpu_util=use, t=time.time(),
+            step=session.step,
+            epoch=session.epoch,
+            loss=loss,
+            ce=ce,
+            top1=top1,
+            lr=lr,
+            momentum=m,
+            grad_norm=float(done.grad_norm),
+            feature_std=float(feature_std(done.result.queries)),
+            positive_cosine=positive,
+            negative_cosine=negative,
+            img_s=session.config.train.batch_size / step_s if step_s else None,
+            data_s=data_s,
+            step_s=step_s,
+            mem_gib=memory_gib(session.learner.device),
+            gpu_util=use,
+            t=time.time(),
         )
-    )  # fmt: skip
+    )
 
 
 def finish_epoch(session: Session, lr: float) -> None:
@@ -221,10 +244,17 @@ def finish_epoch(session: Session, lr: float) -> None:
     epoch = session.step // session.steps_per_epoch
     session.write(
         Epoch(
-            epoch=epoch, step=session.step, loss=loss, ce=ce, top1=top1, lr=lr, seconds=seconds,
-            t=time.time(), **shape,
+            epoch=epoch,
+            step=session.step,
+            loss=loss,
+            ce=ce,
+            top1=top1,
+            lr=lr,
+            seconds=seconds,
+            t=time.time(),
+            **shape,
         )
-    )  # fmt: skip
+    )
     session.write_findings()
     lowest = math.isfinite(loss) and (session.best is None or loss < session.best)
     if lowest:

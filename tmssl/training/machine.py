@@ -74,9 +74,11 @@ def code_commit() -> str:
         return ""
     try:
         told = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True,
+            ["git", "-C", str(root), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
             check=False,
-        )  # fmt: skip
+        )
     except FileNotFoundError:  # no git on this machine
         return ""
     return told.stdout.strip()

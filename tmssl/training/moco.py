@@ -98,9 +98,16 @@ class StepResult:
 
 
 def moco_step(
-    model: MoCo, view_1: Tensor, view_2: Tensor, *, temperature: float, chunk_size: int,
-    backward: Callable[[Tensor], None], passes: nn.Module | None = None, ranks: Ranks = ALONE,
-) -> StepResult:  # fmt: skip
+    model: MoCo,
+    view_1: Tensor,
+    view_2: Tensor,
+    *,
+    temperature: float,
+    chunk_size: int,
+    backward: Callable[[Tensor], None],
+    passes: nn.Module | None = None,
+    ranks: Ranks = ALONE,
+) -> StepResult:
     """Accumulate the gradient of ctr(q1, k2) + ctr(q2, k1), ctr = 2 tau CE (Chen et al. 2021).
 
     Keys carry no gradient, so all N of them are encoded first and the queries then go through

@@ -43,10 +43,14 @@ def healthy(session: Session) -> bool:
 def _bad_steps(session: Session, code: str, damage: Damage, text: str) -> Finding:
     """The finding that the gradient of some steps is not finite."""
     return Finding(
-        code=code, level="bad", step=damage.last, epoch=damage.last / session.steps_per_epoch,
-        text=text, t=time.time(),
+        code=code,
+        level="bad",
+        step=damage.last,
+        epoch=damage.last / session.steps_per_epoch,
+        text=text,
+        t=time.time(),
         advice="if it comes again: lower --lr, lengthen --warmup-epochs, or --precision float32",
-    )  # fmt: skip
+    )
 
 
 def roll_back(session: Session, damage: Damage) -> None:
@@ -89,10 +93,12 @@ def _write_settings(session: Session) -> None:
     except ConfigError as error:
         session.write(
             Finding(
-                code="settings-not-written", level="warning", step=session.step,
+                code="settings-not-written",
+                level="warning",
+                step=session.step,
                 epoch=session.epoch,
                 text=f"the halved LR {session.config.optim.lr:.2e} is not written down: {error}",
                 advice=f"a resume from here needs --lr {session.config.optim.lr:g}",
                 t=time.time(),
             )
-        )  # fmt: skip
+        )

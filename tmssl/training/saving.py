@@ -24,12 +24,17 @@ def save(
         return
     begun = time.perf_counter()
     payload = {
-        "format": 1, "step": session.step, "epoch": session.epoch,
-        "steps_per_epoch": session.steps_per_epoch, "segment": session.segment,
-        "best": session.best, "config": session.history.segments[-1].config,
-        "data_fingerprint": session.pack.fingerprint, "meter": session.meter.state(),
+        "format": 1,
+        "step": session.step,
+        "epoch": session.epoch,
+        "steps_per_epoch": session.steps_per_epoch,
+        "segment": session.segment,
+        "best": session.best,
+        "config": session.history.segments[-1].config,
+        "data_fingerprint": session.pack.fingerprint,
+        "meter": session.meter.state(),
         **learner_state(session.learner),
-    }  # fmt: skip
+    }
     journal_saved(session, session.saver.save(Asked(payload, reason, best, keep_as), begun))
     session.saved_at = time.monotonic()
 
@@ -54,12 +59,16 @@ def journal_saved(session: Session, saved: Saved | None) -> None:
         written = saved.written
         session.write(
             Checkpoint(
-                path=str(written.path.relative_to(session.run.path)), sha256=written.sha256,
-                epoch=written.epoch, step=written.step, reason=saved.asked.reason,
+                path=str(written.path.relative_to(session.run.path)),
+                sha256=written.sha256,
+                epoch=written.epoch,
+                step=written.step,
+                reason=saved.asked.reason,
                 best=saved.asked.best and "best" not in written.refused,
-                seconds=saved.asked.stall_s, t=time.time(),
+                seconds=saved.asked.stall_s,
+                t=time.time(),
             )
-        )  # fmt: skip
+        )
     _tell_of_refusals(session, saved)
     for name in saved.kept:
         session.evaluations.begin_if_kept(name)
@@ -74,21 +83,33 @@ def _tell_of_refusals(session: Session, saved: Saved) -> None:
             what = f"a checkpoint could not be kept as {', '.join(saved.written.refused)}"
         session.write(_found(session, _not_written(what, saved.problem)))
     if saved.given_up:
-        session.write(_found(session, Finding(
-            code="checkpoint-given-up", level="warning",
-            text=f"{', '.join(saved.given_up)} was refused by the disk and waited in memory, which newer "
-            "refused checkpoints need now; it is lost",
-            advice="free disk space now; the newer ones are written once there is some",
-        )))  # fmt: skip
+        session.write(
+            _found(
+                session,
+                Finding(
+                    code="checkpoint-given-up",
+                    level="warning",
+                    text=f"{', '.join(saved.given_up)} was refused by the disk and waited in memory, which newer "
+                    "refused checkpoints need now; it is lost",
+                    advice="free disk space now; the newer ones are written once there is some",
+                ),
+            )
+        )
     if not saved.problem and session.refused_at is not None:
         waited_s = time.monotonic() - session.refused_at
         session.refused_at = None
         late = f", {', '.join(saved.caught_up)} of before too" if saved.caught_up else ""
-        session.write(_found(session, Finding(
-            code="checkpoint-caught-up", level="good",
-            text=f"checkpoints are written again after {waited_s:.0f} s{late}",
-            advice="keep disk space free",
-        )))  # fmt: skip
+        session.write(
+            _found(
+                session,
+                Finding(
+                    code="checkpoint-caught-up",
+                    level="good",
+                    text=f"checkpoints are written again after {waited_s:.0f} s{late}",
+                    advice="keep disk space free",
+                ),
+            )
+        )
 
 
 def settle(session: Session, flags: SignalFlags, patience_s: float) -> None:
@@ -116,11 +137,17 @@ def _give_up(session: Session, waited_s: float) -> None:
     """Say what is not on the disk at the end; an unsaved state is an error."""
     if not session.saver.unsaved:
         names = ", ".join(session.saver.owed)
-        session.write(_found(session, Finding(
-            code="checkpoint-given-up", level="bad",
-            text=f"the disk refused {names} for {waited_s:.0f} s; they are lost, last.pt is whole",
-            advice="free disk space before the next run",
-        )))  # fmt: skip
+        session.write(
+            _found(
+                session,
+                Finding(
+                    code="checkpoint-given-up",
+                    level="bad",
+                    text=f"the disk refused {names} for {waited_s:.0f} s; they are lost, last.pt is whole",
+                    advice="free disk space before the next run",
+                ),
+            )
+        )
         return
     whole = valid_checkpoints(session.run.checkpoints)
     kept = f"the last whole one is of step {whole[0][0]}" if whole else "there is none before it"
@@ -165,7 +192,9 @@ def _found(session: Session, finding: Finding) -> Finding:
 def _not_written(what: str, problem: object) -> Finding:
     """The finding that the disk refused something."""
     return Finding(
-        code="checkpoint-failed", level="bad", text=f"{what}: {problem}",
+        code="checkpoint-failed",
+        level="bad",
+        text=f"{what}: {problem}",
         advice="free disk space now; the checkpoint before is intact, training goes on, and it is "
         "tried again",
-    )  # fmt: skip
+    )

@@ -44,8 +44,12 @@ from tmssl.training.meter import Meter
 
 # Settings that decide what a loss means; a change of N, too, which is fixed within a run.
 _JUDGED = {
-    "optim.temperature", "data.positives", "data.vienna_share", "data.vienna_level", "data.views",
-}  # fmt: skip
+    "optim.temperature",
+    "data.positives",
+    "data.vienna_share",
+    "data.vienna_level",
+    "data.views",
+}
 
 
 @dataclasses.dataclass
@@ -116,18 +120,40 @@ def open_session(run: Run, journal: JournalWriter | None, ranks: Ranks = ALONE) 
     if payload is not None:
         _check_same_data(payload, pack)
     learner = opened_learner(config, payload, device, ranks)
-    ranks.check_same({
-        "checkpoint": payload and payload["step"], "pack": pack.fingerprint, "config": config,
-    })  # fmt: skip
+    ranks.check_same(
+        {
+            "checkpoint": payload and payload["step"],
+            "pack": pack.fingerprint,
+            "config": config,
+        }
+    )
     session = Session(
-        run, config, journal, history, learner,
-        Feed(pack, sampler, views=config.data.views, size=config.data.image_size, device=device,
-             end=config.train.epochs * sampler.steps_per_epoch,
-             share=ranks.share(config.train.batch_size), dtype=views_dtype(learner)),
-        Meter(device), Saver(run.checkpoints), sampler.steps_per_epoch,
-        step=payload["step"] if payload else 0, best=_best(payload, config), segment=len(history.segments), pack=pack, saved_at=time.monotonic(), ranks=ranks,
+        run,
+        config,
+        journal,
+        history,
+        learner,
+        Feed(
+            pack,
+            sampler,
+            views=config.data.views,
+            size=config.data.image_size,
+            device=device,
+            end=config.train.epochs * sampler.steps_per_epoch,
+            share=ranks.share(config.train.batch_size),
+            dtype=views_dtype(learner),
+        ),
+        Meter(device),
+        Saver(run.checkpoints),
+        sampler.steps_per_epoch,
+        step=payload["step"] if payload else 0,
+        best=_best(payload, config),
+        segment=len(history.segments),
+        pack=pack,
+        saved_at=time.monotonic(),
+        ranks=ranks,
         evaluations=_evaluations(run, config, ranks),
-    )  # fmt: skip
+    )
     restore_meter(session, payload)
     if history.started is None:
         session.write(_started(run, pack, device, ranks))
@@ -225,15 +251,21 @@ def _started(run: Run, pack: Pack, device: torch.device, ranks: Ranks) -> Starte
     """The first line of a journal."""
     splits = [split == "validation" for split in pack.marks.column("split", str, "")]
     return Started(
-        name=run.name, created=datetime.now(UTC).isoformat(timespec="seconds"),
-        host=platform.node(), device=device_name(device, ranks.size), versions=versions(),
-        commit=code_commit(), data_fingerprint=pack.fingerprint,
+        name=run.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        host=platform.node(),
+        device=device_name(device, ranks.size),
+        versions=versions(),
+        commit=code_commit(),
+        data_fingerprint=pack.fingerprint,
         counts={
-            "marks": pack.count, "train": pack.count - sum(splits), "validation": sum(splits),
+            "marks": pack.count,
+            "train": pack.count - sum(splits),
+            "validation": sum(splits),
             "with_codes": sum(map(bool, pack.marks.codes())),
             "quarantined": len(pack.quarantine),
         },
-    )  # fmt: skip
+    )
 
 
 def new_segment(session: Session, old: Config | None, *, reason: str) -> Segment:
@@ -248,10 +280,20 @@ def new_segment(session: Session, old: Config | None, *, reason: str) -> Segment
         )
 
     return Segment(
-        number=session.segment, step=step, epoch=session.epoch,
+        number=session.segment,
+        step=step,
+        epoch=session.epoch,
         reason=reason,
-        config=dict(to_dict(config)), changed=differences(old, config) if old else {},
-        chance=chance_loss(keys, tau), solved=solved_loss(keys, tau), chance_ce=chance_ce(keys),
-        batch_size=keys, chunk_size=session.learner.chunk_size, steps_per_epoch=per_epoch, epochs=config.train.epochs,
-        lr_before=planned(old) if old else None, lr_after=planned(config), t=time.time(),
-    )  # fmt: skip
+        config=dict(to_dict(config)),
+        changed=differences(old, config) if old else {},
+        chance=chance_loss(keys, tau),
+        solved=solved_loss(keys, tau),
+        chance_ce=chance_ce(keys),
+        batch_size=keys,
+        chunk_size=session.learner.chunk_size,
+        steps_per_epoch=per_epoch,
+        epochs=config.train.epochs,
+        lr_before=planned(old) if old else None,
+        lr_after=planned(config),
+        t=time.time(),
+    )

@@ -98,13 +98,15 @@ class PatientJournal(JournalWriter):
     def _told(self, waited: int, event: Event) -> Finding:
         """The finding that events came late."""
         return Finding(
-            code="journal-held", level="warning", step=getattr(event, "step", 0),
+            code="journal-held",
+            level="warning",
+            step=getattr(event, "step", 0),
             epoch=float(getattr(event, "epoch", 0.0)),
             text=f"the disk refused the journal for {time.time() - self._since:.0f} s "
             f"({self._why}); {waited} events waited in memory and are written now",
             advice="keep disk space free: what waits in memory is lost with the process",
             t=time.time(),
-        )  # fmt: skip
+        )
 
 
 def last_words(words: str) -> None:

@@ -93,7 +93,12 @@ class Cells:
         for place in shown if line.marked else shown[-1:]:
             row = round((up[1] - float(y[place])) / (up[1] - up[0]) * (self._plot.rows - 1))
             sign = line.letter if line.letter and place == shown[-1] else self._marks["mark"]
-            self._one(max(0, min(self._plot.rows - 1, row)), self._plot.column_of(float(x[place])), sign, line.colour)  # fmt: skip
+            self._one(
+                max(0, min(self._plot.rows - 1, row)),
+                self._plot.column_of(float(x[place])),
+                sign,
+                line.colour,
+            )
 
     def _one(self, row: int, column: int, sign: str, colour: str) -> None:
         where = self._signs != self._signs

@@ -28,11 +28,18 @@ if TYPE_CHECKING:
 _LOCK = threading.Lock()
 _ASCII = str.maketrans("┌┐└┘├┤┬┴┼─│", "+++++++++-|")
 COLOURS = {
-    "gray": ("#828d99", "#606975"), "cyan": ("#4cc9f0", "#006a9c"), "red": ("#ff6b6b", "#c1121f"),
-    "green": ("#7bd88f", "#22763a"), "gold": ("#ffd166", "#7d5500"), "yellow": ("#ffd166", "#7d5500"),
-    "magenta": ("#c792ea", "#7b2cbf"), "orange": ("#ff9f6b", "#a63f06"), "blue": ("#82aaff", "#1d4ed8"),
-    "axis": ("#8e99a4", "#636c77"), "title": ("#e6edf3", "#1b1f24"),
-}  # fmt: skip
+    "gray": ("#828d99", "#606975"),
+    "cyan": ("#4cc9f0", "#006a9c"),
+    "red": ("#ff6b6b", "#c1121f"),
+    "green": ("#7bd88f", "#22763a"),
+    "gold": ("#ffd166", "#7d5500"),
+    "yellow": ("#ffd166", "#7d5500"),
+    "magenta": ("#c792ea", "#7b2cbf"),
+    "orange": ("#ff9f6b", "#a63f06"),
+    "blue": ("#82aaff", "#1d4ed8"),
+    "axis": ("#8e99a4", "#636c77"),
+    "title": ("#e6edf3", "#1b1f24"),
+}
 """by name, on a dark and on a light ground"""
 
 
@@ -59,8 +66,12 @@ def draw(picture: Picture, width: int, height: int, look: Look = FULL) -> str:
     if not look.colour:
         return "\n".join(line.plain.rstrip() for line in lines)
     console = Console(
-        file=io.StringIO(), force_terminal=True, color_system="truecolor", width=width + 1, no_color=False,
-    )  # fmt: skip
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system="truecolor",
+        width=width + 1,
+        no_color=False,
+    )
     with console.capture() as captured:
         console.print(Text("\n").join(lines), soft_wrap=True, end="", highlight=False)
     return captured.get()
@@ -171,15 +182,25 @@ def _labels(
     ys = log_ticks(*up, tall) if picture.log else ticks(*up, tall)
     if len(ys) < 2:  # one alone tells no scale
         ys = ticks(*up, 2 * tall)
-    told = [label(10**y, 10 ** up[1] if y > 0 else 10**y) if picture.log else label(y, up[1] - up[0]) for y in ys]  # fmt: skip
+    told = [
+        label(10**y, 10 ** up[1] if y > 0 else 10**y) if picture.log else label(y, up[1] - up[0])
+        for y in ys
+    ]
     return across, up, tuple(xs), tuple(name(x, span) for x in xs), tuple(ys), tuple(told)
 
 
 @functools.lru_cache(maxsize=64)
 def _frame(
-    across: tuple[float, float], up: tuple[float, float], xs: tuple[float, ...], x_labels: tuple[str, ...],
-    ys: tuple[float, ...], y_labels: tuple[str, ...], width: int, height: int, plain: bool,
-) -> tuple[str, ...]:  # fmt: skip
+    across: tuple[float, float],
+    up: tuple[float, float],
+    xs: tuple[float, ...],
+    x_labels: tuple[str, ...],
+    ys: tuple[float, ...],
+    y_labels: tuple[str, ...],
+    width: int,
+    height: int,
+    plain: bool,
+) -> tuple[str, ...]:
     """Axes with their ticks and nothing in them, by plotext."""
     import plotext
 
@@ -235,7 +256,13 @@ def _sign(line: Line, solid: list[Line], look: Look) -> str:
     if line.letter:
         return line.letter
     if look.ascii:
-        return "-" if line.dotted else "o" if line.marked else PLAIN_DOTS[solid.index(line) % len(PLAIN_DOTS)]  # fmt: skip
+        return (
+            "-"
+            if line.dotted
+            else "o"
+            if line.marked
+            else PLAIN_DOTS[solid.index(line) % len(PLAIN_DOTS)]
+        )
     if line.marked:
         return MARKS["mark"]
     return "┅" if line.dotted else "░" if line.colour == "gray" else "━"

@@ -110,9 +110,15 @@ def read_curves(
     """
     figures = (copies or Copies()).read(history.points)
     return Curves(
-        name, figures["step"], figures, tuple(history.segments), tuple(history.epochs),
-        tuple(history.evals), history.step, ended,
-    )  # fmt: skip
+        name,
+        figures["step"],
+        figures,
+        tuple(history.segments),
+        tuple(history.epochs),
+        tuple(history.evals),
+        history.step,
+        ended,
+    )
 
 
 def smoothed(values: "Floats", weight: float) -> "Floats":
@@ -131,7 +137,9 @@ def smoothed(values: "Floats", weight: float) -> "Floats":
     padded = np.zeros(blocks * _BLOCK)
     padded[: len(told)] = told
     place = np.arange(_BLOCK)
-    inside = np.where(place[:, None] <= place, (1 - weight) * weight ** np.abs(place - place[:, None]), 0.0)  # fmt: skip
+    inside = np.where(
+        place[:, None] <= place, (1 - weight) * weight ** np.abs(place - place[:, None]), 0.0
+    )
     means = padded.reshape(blocks, _BLOCK) @ inside
     decay = weight ** (place + 1.0)
     carried, carry = np.empty(blocks), 0.0

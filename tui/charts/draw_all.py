@@ -19,9 +19,11 @@ from tui.charts.view import View
 from tui.options import Look
 
 FIGURES = {
-    "top1": ("instance top-1", "top1"), "grad": ("gradient norm", "grad_norm"),
-    "spread": ("feature std", "feature_std"), "momentum": ("momentum", "momentum"),
-}  # fmt: skip
+    "top1": ("instance top-1", "top1"),
+    "grad": ("gradient norm", "grad_norm"),
+    "spread": ("feature std", "feature_std"),
+    "momentum": ("momentum", "momentum"),
+}
 """Charts of one figure each: title and field; the others have pictures of their own."""
 _MOST = 4 << 20  # bytes of another run's journal to read for one drawing
 

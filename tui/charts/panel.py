@@ -100,9 +100,18 @@ class Charts(Vertical):
         sizes = {str(n): (s.width, s.height) for n, s in views.items() if s.width and s.height}
         steps = history.points
         wanted = (
-            self.view, tuple(sizes.items()), dark, len(steps), steps.cuts, steps.numbers[-1:], len(history.epochs),
-            len(history.evals), len(history.segments), self._alive, self.others,
-        )  # fmt: skip
+            self.view,
+            tuple(sizes.items()),
+            dark,
+            len(steps),
+            steps.cuts,
+            steps.numbers[-1:],
+            len(history.epochs),
+            len(history.evals),
+            len(history.segments),
+            self._alive,
+            self.others,
+        )
         if wanted == self._drawn and not self.behind:
             return
         if self._is_drawing:
@@ -110,8 +119,17 @@ class Charts(Vertical):
             return
         self._drawn, self._is_drawing, self._again = wanted, True, False
         self._draw(
-            Request(self._run.name, history, not self._alive, self.view, sizes, self._look, dark, self.others)
-        )  # fmt: skip
+            Request(
+                self._run.name,
+                history,
+                not self._alive,
+                self.view,
+                sizes,
+                self._look,
+                dark,
+                self.others,
+            )
+        )
 
     @work(thread=True, group="charts")
     def _draw(self, request: Request) -> None:

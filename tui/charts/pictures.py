@@ -71,8 +71,13 @@ class Picture:
 
 
 def loss_picture(
-    told: Curves | History, *, axis: str, weight: float, log: bool = False, others: Sequence[Curves] = (),
-) -> Picture:  # fmt: skip
+    told: Curves | History,
+    *,
+    axis: str,
+    weight: float,
+    log: bool = False,
+    others: Sequence[Curves] = (),
+) -> Picture:
     """The loss, raw and smoothed, with the chance level of each segment; of several runs, smoothed.
 
     Args:
@@ -90,8 +95,14 @@ def loss_picture(
 
 
 def figure_picture(
-    curves: Curves, title: str, figure: str, *, axis: str, weight: float, others: Sequence[Curves] = ()
-) -> Picture:  # fmt: skip
+    curves: Curves,
+    title: str,
+    figure: str,
+    *,
+    axis: str,
+    weight: float,
+    others: Sequence[Curves] = (),
+) -> Picture:
     """One figure over the steps, raw and smoothed; of several runs, smoothed."""
     import numpy as np
 
@@ -102,7 +113,9 @@ def figure_picture(
     if not known.any():
         pass
     elif others:
-        lines.append(Line(safe(curves.name, 24), x, smoothed(y, weight), RUN_COLOURS[0], letter="A"))  # fmt: skip
+        lines.append(
+            Line(safe(curves.name, 24), x, smoothed(y, weight), RUN_COLOURS[0], letter="A")
+        )
     else:
         lines.append(Line("raw" if weight > 0 else title, x, y, "gray" if weight > 0 else "cyan"))
         if weight > 0:
@@ -111,7 +124,11 @@ def figure_picture(
         smooth = smoothed(other.figures[figure], weight)
         if np.isfinite(smooth).any():
             colour = RUN_COLOURS[place % len(RUN_COLOURS)]
-            lines.append(Line(safe(other.name, 24), other.across(axis), smooth, colour, letter=chr(65 + place)))  # fmt: skip
+            lines.append(
+                Line(
+                    safe(other.name, 24), other.across(axis), smooth, colour, letter=chr(65 + place)
+                )
+            )
     return Picture(
         title, tuple(lines), boundaries(curves, axis), gaps=len(holes), holes=holes, axis=axis
     )

@@ -76,8 +76,13 @@ def _at_edges(
 
 
 def dots(
-    x: "Floats", y: "Floats", across: tuple[float, float], up: tuple[float, float], columns: int, rows: int
-) -> "Bools":  # fmt: skip
+    x: "Floats",
+    y: "Floats",
+    across: tuple[float, float],
+    up: tuple[float, float],
+    columns: int,
+    rows: int,
+) -> "Bools":
     """The dots of a line, bool (rows, columns), the highest first; what is beyond `up` lies on its border.
 
     Args:

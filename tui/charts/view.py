@@ -45,8 +45,12 @@ class View:
         return dataclasses.replace(self, axis=axis, window=window, cursor=cursor)
 
     def zoomed(
-        self, factor: float, shown: tuple[float, float], whole: tuple[float, float], at: float | None
-    ) -> "View":  # fmt: skip
+        self,
+        factor: float,
+        shown: tuple[float, float],
+        whole: tuple[float, float],
+        at: float | None,
+    ) -> "View":
         """Closer (a factor above 1) or farther, with one x where it was.
 
         Args:

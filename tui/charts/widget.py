@@ -101,7 +101,9 @@ class ChartView(Widget, can_focus=True):
         line = self._lines[y]
         if y == 0 and self.has_focus:
             line = Text.assemble(line)
-            line.stylize(Style(underline=True), 0, len(self.chart.picture.title) if self.chart else 0)  # fmt: skip
+            line.stylize(
+                Style(underline=True), 0, len(self.chart.picture.title) if self.chart else 0
+            )
         segments = list(line.render(self.app.console))
         return Strip(Segment.apply_style(segments, style)).adjust_cell_length(width, style)
 

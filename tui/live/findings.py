@@ -14,9 +14,11 @@ from tui.live.messages import GoToStep
 from tui.widgets.list import Choices
 
 _LEVELS = {
-    "bad": ("!! bad", "bold red"), "warning": ("!  warning", "yellow"), "good": ("+  good", "green"),
+    "bad": ("!! bad", "bold red"),
+    "warning": ("!  warning", "yellow"),
+    "good": ("+  good", "green"),
     "info": ("i  info", "cyan"),
-}  # fmt: skip
+}
 
 
 def finding_line(finding: Finding) -> Text:

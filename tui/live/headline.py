@@ -17,12 +17,17 @@ from tui.live.words import (
     newest_finding,
     progress_words,
     state_words,
-)  # fmt: skip
+)
 from tui.options import Look
 
 _STATES = {
-    "running": "green", "finished": "cyan", "stopped": "gold", "failed": "red", "dead": "red", "waiting": "gold",
-}  # fmt: skip
+    "running": "green",
+    "finished": "cyan",
+    "stopped": "gold",
+    "failed": "red",
+    "dead": "red",
+    "waiting": "gold",
+}
 _LEVELS = {"good": "green", "info": "cyan", "warning": "gold", "bad": "red"}
 _QUIET_S = 60.0
 _FIGURE = re.compile(r"(?<![\w@-])~?\d[\d,.]*(?:e[+-]\d+)?(?: ?[%x])?(?![\w-])")
@@ -35,8 +40,10 @@ def headline(run: Run, history: History, alive: bool, reading: str, look: Look, 
     now = state(history, alive)
     tint = tints(look, dark)
     head = Text.assemble(
-        (f" {safe(run.name)} ", "bold reverse"), "  ", (state_words(history, alive), f"bold {tint(_STATES[now])}")
-    )  # fmt: skip
+        (f" {safe(run.name)} ", "bold reverse"),
+        "  ",
+        (state_words(history, alive), f"bold {tint(_STATES[now])}"),
+    )
     quiet = seconds_quiet(history, time.time()) if now == "running" else 0.0
     every = setting(history.segment, "train", "log_every") if history.segment else 1
     logged = max(20, 3 * every) if isinstance(every, int) else 20  # steps until silence is odd
@@ -98,6 +105,8 @@ def _with_bar(words: str, look: Look, dark: bool) -> Text:
     done = round(signs * len(found[1]) / max(1, signs - 2))
     tint = tints(look, dark)
     return Text.assemble(
-        figures(words[: found.start()], look, dark), ("━" * done, tint("cyan")),
-        ("─" * (signs - done), tint("gray")), figures(words[found.end() :], look, dark),
-    )  # fmt: skip
+        figures(words[: found.start()], look, dark),
+        ("━" * done, tint("cyan")),
+        ("─" * (signs - done), tint("gray")),
+        figures(words[found.end() :], look, dark),
+    )

@@ -8,9 +8,13 @@ from tmssl.text import duration, learning_rate, number, rate, safe
 
 _MEMORY = 300  # 0.9 ** 300 is nothing
 _SIGNS = {
-    "running": "> running", "finished": "# finished", "stopped": "= stopped", "failed": "! failed",
-    "dead": "! dead: the trainer vanished", "waiting": ". waiting for the trainer's first line",
-}  # fmt: skip
+    "running": "> running",
+    "finished": "# finished",
+    "stopped": "= stopped",
+    "failed": "! failed",
+    "dead": "! dead: the trainer vanished",
+    "waiting": ". waiting for the trainer's first line",
+}
 
 
 def state_words(history: History, alive: bool) -> str:

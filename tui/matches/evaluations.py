@@ -98,9 +98,10 @@ def main_figures(event: Eval | None, most: int = 9) -> list[tuple[str, Score]]:
     found = []
     for metric, level, codes, name in _FIGURES:
         scores = [
-            score for score in (event.scores if event else [])
+            score
+            for score in (event.scores if event else [])
             if (score.metric, score.level, score.codes) == (metric, level, codes)
-        ]  # fmt: skip
+        ]
         if scores:
             score = min(scores, key=lambda score: (score.k != 10, score.k))
             found.append((f"{name}@{score.k}" if score.k else name, score))
@@ -128,8 +129,10 @@ def head_lines(
     if height >= _TALL and here.event is not None:
         return _beside(_table(here.event), history_lines(evaluations, index, _BLOCK), width)
     told = figure_words(_told(here.event), width)
-    lines = [Text(told or f"the figures of {safe(here.name)} cannot be read", "bold"),
-             history_line(evaluations, index, width)]  # fmt: skip
+    lines = [
+        Text(told or f"the figures of {safe(here.name)} cannot be read", "bold"),
+        history_line(evaluations, index, width),
+    ]
     return [_cut(line, width) for line in lines]
 
 
@@ -169,9 +172,11 @@ def history_lines(evaluations: tuple[Evaluation, ...], index: int, rows: int) ->
         if chance is not None:
             bar[min(_BAR - 1, int(chance * _BAR))] = "|"
         lines.append(
-            Text(f"{'>' if at == index else ' '} {epoch:>7g}  {''.join(bar)} {number(value, 3)}",
-                 "bold" if at == index else "")
-        )  # fmt: skip
+            Text(
+                f"{'>' if at == index else ' '} {epoch:>7g}  {''.join(bar)} {number(value, 3)}",
+                "bold" if at == index else "",
+            )
+        )
     return lines
 
 

@@ -38,9 +38,11 @@ def write_queries(
     assert loaded.header is not None
     header, path = loaded.header, run.path / "export" / f"{loaded.name}.{kind}"
     event = loaded.evaluations[loaded.index].event or Eval(
-        epoch=header.epoch, gallery=header.gallery, checkpoint=header.checkpoint,
+        epoch=header.epoch,
+        gallery=header.gallery,
+        checkpoint=header.checkpoint,
         queries=len(loaded.queries),
-    )  # fmt: skip
+    )
     chosen = [(f"{which} queries", query) for query in queries]
     try:
         path.parent.mkdir(exist_ok=True)

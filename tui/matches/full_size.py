@@ -96,9 +96,14 @@ def words_of(query: QueryMatches, at: int, sizes: tuple[str, str]) -> list[str]:
 
 
 def show_full(
-    query: QueryMatches, pack: "Pack", by: str, say: Callable[[str], None], ask: Callable[[str], str],
-    *, plain: bool = False,
-) -> None:  # fmt: skip
+    query: QueryMatches,
+    pack: "Pack",
+    by: str,
+    say: Callable[[str], None],
+    ask: Callable[[str], str],
+    *,
+    plain: bool = False,
+) -> None:
     """Show a query beside a match until the person has seen enough.
 
     Args:
@@ -115,7 +120,10 @@ def show_full(
         match = query.matches[at]
         other, other_size = original(pack, match.row, match.path)
         columns, lines = shutil.get_terminal_size()
-        say("\x1b[2J\x1b[H" + drawn(beside(own, other), columns, max(4, lines - _WORDS), by, plain=plain))  # fmt: skip
+        say(
+            "\x1b[2J\x1b[H"
+            + drawn(beside(own, other), columns, max(4, lines - _WORDS), by, plain=plain)
+        )
         for line in words_of(query, at, (own_size, other_size)):
             say(set_cell_size(line, columns - 1).rstrip())
         typed = ask(f"rank of another match (1 to {len(query.matches)}), or enter to go back: ")

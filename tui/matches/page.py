@@ -227,9 +227,13 @@ def _query_column(
 
 
 def _blocks(
-    query: QueryMatches, matches: Sequence[Match], moved: dict[int, str], pack: "Pack", layout: Layout,
+    query: QueryMatches,
+    matches: Sequence[Match],
+    moved: dict[int, str],
+    pack: "Pack",
+    layout: Layout,
     plain: bool,
-) -> list[list[Text]]:  # fmt: skip
+) -> list[list[Text]]:
     """Each match as lines of equal width: its picture, framed where it is a hit, and its caption."""
     from tmssl.retrieval.evaluation.selection import framed
     from tmssl.retrieval.evaluation.selection import verdict as frame_of

@@ -79,9 +79,12 @@ def list_line(query: QueryMatches, width: int, *, here: bool) -> Text:
     sign, colour = answer(query)
     first = str(query.first_hit or ("none" if query.labelled else ""))
     line = Text.assemble(
-        ("> " if here else "  ", "bold"), "  ", (f"{sign:3}", "" if here else colour),
-        f"{first:>5}  {surest(query):.2f}  ", query_name(query),
-    )  # fmt: skip
+        ("> " if here else "  ", "bold"),
+        "  ",
+        (f"{sign:3}", "" if here else colour),
+        f"{first:>5}  {surest(query):.2f}  ",
+        query_name(query),
+    )
     if here:
         line.stylize("reverse")
     return _cut(line, width)

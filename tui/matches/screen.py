@@ -153,9 +153,13 @@ class RetrievalScreen(Searching):
         if gallery.display and gallery.size.width >= 30 and gallery.size.height >= 10:
             self._ticket += 1
             sheet = Sheet(
-                selection.query, selection.place + 1, len(selection.shown), *gallery.size,
-                SIZES[self._sized], self._look.ascii,
-            )  # fmt: skip
+                selection.query,
+                selection.place + 1,
+                len(selection.shown),
+                *gallery.size,
+                SIZES[self._sized],
+                self._look.ascii,
+            )
             self._draw_page(self._ticket, sheet, header.pack, self._loaded.name, self._beside)
 
     @property

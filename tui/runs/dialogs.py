@@ -56,11 +56,14 @@ def plan(
     if segment is None or not segment.steps_per_epoch:
         raise InputError("the run has not begun; there is nothing to go on from")
     return plan_resume(
-        config, dict(map(parse_setting, settings)), step=step,
-        steps_per_epoch=segment.steps_per_epoch, restart_schedule=restart,
+        config,
+        dict(map(parse_setting, settings)),
+        step=step,
+        steps_per_epoch=segment.steps_per_epoch,
+        restart_schedule=restart,
         trained=from_dict(dict((history.segment_at(step) or segment).config)),
         unended=history.end is None or history.end.status != "finished",
-    )  # fmt: skip
+    )
 
 
 def plan_words(planned: ResumePlan) -> str:
@@ -163,9 +166,12 @@ class ResumeDialog(ModalScreen[Resume | None]):
             return None
         try:
             planned = plan(
-                self._history, self._config, self._settings(), step=self._step(),
+                self._history,
+                self._config,
+                self._settings(),
+                step=self._step(),
                 restart=self._restart,
-            )  # fmt: skip
+            )
         except InputError as error:
             told.update(Text(str(error)))
             return None

@@ -7,10 +7,13 @@ from tmssl.runs.listing import Row, score_name
 from tmssl.text import number, safe
 
 _STATES = {
-    "running": ("> running", "green"), "finished": ("# finished", "cyan"),
-    "stopped": ("= stopped", "yellow"), "failed": ("! failed", "bold red"),
-    "dead": ("! dead", "bold red"), "waiting": (". waiting", "yellow"),
-}  # fmt: skip
+    "running": ("> running", "green"),
+    "finished": ("# finished", "cyan"),
+    "stopped": ("= stopped", "yellow"),
+    "failed": ("! failed", "bold red"),
+    "dead": ("! dead", "bold red"),
+    "waiting": (". waiting", "yellow"),
+}
 _FIXED = 60  # cells that the columns beside the name take
 _NAME = 18, 40  # least and most cells of a name
 
@@ -68,6 +71,13 @@ def about_words(row: Row) -> list[Text]:
 
 def _telling(row: Row) -> list[tuple[str, object]]:
     """The settings that tell runs apart at a glance."""
-    names = ("model.name", "data.views", "data.positives", "optim.optimizer", "optim.lr",
-             "train.batch_size", "data.source")  # fmt: skip
+    names = (
+        "model.name",
+        "data.views",
+        "data.positives",
+        "optim.optimizer",
+        "optim.lr",
+        "train.batch_size",
+        "data.source",
+    )
     return [(name, row.settings[name]) for name in names if name in row.settings]

@@ -9,12 +9,24 @@ from textual.filter import LineFilter
 
 # Frames, blocks, braille and bars by what they look like; whatever is left becomes a question mark.
 _LOOKS = {
-    **dict.fromkeys("─━═╌╍┄┅▁▂▔▀▄", "-"), **dict.fromkeys("│┃║▌▐▎▏▕▊▍▋▉", "|"),
-    **dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╰╯╔╗╚╝", "+"), **dict.fromkeys("█▆▇▅▃", "#"),
-    **dict.fromkeys("•·∙◦", "."), **dict.fromkeys("▶►▸", ">"), **dict.fromkeys("◀◄◂", "<"),
-    "…": ".", "▲": "^", "▼": "v", "“": '"', "”": '"', "\N{LEFT SINGLE QUOTATION MARK}": "'",
-    "\N{RIGHT SINGLE QUOTATION MARK}": "'", "\N{EN DASH}": "-", "—": "-", "\N{NO-BREAK SPACE}": " ",
-}  # fmt: skip
+    **dict.fromkeys("─━═╌╍┄┅▁▂▔▀▄", "-"),
+    **dict.fromkeys("│┃║▌▐▎▏▕▊▍▋▉", "|"),
+    **dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╰╯╔╗╚╝", "+"),
+    **dict.fromkeys("█▆▇▅▃", "#"),
+    **dict.fromkeys("•·∙◦", "."),
+    **dict.fromkeys("▶►▸", ">"),
+    **dict.fromkeys("◀◄◂", "<"),
+    "…": ".",
+    "▲": "^",
+    "▼": "v",
+    "“": '"',
+    "”": '"',
+    "\N{LEFT SINGLE QUOTATION MARK}": "'",
+    "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+    "\N{EN DASH}": "-",
+    "—": "-",
+    "\N{NO-BREAK SPACE}": " ",
+}
 
 
 @functools.lru_cache(4096)

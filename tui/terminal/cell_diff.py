@@ -75,7 +75,9 @@ class Thrift:
             told = _on_space(pen) if sign == " " else pen
             if signs[place] == sign and pens[place] == told:
                 if begin is not None:
-                    self._send(text[begin - column : place - column], pen, row, begin, place - begin)  # fmt: skip
+                    self._send(
+                        text[begin - column : place - column], pen, row, begin, place - begin
+                    )
                     begin = None
                 continue
             signs[place], pens[place] = sign, told
@@ -90,9 +92,15 @@ class Thrift:
         if self._place != (row, column):
             same = self._place is not None and self._place[0] == row and self._place[1] < column
             apart = column - self._place[1] if same and self._place else 0
-            self._out.append(f"\x1b[{apart if apart > 1 else ''}C" if same else f"\x1b[{row};{column + 1}H")  # fmt: skip
+            self._out.append(
+                f"\x1b[{apart if apart > 1 else ''}C" if same else f"\x1b[{row};{column + 1}H"
+            )
         wanted = pen
-        if self._pen is not None and not text.strip(" ") and not _SEEN_ON_SPACE & (pen[0] | self._pen[0]):  # fmt: skip
+        if (
+            self._pen is not None
+            and not text.strip(" ")
+            and not _SEEN_ON_SPACE & (pen[0] | self._pen[0])
+        ):
             wanted = (self._pen[0], self._pen[1], pen[2])  # spaces need the ground only
         if wanted != self._pen:
             self._out.append(f"\x1b[{_change(self._pen, wanted)}m")

@@ -30,7 +30,11 @@ def worth_a_note(name: str, before: str, now: str, events: Iterable[Event]) -> l
         now: its state.
         events: what the journal has told since.
     """
-    told = [f"{name}: {event.text}" for event in events if isinstance(event, Finding) and event.level == "bad"]  # fmt: skip
+    told = [
+        f"{name}: {event.text}"
+        for event in events
+        if isinstance(event, Finding) and event.level == "bad"
+    ]
     if now != before and now in ("finished", "stopped", "failed", "dead"):
         told.append(f"{name} is {now}")
     return told

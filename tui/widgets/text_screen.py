@@ -29,9 +29,13 @@ class PageScreen(Searching):
     AUTO_FOCUS = "#page"
 
     def __init__(
-        self, title: str, lines: list[str], *, again: Callable[[], list[str]] | None = None,
+        self,
+        title: str,
+        lines: list[str],
+        *,
+        again: Callable[[], list[str]] | None = None,
         wrap: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """A page.
 
         Args:

@@ -31,9 +31,14 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "TERM
 
 def told(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [*COMMAND, *words], cwd=folder, capture_output=True, text=True, check=False, timeout=60,
+        [*COMMAND, *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
         env=ENVIRONMENT,
-    )  # fmt: skip
+    )
     assert "Traceback" not in done.stderr
     assert done.returncode == code, done.stderr
     return done
@@ -43,15 +48,25 @@ def test_l3d_in_miniature_is_told_with_every_defect_counted(tmp_path: Path) -> N
     l3d(tmp_path / "l3d")
     facts = json.loads(told(tmp_path, "l3d", "--json").stdout)
     join = facts["join"]
-    counts = {name: len(join[name]) for name in ("labels_without_image", "images_without_label", "bad_codes", "unknown_codes")}  # fmt: skip
+    counts = {
+        name: len(join[name])
+        for name in ("labels_without_image", "images_without_label", "bad_codes", "unknown_codes")
+    }
     assert list(counts.values()) == [3, 1, 1, 1]
     assert (join["labels"], join["joined"], join["respelled"]) == (23, 20, 20)
     assert (join["bare_codes"], join["untitled"]) == (5, 4)
-    assert facts["codes"]["division"][0] == {"code": "26.01", "title": "Circles, ellipses", "marks": 11}  # fmt: skip
+    assert facts["codes"]["division"][0] == {
+        "code": "26.01",
+        "title": "Circles, ellipses",
+        "marks": 11,
+    }
     assert facts["images"]["looked_at"] == 21
     words = told(tmp_path, "l3d").stdout
-    for line in ("3 labels without an image: 9000-AB.JPG", "26.01        11  61.1 %  Circles",
-                 "division                    98.6 %   100.0 %          16"):  # fmt: skip
+    for line in (
+        "3 labels without an image: 9000-AB.JPG",
+        "26.01        11  61.1 %  Circles",
+        "division                    98.6 %   100.0 %          16",
+    ):
         assert line in words
     assert "\x1b" not in words  # no contact sheet in a pipe
     assert max(map(len, words.splitlines()[1:])) <= 80  # the first names the folder
@@ -87,7 +102,10 @@ def test_copies_blanks_and_damage_are_found(tmp_path: Path) -> None:
     catalogue = read_catalogue(corpus(tmp_path / "m"))
     found = shapes(catalogue.marks, look(catalogue.places, sample(len(catalogue.marks), None)))
     assert (found.total, found.looked_at, sum(found.formats.values())) == (19, 19, 16)
-    assert found.unreadable == {"not an image of a known format, or empty": 2, "not a regular file": 1}  # fmt: skip
+    assert found.unreadable == {
+        "not an image of a known format, or empty": 2,
+        "not a regular file": 1,
+    }
     assert found.formats == {"JPEG": 1, "PNG": 15}
     assert found.blank == 2
     assert found.exact.examples == [["images/0001.png", "images/copy.png"]]
@@ -134,9 +152,12 @@ def test_a_terminal_sees_pictures_and_no_line_is_wider_than_it(tmp_path: Path) -
     for columns in (80, 200):
         leader, follower = pty.openpty()
         with subprocess.Popen(
-            [*COMMAND, "m"], cwd=tmp_path, stdout=follower, stderr=subprocess.DEVNULL,
+            [*COMMAND, "m"],
+            cwd=tmp_path,
+            stdout=follower,
+            stderr=subprocess.DEVNULL,
             env={**ENVIRONMENT, "COLUMNS": str(columns)},
-        ) as child:  # fmt: skip
+        ) as child:
             os.close(follower)
             seen = b""
             while block := _read(leader):
@@ -179,7 +200,10 @@ def test_near_hashes_are_grouped_as_by_comparing_each_with_each(
 
 def test_equal_digests_share_a_label_and_distances_are_counted_in_bits() -> None:
     assert same(np.array([7, 9, 7, 1], np.uint64)).tolist() == [0, 1, 0, 3]
-    assert distances(np.array([0, 5], np.uint64), np.array([2**64 - 1, 4], np.uint64)).tolist() == [64, 1]  # fmt: skip
+    assert distances(np.array([0, 5], np.uint64), np.array([2**64 - 1, 4], np.uint64)).tolist() == [
+        64,
+        1,
+    ]
     assert near(np.empty(0, np.uint64)).tolist() == []
     with pytest.raises(ValueError, match="0 to 4 bits"):
         near(np.arange(3, dtype=np.uint64), 5)
@@ -206,8 +230,14 @@ def test_the_chance_of_a_corpus_is_what_random_rankings_hit() -> None:
         tuple(sorted(generator.choice(pool, generator.integers(0, 3), replace=False).tolist()))
         for _ in range(60)
     ]
-    found = {(chance.level, chance.k): chance for chance in hit_chances(vienna, (3, 10)) if chance.codes == "all"}  # fmt: skip
-    for (level, length), k in itertools.product((("category", 2), ("division", 5), ("section", 8)), (3, 10)):  # fmt: skip
+    found = {
+        (chance.level, chance.k): chance
+        for chance in hit_chances(vienna, (3, 10))
+        if chance.codes == "all"
+    }
+    for (level, length), k in itertools.product(
+        (("category", 2), ("division", 5), ("section", 8)), (3, 10)
+    ):
         chance = found[level, k]
         assert chance.chance == pytest.approx(drawn(vienna, k, length), abs=0.02)
         assert chance.sampled == chance.queries

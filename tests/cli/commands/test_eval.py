@@ -37,9 +37,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     build_pack(read_catalogue(marks), folder, pack_size(32))
     made = create_run(tmp_path_factory.mktemp("r"), "r")
     settings = {
-        "data.pack": str(folder), "model.name": "test_efficientnet", "hidden": 32,
-        "dimensions": 16, "image_size": 32, "batch_size": 8, "epochs": 1, "device": "cpu",
-    }  # fmt: skip
+        "data.pack": str(folder),
+        "model.name": "test_efficientnet",
+        "hidden": 32,
+        "dimensions": 16,
+        "image_size": 32,
+        "batch_size": 8,
+        "epochs": 1,
+        "device": "cpu",
+    }
     write_config(changed(Config(), settings), made.config)
     train(made, SignalFlags())
     return made
@@ -122,9 +128,12 @@ def signalled(
     """`tmssl eval`, with a signal when it opens a file of such a name."""
     return subprocess.run(
         [sys.executable, "-c", END, moment, str(int(number)), "eval", str(run.path), *words],
-        capture_output=True, text=True, check=False, timeout=50,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
-    )  # fmt: skip
+    )
 
 
 def test_a_page_without_a_folder_is_told_before_the_work(run: Run, tmp_path: Path) -> None:
@@ -167,14 +176,21 @@ def an_eval(value: float) -> Eval:
     """An evaluation with every kind of row, all of one size."""
     scores = [
         Score(
-            metric=metric, level=level, codes=codes, k=100, value=value, chance=value / 3,
-            low=value * 0.9, high=value * 1.1, queries=2000,
+            metric=metric,
+            level=level,
+            codes=codes,
+            k=100,
+            value=value,
+            chance=value / 3,
+            low=value * 0.9,
+            high=value * 1.1,
+            queries=2000,
             references={"untrained": value / 2, "perceptual hash": value / 4},
         )
         for level in ("category", "division", "group")
         for codes in ("all", "figurative", "macro")
         for metric in ("hit", "precision", "recall", "map", "ndcg", "group_recall", "group_nar")
-    ]  # fmt: skip
+    ]
     return Eval(queries=2000, gallery=538_770, scores=scores, checkpoint="checkpoints/best.pt")
 
 
@@ -207,8 +223,9 @@ def read_header(run: Run) -> MatchesHeader:
 @pytest.mark.parametrize("width", [34, 60, 80, 200])
 def test_pictures_and_words_stay_within_the_terminal(pack: Pack, width: int) -> None:
     matches = [
-        Match(row=i, rank=i, similarity=0.5, shared=["01.01", "26.11"], hit=True) for i in range(1, 9)
-    ]  # fmt: skip
+        Match(row=i, rank=i, similarity=0.5, shared=["01.01", "26.11"], hit=True)
+        for i in range(1, 9)
+    ]
     told = QueryMatches(row=0, id="q", title="\u5546\u6a19\x1b[2J" * 40, matches=matches)
     lines = picture_lines(told, pack, width)
     plain = [strip_colours(line) for line in lines]

@@ -113,9 +113,11 @@ def test_who_follows_the_recorded_steps_gets_the_input_of_the_encoder(run: Run) 
     square = picture_square(Path(pack.source_root) / pack.marks[3].path, told.pack_size)
     assert np.array_equal(square, pack.read([3])[0])
     small = torch.nn.functional.interpolate(
-        torch.from_numpy(square.copy()).permute(2, 0, 1)[None].float(), (32, 32), mode="bilinear",
+        torch.from_numpy(square.copy()).permute(2, 0, 1)[None].float(),
+        (32, 32),
+        mode="bilinear",
         antialias=True,
-    )  # fmt: skip
+    )
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (told.mean, told.std))
     expected = plain_view(torch.from_numpy(pack.read([3])), told.image_size)
     assert torch.allclose((small / 255 - mean) / std, expected, atol=1e-5)
@@ -165,7 +167,10 @@ def _read_embeddings(form: str, target: Path) -> tuple[Any, list[tuple[str, str,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "give one of --to timm|safetensors|onnx|torchscript or --embeddings npy|parquet.*; got none"),
+        (
+            [],
+            "give one of --to timm|safetensors|onnx|torchscript or --embeddings npy|parquet.*; got none",
+        ),
         (["--to", "timm", "--embeddings", "npy"], "got --to and --embeddings"),
         (["--to", "tiff\x1b"], "--to is 'tiff\u241b'; give one of timm, "),
         (["--embeddings", "xls"], "--embeddings is 'xls'; give one of npy, parquet"),
@@ -173,7 +178,7 @@ def _read_embeddings(form: str, target: Path) -> tuple[Any, list[tuple[str, str,
         (["--to", "safetensors", "--out", "/proc/x/y"], "cannot make /proc/x"),
         (["--embeddings", "npy", "--out", "/proc/x/y"], "cannot write /proc/x/y"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_done_is_one_line(run: Run, words: list[str], said: str) -> None:
     with pytest.raises(InputError, match=said):
         exported(run, *words)

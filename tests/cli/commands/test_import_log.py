@@ -37,8 +37,13 @@ def test_an_imported_log_is_a_run_that_every_command_reads(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "words",
-    [["gone.log"], ["old.log", "--hit-chance", "ten"], ["old.log", "--name", "../up"], ["empty.log"]],
-)  # fmt: skip
+    [
+        ["gone.log"],
+        ["old.log", "--hit-chance", "ten"],
+        ["old.log", "--name", "../up"],
+        ["empty.log"],
+    ],
+)
 def test_bad_input_leaves_no_run_behind(tmp_path: Path, words: list[str]) -> None:
     (tmp_path / "old.log").write_text(LOG)
     (tmp_path / "empty.log").write_text("")
@@ -51,9 +56,17 @@ def test_bad_input_leaves_no_run_behind(tmp_path: Path, words: list[str]) -> Non
 
 def test_a_shell_completes_commands() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "cli"], capture_output=True, text=True, check=True,
-        env={**os.environ, "_TMSSL_COMPLETE": "complete_bash", "COMP_WORDS": "tmssl rep", "COMP_CWORD": "1"},
-    )  # fmt: skip
+        [sys.executable, "-m", "cli"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={
+            **os.environ,
+            "_TMSSL_COMPLETE": "complete_bash",
+            "COMP_WORDS": "tmssl rep",
+            "COMP_CWORD": "1",
+        },
+    )
     assert done.stdout.split() == ["report"]
     assert "_TMSSL_COMPLETE" in invoke("completion", "bash")[1]
 

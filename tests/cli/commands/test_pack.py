@@ -29,9 +29,14 @@ def environment() -> dict[str, str]:
 
 def packed(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [*COMMAND, *words], cwd=folder, capture_output=True, text=True, check=False, timeout=60,
+        [*COMMAND, *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
         env=environment(),
-    )  # fmt: skip
+    )
     assert "Traceback" not in done.stderr, done.stderr
     assert done.returncode == code, done.stderr
     return done
@@ -105,10 +110,14 @@ def test_a_signal_ends_it_in_order_and_the_next_call_goes_on(
 ) -> None:
     many(tmp_path / "marks")
     with subprocess.Popen(
-        [*COMMAND, "marks", "--out", "p", "--workers", "2", "--image-size", "96"], cwd=tmp_path,
-        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(),
+        [*COMMAND, "marks", "--out", "p", "--workers", "2", "--image-size", "96"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
         start_new_session=True,
-    ) as child:  # fmt: skip
+    ) as child:
         while not list(tmp_path.glob("p.building/part-*.b2")):
             assert child.poll() is None
             time.sleep(0.01)
@@ -132,10 +141,15 @@ def test_a_lost_terminal_and_a_call_for_a_checkpoint_leave_it_at_work(tmp_path: 
     many(tmp_path / "marks")
     leader, follower = pty.openpty()
     with subprocess.Popen(
-        [*COMMAND, "marks", "--out", "p", "--workers", "2", "--image-size", "96"], cwd=tmp_path,
-        stdin=follower, stderr=follower, stdout=follower, env=environment(), start_new_session=True,
+        [*COMMAND, "marks", "--out", "p", "--workers", "2", "--image-size", "96"],
+        cwd=tmp_path,
+        stdin=follower,
+        stderr=follower,
+        stdout=follower,
+        env=environment(),
+        start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    ) as child:  # fmt: skip
+    ) as child:
         os.close(follower)
         while not list(tmp_path.glob("p.building/part-*.b2")):
             assert child.poll() is None
@@ -150,9 +164,12 @@ def test_a_terminal_sees_a_bar_with_a_rate_and_gets_its_cursor_back(tmp_path: Pa
     many(tmp_path / "marks", 60, side=1400)
     leader, follower = pty.openpty()
     with subprocess.Popen(
-        [*COMMAND, "marks", "--image-size", "64"], cwd=tmp_path, stderr=follower,
-        stdout=subprocess.DEVNULL, env={**environment(), "COLUMNS": "90"},
-    ) as child:  # fmt: skip
+        [*COMMAND, "marks", "--image-size", "64"],
+        cwd=tmp_path,
+        stderr=follower,
+        stdout=subprocess.DEVNULL,
+        env={**environment(), "COLUMNS": "90"},
+    ) as child:
         os.close(follower)
         seen = b""
         while block := _read(leader):

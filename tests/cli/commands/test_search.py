@@ -43,10 +43,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     build_pack(read_catalogue(marks), folder, pack_size(32))
     made = create_run(tmp_path_factory.mktemp("r"), "r")
     settings = {
-        "data.source": str(marks), "data.pack": str(folder), "model.name": "test_efficientnet",
-        "hidden": 32, "dimensions": 16, "image_size": 32, "batch_size": 8, "epochs": 1,
+        "data.source": str(marks),
+        "data.pack": str(folder),
+        "model.name": "test_efficientnet",
+        "hidden": 32,
+        "dimensions": 16,
+        "image_size": 32,
+        "batch_size": 8,
+        "epochs": 1,
         "device": "cpu",
-    }  # fmt: skip
+    }
     write_config(changed(Config(), settings), made.config)
     train(made, SignalFlags())
     return made
@@ -253,8 +259,11 @@ def test_a_second_search_loads_neither_timm_nor_the_pixels(run: Run, logo: Path)
     searched(run, str(logo))
     done = subprocess.run(
         [sys.executable, "-c", LIGHT, str(logo), "--run", str(run.path), "-k", "1"],
-        capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+    )
     assert "mark 7" in done.stdout
     assert done.stderr.strip() == ""
 

@@ -20,9 +20,13 @@ STUBBORN = (
 
 def stop(*words: object) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, "-m", "cli", "stop", *map(str, words)], capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}, check=False, timeout=50,
-    )  # fmt: skip
+        [sys.executable, "-m", "cli", "stop", *map(str, words)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        check=False,
+        timeout=50,
+    )
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     return done

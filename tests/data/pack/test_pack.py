@@ -45,7 +45,10 @@ def test_what_cannot_be_read_has_a_reason(kind: str) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.binary(max_size=300), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff", b"BM", b"II*\x00"]))  # fmt: skip
+@given(
+    st.binary(max_size=300),
+    st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff", b"BM", b"II*\x00"]),
+)
 def test_no_bytes_raise_anything_else(data: bytes, head: bytes) -> None:
     try:
         read_picture(io.BytesIO(head + data))
@@ -172,9 +175,12 @@ def test_an_interrupted_build_goes_on_and_ends_the_same(
         calls = iter(range(100))
         with pytest.raises(KeyboardInterrupt):
             build_pack(
-                catalogue, tmp_path / "p", 48, workers=1,
+                catalogue,
+                tmp_path / "p",
+                48,
+                workers=1,
                 stop=lambda calls=calls, stop_after=stop_after: next(calls) >= stop_after,  # type: ignore[misc]  # bound by default values
-            )  # fmt: skip
+            )
         assert not (tmp_path / "p").exists()
     done: list[int] = []
     pack = build_pack(
@@ -186,8 +192,11 @@ def test_an_interrupted_build_goes_on_and_ends_the_same(
     name = "catalogue.jsonl"
     assert (tmp_path / "p" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert sorted(p.name for p in (tmp_path / "p").iterdir()) == [
-        "catalogue.jsonl", "images.b2frame", "pack.json", "quarantine.csv",
-    ]  # fmt: skip
+        "catalogue.jsonl",
+        "images.b2frame",
+        "pack.json",
+        "quarantine.csv",
+    ]
 
 
 def build_in_child(source: str, folder: str) -> None:

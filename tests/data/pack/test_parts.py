@@ -112,9 +112,13 @@ def test_a_build_can_be_stopped_and_continued_from_a_thread(tmp_path: Path) -> N
     def work() -> None:
         try:
             build_pack(
-                catalogue, tmp_path / "p", SIZE, workers=2, stop=stop.is_set,
+                catalogue,
+                tmp_path / "p",
+                SIZE,
+                workers=2,
+                stop=stop.is_set,
                 progress=lambda done, _: stop.set() if done else None,
-            )  # fmt: skip
+            )
         except KeyboardInterrupt:
             outcome.append("stopped")
 

@@ -92,7 +92,11 @@ def test_links_within_a_tar_are_followed_and_special_files_left_out(tmp_path: Pa
         first = tarfile.TarInfo("a.png")
         first.size = len(picture)
         archive.addfile(first, io.BytesIO(picture))
-        for name, kind in (("b.png", tarfile.LNKTYPE), ("c.png", tarfile.SYMTYPE), ("d.png", tarfile.FIFOTYPE)):  # fmt: skip
+        for name, kind in (
+            ("b.png", tarfile.LNKTYPE),
+            ("c.png", tarfile.SYMTYPE),
+            ("d.png", tarfile.FIFOTYPE),
+        ):
             link = tarfile.TarInfo(name)
             link.type, link.linkname = kind, "a.png"
             archive.addfile(link)
@@ -114,7 +118,9 @@ def test_a_path_that_leads_out_is_refused(tmp_path: Path, name: str, kind: str) 
     else:
         with zipfile.ZipFile(target, "w") as packed:
             packed.writestr(name, b"x")
-    with pytest.raises(CatalogueError, match="a path that leads out of it; such an archive is refused"):  # fmt: skip
+    with pytest.raises(
+        CatalogueError, match="a path that leads out of it; such an archive is refused"
+    ):
         read_catalogue(target)
 
 
@@ -183,11 +189,19 @@ def test_an_archive_that_changes_under_a_build_is_told(tmp_path: Path) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(data=st.binary(max_size=900), kind=st.sampled_from(["tar", "zip"]), cut=st.integers(0, 3000), flips=st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=8))  # fmt: skip
+@given(
+    data=st.binary(max_size=900),
+    kind=st.sampled_from(["tar", "zip"]),
+    cut=st.integers(0, 3000),
+    flips=st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=8),
+)
 def test_any_damage_to_an_archive_is_told_or_harmless(
-    tmp_path_factory: pytest.TempPathFactory, data: bytes, kind: str, cut: int,
+    tmp_path_factory: pytest.TempPathFactory,
+    data: bytes,
+    kind: str,
+    cut: int,
     flips: list[tuple[int, int]],
-) -> None:  # fmt: skip
+) -> None:
     whole = io.BytesIO()
     if kind == "tar":
         with tarfile.open(fileobj=whole, mode="w") as archive:
@@ -217,7 +231,9 @@ def test_the_command_packs_an_archive_and_tells_its_join(tmp_path: Path) -> None
     as_tar(draw_marks(tmp_path / "m", 6), tmp_path / "marks.tar")
     done = subprocess.run(
         [sys.executable, "-m", "cli", "pack", str(tmp_path / "marks.tar"), "--image-size", "32"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "6 label rows, 6 joined to an image" in done.stderr
     assert "images       6" in done.stdout

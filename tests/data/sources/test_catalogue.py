@@ -74,12 +74,17 @@ def test_l3d_as_published_joins_in_spite_of_its_case(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(
         json.dumps(
             [
-                {"file": "0A1B.JPG", "text": "FOO", "vienna_codes": ["26.01.03", "27.05.01"], "year": 2001},
+                {
+                    "file": "0A1B.JPG",
+                    "text": "FOO",
+                    "vienna_codes": ["26.01.03", "27.05.01"],
+                    "year": 2001,
+                },
                 {"file": "2c3d.JPG", "text": None, "vienna_codes": "03.07.16", "year": 2002},
                 {"file": "9999.JPG", "text": None, "vienna_codes": [], "year": 2002},
             ]
         )
-    )  # fmt: skip
+    )
     catalogue = read_catalogue(tmp_path)
     by_path = {mark.path: mark for mark in catalogue.marks}
     assert by_path["images/0a1b.jpg"].vienna == ("26.01.03", "27.05.01")
@@ -104,10 +109,13 @@ def test_a_name_that_two_images_share_joins_neither(tmp_path: Path) -> None:
         ("file,vienna\na.png,1.1\n", r"has no column 'path'.*it has file, vienna"),
         ("path,vienna\n", "has no rows"),
         ("path,vienna\na.png,bird\n", r"none of its 1 Vienna codes parses, such as 'bird'"),
-        ("path,vienna\n" + "".join(f"no{i}.png,1.1\n" for i in range(40)), r"only 0 of 40 labels found their image; the labels name no0.png"),
+        (
+            "path,vienna\n" + "".join(f"no{i}.png,1.1\n" for i in range(40)),
+            r"only 0 of 40 labels found their image; the labels name no0.png",
+        ),
         ("", "has no column 'path'"),
     ],
-)  # fmt: skip
+)
 def test_bad_tables_say_what_to_do(tmp_path: Path, table: str, message: str) -> None:
     images(tmp_path, "a.png")
     (tmp_path / "t.csv").write_text(table)

@@ -50,8 +50,10 @@ def test_numbers_with_dots_and_composed_accents_find_their_images(tmp_path: Path
         "path,vienna\n018.123,01.01\n018.123.456,02.01\ncafé.png,03.01\n", "utf-8"
     )
     assert codes(tmp_path) == {
-        "018.123.png": ("01.01",), "018.123.456.png": ("02.01",), f"{accent}.png": ("03.01",),
-    }  # fmt: skip
+        "018.123.png": ("01.01",),
+        "018.123.456.png": ("02.01",),
+        f"{accent}.png": ("03.01",),
+    }
 
 
 def test_an_image_that_a_table_spells_twice_is_one_mark(tmp_path: Path) -> None:

@@ -21,8 +21,17 @@ from tmssl.errors import CatalogueError
 
 @pytest.mark.parametrize(
     "label",
-    ["img/Ab.JPG", "./img/Ab.JPG", "img\\Ab.JPG", "IMG/AB.jpg", "ab.jpg", "other/AB.JPG", "ab", "Ab.png"],
-)  # fmt: skip
+    [
+        "img/Ab.JPG",
+        "./img/Ab.JPG",
+        "img\\Ab.JPG",
+        "IMG/AB.jpg",
+        "ab.jpg",
+        "other/AB.JPG",
+        "ab",
+        "Ab.png",
+    ],
+)
 def test_a_label_finds_its_image_however_it_is_spelled(label: str) -> None:
     assert images_of_labels([label], ["img/Ab.JPG", "img/b.jpg"]) == {label: "img/Ab.JPG"}
 
@@ -55,9 +64,14 @@ def test_the_same_path_written_twice_is_a_duplicate_not_a_loss(tmp_path: Path) -
 
 
 names = st.lists(
-    st.tuples(st.sampled_from(["", "x/", "y/"]), st.sampled_from("abcAB"), st.sampled_from([".jpg", ".JPG", ".png"])).map("".join),
-    unique=True, max_size=8,
-)  # fmt: skip
+    st.tuples(
+        st.sampled_from(["", "x/", "y/"]),
+        st.sampled_from("abcAB"),
+        st.sampled_from([".jpg", ".JPG", ".png"]),
+    ).map("".join),
+    unique=True,
+    max_size=8,
+)
 
 
 @given(names, names, st.randoms(use_true_random=False))
@@ -84,10 +98,12 @@ def test_what_the_report_counts_adds_up(tmp_path: Path) -> None:
     assert report.joined + len(report.images_without_label) == report.images == 10
     told = "\n".join(report.lines())
     for words in (
-        "9 label rows, 7 joined", "3 images without a label: 7.png, 8.png, 9.png",
-        "1 label without an image: gone.png", "7 codes that do not parse, such as nonsense",
+        "9 label rows, 7 joined",
+        "3 images without a label: 7.png, 8.png, 9.png",
+        "1 label without an image: gone.png",
+        "7 codes that do not parse, such as nonsense",
         "1 image named more than once: 3.png",
-    ):  # fmt: skip
+    ):
         assert words in told
 
 
@@ -259,12 +275,15 @@ def test_l3d_in_miniature_is_read_without_a_flag_and_each_defect_is_counted(
     assert build_pack(catalogue, tmp_path / "p", 32).count == 21
     told = "\n".join(report.lines())
     for words in (
-        "23 label rows, 20 joined", "20 label rows joined under another spelling",
-        "5 label rows with a bare string", "4 label rows without a title",
-        "3 labels without an image", "1 image without a label",
+        "23 label rows, 20 joined",
+        "20 label rows joined under another spelling",
+        "5 label rows with a bare string",
+        "4 label rows without a title",
+        "3 labels without an image",
+        "1 image without a label",
         "1 code that does not parse: not a code",
         "1 code of a division that Vienna does not have: 26.98.01",
-    ):  # fmt: skip
+    ):
         assert words in told
 
 
@@ -280,7 +299,9 @@ def test_l3d_with_mangled_names_ends_with_three_examples_of_each_side(tmp_path: 
     assert len([word for word in told.split() if "images/logo_" in word]) == 3
 
 
-@pytest.mark.parametrize("column", ["design_search_code", "US Design Code", "Design Search Codes", "dsc"])  # fmt: skip
+@pytest.mark.parametrize(
+    "column", ["design_search_code", "US Design Code", "Design Search Codes", "dsc"]
+)
 def test_a_column_of_us_design_search_codes_is_kept_and_not_read_as_vienna(
     tmp_path: Path, column: str
 ) -> None:
@@ -315,7 +336,10 @@ def test_json_larger_than_a_block_is_read_item_by_item(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images(tmp_path, *(f"{i}.png" for i in range(30)))
-    rows = [{"file": f"{i}.PNG", "text": "\u00e9\U0001f600\\\"]}[{", "vienna_codes": ["26.1"]} for i in range(30)]  # fmt: skip
+    rows = [
+        {"file": f"{i}.PNG", "text": '\u00e9\U0001f600\\"]}[{', "vienna_codes": ["26.1"]}
+        for i in range(30)
+    ]
     for block in (1, 7, 64):
         monkeypatch.setattr("tmssl.data.sources.table._BLOCK", block)
         (tmp_path / "results.json").write_text(json.dumps(rows, indent=block), "utf-8")

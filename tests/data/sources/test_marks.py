@@ -13,12 +13,18 @@ from tmssl.errors import PackError
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 MARKS = st.lists(
     st.builds(
-        Mark, path=_TEXT, id=_TEXT, vienna=st.lists(st.sampled_from(["26.01", "27.05.01"])).map(tuple),
-        group=_TEXT, split=_TEXT, title=_TEXT, url=_TEXT,
+        Mark,
+        path=_TEXT,
+        id=_TEXT,
+        vienna=st.lists(st.sampled_from(["26.01", "27.05.01"])).map(tuple),
+        group=_TEXT,
+        split=_TEXT,
+        title=_TEXT,
+        url=_TEXT,
         extra=st.dictionaries(_TEXT, _TEXT, max_size=2),
     ),
     max_size=12,
-)  # fmt: skip
+)
 
 
 @given(MARKS)
@@ -44,7 +50,9 @@ def test_many_rows_are_decoded_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_equal_codes_are_one_object() -> None:
-    first, second = MarkTable.of([Mark("a", vienna=("26.01", "27.05")), Mark("b", vienna=("26.01", "27.05"))]).codes()  # fmt: skip
+    first, second = MarkTable.of(
+        [Mark("a", vienna=("26.01", "27.05")), Mark("b", vienna=("26.01", "27.05"))]
+    ).codes()
     assert first is second
 
 

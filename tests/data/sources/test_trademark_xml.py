@@ -118,7 +118,11 @@ LAUGHS = (
 )
 
 
-@pytest.mark.parametrize("text", [EXTERNAL, PARAMETER, QUADRATIC, LAUGHS], ids=["external", "parameter", "quadratic", "laughs"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [EXTERNAL, PARAMETER, QUADRATIC, LAUGHS],
+    ids=["external", "parameter", "quadratic", "laughs"],
+)
 def test_entities_are_refused_at_once(text: str) -> None:
     begun = time.process_time()
     with pytest.raises(CatalogueError, match=r"declares the entity '\w+'; such a file is refused"):
@@ -150,7 +154,9 @@ def test_what_is_no_register_is_one_line(text: str, message: str) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(alphabet="<>/!-[]&;'\"= aTradeMrkImg?xlENTIY%", max_size=200) | st.binary(max_size=200))  # fmt: skip
+@given(
+    st.text(alphabet="<>/!-[]&;'\"= aTradeMrkImg?xlENTIY%", max_size=200) | st.binary(max_size=200)
+)
 def test_any_other_text_is_refused_or_harmless(text: str | bytes) -> None:
     try:
         rows(text)

@@ -59,11 +59,15 @@ class Kind:
 
 @pytest.fixture(
     params=[
-        pytest.param(Kind(device, dtype), marks=[pytest.mark.gpu] if device == "cuda" else [],
-                     id=f"{device}-{dtype}".replace("torch.", ""))
-        for device in ("cpu", "cuda") for dtype in (torch.float32, torch.float16)
+        pytest.param(
+            Kind(device, dtype),
+            marks=[pytest.mark.gpu] if device == "cuda" else [],
+            id=f"{device}-{dtype}".replace("torch.", ""),
+        )
+        for device in ("cpu", "cuda")
+        for dtype in (torch.float32, torch.float16)
     ]
-)  # fmt: skip
+)
 def kind(request: pytest.FixtureRequest) -> Kind:
     found: Kind = request.param
     return found
@@ -161,10 +165,12 @@ def test_a_crop_equals_torchvisions(
 ) -> None:
     top, left, height, width = box
     turned = -1 if mirrored else 1
-    matrix = torch.tensor([
-        [turned * width / 64, 0, (2 * left + width) / 64 - 1],
-        [0, height / 64, (2 * top + height) / 64 - 1],
-    ])  # fmt: skip
+    matrix = torch.tensor(
+        [
+            [turned * width / 64, 0, (2 * left + width) / 64 - 1],
+            [0, height / 64, (2 * top + height) / 64 - 1],
+        ]
+    )
     ours = cropped(images.to(kind.device), matrix.expand(6, 2, 3).to(kind.device), 48)
     theirs = reference.resized_crop(
         planes(images), top, left, height, width, [48, 48], antialias=False
@@ -249,9 +255,17 @@ def test_a_view_is_the_same_on_every_device_and_type(
 def test_making_views_never_waits_for_the_gpu(images: torch.Tensor, dtype: torch.dtype) -> None:
     given = images.cuda()
     recipe = dataclasses.replace(
-        VIEW_SETS["logo"][0], silhouette=0.2, outline=0.2, threshold=0.2, recolour=0.2, pieces=0.2, thicker=0.3,
-        thinner=0.3, wordless=0.5, solarize=0.3,
-    )  # fmt: skip
+        VIEW_SETS["logo"][0],
+        silhouette=0.2,
+        outline=0.2,
+        threshold=0.2,
+        recolour=0.2,
+        pieces=0.2,
+        thicker=0.3,
+        thinner=0.3,
+        wordless=0.5,
+        solarize=0.3,
+    )
 
     def views() -> None:
         for epoch in range(8):  # which draw every operation

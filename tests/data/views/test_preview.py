@@ -22,9 +22,14 @@ def test_the_sheet_shows_the_very_views_that_training_sees(tmp_path: Path) -> No
     assert sheet.shape == (6 * 36 + 4, 9 * 36 + 4, 3)
     rows = np.arange(6)
     view = augmented_view(
-        torch.from_numpy(pack.read(rows)), rows, seed=3, epoch=1, view=1,
-        recipe=VIEW_SETS["logo"][1], size=32,
-    )  # fmt: skip
+        torch.from_numpy(pack.read(rows)),
+        rows,
+        seed=3,
+        epoch=1,
+        view=1,
+        recipe=VIEW_SETS["logo"][1],
+        size=32,
+    )
     top, left = 4 + 2 * 36, 4 + 4 * 36
     seen = torch.from_numpy(sheet[top : top + 32, left : left + 32].copy())
     assert float((plain_view(seen[None], 32) - view[2]).abs().max()) < 0.02

@@ -35,8 +35,11 @@ def same_pieces(found: np.ndarray, expected: np.ndarray) -> bool:
 
 
 @settings(deadline=None, max_examples=200)
-@given(st_numpy.arrays(np.int64, st.tuples(st.just(2), *[st.integers(1, 24)] * 2),
-                       elements=st.integers(0, 2)))  # fmt: skip
+@given(
+    st_numpy.arrays(
+        np.int64, st.tuples(st.just(2), *[st.integers(1, 24)] * 2), elements=st.integers(0, 2)
+    )
+)
 def test_pieces_are_scipys_labels(kind: np.ndarray) -> None:
     for found, image in zip(connected(torch.from_numpy(kind)).numpy(), kind, strict=True):
         assert same_pieces(found, labelled(image))
@@ -104,8 +107,9 @@ def test_neighbouring_pieces_share_a_colour_as_often_as_by_chance() -> None:
     assert counts.numpy() == pytest.approx(np.full(COLOURS, 1 / 8), abs=0.02)
     for far in (1, 2, 5):
         for alike in (
-            shades[:, far:] == shades[:, :-far], shades[:, :, far:] == shades[:, :, :-far],
-        ):  # fmt: skip
+            shades[:, far:] == shades[:, :-far],
+            shades[:, :, far:] == shades[:, :, :-far],
+        ):
             assert float(alike.float().mean()) == pytest.approx(1 / 8, abs=0.05)
 
 

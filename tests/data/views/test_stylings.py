@@ -25,8 +25,12 @@ def pixels() -> torch.Tensor:
 
 
 def inked(pixels: torch.Tensor) -> np.ndarray:
-    return np.array([[[min(p) < 0.85 for p in row] for row in image.permute(1, 2, 0).tolist()]
-                     for image in pixels])  # fmt: skip
+    return np.array(
+        [
+            [[min(p) < 0.85 for p in row] for row in image.permute(1, 2, 0).tolist()]
+            for image in pixels
+        ]
+    )
 
 
 def black(there: np.ndarray) -> torch.Tensor:

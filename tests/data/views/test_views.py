@@ -54,9 +54,14 @@ def test_a_view_depends_on_nothing_but_its_counters(name: str) -> None:
 
     def view(some: slice, epoch: int = 2, number: int = 0) -> torch.Tensor:
         return augmented_view(
-            images[some], rows[some], seed=5, epoch=epoch, view=number,
-            recipe=VIEW_SETS[name][number], size=32,
-        )  # fmt: skip
+            images[some],
+            rows[some],
+            seed=5,
+            epoch=epoch,
+            view=number,
+            recipe=VIEW_SETS[name][number],
+            size=32,
+        )
 
     together = view(slice(0, 8))
     assert together.shape == (8, 3, 32, 32)

@@ -42,9 +42,15 @@ def pack(marks: Path, tmp_path_factory: pytest.TempPathFactory) -> Pack:
 def trained(folder: Path, pack: Pack) -> Run:
     run = create_run(folder / "runs", "r")
     settings = {
-        "data.pack": str(pack.folder), "model.name": "test_efficientnet", "hidden": 32,
-        "dimensions": 16, "image_size": 32, "batch_size": 8, "epochs": 1, "device": "cpu",
-    }  # fmt: skip
+        "data.pack": str(pack.folder),
+        "model.name": "test_efficientnet",
+        "hidden": 32,
+        "dimensions": 16,
+        "image_size": 32,
+        "batch_size": 8,
+        "epochs": 1,
+        "device": "cpu",
+    }
     write_config(changed(Config(), settings), run.config)
     train(run, SignalFlags())
     return run
@@ -58,9 +64,11 @@ def run(pack: Pack, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_an_evaluation_is_written_everywhere_it_should_be(run: Run, pack: Pack) -> None:
     told: dict[str, tuple[int, int]] = {}
     event = evaluate(
-        run, topk=[10, 100], phase=lambda name: told.update({name: (0, 0)}),
+        run,
+        topk=[10, 100],
+        phase=lambda name: told.update({name: (0, 0)}),
         progress=lambda done, total: told.update({list(told)[-1]: (done, total)}),
-    )  # fmt: skip
+    )
     assert (event.queries, event.gallery, event.split, event.epoch) == (8, 40, "validation", 1)
     assert told["embedding"] == told["embedding, untrained"] == told["hashing"] == (40, 40)
     assert told["searching"] == (8, 8)
@@ -233,8 +241,10 @@ def test_other_encoders_become_rows(run: Run, tmp_path: Path) -> None:
     payload = torch.load(run.checkpoints / "last.pt", weights_only=True)
     torch.save(payload["encoder"], tmp_path / "timm.pth")
     event = evaluate(
-        run, topk=[4], compare=[str(run.path), str(run.checkpoints / "last.pt"), str(tmp_path / "timm.pth")]
-    )  # fmt: skip
+        run,
+        topk=[4],
+        compare=[str(run.path), str(run.checkpoints / "last.pt"), str(tmp_path / "timm.pth")],
+    )
     for score in event.scores:
         told = [score.references.get(name) for name in (run.path.name, "last.pt", "timm.pth")]
         if score.metric != "stability":

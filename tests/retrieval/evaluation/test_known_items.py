@@ -51,7 +51,12 @@ def test_a_sample_keeps_items_together() -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("google-cloud-icon", "googlecloud"), ("react", "react"), ("nextdotjs", "next"), ("next-js", "next")],
-)  # fmt: skip
+    [
+        ("google-cloud-icon", "googlecloud"),
+        ("react", "react"),
+        ("nextdotjs", "next"),
+        ("next-js", "next"),
+    ],
+)
 def test_names_of_one_owner_agree(name: str, expected: str) -> None:
     assert item(name) == expected

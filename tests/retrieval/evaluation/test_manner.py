@@ -26,18 +26,28 @@ from tui.matches.queries import answer, filtered
 
 def evaluated(epoch: float, value: float, queries: int = 900, **manners: object) -> Eval:
     score = Score(
-        metric="invariance", level="copy", k=1, value=value, chance=1 / queries, low=value, high=value,
-        queries=queries, references={"untrained": value},
-    )  # fmt: skip
+        metric="invariance",
+        level="copy",
+        k=1,
+        value=value,
+        chance=1 / queries,
+        low=value,
+        high=value,
+        queries=queries,
+        references={"untrained": value},
+    )
     return Eval(epoch=epoch, queries=queries, scores=[score], **manners)  # type: ignore[arg-type]  # any of its fields
 
 
 def test_the_best_is_of_plain_evaluations_with_as_many_queries() -> None:
     events = [
-        evaluated(2, 0.09), evaluated(2, 0.18, 100), evaluated(4, 0.1),
-        evaluated(4, 0.3, whitened=64), evaluated(4, 0.4, index="IVF4,Flat"),
+        evaluated(2, 0.09),
+        evaluated(2, 0.18, 100),
+        evaluated(4, 0.1),
+        evaluated(4, 0.3, whitened=64),
+        evaluated(4, 0.4, index="IVF4,Flat"),
         evaluated(4, 0.5, without_duplicates=True),
-    ]  # fmt: skip
+    ]
     assert [event.epoch for event in comparable(events, "invariance")] == [2, 4]
     best = best_score(events)
     assert best is not None
@@ -57,8 +67,18 @@ def test_a_manner_is_named_wherever_its_figures_are() -> None:
     assert "\x1b" not in evaluation_words(history)
     text = report(history, "r", alive=False, charts={}, pictures={})
     assert "### Epoch 2 (900 queries, whitened to 64 features" in text
-    hit = Score(metric="hit", level="division", codes="figurative", k=10, value=0.3, chance=0.2,
-                low=0.1, high=0.5, queries=30, references={"untrained": 0.4})  # fmt: skip
+    hit = Score(
+        metric="hit",
+        level="division",
+        codes="figurative",
+        k=10,
+        value=0.3,
+        chance=0.2,
+        low=0.1,
+        high=0.5,
+        queries=30,
+        references={"untrained": 0.4},
+    )
     told = evaluation_findings(Eval(whitened=64, scores=[hit]))
     assert told[0].text.startswith("whitened to 64 features: hit@10 is 0.3")
 
@@ -78,7 +98,7 @@ def test_without_labels_the_curve_is_of_copies() -> None:
         (QueryMatches(path="a", vienna=["26.01"]), "miss", "no hit found", ["no shared code"]),
         (QueryMatches(path="a", group="g"), "miss", "no hit found", ["no shared code"]),
     ],
-)  # fmt: skip
+)
 def test_a_mark_without_labels_has_no_misses(
     query: QueryMatches, word: str, first: str, codes: list[str]
 ) -> None:

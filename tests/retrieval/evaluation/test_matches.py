@@ -15,15 +15,29 @@ from tmssl.retrieval.evaluation.matches import (
 
 TEXT = st.text(max_size=20)
 MATCH = st.builds(
-    Match, row=st.integers(0, 10**6), rank=st.integers(1, 100), similarity=st.floats(-1, 1, allow_subnormal=False),
-    shared=st.lists(TEXT, max_size=3), same_group=st.booleans(), hit=st.booleans(), id=TEXT, path=TEXT,
-    title=TEXT, vienna=st.lists(TEXT, max_size=3),
-)  # fmt: skip
+    Match,
+    row=st.integers(0, 10**6),
+    rank=st.integers(1, 100),
+    similarity=st.floats(-1, 1, allow_subnormal=False),
+    shared=st.lists(TEXT, max_size=3),
+    same_group=st.booleans(),
+    hit=st.booleans(),
+    id=TEXT,
+    path=TEXT,
+    title=TEXT,
+    vienna=st.lists(TEXT, max_size=3),
+)
 QUERY = st.builds(
-    QueryMatches, row=st.integers(0, 10**6), id=TEXT, path=TEXT, title=TEXT, group=TEXT,
-    vienna=st.lists(TEXT, max_size=3), first_hit=st.integers(0, 100),
+    QueryMatches,
+    row=st.integers(0, 10**6),
+    id=TEXT,
+    path=TEXT,
+    title=TEXT,
+    group=TEXT,
+    vienna=st.lists(TEXT, max_size=3),
+    first_hit=st.integers(0, 100),
     matches=st.lists(MATCH, max_size=3),
-)  # fmt: skip
+)
 
 
 @settings(deadline=None, max_examples=40)

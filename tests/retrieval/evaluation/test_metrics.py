@@ -16,7 +16,7 @@ from tmssl.retrieval.evaluation.metrics import (
     interval,
     normalised_average_rank,
     score,
-)  # fmt: skip
+)
 from tmssl.retrieval.evaluation.relevance import Relevance
 
 CODES = ["01.01", "01.02.03", "02.01.01", "24.01", "26.01.01", "26.04", "27.05.01"]
@@ -51,8 +51,14 @@ def random_case(
 
 
 def slow(  # noqa: C901 - a definition is read in one piece
-    marks: Marks, queries: np.ndarray, lists: dict[int, list[int]], metric: str, level: str,
-         codes: str, k: int) -> float | None:  # fmt: skip
+    marks: Marks,
+    queries: np.ndarray,
+    lists: dict[int, list[int]],
+    metric: str,
+    level: str,
+    codes: str,
+    k: int,
+) -> float | None:
     """One figure by its definition, for one query at a time."""
     cut = [
         {c for c in at_level(m, level) if codes == "all" or is_figurative(c)} for m in marks.vienna
@@ -99,7 +105,10 @@ def slow(  # noqa: C901 - a definition is read in one piece
 @given(st.integers(0, 10**6))
 def test_every_figure_equals_its_definition(seed: int) -> None:
     marks, queries, ranking, lists = random_case(seed)
-    told = {(s.metric, s.level, s.codes, s.k): s for s in score(marks, queries, {"this": ranking}, [1, 3, 13])}  # fmt: skip
+    told = {
+        (s.metric, s.level, s.codes, s.k): s
+        for s in score(marks, queries, {"this": ranking}, [1, 3, 13])
+    }
     metrics, levels = (
         ("hit", "precision", "recall", "map", "ndcg"),
         ("category", "division", "section"),
@@ -166,7 +175,17 @@ def test_chance_levels_equal_a_simulation() -> None:
             key = (s.metric, s.level, s.codes, s.k)
             totals.setdefault(key, []).append(s.value or 0.0)
             expected[key] = s.chance or 0.0
-    assert {key[0] for key in totals} == {"hit", "precision", "recall", "map", "ndcg", "group_recall", "group_map", "group_metu_map", "group_nar"}  # fmt: skip
+    assert {key[0] for key in totals} == {
+        "hit",
+        "precision",
+        "recall",
+        "map",
+        "ndcg",
+        "group_recall",
+        "group_map",
+        "group_metu_map",
+        "group_nar",
+    }
     for key, values in totals.items():
         error = 5 * float(np.std(values)) / math.sqrt(len(values)) + 1e-9
         assert np.mean(values) == pytest.approx(expected[key], abs=error), key
@@ -311,9 +330,16 @@ def without_one(
         for query, away in zip(queries.tolist(), gone, strict=True)
     }
     mates = [
-        np.array([r for r, row in enumerate(left[q], 1) if marks.groups[q] and marks.groups[row] == marks.groups[q]], int)
+        np.array(
+            [
+                r
+                for r, row in enumerate(left[q], 1)
+                if marks.groups[q] and marks.groups[row] == marks.groups[q]
+            ],
+            int,
+        )
         for q in queries.tolist()
-    ]  # fmt: skip
+    ]
     return Ranking(np.array([left[q] for q in queries.tolist()]), mates), gone, left
 
 
@@ -348,9 +374,16 @@ def test_chance_without_near_duplicates_equals_a_simulation() -> None:
         for rows in left.values():
             dice.shuffle(rows)
         mates = [
-            np.array([r for r, row in enumerate(left[q], 1) if marks.groups[q] and marks.groups[row] == marks.groups[q]], int)
+            np.array(
+                [
+                    r
+                    for r, row in enumerate(left[q], 1)
+                    if marks.groups[q] and marks.groups[row] == marks.groups[q]
+                ],
+                int,
+            )
             for q in queries.tolist()
-        ]  # fmt: skip
+        ]
         ranking = Ranking(np.array([left[q] for q in queries.tolist()]), mates)
         for s in score(marks, queries, {"x": ranking}, [3, 5], left_out=gone, resamples=1):
             key = (s.metric, s.level, s.codes, s.k)

@@ -21,9 +21,12 @@ def vectors() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
 @pytest.mark.parametrize("k", [1, 10, 500])
 @pytest.mark.parametrize(("gallery", "queries"), [(1 << 15, 1 << 10), (37, 7), (500, 1)])
 def test_any_blocks_find_what_faiss_finds(
-    vectors: np.ndarray[tuple[int, ...], np.dtype[np.float32]], k: int, gallery: int, queries: int,
+    vectors: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    k: int,
+    gallery: int,
+    queries: int,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr(blocked, "_GALLERY_AT_ONCE", gallery)
     monkeypatch.setattr(blocked, "_QUERIES_AT_ONCE", queries)
     index = build_index(vectors)

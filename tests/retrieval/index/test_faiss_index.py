@@ -86,8 +86,9 @@ def test_ranks_of_mates_are_those_of_the_sorted_list(seed: int, count: int) -> N
     for query, wanted, ranks in zip(own.tolist(), mates, found, strict=True):
         ahead = [
             (-float(vectors[query] @ vectors[row]), row in wanted, row)
-            for row in range(count) if row != query
-        ]  # fmt: skip
+            for row in range(count)
+            if row != query
+        ]
         ordered = [row for _, _, row in sorted(ahead)]
         assert ranks.tolist() == [i for i, row in enumerate(ordered, 1) if row in wanted]
 

@@ -20,10 +20,13 @@ def clustered(seed: int, count: int, features: int, noise: float) -> Vectors:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    seed=st.integers(0, 10_000), features=st.sampled_from([3, 16, 65]),
-    noise=st.sampled_from([0.0, 1e-4, 0.03, 1.0]), k=st.integers(1, 30),
-    share=st.sampled_from([1.0, 0.5, 0.05]), own=st.booleans(),
-)  # fmt: skip
+    seed=st.integers(0, 10_000),
+    features=st.sampled_from([3, 16, 65]),
+    noise=st.sampled_from([0.0, 1e-4, 0.03, 1.0]),
+    k=st.integers(1, 30),
+    share=st.sampled_from([1.0, 0.5, 0.05]),
+    own=st.booleans(),
+)
 def test_one_query_finds_the_largest_cosines_of_the_marks_that_are_compared(
     seed: int, features: int, noise: float, k: int, share: float, own: bool
 ) -> None:

@@ -15,10 +15,12 @@ from tmssl.retrieval.search.filters import Condition, parse_condition, select
 MARKS = [
     Mark("a.png", vienna=("03.07.01", "26.01"), title="Blue Moon", extra={"year": "1999"}),
     Mark("b.png", vienna=("03.07",), title="MOONSHINE", group="g", extra={"year": "2015"}),
-    Mark("c.png", vienna=("03.01.07", "13.07.02"), extra={"year": "2020", "filed on": "2020-02-01"}),
+    Mark(
+        "c.png", vienna=("03.01.07", "13.07.02"), extra={"year": "2020", "filed on": "2020-02-01"}
+    ),
     Mark("d\u00e9.png", extra={"year": "unknown", "filed on": "2019-12-31"}),
     Mark("e.png"),
-]  # fmt: skip
+]
 
 
 def write_rows(path: Path, marks: list[Mark]) -> MarkTable:

@@ -23,9 +23,13 @@ def test_embeddings_are_unit_rows_in_the_order_of_the_pack(pack: Pack) -> None:
     encoder = untrained_encoder("test_efficientnet", 3)
     told: list[tuple[int, int]] = []
     vectors = embed(
-        encoder, pack, image_size=32, device=torch.device("cpu"), batch_size=16,
+        encoder,
+        pack,
+        image_size=32,
+        device=torch.device("cpu"),
+        batch_size=16,
         progress=lambda done, total: told.append((done, total)),
-    )  # fmt: skip
+    )
     assert vectors.dtype == np.float32
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     whole = embed(encoder, pack, image_size=32, device=torch.device("cpu"), batch_size=40)
@@ -106,10 +110,12 @@ def test_a_hash_agrees_with_a_transform_written_out() -> None:
     spectrum = [
         sum(
             image[y, x] * np.cos(np.pi * v * (y + 0.5) / 32) * np.cos(np.pi * u * (x + 0.5) / 32)
-            for y in range(32) for x in range(32)
+            for y in range(32)
+            for x in range(32)
         )
-        for v in range(8) for u in range(8)
-    ]  # fmt: skip
+        for v in range(8)
+        for u in range(8)
+    ]
     expected = np.where(np.array(spectrum) > np.median(spectrum[1:]), 0.125, -0.125)
     told = hash_vectors(torch.from_numpy(image[None]).float())
     assert np.allclose(told[0], expected)

@@ -76,8 +76,9 @@ def test_a_large_gallery_is_learnt_from_a_sample(monkeypatch: pytest.MonkeyPatch
     some = fit_whitening(vectors, 4)
     assert not np.array_equal(whole.centre, some.centre)
     assert np.array_equal(some.centre, fit_whitening(vectors, 4).centre)
-    assert np.allclose(whole(vectors[:9]) @ whole(vectors[:9]).T,
-                       some(vectors[:9]) @ some(vectors[:9]).T, atol=0.2)  # fmt: skip
+    assert np.allclose(
+        whole(vectors[:9]) @ whole(vectors[:9]).T, some(vectors[:9]) @ some(vectors[:9]).T, atol=0.2
+    )
 
 
 @pytest.fixture
@@ -147,8 +148,11 @@ def test_an_evaluation_whitens_its_encoders_and_says_so(run: Run) -> None:
     told = evaluate(run, topk=[10], whiten=8, robust=True)
     assert (plain.whitened, told.whitened) == (0, 8)
     assert set(told.scores[0].references) == {
-        "untrained", "perceptual hash", "HOG", "not whitened",
-    }  # fmt: skip
+        "untrained",
+        "perceptual hash",
+        "HOG",
+        "not whitened",
+    }
     assert value(told, "group_recall", "not whitened") == value(plain, "group_recall")
     assert value(told, "group_recall", "perceptual hash") == value(
         plain, "group_recall", "perceptual hash"

@@ -29,11 +29,15 @@ def seed_log(last: int = 24) -> History:
     }
     history = read_history(
         [
-            Segment(number=0, step=10 * PER_EPOCH, epoch=10, config=dict(constant), epochs=30, **facts),
-            *(Epoch(epoch=10 + i, step=(10 + i) * PER_EPOCH + 1, loss=loss, ce=loss, lr=3e-4)
-              for i, loss in enumerate(SEED_LOG)),
+            Segment(
+                number=0, step=10 * PER_EPOCH, epoch=10, config=dict(constant), epochs=30, **facts
+            ),
+            *(
+                Epoch(epoch=10 + i, step=(10 + i) * PER_EPOCH + 1, loss=loss, ce=loss, lr=3e-4)
+                for i, loss in enumerate(SEED_LOG)
+            ),
         ]
-    )  # fmt: skip
+    )
     if last == 24:
         history.add(
             [
@@ -66,13 +70,27 @@ def test_the_rise_was_already_visible_at_epoch_18() -> None:
     assert "rising" in [finding.code for finding in diagnose(history)]
 
 
-def run_of(loss: list[float], *, chance: float, solved: float, warmup: float = 0.0, per_epoch: int = 50,
-           schedule: str = "cosine", **figures: float) -> History:  # fmt: skip
+def run_of(
+    loss: list[float],
+    *,
+    chance: float,
+    solved: float,
+    warmup: float = 0.0,
+    per_epoch: int = 50,
+    schedule: str = "cosine",
+    **figures: float,
+) -> History:
     """A history with a step event every 10 steps and an epoch event every `per_epoch`."""
     epochs = math.ceil(len(loss) * 10 / per_epoch)
     config = {"optim": {"schedule": schedule, "warmup_epochs": warmup}}
-    segment = Segment(chance=chance, solved=solved, batch_size=128, steps_per_epoch=per_epoch,
-                      epochs=epochs, config=dict(config))  # fmt: skip
+    segment = Segment(
+        chance=chance,
+        solved=solved,
+        batch_size=128,
+        steps_per_epoch=per_epoch,
+        epochs=epochs,
+        config=dict(config),
+    )
     history = read_history([segment])
     base = {"feature_std": 0.9, "data_s": 0.001, "step_s": 0.1, **figures}
     for i, value in enumerate(loss, 1):
@@ -127,7 +145,9 @@ def test_a_plateau_under_a_high_lr_is_called_once() -> None:
 
 def test_collapse_starvation_and_missing_losses_are_each_called_once() -> None:
     falling = [3.88 - 0.01 * i for i in range(60)]
-    assert [f.code for f in diagnose(run_of(falling, chance=3.88, solved=0.49, feature_std=0.01))] == ["collapse"]  # fmt: skip
+    assert [
+        f.code for f in diagnose(run_of(falling, chance=3.88, solved=0.49, feature_std=0.01))
+    ] == ["collapse"]
     starved = diagnose(run_of(falling, chance=3.88, solved=0.49, data_s=0.03))
     assert [f.code for f in starved] == ["starving"]
     assert "30.0 %" in starved[0].text
@@ -136,7 +156,9 @@ def test_collapse_starvation_and_missing_losses_are_each_called_once() -> None:
     assert [(f.code, f.step) for f in diagnose(history)] == [("non-finite", 601)]
 
 
-@pytest.mark.parametrize(("after", "codes"), [(3e-4, []), (5e-4, []), (1e-3, ["lr-jump"]), (1e-5, ["lr-jump"])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("after", "codes"), [(3e-4, []), (5e-4, []), (1e-3, ["lr-jump"]), (1e-5, ["lr-jump"])]
+)
 def test_a_jump_of_the_lr_at_a_resume_is_called(after: float, codes: list[str]) -> None:
     history = read_history([Segment(), Segment(number=1, step=10, lr_before=3e-4, lr_after=after)])
     assert [finding.code for finding in diagnose(history)] == codes
@@ -177,8 +199,15 @@ def test_a_slow_steady_fall_at_temperature_1_is_no_plateau(epochs: int) -> None:
 
 
 def test_a_late_resume_at_the_end_of_a_cosine_is_settled_not_on_a_plateau() -> None:
-    segment = Segment(number=1, step=4500, chance=3.88, solved=0.49, steps_per_epoch=50, epochs=100,
-                      config={"optim": {"schedule": "cosine", "lr": 0.1}})  # fmt: skip
+    segment = Segment(
+        number=1,
+        step=4500,
+        chance=3.88,
+        solved=0.49,
+        steps_per_epoch=50,
+        epochs=100,
+        config={"optim": {"schedule": "cosine", "lr": 0.1}},
+    )
     history = read_history([segment])
     for epoch in range(91, 101):
         lr = 0.05 * (1 + math.cos(math.pi * epoch / 100))
@@ -204,9 +233,11 @@ def test_each_way_out_of_a_plateau_is_told_once() -> None:
     history = read_history([Segment(**facts), *stuck])
     codes = []
     for event in (
-        Epoch(epoch=4, step=40, loss=3.0, lr=0.1), Epoch(epoch=5, step=50, loss=2.0, lr=0.1),
-        Segment(number=1, step=50, **facts), Epoch(epoch=6, step=60, loss=1.5, lr=0.1),
-    ):  # fmt: skip
+        Epoch(epoch=4, step=40, loss=3.0, lr=0.1),
+        Epoch(epoch=5, step=50, loss=2.0, lr=0.1),
+        Segment(number=1, step=50, **facts),
+        Epoch(epoch=6, step=60, loss=1.5, lr=0.1),
+    ):
         found = new_findings(history)
         codes += [finding.code for finding in found]
         history.add([*found, event])
@@ -221,9 +252,34 @@ def test_chance_is_called_however_seldom_steps_are_logged() -> None:
 
 
 def test_the_noise_of_short_epochs_at_chance_is_no_rise() -> None:
-    loss = [2.2837, 2.2886, 2.2835, 2.2743, 2.2711, 2.2604, 2.2704, 2.2731, 2.2565, 2.2652, 2.2508,
-            2.2266, 2.2353, 2.2571, 2.2492, 2.2251, 2.2461, 2.2421, 2.2363, 2.2224, 2.2007, 2.2007,
-            2.2135, 2.2076, 2.2125, 2.2340]  # fmt: skip
+    loss = [
+        2.2837,
+        2.2886,
+        2.2835,
+        2.2743,
+        2.2711,
+        2.2604,
+        2.2704,
+        2.2731,
+        2.2565,
+        2.2652,
+        2.2508,
+        2.2266,
+        2.2353,
+        2.2571,
+        2.2492,
+        2.2251,
+        2.2461,
+        2.2421,
+        2.2363,
+        2.2224,
+        2.2007,
+        2.2007,
+        2.2135,
+        2.2076,
+        2.2125,
+        2.2340,
+    ]
     history = read_history([Segment(chance=2.218, solved=0.066, steps_per_epoch=24, epochs=60)])
     history.add([Epoch(epoch=i, step=24 * i, loss=x, lr=3e-4) for i, x in enumerate(loss, 1)])
     assert [f.code for f in diagnose(history)] == ["at-chance"]
@@ -238,9 +294,16 @@ def planned_run(steps: int, momentum: float, **facts: Any) -> History:
 
 @pytest.mark.parametrize(
     ("steps", "momentum", "better"),
-    [(340, 0.99, "0.91"), (430, 0.99, "0.93"), (130, 0.95, "0.9"), (1000, 0.996, "0.97"),
-     (500, 1.0, "0.94"), (2000, 0.9975, "0.99"), (30_000, 0.9999, "0.999")],
-)  # fmt: skip
+    [
+        (340, 0.99, "0.91"),
+        (430, 0.99, "0.93"),
+        (130, 0.95, "0.9"),
+        (1000, 0.996, "0.97"),
+        (500, 1.0, "0.94"),
+        (2000, 0.9975, "0.99"),
+        (30_000, 0.9999, "0.999"),
+    ],
+)
 def test_a_momentum_that_hardly_follows_in_a_short_run_is_told_with_a_better_one(
     steps: int, momentum: float, better: str
 ) -> None:

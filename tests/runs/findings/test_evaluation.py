@@ -26,8 +26,9 @@ def test_no_hit_in_ten_queries_at_a_chance_of_094_is_a_broken_join() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "chance", "queries"), [(0.9, 0.94, 10), (0.0, 0.3, 10), (0.5, 0.44, 300), (0.42, 0.44, 300)]
-)  # fmt: skip
+    ("value", "chance", "queries"),
+    [(0.9, 0.94, 10), (0.0, 0.3, 10), (0.5, 0.44, 300), (0.42, 0.44, 300)],
+)
 def test_what_chance_may_do_is_no_finding(value: float, chance: float, queries: int) -> None:
     assert codes(hits(value, chance, queries)) == []
 
@@ -44,13 +45,24 @@ def test_the_tail_is_the_binomials_by_simulation() -> None:
 def test_an_untrained_encoder_within_the_interval_is_told() -> None:
     def event(untrained: float, of_groups: float = 0.5) -> Eval:
         divisions = Score(
-            metric="hit", level="division", codes="figurative", k=10, value=0.5, chance=0.4, low=0.45,
-            high=0.55, queries=300, references={"untrained": untrained},
-        )  # fmt: skip
+            metric="hit",
+            level="division",
+            codes="figurative",
+            k=10,
+            value=0.5,
+            chance=0.4,
+            low=0.45,
+            high=0.55,
+            queries=300,
+            references={"untrained": untrained},
+        )
         groups = msgspec.structs.replace(
-            divisions, metric="group_recall", level="group", codes="all",
+            divisions,
+            metric="group_recall",
+            level="group",
+            codes="all",
             references={"untrained": of_groups},
-        )  # fmt: skip
+        )
         return Eval(scores=[divisions, groups])
 
     assert codes(event(0.46)) == ["no-better-than-untrained"]

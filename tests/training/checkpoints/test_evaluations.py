@@ -41,10 +41,17 @@ def new_run(world: Path, name: str, **settings: object) -> Run:
 
 def configure(world: Path, run: Run, **settings: object) -> None:
     tiny = {
-        "data.pack": str(world / "pack"), "model.name": "test_efficientnet", "hidden": 32,
-        "dimensions": 16, "image_size": 32, "batch_size": 8, "log_every": 1, "device": "cpu",
-        "lr": 0.05, "keep_every": 0,
-    }  # fmt: skip
+        "data.pack": str(world / "pack"),
+        "model.name": "test_efficientnet",
+        "hidden": 32,
+        "dimensions": 16,
+        "image_size": 32,
+        "batch_size": 8,
+        "log_every": 1,
+        "device": "cpu",
+        "lr": 0.05,
+        "keep_every": 0,
+    }
     write_config(changed(Config(), {**tiny, **settings}), run.config)
 
 

@@ -19,15 +19,21 @@ from tmssl.training.checkpoints.store import (
     load_payload,
     load_weights,
     save_checkpoint,
-)  # fmt: skip
+)
 
 
 def payload(step: int) -> dict[str, Any]:
     return {
-        "format": 1, "step": step, "epoch": step / 10, "steps_per_epoch": 10, "segment": 0,
-        "best": None, "config": to_dict(Config()), "data_fingerprint": "f",
+        "format": 1,
+        "step": step,
+        "epoch": step / 10,
+        "steps_per_epoch": 10,
+        "segment": 0,
+        "best": None,
+        "config": to_dict(Config()),
+        "data_fingerprint": "f",
         "encoder": {"weight": torch.full((100,), float(step))},
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture

@@ -41,7 +41,13 @@ def slow_spans(
     return found
 
 
-@given(st.lists(st.tuples(st.integers(0, 50), numbers | st.just(math.nan)), max_size=40, unique_by=lambda p: p[0]))  # fmt: skip
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 50), numbers | st.just(math.nan)),
+        max_size=40,
+        unique_by=lambda p: p[0],
+    )
+)
 def test_spans_are_those_of_the_obvious_way(points: list[tuple[int, float]]) -> None:
     x, y = ordered([a for a, _ in points], [b for _, b in points])
     edges = [-0.5 + 3.71 * i for i in range(16)]  # no point lies on a border
@@ -123,10 +129,22 @@ def test_gaps_stay_open_and_are_counted_and_marked() -> None:
 wild = st.floats(allow_nan=True, allow_infinity=True)
 
 
-@given(st.lists(st.tuples(wild, wild), max_size=30), st.booleans(), st.booleans(), st.integers(0, 90), st.integers(0, 30), st.none() | st.tuples(numbers, st.floats(1e-3, 1e6)))  # fmt: skip
+@given(
+    st.lists(st.tuples(wild, wild), max_size=30),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 90),
+    st.integers(0, 30),
+    st.none() | st.tuples(numbers, st.floats(1e-3, 1e6)),
+)
 def test_no_data_breaks_a_chart_of_any_size(
-    points: list[tuple[float, float]], log: bool, clipped: bool, width: int, height: int, window: tuple[float, float] | None
-) -> None:  # fmt: skip
+    points: list[tuple[float, float]],
+    log: bool,
+    clipped: bool,
+    width: int,
+    height: int,
+    window: tuple[float, float] | None,
+) -> None:
     shown = (window[0], window[0] + window[1]) if window else None
     line = Line("a", [a for a, _ in points], [b for _, b in points], "cyan")
     picture = Picture("t", (line,), (0.0,), log, 1, [0.0], shown, "epoch", clipped=clipped)
@@ -273,16 +291,38 @@ def test_limits_stay_while_a_curve_grows() -> None:
     assert len(limits) <= 8
 
 
-@pytest.mark.parametrize(("value", "span", "words"), [(0.0, 1.0, "0"), (0.025, 0.1, "0.025"), (12_000, 50_000, "12k"), (2_500_000, 5e6, "2.5M"), (0.0003, 0.0003, "3e-4"), (5.5, 2.0, "5.5"), (30.0, 40.0, "30")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "span", "words"),
+    [
+        (0.0, 1.0, "0"),
+        (0.025, 0.1, "0.025"),
+        (12_000, 50_000, "12k"),
+        (2_500_000, 5e6, "2.5M"),
+        (0.0003, 0.0003, "3e-4"),
+        (5.5, 2.0, "5.5"),
+        (30.0, 40.0, "30"),
+    ],
+)
 def test_labels_are_short(value: float, span: float, words: str) -> None:
     assert label(value, span) == words
 
 
-@pytest.mark.parametrize(("hours", "span", "words"), [(0.0, 5.0, "0h"), (2.5, 5.0, "2h30"), (0.25, 1.0, "15m"), (0.01, 0.02, "36s"), (96.0, 100.0, "4d")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("hours", "span", "words"),
+    [
+        (0.0, 5.0, "0h"),
+        (2.5, 5.0, "2h30"),
+        (0.25, 1.0, "15m"),
+        (0.01, 0.02, "36s"),
+        (96.0, 100.0, "4d"),
+    ],
+)
 def test_hours_are_told_as_a_person_would(hours: float, span: float, words: str) -> None:
     assert hours_label(hours, span) == words
 
 
-@pytest.mark.parametrize(("low", "high"), [(-3.0, 2.0), (0.1, 0.9), (0.0, 0.1), (-150.0, 150.0), (0.30, 0.31)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("low", "high"), [(-3.0, 2.0), (0.1, 0.9), (0.0, 0.1), (-150.0, 150.0), (0.30, 0.31)]
+)
 def test_exponents_have_ticks(low: float, high: float) -> None:
     assert len(log_ticks(low, high, 4)) >= 2

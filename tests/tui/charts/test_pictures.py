@@ -15,7 +15,7 @@ from tui.charts.pictures import (
     loss_picture,
     planned_points,
     rate_picture,
-)  # fmt: skip
+)
 from tui.live.words import (
     evaluation_words,
     figure_words,
@@ -31,14 +31,32 @@ Floats = st.floats(allow_nan=True, allow_infinity=True) | st.none()
 def history(count: int = 60, epochs: int = 10) -> History:
     config = changed(Config(), {"epochs": epochs, "lr": 0.1, "warmup_epochs": 0.0})
     segment = Segment(
-        config=dict(to_dict(config)), chance=5.55, solved=1.65, chance_ce=6.93, batch_size=1024,
-        steps_per_epoch=10, epochs=epochs,
-    )  # fmt: skip
+        config=dict(to_dict(config)),
+        chance=5.55,
+        solved=1.65,
+        chance_ce=6.93,
+        batch_size=1024,
+        steps_per_epoch=10,
+        epochs=epochs,
+    )
     steps = [
-        Step(step=i, epoch=i / 10, loss=5.5 - i / 40, ce=6.8, top1=i / 100, lr=0.1, grad_norm=1.0,
-             img_s=100, data_s=0.01, step_s=1.0, feature_std=0.9, mem_gib=2.0, t=1000.0 + i)
+        Step(
+            step=i,
+            epoch=i / 10,
+            loss=5.5 - i / 40,
+            ce=6.8,
+            top1=i / 100,
+            lr=0.1,
+            grad_norm=1.0,
+            img_s=100,
+            data_s=0.01,
+            step_s=1.0,
+            feature_std=0.9,
+            mem_gib=2.0,
+            t=1000.0 + i,
+        )
         for i in range(1, count + 1)
-    ]  # fmt: skip
+    ]
     return read_history([segment, *steps])
 
 
@@ -79,8 +97,9 @@ def test_the_plan_ahead_follows_the_closed_form_to_the_end() -> None:
     assert points[-1][0] == 99
     assert points[0][1] > points[-1][1]
     assert [line.name for line in rate_picture(told, axis="step").lines] == [
-        "past", "planned",
-    ]  # fmt: skip
+        "past",
+        "planned",
+    ]
     assert planned_points(Segment(config={"x": 1}, epochs=9, steps_per_epoch=9), 0, 5) == []
 
 
@@ -110,11 +129,24 @@ def test_words_for_a_run_that_has_not_written() -> None:
 def test_the_last_evaluation_keeps_its_chance_in_a_narrow_window() -> None:
     told = history()
     scores = [
-        Score(metric="hit", level="division", codes="figurative", k=10, value=0.62, chance=0.41,
-              references={"untrained": 0.48}),
-        Score(metric="group_recall", level="group", k=10, value=0.3, chance=0.003,
-              references={"untrained": 0.1}),
-    ]  # fmt: skip
+        Score(
+            metric="hit",
+            level="division",
+            codes="figurative",
+            k=10,
+            value=0.62,
+            chance=0.41,
+            references={"untrained": 0.48},
+        ),
+        Score(
+            metric="group_recall",
+            level="group",
+            k=10,
+            value=0.3,
+            chance=0.003,
+            references={"untrained": 0.1},
+        ),
+    ]
     told.add([Eval(epoch=6, scores=scores), Epoch(epoch=6, step=60, loss=4.0)])
     assert "untrained 0.48" in evaluation_words(told, 200)
     narrow = evaluation_words(told, 80)

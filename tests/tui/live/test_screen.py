@@ -29,9 +29,17 @@ def write(folder: Path, name: str, count: int = 400) -> Run:
     history = history_events(count, second=count // 2)
     for segment in history.segments:
         journal.write(
-            Segment(number=segment.number, step=segment.step, epoch=segment.epoch, chance=5.5, config=dict(to_dict(config)),
-                    steps_per_epoch=10, epochs=60, t=1000.0 + 60 * segment.step)
-        )  # fmt: skip
+            Segment(
+                number=segment.number,
+                step=segment.step,
+                epoch=segment.epoch,
+                chance=5.5,
+                config=dict(to_dict(config)),
+                steps_per_epoch=10,
+                epochs=60,
+                t=1000.0 + 60 * segment.step,
+            )
+        )
         for step in history.steps:
             if segment.step < step.step <= (segment.step or count // 2 - 1) + count:
                 journal.write(step)
@@ -167,9 +175,32 @@ async def test_all_that_matters_stands_in_80x24_at_once(run: Run) -> None:
                 "".join(segment.text for segment in strip)
                 for strip in app.screen._compositor.render_strips()
             )
-    words = ["first", "> running", "epoch 40.00/60", "67 %", "epoch in", "end in", "loss 2.000 ~", "chance 5.500",
-             "top-1", "spread", "lr", "img/s", "data wait", "GiB", "smoothed", "raw", "┅ chance", "┊", "planned", "past",
-             "no evaluation yet", "nothing to report", "? Help", "q Quit"]  # fmt: skip
+    words = [
+        "first",
+        "> running",
+        "epoch 40.00/60",
+        "67 %",
+        "epoch in",
+        "end in",
+        "loss 2.000 ~",
+        "chance 5.500",
+        "top-1",
+        "spread",
+        "lr",
+        "img/s",
+        "data wait",
+        "GiB",
+        "smoothed",
+        "raw",
+        "┅ chance",
+        "┊",
+        "planned",
+        "past",
+        "no evaluation yet",
+        "nothing to report",
+        "? Help",
+        "q Quit",
+    ]
     assert [word for word in words if word not in screen] == []
     assert len(screen.splitlines()) == 24
 

@@ -25,9 +25,17 @@ def write(run: Run, count: int, resumed_at: int = 0) -> None:
         file.write(encode(Segment(epochs=999, steps_per_epoch=PER_EPOCH, chance=5.5, t=0.5)))
         for number in range(1, count + 1):
             if number == resumed_at:
-                later = Segment(number=1, step=number - 1, epochs=5000, steps_per_epoch=PER_EPOCH, t=number - 0.5)  # fmt: skip
+                later = Segment(
+                    number=1,
+                    step=number - 1,
+                    epochs=5000,
+                    steps_per_epoch=PER_EPOCH,
+                    t=number - 0.5,
+                )
                 file.write(encode(later))
-            file.write(encode(Step(step=number, epoch=number / PER_EPOCH, loss=5.0, t=float(number))))  # fmt: skip
+            file.write(
+                encode(Step(step=number, epoch=number / PER_EPOCH, loss=5.0, t=float(number)))
+            )
             if number % PER_EPOCH == 0:
                 file.write(encode(Epoch(epoch=number // PER_EPOCH, step=number, t=float(number))))
 

@@ -90,7 +90,9 @@ async def test_figures_list_and_page_say_what_was_found(run: Run, size: tuple[in
         assert "- miss" in page
         assert "03.01 Quadrupeds" in page  # a shared code with its title
         assert "rank 2" in page
-        await shows(pilot, "#gallery-words", "2/2 epoch-0006, 24 marks searched, showing all  by OpenMoji")  # fmt: skip
+        await shows(
+            pilot, "#gallery-words", "2/2 epoch-0006, 24 marks searched, showing all  by OpenMoji"
+        )
         assert app.screen.query_one("#queries").display == (size[0] > 100)
         await pilot.press("n", "n")
         page = await shows(pilot, "#gallery", "query 3/4")
@@ -244,9 +246,11 @@ def test_the_history_tells_the_newest_that_fit_and_marks_the_shown_one() -> None
 @pytest.mark.parametrize("height", [24, 60])
 def test_heads_fit_any_width_and_any_evaluation(width: int, height: int) -> None:
     found = (
-        an_evaluation(1, 0.5, k=5), Evaluation("epoch-0002", Path(), None),
-        Evaluation("epoch-0003", Path(), Eval(scores=[])), an_evaluation(4, 0.6, k=5),
-    )  # fmt: skip
+        an_evaluation(1, 0.5, k=5),
+        Evaluation("epoch-0002", Path(), None),
+        Evaluation("epoch-0003", Path(), Eval(scores=[])),
+        an_evaluation(4, 0.6, k=5),
+    )
     for index in range(len(found)):
         lines = head_lines(found, index, width, height)
         assert lines

@@ -28,10 +28,23 @@ def segment(**settings: object) -> Segment:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Three runs: one that finished, one whose trainer vanished, one with a hostile name."""
-    write_run(tmp_path, "a-first", Started(host="box"), segment(lr=0.1), Step(step=100, loss=3.5),
-              hit(0.5), hit(0.75), End(status="finished"))  # fmt: skip
-    write_run(tmp_path, "b-second", segment(lr=0.3, views="mild"), Step(step=25, loss=5.5),
-              Finding(code="x", text="loss is chance", advice="try sgd"))  # fmt: skip
+    write_run(
+        tmp_path,
+        "a-first",
+        Started(host="box"),
+        segment(lr=0.1),
+        Step(step=100, loss=3.5),
+        hit(0.5),
+        hit(0.75),
+        End(status="finished"),
+    )
+    write_run(
+        tmp_path,
+        "b-second",
+        segment(lr=0.3, views="mild"),
+        Step(step=25, loss=5.5),
+        Finding(code="x", text="loss is chance", advice="try sgd"),
+    )
     write_run(tmp_path, "c\x1b]52;c;x\x07[b]")
     return tmp_path
 
@@ -138,8 +151,9 @@ def test_a_second_look_reads_what_is_new(folder: Path) -> None:
     assert second["b-second"].epoch == 12.5
     pairs = differing(second["a-first"], second["b-second"])
     assert {pair.name: (pair.first, pair.second) for pair in pairs} == {
-        "data.views": ("logo", "mild"), "optim.lr": (0.1, 0.3),
-    }  # fmt: skip
+        "data.views": ("logo", "mild"),
+        "optim.lr": (0.1, 0.3),
+    }
 
 
 async def test_a_second_enter_does_no_harm(folder: Path) -> None:

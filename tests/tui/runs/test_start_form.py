@@ -38,7 +38,15 @@ def test_what_is_wrong_is_said_as_the_command_line_says_it(
 
 def test_fields_speak_after_the_settings_and_those_after_the_recipe(tmp_path: Path) -> None:
     marks = draw_marks(tmp_path / "my marks", 2)
-    found = answers({**EMPTY, "recipe": "toy", "source": str(marks), "epochs": "7", "more": "epochs=9 views=mild"})  # fmt: skip
+    found = answers(
+        {
+            **EMPTY,
+            "recipe": "toy",
+            "source": str(marks),
+            "epochs": "7",
+            "more": "epochs=9 views=mild",
+        }
+    )
     assert found.config.train.epochs == 7
     assert found.config.data.views == "mild"
     assert found.config.data.source == str(marks)

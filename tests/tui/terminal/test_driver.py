@@ -36,7 +36,13 @@ def test_the_terminal_notices_what_it_is_asked(opened: list[Terminal]) -> None:
     )
     opened.append(Terminal([sys.executable, "-c", program], answers_after_s=0.0))
     opened[0].process.wait(20)
-    assert opened[0].asked == ["cursor position", "device attributes", "mode", "kitty keyboard", "colour"]  # fmt: skip
+    assert opened[0].asked == [
+        "cursor position",
+        "device attributes",
+        "mode",
+        "kitty keyboard",
+        "colour",
+    ]
     assert b"\x1b[?2026;2$y" in opened[0].left_to_read()
 
 
@@ -101,12 +107,30 @@ def test_a_burst_of_sizes_ends_in_the_layout_of_the_last(opened: list[Terminal])
         terminal.shows(told)
 
 
-@pytest.mark.parametrize("set_to", ["\x1b[?1049h", "\x1b[?25l", "\x07", "\x1b[?1006h", "\x1b]9;run ended\x07"])  # fmt: skip
+@pytest.mark.parametrize(
+    "set_to", ["\x1b[?1049h", "\x1b[?25l", "\x07", "\x1b[?1006h", "\x1b]9;run ended\x07"]
+)
 def test_settings_pass(set_to: str) -> None:
     assert allowed(set_to) == set_to
 
 
-@pytest.mark.parametrize("question", ["\x1b[6n", "\x1b[?2026$p", "\x1b[?2048$p", "\x1b[c", "\x1b[>25u", "\x1b[<u", "\x1b[?u", "\x1b]11;?\x07", "\x1bP+q544e\x1b\\", "\x1b_Gi=1,a=q\x1b\\", "\x1b[14t", "\x1b[>0q"])  # fmt: skip
+@pytest.mark.parametrize(
+    "question",
+    [
+        "\x1b[6n",
+        "\x1b[?2026$p",
+        "\x1b[?2048$p",
+        "\x1b[c",
+        "\x1b[>25u",
+        "\x1b[<u",
+        "\x1b[?u",
+        "\x1b]11;?\x07",
+        "\x1bP+q544e\x1b\\",
+        "\x1b_Gi=1,a=q\x1b\\",
+        "\x1b[14t",
+        "\x1b[>0q",
+    ],
+)
 def test_questions_and_the_keyboard_protocol_do_not(question: str) -> None:
     assert allowed(question) == ""
     assert "\x1b" not in allowed(f"name {question} name").replace("\x1b[0m", "")
@@ -123,11 +147,22 @@ def test_no_text_smuggles_a_control(text: str) -> None:
     assert not set(left) & set("\x1b\x9b\x07\u202e\x00\x7f")
 
 
-pens = st.lists(st.sampled_from(["1", "3", "4", "7", "31", "38;2;1;2;3", "38;5;9", "48;2;9;9;9", "42", "91"]), max_size=3, unique_by=lambda one: one[0] if len(one) > 1 else one)  # fmt: skip
-pieces = st.lists(st.tuples(pens, st.text("ab  x⣿wide漢é", min_size=1, max_size=6)), min_size=1, max_size=4)  # fmt: skip
+pens = st.lists(
+    st.sampled_from(["1", "3", "4", "7", "31", "38;2;1;2;3", "38;5;9", "48;2;9;9;9", "42", "91"]),
+    max_size=3,
+    unique_by=lambda one: one[0] if len(one) > 1 else one,
+)
+pieces = st.lists(
+    st.tuples(pens, st.text("ab  x⣿wide漢é", min_size=1, max_size=6)), min_size=1, max_size=4
+)
 
 
-@given(st.lists(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 12), pieces), max_size=4), max_size=8), st.integers(0, 9))  # fmt: skip
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(1, 4), st.integers(1, 12), pieces), max_size=4), max_size=8
+    ),
+    st.integers(0, 9),
+)
 def test_what_is_left_out_is_on_the_screen_already(
     frames: list[list[tuple[int, int, list[tuple[list[str], str]]]]], forget_at: int
 ) -> None:
@@ -138,7 +173,9 @@ def test_what_is_left_out_is_on_the_screen_already(
         picture = ""
         for row, column, told in frame:
             picture += f"\x1b[{row};{column}H"
-            picture += "".join(f"\x1b[{';'.join(pen)}m{text}\x1b[0m" if pen else text for pen, text in told)  # fmt: skip
+            picture += "".join(
+                f"\x1b[{';'.join(pen)}m{text}\x1b[0m" if pen else text for pen, text in told
+            )
         sent = thrift.kept(picture)
         full.feed(picture.encode())
         lean.feed(sent.encode())

@@ -38,11 +38,17 @@ def query(name: str, *hits: bool, similarity: float = 0.5) -> QueryMatches:
 
 def test_queries_come_best_first_worst_first_or_shuffled() -> None:
     queries = (
-        query("half", False, True), query("sure miss", False, similarity=0.9), query("hit", True),
-        query("miss", False), query("none"),
-    )  # fmt: skip
+        query("half", False, True),
+        query("sure miss", False, similarity=0.9),
+        query("hit", True),
+        query("miss", False),
+        query("none"),
+    )
     assert precision(queries[0]) == 0.5
-    names = {which: [q.id for q in filtered(queries, which, "")] for which in ("misses", "best", "worst", "random")}  # fmt: skip
+    names = {
+        which: [q.id for q in filtered(queries, which, "")]
+        for which in ("misses", "best", "worst", "random")
+    }
     assert names["misses"] == ["sure miss", "miss", "none"]
     assert names["best"][:2] == ["hit", "half"]
     assert names["worst"][:3] == ["sure miss", "miss", "none"]

@@ -65,16 +65,34 @@ def shapes(marks: Sequence[Mark], survey: Survey) -> Shapes:
     alike = near(seen["hash"][distinct])
     reasons = Counter(" ".join(_words(reason)) for reason in survey.unreadable.values())
     return Shapes(
-        total=survey.total, looked_at=survey.looked_at, unreadable=dict(reasons.most_common()),
-        unreadable_examples=[(marks[row].path, why) for row, why in sorted(survey.unreadable.items())[:_GROUPS]],
-        formats={name: int(n) for i, name in enumerate(FORMATS) if (n := (seen["format"] == i).sum())},
-        widths=_quantiles(seen["width"]), heights=_quantiles(seen["height"]),
-        kibibytes={name: round(value / 1024, 1) for name, value in _quantiles(seen["length"]).items()},
-        sizes=[(*size, n) for size, n in Counter(zip(seen["width"].tolist(), seen["height"].tolist(), strict=True)).most_common(5)],
-        aspects=np.bincount(np.searchsorted(ASPECTS, seen["width"] / seen["height"], side="right"), minlength=len(ASPECTS) + 1).tolist(),
-        blank=int(seen["blank"].sum()), exact=_copies(marks, seen["row"], first),
+        total=survey.total,
+        looked_at=survey.looked_at,
+        unreadable=dict(reasons.most_common()),
+        unreadable_examples=[
+            (marks[row].path, why) for row, why in sorted(survey.unreadable.items())[:_GROUPS]
+        ],
+        formats={
+            name: int(n) for i, name in enumerate(FORMATS) if (n := (seen["format"] == i).sum())
+        },
+        widths=_quantiles(seen["width"]),
+        heights=_quantiles(seen["height"]),
+        kibibytes={
+            name: round(value / 1024, 1) for name, value in _quantiles(seen["length"]).items()
+        },
+        sizes=[
+            (*size, n)
+            for size, n in Counter(
+                zip(seen["width"].tolist(), seen["height"].tolist(), strict=True)
+            ).most_common(5)
+        ],
+        aspects=np.bincount(
+            np.searchsorted(ASPECTS, seen["width"] / seen["height"], side="right"),
+            minlength=len(ASPECTS) + 1,
+        ).tolist(),
+        blank=int(seen["blank"].sum()),
+        exact=_copies(marks, seen["row"], first),
         near=_copies(marks, seen["row"][distinct], alike),
-    )  # fmt: skip
+    )
 
 
 def _words(reason: str) -> list[str]:
@@ -96,7 +114,9 @@ def _copies(
     groups = [[marks[row] for row in rows[group].tolist()] for group in groups_of(label)]
     held_out = [{mark.split == "validation" for mark in group} for group in groups]
     return Copies(
-        images=sum(map(len, groups)), groups=len(groups), largest=max(map(len, groups), default=0),
+        images=sum(map(len, groups)),
+        groups=len(groups),
+        largest=max(map(len, groups), default=0),
         across=sum(len(kinds) == 2 for kinds in held_out),
         examples=[[mark.path for mark in group[:_SHOWN]] for group in groups[:_GROUPS]],
-    )  # fmt: skip
+    )

@@ -23,10 +23,18 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _SAMPLE = 0x5A11  # what the draw of a sample is for
 
 
-SEEN = np.dtype([
-    ("row", np.int64), ("width", np.int32), ("height", np.int32), ("length", np.int64),
-    ("digest", np.uint64), ("hash", np.uint64), ("format", np.uint8), ("blank", np.bool_),
-])  # fmt: skip
+SEEN = np.dtype(
+    [
+        ("row", np.int64),
+        ("width", np.int32),
+        ("height", np.int32),
+        ("length", np.int64),
+        ("digest", np.uint64),
+        ("hash", np.uint64),
+        ("format", np.uint8),
+        ("blank", np.bool_),
+    ]
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +64,13 @@ def sample(total: int, most: int | None) -> Indices:
 
 
 def look(
-    places: Sequence[Place], rows: Indices, *, workers: int = 0, progress: Progress | None = None,
+    places: Sequence[Place],
+    rows: Indices,
+    *,
+    workers: int = 0,
+    progress: Progress | None = None,
     stop: Stop = None,
-) -> Survey:  # fmt: skip
+) -> Survey:
     """Decode the images of some rows once, in several processes.
 
     Args:

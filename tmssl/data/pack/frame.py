@@ -26,9 +26,11 @@ def write_frame(path: Path, batches: Iterable[Pixels], size: int, per_chunk: int
     length = size * size * 3
     path.unlink(missing_ok=True)
     frame = blosc2.SChunk(
-        chunksize=per_chunk * length, contiguous=True, urlpath=str(path),
+        chunksize=per_chunk * length,
+        contiguous=True,
+        urlpath=str(path),
         cparams=COMPRESSION | {"blocksize": length},
-    )  # fmt: skip
+    )
     try:
         for chunk in _chunks(batches, length, per_chunk):
             frame.append_data(chunk)

@@ -148,9 +148,14 @@ def open_pack(folder: Path, marks: MarkTable | None = None) -> Pack:
 
 
 def build_pack(
-    catalogue: Catalogue, folder: Path, size: int, *, workers: int = 0,
-    progress: Progress | None = None, stop: Callable[[], bool] | None = None,
-) -> Pack:  # fmt: skip
+    catalogue: Catalogue,
+    folder: Path,
+    size: int,
+    *,
+    workers: int = 0,
+    progress: Progress | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Pack:
     """Open the catalogue's pack, building it first when it is not there or for other images.
 
     An interrupted build leaves its finished parts beside `folder` and goes on from them. A pack that
@@ -206,9 +211,10 @@ def _of_its_source(pack: Pack, catalogue: Catalogue) -> Pack:
     """The pack with where its images are now and what is said of them, which may have changed since."""
     told = read_facts(pack.folder)
     facts = msgspec.structs.replace(
-        told, source_root=str(catalogue.root),
+        told,
+        source_root=str(catalogue.root),
         attribution=_first_line(catalogue.holder.attribution()),
-    )  # fmt: skip
+    )
     if facts == told:
         return pack
     with atomic_path(pack.folder / FACTS) as fresh:
@@ -226,9 +232,13 @@ def _is_of(folder: Path, catalogue: Catalogue, size: int) -> bool:
 
 
 def _build(
-    catalogue: Catalogue, building: Path, size: int, workers: int,
-    progress: Progress | None, stop: Callable[[], bool] | None,
-) -> None:  # fmt: skip
+    catalogue: Catalogue,
+    building: Path,
+    size: int,
+    workers: int,
+    progress: Progress | None,
+    stop: Callable[[], bool] | None,
+) -> None:
     """Make a complete pack in the folder to build in, from the parts that an earlier build left."""
     places = catalogue.places
     token = building / "token"
@@ -291,10 +301,14 @@ def _write_facts(
     with atomic_path(building / _QUARANTINE) as fresh:
         fresh.write_bytes(told.getvalue().encode())
     facts = Facts(
-        version=FORMAT, fingerprint=catalogue.fingerprint, size=size, count=len(kept),
+        version=FORMAT,
+        fingerprint=catalogue.fingerprint,
+        size=size,
+        count=len(kept),
         frame_bytes=(building / _FRAME).stat().st_size,
-        source_root=str(catalogue.root), attribution=_first_line(catalogue.holder.attribution()),
-    )  # fmt: skip
+        source_root=str(catalogue.root),
+        attribution=_first_line(catalogue.holder.attribution()),
+    )
     with atomic_path(building / FACTS) as fresh:
         fresh.write_bytes(msgspec.json.format(msgspec.json.encode(facts), indent=1))
 

@@ -88,9 +88,14 @@ def _packed_bytes(places: Sequence[Place], size: int) -> float:
 
 
 def build_parts(
-    places: Sequence[Place], building: Path, size: int, *, workers: int,
-    progress: Progress | None, stop: Callable[[], bool] | None,
-) -> dict[int, str]:  # fmt: skip
+    places: Sequence[Place],
+    building: Path,
+    size: int,
+    *,
+    workers: int,
+    progress: Progress | None,
+    stop: Callable[[], bool] | None,
+) -> dict[int, str]:
     """Write every part that is missing; returns the reason for each image that cannot be read.
 
     A part's places are only made when it is about to be decoded, so memory stays flat.

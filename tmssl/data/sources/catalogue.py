@@ -57,8 +57,17 @@ class Catalogue:
         """
         state = hashlib.sha256()
         for mark in self.marks:
-            facts = (mark.path, self.holder.length(mark.path), mark.id, mark.vienna, mark.group,
-                     mark.split, mark.title, mark.url, sorted(mark.extra.items()))  # fmt: skip
+            facts = (
+                mark.path,
+                self.holder.length(mark.path),
+                mark.id,
+                mark.vienna,
+                mark.group,
+                mark.split,
+                mark.title,
+                mark.url,
+                sorted(mark.extra.items()),
+            )
             state.update(repr(facts).encode("utf-8", "surrogatepass"))
         return state.hexdigest()
 
@@ -208,9 +217,12 @@ class _Join:
 
 
 def _joined(
-    source: Path, holder: Folder | Archive, records: Iterable[Record] | Labels, *,
+    source: Path,
+    holder: Folder | Archive,
+    records: Iterable[Record] | Labels,
+    *,
     keep_unlabelled: bool,
-) -> Catalogue:  # fmt: skip
+) -> Catalogue:
     """Labels and images, joined, with the report of it."""
     labels = records if isinstance(records, Labels) else Labels(records)
     odd = [path for path in holder.images if not _is_unicode(path)]
@@ -222,15 +234,25 @@ def _joined(
     counts: Counter[str] = Counter()
     marks = MarkTable.of(_counted(_marks(labels.rows, join.row_of, images, unlabelled), counts))
     report = JoinReport(
-        source=str(source), images=len(marks), labels=len(labels.rows),
+        source=str(source),
+        images=len(marks),
+        labels=len(labels.rows),
         joined=len(labels.rows) - len(join.lost) - len(join.twice),
-        with_codes=counts["codes"], with_group=counts["group"], validation=counts["validation"],
-        respelled=join.respelled, bare_codes=labels.bare if labels.lists else 0,
+        with_codes=counts["codes"],
+        with_group=counts["group"],
+        validation=counts["validation"],
+        respelled=join.respelled,
+        bare_codes=labels.bare if labels.lists else 0,
         untitled=labels.untitled if labels.untitled < len(labels.rows) else 0,
-        bad_codes=tuple(labels.bad), us_codes=tuple(labels.us), unknown_codes=tuple(labels.unknown),
-        images_without_label=tuple(unlabelled), labels_without_image=tuple(join.lost),
-        duplicates=tuple(join.twice), odd_names=tuple(odd), outside=tuple(holder.outside),
-    )  # fmt: skip
+        bad_codes=tuple(labels.bad),
+        us_codes=tuple(labels.us),
+        unknown_codes=tuple(labels.unknown),
+        images_without_label=tuple(unlabelled),
+        labels_without_image=tuple(join.lost),
+        duplicates=tuple(join.twice),
+        odd_names=tuple(odd),
+        outside=tuple(holder.outside),
+    )
     return Catalogue(holder, marks, report)
 
 

@@ -97,9 +97,10 @@ def read_folder(root: Path, bounds: Bounds) -> Folder:
         before = "" if inside == "." else f"{inside}/"
         shown = [name for name in files if is_image(name) or is_label_file(name)]
         away = [
-            name for name in (*folders, *shown)
+            name
+            for name in (*folders, *shown)
             if not name.startswith(".") and not bounds.hold(f"{parent}/{name}")
-        ]  # fmt: skip
+        ]
         outside += [before + name for name in away]
         # Links come last, so that an image has the path of its own folder.
         folders[:] = sorted(

@@ -90,14 +90,23 @@ class JoinReport:
             ("image without a label", "images without a label", unlabelled),
             ("label without an image", "labels without an image", self.labels_without_image),
             ("code that does not parse", "codes that do not parse", self.bad_codes),
-            ("US design search code, another scheme, not read as a Vienna code",
-             "US design search codes, another scheme, not read as Vienna codes", self.us_codes),
-            ("code of a division that Vienna does not have",
-             "codes of divisions that Vienna does not have", self.unknown_codes),
+            (
+                "US design search code, another scheme, not read as a Vienna code",
+                "US design search codes, another scheme, not read as Vienna codes",
+                self.us_codes,
+            ),
+            (
+                "code of a division that Vienna does not have",
+                "codes of divisions that Vienna does not have",
+                self.unknown_codes,
+            ),
             ("image named more than once", "images named more than once", self.duplicates),
-            ("file left out since its name is not UTF-8",
-             "files left out since their names are not UTF-8", self.odd_names),
-        ]  # fmt: skip
+            (
+                "file left out since its name is not UTF-8",
+                "files left out since their names are not UTF-8",
+                self.odd_names,
+            ),
+        ]
 
 
 def outside_words(paths: Sequence[str]) -> str:

@@ -57,9 +57,10 @@ def mark_of(record: Record) -> tuple[Mark, tuple[str, ...]]:
     if known["split"].lower() in _HELD_OUT:
         known["split"] = "validation"
     further = {
-        name: text for name, value in record.items()
+        name: text
+        for name, value in record.items()
         if name not in _KNOWN and (text := text_of(value))
-    }  # fmt: skip
+    }
     return Mark(path=record["path"], vienna=codes, extra=further, **known), bad
 
 

@@ -124,9 +124,12 @@ def read_table(name: str, file: BinaryIO) -> Iterator[Record]:
 def _records(name: str, file: BinaryIO) -> Iterator[Record]:
     """Rows by the kind of file, with the names of columns and `path` as we know them."""
     readers = {
-        ".csv": _from_csv, ".tsv": _from_csv, ".parquet": _from_parquet, ".json": _from_l3d,
+        ".csv": _from_csv,
+        ".tsv": _from_csv,
+        ".parquet": _from_parquet,
+        ".json": _from_l3d,
         ".xml": read_register,
-    }  # fmt: skip
+    }
     first = True
     for row in readers.get(Path(name).suffix.lower(), _from_jsonl)(name, file):
         record = {_column(column): value for column, value in row.items()}

@@ -20,8 +20,11 @@ _DEEPEST = 200  # elements inside one another
 _TEXT = 4096  # letters kept of one element
 
 _NUMBERS = (
-    "applicationnumbertext", "applicationnumber", "registrationnumber", "st13applicationnumber",
-)  # fmt: skip
+    "applicationnumbertext",
+    "applicationnumber",
+    "registrationnumber",
+    "st13applicationnumber",
+)
 _TITLES = ("markverbalelementtext", "marksignificantverbalelementtext", "markverbalelement")
 _FILES = ("markimagefilename", "imagefilename", "filename", "markimageuri", "markimageidentifier")
 _PARTS = ("viennacategory", "viennadivision", "viennasection")
@@ -179,9 +182,10 @@ class _Reader:
             shown = _first(image["names"], _FILES)
             record: Record = {
                 "path": shown.rpartition("/")[2] if "://" in shown else shown or number,
-                "id": number, "title": _first(mark, _TITLES),
+                "id": number,
+                "title": _first(mark, _TITLES),
                 "vienna": [*image["vienna"], *self._loose["vienna"]],
-            }  # fmt: skip
+            }
             foreign = [*image["foreign"], *self._loose["foreign"]]
             if foreign:
                 record[US_COLUMN] = ";".join(foreign)

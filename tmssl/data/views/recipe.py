@@ -53,14 +53,26 @@ _PUBLISHED = ViewRecipe(
 # Colours change a lot, since one mark is registered in many; the crop stays large, since a mark is
 # small and whole. Measured in tests/bench/recipes.py.
 _COLOUR = ViewRecipe(
-    scale=(0.6, 1.0), rotation=8.0, jitter=0.9, strength=(0.5, 0.5, 0.8, 0.5), grey=0.4,
-    invert=0.4, blur=0.2,
-)  # fmt: skip
+    scale=(0.6, 1.0),
+    rotation=8.0,
+    jitter=0.9,
+    strength=(0.5, 0.5, 0.8, 0.5),
+    grey=0.4,
+    invert=0.4,
+    blur=0.2,
+)
 # What else a mark goes through; chosen by the ablation in tests/bench/ablation.md.
 _LOGO = dataclasses.replace(
-    _COLOUR, silhouette=0.12, outline=0.12, threshold=0.12, recolour=0.12, pieces=0.12,
-    thicker=0.12, thinner=0.12, wordless=0.12,
-)  # fmt: skip
+    _COLOUR,
+    silhouette=0.12,
+    outline=0.12,
+    threshold=0.12,
+    recolour=0.12,
+    pieces=0.12,
+    thicker=0.12,
+    thinner=0.12,
+    wordless=0.12,
+)
 _MILD = ViewRecipe(scale=(0.6, 1.0), jitter=0.5, strength=(0.2, 0.2, 0.1, 0.05), grey=0.1)
 
 VIEW_SETS: dict[str, tuple[ViewRecipe, ViewRecipe]] = {

@@ -53,9 +53,16 @@ def normalised(pixels: Tensor, white: float = 1.0) -> Tensor:
 
 
 def augmented_view(
-    images: Tensor, samples: npt.NDArray[np.int64], *, seed: int, epoch: int, view: int,
-    recipe: ViewRecipe, size: int, dtype: torch.dtype = torch.float32,
-) -> Tensor:  # fmt: skip
+    images: Tensor,
+    samples: npt.NDArray[np.int64],
+    *,
+    seed: int,
+    epoch: int,
+    view: int,
+    recipe: ViewRecipe,
+    size: int,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
     """One augmented copy of each image.
 
     A few images at a time, which stay in the cache. torch's own threads share each operation: a pool
@@ -111,9 +118,11 @@ def _augmented(
 
 
 def _apply(
-    pixels: Tensor, chosen: npt.NDArray[np.bool_], operation: Callable[..., Tensor],
+    pixels: Tensor,
+    chosen: npt.NDArray[np.bool_],
+    operation: Callable[..., Tensor],
     *parameters: npt.NDArray[np.generic],
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """The operation on the chosen samples, with their rows of each parameter; `pixels` may be changed.
 
     Which they are is known on the host, so nothing waits for the device.
@@ -158,10 +167,14 @@ def _jitter(pixels: Tensor, draws: Floats, recipe: ViewRecipe) -> Tensor:
     """Brightness, contrast, saturation and hue of the chosen samples."""
     brightness, contrast, saturation, hue = recipe.strength
     return _apply(
-        pixels, draws[:, 0] < recipe.jitter, jittered, jitter_factors(draws[:, 1], brightness),
-        jitter_factors(draws[:, 2], contrast), jitter_factors(draws[:, 3], saturation),
+        pixels,
+        draws[:, 0] < recipe.jitter,
+        jittered,
+        jitter_factors(draws[:, 1], brightness),
+        jitter_factors(draws[:, 2], contrast),
+        jitter_factors(draws[:, 3], saturation),
         hue * (2 * draws[:, 4] - 1),
-    )  # fmt: skip
+    )
 
 
 def _blur(pixels: Tensor, draws: Floats, recipe: ViewRecipe) -> Tensor:

@@ -46,12 +46,22 @@ from tmssl.types import Indices, Progress, Vectors
 
 
 def evaluate(
-    run: Run, *, checkpoint: str = "best", topk: Sequence[int] = (10, 100), queries: int = 0,
-    seed: int = 0, device: str = "auto", exclude_duplicates: bool = False, whiten: int = 0,
-    factory: str = "", compare: Sequence[str] = (), robust: bool = False,
-    progress: Progress | None = None, phase: Callable[[str], None] | None = None,
+    run: Run,
+    *,
+    checkpoint: str = "best",
+    topk: Sequence[int] = (10, 100),
+    queries: int = 0,
+    seed: int = 0,
+    device: str = "auto",
+    exclude_duplicates: bool = False,
+    whiten: int = 0,
+    factory: str = "",
+    compare: Sequence[str] = (),
+    robust: bool = False,
+    progress: Progress | None = None,
+    phase: Callable[[str], None] | None = None,
     tell: Callable[[str], None] | None = None,
-) -> Eval:  # fmt: skip
+) -> Eval:
     """Evaluate a checkpoint, write its `eval` event and matches, and return the event.
 
     A second evaluation of the same weights takes their vectors from the kept index, and one with the
@@ -91,9 +101,16 @@ def evaluate(
     on = choose_device(device)
     describers = _describers(weights, compare, on, tell)
     question, split, alike = _question(
-        run, weights, pack, topk, queries=queries, seed=seed, device=on, begin=begin,
+        run,
+        weights,
+        pack,
+        topk,
+        queries=queries,
+        seed=seed,
+        device=on,
+        begin=begin,
         exclude_duplicates=exclude_duplicates,
-    )  # fmt: skip
+    )
     own = searched(run, question, whiten=whiten, factory=factory)
     if own.unwhitened:
         describers = [*(whitened(one, whiten) for one in describers), own.unwhitened]
@@ -108,15 +125,25 @@ def evaluate(
     matches = run.eval / f"{stem}.matches.jsonl"
     write_matches(matches, header, found)
     event = Eval(
-        epoch=weights.epoch, step=weights.step, checkpoint=_inside(run, weights.path), split=split,
-        queries=len(question.queries), gallery=pack.count, matches=_inside(run, matches),
+        epoch=weights.epoch,
+        step=weights.step,
+        checkpoint=_inside(run, weights.path),
+        split=split,
+        queries=len(question.queries),
+        gallery=pack.count,
+        matches=_inside(run, matches),
         scores=[s for s in scores if not one_division(s.codes)] + ([steady] if steady else []),
         divisions=[_division(s) for s in scores if one_division(s.codes)],
         robustness=changed,
-        duplicates=sum(len(gone) for gone in alike), duplicated=sum(len(gone) > 0 for gone in alike),
-        without_duplicates=exclude_duplicates, whitened=whiten and own.index.d, index=factory,
-        overlap=own.overlap, seconds=time.monotonic() - begun, t=time.time(),
-    )  # fmt: skip
+        duplicates=sum(len(gone) for gone in alike),
+        duplicated=sum(len(gone) > 0 for gone in alike),
+        without_duplicates=exclude_duplicates,
+        whitened=whiten and own.index.d,
+        index=factory,
+        overlap=own.overlap,
+        seconds=time.monotonic() - begun,
+        t=time.time(),
+    )
     counts = {"marks": pack.count, "with_codes": sum(map(bool, question.marks.vienna))}
     _record(run, stem, event, evaluation_findings(event, counts))
     return event
@@ -131,9 +158,17 @@ def _tell_unused(
 
 
 def _question(
-    run: Run, weights: Weights, pack: Pack, topk: Sequence[int], *, queries: int, seed: int,
-    device: torch.device, exclude_duplicates: bool, begin: Callable[[str], Progress | None],
-) -> tuple[Question, str, list[Indices]]:  # fmt: skip
+    run: Run,
+    weights: Weights,
+    pack: Pack,
+    topk: Sequence[int],
+    *,
+    queries: int,
+    seed: int,
+    device: torch.device,
+    exclude_duplicates: bool,
+    begin: Callable[[str], Progress | None],
+) -> tuple[Question, str, list[Indices]]:
     """What is asked, where its queries came from, and the near-duplicates of each.
 
     Raises:
@@ -158,16 +193,24 @@ def _question(
 def _division(score: Score) -> Division:
     """The figure of one division."""
     return Division(
-        code=score.codes, title=title(score.codes), k=score.k, value=score.value,
-        chance=score.chance, low=score.low, high=score.high, queries=score.queries,
+        code=score.codes,
+        title=title(score.codes),
+        k=score.k,
+        value=score.value,
+        chance=score.chance,
+        low=score.low,
+        high=score.high,
+        queries=score.queries,
         references=score.references,
-    )  # fmt: skip
+    )
 
 
 def _describers(
-    weights: Weights, compare: Sequence[str], device: torch.device,
+    weights: Weights,
+    compare: Sequence[str],
+    device: torch.device,
     tell: Callable[[str], None] | None,
-) -> list[Describer]:  # fmt: skip
+) -> list[Describer]:
     """Whose rows stand beside the evaluated encoder's: what needs no training, then what was asked for."""
     model, size = weights.config.model.name, weights.config.data.image_size
     asked = compared_describers(compare, model, size, device)
@@ -227,9 +270,14 @@ def _inside(run: Run, path: Path) -> str:
 
 
 def _answer(
-    run: Run, question: Question, own: Searched, describers: Sequence[Describer], seed: int, *,
+    run: Run,
+    question: Question,
+    own: Searched,
+    describers: Sequence[Describer],
+    seed: int,
+    *,
     robust: bool,
-) -> tuple[Vectors, Indices, list[Score], list[Score]]:  # fmt: skip
+) -> tuple[Vectors, Indices, list[Score], list[Score]]:
     """Similarities and rows of the nearest marks, every figure, and those of changed queries."""
     similarity, ranking = ranked(own.index, question, "searching", approximate=own.approximate)
     question.begin("scoring")
@@ -251,9 +299,13 @@ def _answer(
     if figures:
         return similarity, ranking.top, score_rows(figures, references, seed=seed), changed
     scores = invariance(
-        question.weights, question.pack, question.queries, question.device, seed=seed,
+        question.weights,
+        question.pack,
+        question.queries,
+        question.device,
+        seed=seed,
         progress=question.begin("copies"),
-    )  # fmt: skip
+    )
     return similarity, ranking.top, scores, changed
 
 
@@ -263,10 +315,17 @@ def _header(
     """What was searched, and with what."""
     weights, pack = question.weights, question.pack
     return MatchesHeader(
-        pack=str(pack.folder), fingerprint=pack.fingerprint, checkpoint=_inside(run, weights.path),
-        epoch=weights.epoch, topk=question.topk, gallery=pack.count,
-        without_duplicates=without_duplicates, whitened=whiten, index=factory, attribution=pack.attribution,
-    )  # fmt: skip
+        pack=str(pack.folder),
+        fingerprint=pack.fingerprint,
+        checkpoint=_inside(run, weights.path),
+        epoch=weights.epoch,
+        topk=question.topk,
+        gallery=pack.count,
+        without_duplicates=without_duplicates,
+        whitened=whiten,
+        index=factory,
+        attribution=pack.attribution,
+    )
 
 
 def _record(run: Run, stem: str, event: Eval, findings: list[Finding]) -> None:

@@ -54,9 +54,12 @@ def searched(run: Run, question: Question, *, whiten: int = 0, factory: str = ""
     size, encoder = weights.config.data.image_size, trained_encoder(weights)
     if not path.exists():
         vectors = embed(
-            encoder, pack, image_size=size, device=question.device,
+            encoder,
+            pack,
+            image_size=size,
+            device=question.device,
             progress=question.begin("embedding"),
-        )  # fmt: skip
+        )
         save_index(build_index(vectors), path)
     index = open_index(path)
     if index.ntotal != pack.count:

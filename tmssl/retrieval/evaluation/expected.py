@@ -48,11 +48,15 @@ def hit_chances(vienna: Iterable[Codes], topk: Iterable[int] = (10, 100)) -> lis
             if queries:
                 found += [
                     HitChance(
-                        level, codes, k, float(np.average(hit_chance(relevant, gallery, k), weights=weights)),
-                        queries, int(weights.sum()),
+                        level,
+                        codes,
+                        k,
+                        float(np.average(hit_chance(relevant, gallery, k), weights=weights)),
+                        queries,
+                        int(weights.sum()),
                     )
                     for k in topk
-                ]  # fmt: skip
+                ]
     return found
 
 

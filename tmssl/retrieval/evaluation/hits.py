@@ -35,17 +35,30 @@ def describe_matches(
         ]
         kept = [
             Match(
-                row=row, rank=rank, similarity=cosines[rank - 1],
-                shared=divisions.shared(query, row), same_group=mates[rank - 1],
-                hit=hits[rank - 1], duplicate=row in same, id=pack.marks[row].id, path=pack.marks[row].path,
-                title=pack.marks[row].title, vienna=list(pack.marks[row].vienna),
+                row=row,
+                rank=rank,
+                similarity=cosines[rank - 1],
+                shared=divisions.shared(query, row),
+                same_group=mates[rank - 1],
+                hit=hits[rank - 1],
+                duplicate=row in same,
+                id=pack.marks[row].id,
+                path=pack.marks[row].path,
+                title=pack.marks[row].title,
+                vienna=list(pack.marks[row].vienna),
             )
             for rank, row in enumerate(rows[:_KEPT], 1)
-        ]  # fmt: skip
+        ]
         found.append(
             QueryMatches(
-                row=query, id=mark.id, path=mark.path, title=mark.title, vienna=list(mark.vienna),
-                group=mark.group, first_hit=hits.index(True) + 1 if any(hits) else 0, matches=kept,
+                row=query,
+                id=mark.id,
+                path=mark.path,
+                title=mark.title,
+                vienna=list(mark.vienna),
+                group=mark.group,
+                first_hit=hits.index(True) + 1 if any(hits) else 0,
+                matches=kept,
             )
-        )  # fmt: skip
+        )
     return found

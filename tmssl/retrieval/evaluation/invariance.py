@@ -24,9 +24,14 @@ _AT_ONCE = 128
 
 
 def invariance(
-    weights: Weights, pack: Pack, queries: Indices, device: torch.device, *,
-    seed: int = 0, progress: Progress | None = None,
-) -> list[Score]:  # fmt: skip
+    weights: Weights,
+    pack: Pack,
+    queries: Indices,
+    device: torch.device,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[Score]:
     """invariance@1: the share of augmented copies whose nearest mark among the queries is their own.
 
     The copies are drawn as in training. The chance level is 1 / number of queries.
@@ -44,9 +49,14 @@ def invariance(
         images = torch.from_numpy(pack.read(rows)).to(device)
         original = plain_view(images, config.data.image_size)
         copy = augmented_view(
-            images, rows, seed=config.train.seed, epoch=0, view=0,
-            recipe=VIEW_SETS[config.data.views][0], size=config.data.image_size,
-        )  # fmt: skip
+            images,
+            rows,
+            seed=config.train.seed,
+            epoch=0,
+            view=0,
+            recipe=VIEW_SETS[config.data.views][0],
+            size=config.data.image_size,
+        )
         for name, encoder in encoders.items():
             plain[name].append(_vectors(encoder, original))
             copies[name].append(_vectors(encoder, copy))
@@ -56,11 +66,18 @@ def invariance(
     low, high = interval(found["this"], seed)
     return [
         Score(
-            metric="invariance", level="copy", codes="all", k=1, value=float(found["this"].mean()),
-            chance=1 / len(queries), low=low, high=high, queries=len(queries),
+            metric="invariance",
+            level="copy",
+            codes="all",
+            k=1,
+            value=float(found["this"].mean()),
+            chance=1 / len(queries),
+            low=low,
+            high=high,
+            queries=len(queries),
             references={name: float(told.mean()) for name, told in found.items() if name != "this"},
         )
-    ]  # fmt: skip
+    ]
 
 
 def _vectors(encoder: nn.Module | None, view: Tensor) -> Vectors:

@@ -43,22 +43,33 @@ Figures = dict[Key, tuple[Floats, Floats]]
 
 
 def score(
-    marks: Marks, queries: Indices, rankings: Mapping[str, Ranking], topk: Sequence[int], *,
-    left_out: Sequence[Indices] | None = None, seed: int = 0, resamples: int = _RESAMPLES,
-) -> list[Score]:  # fmt: skip
+    marks: Marks,
+    queries: Indices,
+    rankings: Mapping[str, Ranking],
+    topk: Sequence[int],
+    *,
+    left_out: Sequence[Indices] | None = None,
+    seed: int = 0,
+    resamples: int = _RESAMPLES,
+) -> list[Score]:
     """Every figure of an evaluation; the first ranking is evaluated, the others are references."""
     first, *others = rankings
     measured = measure(marks, queries, rankings, topk, left_out)
     return score_rows(
-        measured[first], {name: means(measured[name]) for name in others}, seed=seed,
+        measured[first],
+        {name: means(measured[name]) for name in others},
+        seed=seed,
         resamples=resamples,
-    )  # fmt: skip
+    )
 
 
 def measure(
-    marks: Marks, queries: Indices, rankings: Mapping[str, Ranking], topk: Sequence[int],
+    marks: Marks,
+    queries: Indices,
+    rankings: Mapping[str, Ranking],
+    topk: Sequence[int],
     left_out: Sequence[Indices] | None = None,
-) -> dict[str, Figures]:  # fmt: skip
+) -> dict[str, Figures]:
     """Per-query figures of several encoders over the same queries.
 
     Args:
@@ -94,9 +105,14 @@ def measure(
 
 
 def _in_blocks(
-    relevance: Relevance, queries: Indices, away: Sequence[Indices], searched: Indices, tops: Sequence[Indices],
-    topk: Sequence[int], place: tuple[str, str],
-) -> list[Figures]:  # fmt: skip
+    relevance: Relevance,
+    queries: Indices,
+    away: Sequence[Indices],
+    searched: Indices,
+    tops: Sequence[Indices],
+    topk: Sequence[int],
+    place: tuple[str, str],
+) -> list[Figures]:
     """`_at_level` for a few queries at once: what is relevant to each may be a third of all marks."""
     told: list[dict[Key, list[tuple[Floats, Floats]]]] = [defaultdict(list) for _ in tops]
     for begin in range(0, len(queries), _QUERIES_AT_ONCE):
@@ -133,9 +149,12 @@ def means(figures: Figures) -> dict[Key, float]:
 
 
 def score_rows(
-    figures: Figures, references: Mapping[str, Mapping[Key, float]], *, seed: int = 0,
+    figures: Figures,
+    references: Mapping[str, Mapping[Key, float]],
+    *,
+    seed: int = 0,
     resamples: int = _RESAMPLES,
-) -> list[Score]:  # fmt: skip
+) -> list[Score]:
     """Figures as rows, each with its chance level, its interval and the references' means.
 
     A reference that lacks a figure has none in its row.
@@ -146,11 +165,18 @@ def score_rows(
         low, high = interval(values, seed, resamples)
         rows.append(
             Score(
-                metric=metric, level=level, codes=codes, k=k, value=float(values.mean()),
-                chance=float(expected.mean()), low=low, high=high, queries=len(values),
+                metric=metric,
+                level=level,
+                codes=codes,
+                k=k,
+                value=float(values.mean()),
+                chance=float(expected.mean()),
+                low=low,
+                high=high,
+                queries=len(values),
                 references={name: told.get(key) for name, told in references.items()},
             )
-        )  # fmt: skip
+        )
     return rows
 
 
@@ -168,9 +194,13 @@ def interval(values: Floats, seed: int, resamples: int = _RESAMPLES) -> tuple[fl
 
 
 def _at_level(
-    relevant: Sequence[tuple[Indices, Floats]], marks: int, searched: Indices, tops: Sequence[Indices],
-    topk: Sequence[int], place: tuple[str, str],
-) -> list[Figures]:  # fmt: skip
+    relevant: Sequence[tuple[Indices, Floats]],
+    marks: int,
+    searched: Indices,
+    tops: Sequence[Indices],
+    topk: Sequence[int],
+    place: tuple[str, str],
+) -> list[Figures]:
     """hit, precision, recall, map and ndcg at every k for one set of codes, by encoder.
 
     Args:
@@ -206,9 +236,14 @@ def _at_level(
 
 
 def _at_lengths(
-    listed: Floats, best: Floats, relevant: Indices, mean_gain: Floats, gallery: Indices,
-    topk: Sequence[int], place: tuple[str, str],
-) -> Figures:  # fmt: skip
+    listed: Floats,
+    best: Floats,
+    relevant: Indices,
+    mean_gain: Floats,
+    gallery: Indices,
+    topk: Sequence[int],
+    place: tuple[str, str],
+) -> Figures:
     """Every metric of an encoder's lists, with its chance level.
 
     Args:

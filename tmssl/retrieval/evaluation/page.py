@@ -14,9 +14,12 @@ _MATCHES = 10
 
 
 def evaluation_page(
-    name: str, event: Eval, header: MatchesHeader,
-    chosen: Sequence[tuple[str, QueryMatches]], pack: Pack,
-) -> str:  # fmt: skip
+    name: str,
+    event: Eval,
+    header: MatchesHeader,
+    chosen: Sequence[tuple[str, QueryMatches]],
+    pack: Pack,
+) -> str:
     """An evaluation: its figures, the worst failures and a random sample with what was found.
 
     Args:
@@ -37,11 +40,12 @@ def evaluation_page(
     parts = dict.fromkeys(part for part, _ in chosen)
     tables = [
         Table(
-            part, ["Query", "First hit", "Similarity", "Matches"],
+            part,
+            ["Query", "First hit", "Similarity", "Matches"],
             [_query_row(query, pack) for which, query in chosen if which == part],
         )
         for part in parts
-    ]  # fmt: skip
+    ]
     figures = [figures_table(event.scores)]
     if event.robustness:
         figures.append(figures_table(event.robustness, "Queries that were changed, by change"))

@@ -45,9 +45,14 @@ def pack_identity(pack: Pack) -> str:
 
 
 def references_path(
-    folder: Path, *, pack: Pack, describer: str, topk: Sequence[int], queries: Indices,
+    folder: Path,
+    *,
+    pack: Pack,
+    describer: str,
+    topk: Sequence[int],
+    queries: Indices,
     away: Sequence[Indices],
-) -> Path:  # fmt: skip
+) -> Path:
     """Where the figures of one reference for one question are kept.
 
     Args:
@@ -95,18 +100,27 @@ class Question:
 
 
 def ranked(
-    index: faiss.Index, question: Question, phase: str, *, untied: faiss.Index | None = None,
+    index: faiss.Index,
+    question: Question,
+    phase: str,
+    *,
+    untied: faiss.Index | None = None,
     approximate: faiss.Index | None = None,
-) -> tuple[Vectors, Ranking]:  # fmt: skip
+) -> tuple[Vectors, Ranking]:
     """What one encoder finds for every query, and the similarities.
 
     The first matches come from `untied` where the vectors of `index` tie often, or from `approximate`
     where there is one; ranks of group mates count ties worst, so they need none broken, and are exact.
     """
     similarity, top = search(
-        untied or index, question.queries, max(question.topk), question.begin(phase),
-        left_out=question.away, device=question.device, approximate=approximate,
-    )  # fmt: skip
+        untied or index,
+        question.queries,
+        max(question.topk),
+        question.begin(phase),
+        left_out=question.away,
+        device=question.device,
+        approximate=approximate,
+    )
     groups = question.marks.groups
     rows_of = group_mates(groups)
     none = np.empty(0, np.int64)
@@ -141,9 +155,13 @@ class Described:
 def reference_means(run: Run, question: Question, described: Described) -> Means:
     """What a describer scores, measured where it is not kept in the run."""
     path = references_path(
-        run.eval, pack=question.pack, describer=described.describer.key, topk=question.topk,
-        queries=question.queries, away=question.away,
-    )  # fmt: skip
+        run.eval,
+        pack=question.pack,
+        describer=described.describer.key,
+        topk=question.topk,
+        queries=question.queries,
+        away=question.away,
+    )
     kept = read_references(path)
     if kept is None:
         kept = _measured(question, described)

@@ -82,9 +82,7 @@ def changed_rows(question: Question, seed: int) -> Indices:
     return rows
 
 
-def changed_ranks(
-    question: Question, one: Describer, index: faiss.Index, rows: Indices
-) -> Ranks:  # fmt: skip
+def changed_ranks(question: Question, one: Describer, index: faiss.Index, rows: Indices) -> Ranks:
     """Ranks from 0 of the originals of changed queries; those past the longest list have its length.
 
     A changed query is cropped to its ink and fitted anew, as a picture of a user is.
@@ -110,9 +108,12 @@ def changed_ranks(
         queries = np.concatenate(parts)
         listed = blocked_search(index, queries, reach, question.device)[1]
         found[name] = np.array(
-            [_rank(one, row, away[row], longest) for one, row in zip(listed, rows.tolist(), strict=True)],
+            [
+                _rank(one, row, away[row], longest)
+                for one, row in zip(listed, rows.tolist(), strict=True)
+            ],
             np.int64,
-        )  # fmt: skip
+        )
     return found
 
 
@@ -142,9 +143,19 @@ def robustness(
             low, high = interval(hits, seed)
             scores.append(
                 Score(
-                    metric="known_item", level="copy", codes=change, k=k, value=float(hits.mean()),
-                    chance=min(1.0, k / question.pack.count), low=low, high=high, queries=len(hits),
-                    references={name: float((ranks[change] < k).mean()) for name, ranks in references.items()},
+                    metric="known_item",
+                    level="copy",
+                    codes=change,
+                    k=k,
+                    value=float(hits.mean()),
+                    chance=min(1.0, k / question.pack.count),
+                    low=low,
+                    high=high,
+                    queries=len(hits),
+                    references={
+                        name: float((ranks[change] < k).mean())
+                        for name, ranks in references.items()
+                    },
                 )
-            )  # fmt: skip
+            )
     return scores

@@ -13,8 +13,10 @@ WORST, SAMPLE = "worst failures", "random sample"
 
 
 _COLOURS = {
-    "same group": (0, 110, 40), "hit": (60, 170, 60), "duplicate": (140, 100, 190),
-}  # fmt: skip
+    "same group": (0, 110, 40),
+    "hit": (60, 170, 60),
+    "duplicate": (140, 100, 190),
+}
 _SEARCHED_PAST = 1 << 40  # rank of a hit that was not found
 
 
@@ -34,14 +36,19 @@ def choose_shown(
     """
     figurative = any(is_figurative(code) for query in queries for code in query.vienna)
     failed = [
-        query for query in queries
-        if query.matches and not query.matches[0].hit and (
-            query.group or any(is_figurative(code) or not figurative for code in query.vienna)
-        )
-    ]  # fmt: skip
+        query
+        for query in queries
+        if query.matches
+        and not query.matches[0].hit
+        and (query.group or any(is_figurative(code) or not figurative for code in query.vienna))
+    ]
     failed.sort(
-        key=lambda query: (-(query.first_hit or _SEARCHED_PAST), -query.matches[0].similarity, query.row)
-    )  # fmt: skip
+        key=lambda query: (
+            -(query.first_hit or _SEARCHED_PAST),
+            -query.matches[0].similarity,
+            query.row,
+        )
+    )
     worst = failed[: show // 2]
     taken = {query.row for query in worst}
     others = [query for query in queries if query.row not in taken]

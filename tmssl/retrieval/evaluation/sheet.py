@@ -61,8 +61,13 @@ def _font(size: int) -> Any:
 
 
 def _draw_row(
-    sheet: Image.Image, draw: ImageDraw.ImageDraw, query: QueryMatches, pack: Pack, top: int, font: Any
-) -> None:  # fmt: skip
+    sheet: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    query: QueryMatches,
+    pack: Pack,
+    top: int,
+    font: Any,
+) -> None:
     """A query and its matches, from one height of the sheet."""
     matches = query.matches[:_MATCHES]
     pictures = pack.read([query.row, *(match.row for match in matches)])
@@ -70,13 +75,19 @@ def _draw_row(
         ("miss", f"query, {first_hit(query)}", query.title or query.id or query.path, query.vienna)
     ]
     told += [
-        (verdict(match, query), f"{match.rank}. {match.similarity:.3f} {verdict(match, query)}",
-         match.title or match.id or match.path, match.shared)
+        (
+            verdict(match, query),
+            f"{match.rank}. {match.similarity:.3f} {verdict(match, query)}",
+            match.title or match.id or match.path,
+            match.shared,
+        )
         for match in matches
-    ]  # fmt: skip
+    ]
     for place, (pixels, (word, head, name, codes)) in enumerate(zip(pictures, told, strict=True)):
         left = _GAP + place * (_SIDE + _GAP)
-        picture = Image.fromarray(framed(pixels, word)).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)  # fmt: skip
+        picture = Image.fromarray(framed(pixels, word)).resize(
+            (_SIDE, _SIDE), Image.Resampling.LANCZOS
+        )
         sheet.paste(picture, (left, top))
         named = textwrap.wrap(
             "; ".join(f"{code} {title(code)}".strip() for code in codes), _LETTERS
@@ -87,7 +98,9 @@ def _draw_row(
             *(named if place == 0 or named or not query.labelled else ["no shared code"]),
         ]
         for at, line in enumerate(lines[:_WORDS]):
-            draw.text((left, top + _SIDE + 2 + at * _LINE), safe(line, _LETTERS + 2), "black", font=font)  # fmt: skip
+            draw.text(
+                (left, top + _SIDE + 2 + at * _LINE), safe(line, _LETTERS + 2), "black", font=font
+            )
 
 
 Chosen = Sequence[tuple[str, QueryMatches]]

@@ -33,25 +33,33 @@ def stability(
     before = _before(run, header, step)
     pairs = [
         ([m.row for m in query.matches], before[query.row])
-        for query in found if query.row in before
-    ]  # fmt: skip
+        for query in found
+        if query.row in before
+    ]
     k = min([_LENGTH, *(len(rows) for pair in pairs for rows in pair)])
     if not pairs or k == 0:
         return None
     overlaps = np.array([len(set(new[:k]) & set(old[:k])) / k for new, old in pairs])
     low, high = interval(overlaps, seed)
     return Score(
-        metric="stability", level="copy", k=k, value=float(overlaps.mean()),
-        chance=k / (header.gallery - 1), low=low, high=high, queries=len(pairs),
-    )  # fmt: skip
+        metric="stability",
+        level="copy",
+        k=k,
+        value=float(overlaps.mean()),
+        chance=k / (header.gallery - 1),
+        low=low,
+        high=high,
+        queries=len(pairs),
+    )
 
 
 def _before(run: Run, header: MatchesHeader, step: int) -> dict[int, list[int]]:
     """The lists of the newest earlier checkpoint, by row of the query."""
     earlier = [
-        event for event in (read_journal(run.journal) if run.journal.exists() else [])
+        event
+        for event in (read_journal(run.journal) if run.journal.exists() else [])
         if isinstance(event, Eval) and event.step < step and event.matches
-    ]  # fmt: skip
+    ]
     for event in sorted(earlier, key=lambda event: -event.step):
         try:
             other, queries = read_matches(run.path / event.matches)
@@ -65,5 +73,9 @@ def _before(run: Run, header: MatchesHeader, step: int) -> dict[int, list[int]]:
 def _asked(header: MatchesHeader) -> tuple[object, ...]:
     """What two evaluations must agree in."""
     return (
-        header.fingerprint, header.gallery, header.without_duplicates, header.whitened, header.index
-    )  # fmt: skip
+        header.fingerprint,
+        header.gallery,
+        header.without_duplicates,
+        header.whitened,
+        header.index,
+    )

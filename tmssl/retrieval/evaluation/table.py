@@ -61,9 +61,10 @@ def duplicate_words(event: Eval) -> list[str]:
     if not event.duplicates:
         return []
     treated = (
-        "left out" if event.without_duplicates
+        "left out"
+        if event.without_duplicates
         else "counted as any other; --exclude-duplicates leaves them out"
-    )  # fmt: skip
+    )
     verb = "has" if event.duplicated == 1 else "have"
     return [
         f"{count(event.duplicated, 'query', 'queries')} {verb} "
@@ -169,8 +170,11 @@ def _row(score: Score, names: Sequence[str]) -> str:
     """One figure as a line."""
     span = f"{number(score.low, 3)} to {number(score.high, 3)}" if score.low is not None else "-"
     cells = [
-        f"{figure_name(score):13}", f"{number(score.value, 3):>9}",
-        f"{number(score.chance, 3):>9}", f"{number(lift(score), 3):>6}", f"{span:>21}",
-    ]  # fmt: skip
+        f"{figure_name(score):13}",
+        f"{number(score.value, 3):>9}",
+        f"{number(score.chance, 3):>9}",
+        f"{number(lift(score), 3):>6}",
+        f"{span:>21}",
+    ]
     cells += [f"{number(score.references.get(n), 3):>{_width(n)}}" for n in names]
     return "".join(cells)

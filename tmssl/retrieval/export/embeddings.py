@@ -47,9 +47,16 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def export_embeddings(
-    run: Run, card: Card, facts: Facts, pack: Path, form: str, target: Path,
-    progress: Progress | None = None, *, whiten: int = 0,
-) -> Provenance:  # fmt: skip
+    run: Run,
+    card: Card,
+    facts: Facts,
+    pack: Path,
+    form: str,
+    target: Path,
+    progress: Progress | None = None,
+    *,
+    whiten: int = 0,
+) -> Provenance:
     """Write the unit vectors of every mark; each file appears complete or not at all.
 
     `npy` is float32 (marks, features) at `target`, with `target.csv` (row, path, id, group, split,
@@ -73,11 +80,19 @@ def export_embeddings(
     if whiten:
         index = whitened_index(index, run.index / card.index, whiten)[0]
     told = Provenance(
-        model=card.model, checkpoint=card.checkpoint, checkpoint_sha256=card.checkpoint_sha256,
-        epoch=card.epoch, image_size=card.image_size, index=card.index,
-        index_sha256=card.index_sha256, whitened=whiten and index.d, pack_fingerprint=facts.fingerprint, marks=index.ntotal,
-        features=index.d, attribution=facts.attribution,
-    )  # fmt: skip
+        model=card.model,
+        checkpoint=card.checkpoint,
+        checkpoint_sha256=card.checkpoint_sha256,
+        epoch=card.epoch,
+        image_size=card.image_size,
+        index=card.index,
+        index_sha256=card.index_sha256,
+        whitened=whiten and index.d,
+        pack_fingerprint=facts.fingerprint,
+        marks=index.ntotal,
+        features=index.d,
+        attribution=facts.attribution,
+    )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(target) as fresh:

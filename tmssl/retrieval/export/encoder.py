@@ -71,8 +71,14 @@ def preprocessing(run: Run, weights: Weights) -> Preprocessing:
     return Preprocessing(
         model=weights.config.model.name,
         features=feature_count(create_encoder(weights.config.model.name)),
-        run=run.name, checkpoint=path.name, checkpoint_sha256=digest(path), epoch=weights.epoch,
-        step=weights.step, version=version("tmssl"), image_size=size, pack_size=square,
+        run=run.name,
+        checkpoint=path.name,
+        checkpoint_sha256=digest(path),
+        epoch=weights.epoch,
+        step=weights.step,
+        version=version("tmssl"),
+        image_size=size,
+        pack_size=square,
         steps=(
             f"read the first frame ({', '.join(FORMATS)}), upright by its EXIF orientation",
             "RGB over white; over black where the drawing would vanish on white",
@@ -83,7 +89,7 @@ def preprocessing(run: Run, weights: Weights) -> Preprocessing:
             f"resize to {size} px, bilinear with antialiasing, where the square has another size",
             "divide by 255, subtract the mean and divide by the deviation of each channel",
         ),
-    )  # fmt: skip
+    )
 
 
 def export_encoder(encoder: nn.Module, told: Preprocessing, form: str, target: Path) -> None:
@@ -148,10 +154,15 @@ def _timm_config(told: Preprocessing) -> dict[str, object]:
         "num_classes": 0,
         "num_features": told.features,
         "pretrained_cfg": {
-            "input_size": [3, told.image_size, told.image_size], "mean": told.mean, "std": told.std,
-            "interpolation": "bilinear", "crop_pct": 1.0, "crop_mode": "squash", "num_classes": 0,
+            "input_size": [3, told.image_size, told.image_size],
+            "mean": told.mean,
+            "std": told.std,
+            "interpolation": "bilinear",
+            "crop_pct": 1.0,
+            "crop_mode": "squash",
+            "num_classes": 0,
         },
-    }  # fmt: skip
+    }
 
 
 def _onnx(encoder: nn.Module, view: Tensor, note: str) -> bytes:
@@ -168,9 +179,14 @@ def _onnx(encoder: nn.Module, view: Tensor, note: str) -> bytes:
             # The exporter warns of its own parts, which nobody here can change.
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                encoder, (view,), dynamo=True, verbose=False, input_names=["view"],
-                output_names=["features"], dynamic_shapes=({0: torch.export.Dim("n")},),
-            )  # fmt: skip
+                encoder,
+                (view,),
+                dynamo=True,
+                verbose=False,
+                input_names=["view"],
+                output_names=["features"],
+                dynamic_shapes=({0: torch.export.Dim("n")},),
+            )
     except (RuntimeError, TypeError, ValueError) as error:
         raise _no_form("ONNX", error) from error
     assert program is not None

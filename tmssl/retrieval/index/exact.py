@@ -66,10 +66,15 @@ def _single_threads() -> ThreadPoolExecutor:
 
 
 def search(
-    index: faiss.Index, own: Indices, k: int, progress: Progress | None = None, *,
-    left_out: Sequence[Indices] | None = None, device: torch.device = _CPU,
+    index: faiss.Index,
+    own: Indices,
+    k: int,
+    progress: Progress | None = None,
+    *,
+    left_out: Sequence[Indices] | None = None,
+    device: torch.device = _CPU,
     approximate: faiss.Index | None = None,
-) -> tuple[Vectors, Indices]:  # fmt: skip
+) -> tuple[Vectors, Indices]:
     """The k nearest rows of some rows of the gallery by cosine, each left out of its own list.
 
     Args:
@@ -108,9 +113,12 @@ def search(
 
 
 def approximate_search(
-    index: faiss.Index, approximate: faiss.Index, queries: Vectors, k: int,
+    index: faiss.Index,
+    approximate: faiss.Index,
+    queries: Vectors,
+    k: int,
     progress: Progress | None = None,
-) -> tuple[Vectors, Indices]:  # fmt: skip
+) -> tuple[Vectors, Indices]:
     """At most k nearest rows by an approximate index, with the exact similarities.
 
     Returns:
@@ -130,9 +138,12 @@ def approximate_search(
 
 
 def blocked_search(
-    index: faiss.Index, queries: Vectors, k: int, device: torch.device,
+    index: faiss.Index,
+    queries: Vectors,
+    k: int,
+    device: torch.device,
     progress: Progress | None = None,
-) -> tuple[Vectors, Indices]:  # fmt: skip
+) -> tuple[Vectors, Indices]:
     """The k largest inner products of each query with the vectors of an index, in float32.
 
     Args:

@@ -155,9 +155,13 @@ def _check_header(path: Path) -> None:
 
 
 def mate_ranks(
-    index: faiss.Index, own: Indices, mates: Sequence[Indices], progress: Progress | None = None, *,
+    index: faiss.Index,
+    own: Indices,
+    mates: Sequence[Indices],
+    progress: Progress | None = None,
+    *,
     left_out: Sequence[Indices] | None = None,
-) -> list[Indices]:  # fmt: skip
+) -> list[Indices]:
     """Ranks of some marks in each query's list, ascending, from 1; the query itself is not in it.
 
     Among ties the marks come last, METU's worst case: the j-th mate has rank j + the number of other

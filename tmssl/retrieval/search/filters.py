@@ -51,9 +51,13 @@ def _compare(sign: str, below: bool, above: bool) -> bool:
     """Whether a comparison holds for a value that is below, above, or else equal to another."""
     equal = not below and not above
     return {
-        "=": equal, "!=": not equal, "<": below, "<=": below or equal, ">": above,
+        "=": equal,
+        "!=": not equal,
+        "<": below,
+        "<=": below or equal,
+        ">": above,
         ">=": above or equal,
-    }[sign]  # fmt: skip
+    }[sign]
 
 
 def _number(text: str) -> float | int | None:

@@ -19,7 +19,10 @@ def search_page(record: SearchRecord, logos: Sequence[Pixels], pack: Pack) -> st
         logos: the image of each answer, uint8 (s, s, 3).
         pack: of the gallery.
     """
-    filters = [*(f"--vienna {code}" for code in record.vienna), *(f"--where {one}" for one in record.where)]  # fmt: skip
+    filters = [
+        *(f"--vienna {code}" for code in record.vienna),
+        *(f"--where {one}" for one in record.where),
+    ]
     facts = [
         f"Searched {record.searched}, {record.compared:,} of {record.marks:,} marks compared"
         + (f" ({', '.join(filters)})" if filters else "")
@@ -27,24 +30,34 @@ def search_page(record: SearchRecord, logos: Sequence[Pixels], pack: Pack) -> st
         + (f", nearest by index {record.factory}" if record.factory else ""),
         f"Model {record.model}, checkpoint {record.checkpoint} (SHA-256 {record.checkpoint_sha256}), "
         f"epoch {record.epoch:.4g}, index SHA-256 {record.index_sha256}",
-        record.note, *([record.attribution] if record.attribution else []),
-    ]  # fmt: skip
+        record.note,
+        *([record.attribution] if record.attribution else []),
+    ]
     tables = []
     for answer, pixels in zip(record.answers, logos, strict=True):
         likely = [f"{one.code} {one.title} ({rate(one.share)})" for one in answer.likely]
-        words = f"codes {' '.join(answer.vienna)}" if answer.vienna else (
-            f"likely codes, of the nearest marks: {'; '.join(likely)}" if likely else "no likely codes"
-        )  # fmt: skip
+        words = (
+            f"codes {' '.join(answer.vienna)}"
+            if answer.vienna
+            else (
+                f"likely codes, of the nearest marks: {'; '.join(likely)}"
+                if likely
+                else "no likely codes"
+            )
+        )
         further = sorted({name for match in answer.matches for name in match.extra})
         columns = ["Rank", "Mark", "Similarity", "Title", "Id", "Shared codes", "Codes", *further]
         rows = [_match_row(match, further, pack) for match in answer.matches]
         told = "standard input" if answer.file == "-" else answer.file
         tables.append(
             Table(
-                safe(told), [safe(name, 80) for name in columns], rows, picture=data_uri(pixels),
+                safe(told),
+                [safe(name, 80) for name in columns],
+                rows,
+                picture=data_uri(pixels),
                 words=safe(f"{words}; SHA-256 {answer.sha256}", 1000),
             )
-        )  # fmt: skip
+        )
     return render("Marks that resemble a logo", facts, tables)
 
 
@@ -58,10 +71,15 @@ def _match_row(match: SearchMatch, further: Sequence[str], pack: Pack) -> list[C
         Cell([str(match.rank)], float(match.rank)),
         Cell(picture=data_uri(pack.read([match.row])[0])),
         Cell([f"{match.similarity:.4f}"], match.similarity),
-        Cell(lines, name, link=safe(link, 2000)), Cell([safe(match.id)], safe(match.id)),
-        Cell(shared, shared[0]), Cell(named_codes(match.vienna), " ".join(match.vienna)),
-        *(Cell([safe(match.extra.get(name, ""), 200)], _sort(match.extra.get(name, ""))) for name in further),
-    ]  # fmt: skip
+        Cell(lines, name, link=safe(link, 2000)),
+        Cell([safe(match.id)], safe(match.id)),
+        Cell(shared, shared[0]),
+        Cell(named_codes(match.vienna), " ".join(match.vienna)),
+        *(
+            Cell([safe(match.extra.get(name, ""), 200)], _sort(match.extra.get(name, "")))
+            for name in further
+        ),
+    ]
 
 
 def _sort(text: str) -> float | str:

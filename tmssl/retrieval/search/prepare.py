@@ -22,9 +22,15 @@ from tmssl.types import Progress
 
 
 def make_ready(
-    run: Run, which: str, facts: Facts, folder: Path, *, device: str = "auto",
-    phase: Callable[[str], None] | None = None, progress: Progress | None = None,
-) -> Card:  # fmt: skip
+    run: Run,
+    which: str,
+    facts: Facts,
+    folder: Path,
+    *,
+    device: str = "auto",
+    phase: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+) -> Card:
     """Build what a search needs and return its card; an index that evaluations built is used.
 
     Args:
@@ -49,9 +55,12 @@ def make_ready(
         if phase:
             phase("embedding")
         vectors = embed(
-            encoder, pack, image_size=weights.config.data.image_size, device=choose_device(device),
+            encoder,
+            pack,
+            image_size=weights.config.data.image_size,
+            device=choose_device(device),
             progress=progress,
-        )  # fmt: skip
+        )
         save_index(build_index(vectors), index)
         del vectors  # of 538,000 marks it takes 2.8 GB
     if phase:
@@ -62,12 +71,18 @@ def make_ready(
     except UnrecordableError:
         recording = Path()
     card = Card(
-        index=index.name, index_sha256=digest(index), encoder=recording.name,
+        index=index.name,
+        index_sha256=digest(index),
+        encoder=recording.name,
         checkpoint=str(path.relative_to(run.path) if path.is_relative_to(run.path) else path),
-        checkpoint_sha256=sha256, model=weights.config.model.name,
-        image_size=weights.config.data.image_size, epoch=weights.epoch, step=weights.step,
-        marks=pack.count, holders=count_holders(pack),
-    )  # fmt: skip
+        checkpoint_sha256=sha256,
+        model=weights.config.model.name,
+        image_size=weights.config.data.image_size,
+        epoch=weights.epoch,
+        step=weights.step,
+        marks=pack.count,
+        holders=count_holders(pack),
+    )
     write_card(card_path(run, facts, sha256), card)
     return card
 

@@ -21,9 +21,12 @@ from tmssl.text import safe
 
 _WORDS = ("none", "tanh")  # the only text that an operation is given: how GELU is computed
 _FIXED: dict[str, torch.dtype | torch.device | torch.layout] = {
-    "float32": torch.float32, "bool": torch.bool, "int64": torch.int64, "cpu": torch.device("cpu"),
+    "float32": torch.float32,
+    "bool": torch.bool,
+    "int64": torch.int64,
+    "cpu": torch.device("cpu"),
     "strided": torch.strided,
-}  # fmt: skip
+}
 FORMAT = "1"  # raise it when a step is written differently
 
 # A step: the name of what it makes, the operation, its arguments and keyword arguments. An argument

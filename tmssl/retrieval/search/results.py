@@ -119,11 +119,15 @@ def likely_codes(
     for vienna in codes_per_mark:
         votes.update(at_level(vienna, "division"))
     scored = [
-        Likely(code=code, title=title(code), share=number / len(codes_per_mark),
-               score=number / len(codes_per_mark) * rarity_of(code, holders, gallery))
+        Likely(
+            code=code,
+            title=title(code),
+            share=number / len(codes_per_mark),
+            score=number / len(codes_per_mark) * rarity_of(code, holders, gallery),
+        )
         for code, number in votes.items()
         if number >= _LEAST
-    ]  # fmt: skip
+    ]
     scored.sort(key=lambda one: (-one.score, one.code))
     return scored[:_TOLD]
 

@@ -87,10 +87,12 @@ def find_logos(sources: Sequence[str]) -> list[tuple[str, bool]]:
     for source in sources:
         if source != _STDIN and Path(source).is_dir():
             inside = sorted(
-                str(path) for path in Path(source).rglob("*")
-                if path.suffix.lower() in SUFFIXES and path.is_file()
+                str(path)
+                for path in Path(source).rglob("*")
+                if path.suffix.lower() in SUFFIXES
+                and path.is_file()
                 and not any(part.startswith(".") for part in path.relative_to(source).parts)
-            )  # fmt: skip
+            )
             if not inside:
                 raise InputError(f"no images in {safe(source)}; give images or a folder of them")
             found += [(path, False) for path in inside]
@@ -122,9 +124,13 @@ def read_logo(name: str, size: int, stdin: BinaryIO) -> Logo:
 
 
 def open_gallery(
-    run: Run, *, checkpoint: str = "best", device: str = "auto",
-    phase: Callable[[str], None] | None = None, progress: Callable[[int, int], None] | None = None,
-) -> Gallery:  # fmt: skip
+    run: Run,
+    *,
+    checkpoint: str = "best",
+    device: str = "auto",
+    phase: Callable[[str], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Gallery:
     """A run's index and encoder, made ready first where nobody searched it before.
 
     Args:
@@ -197,8 +203,9 @@ def answer(gallery: Gallery, logo: Logo, k: int, mask: Mask | None) -> Answer:
     similarity, rows = _nearest(gallery, vector, max(k, voters))
     likely = likely_codes(
         [gallery.rows[row].vienna for row in rows[:voters].tolist()],
-        gallery.card.holders, gallery.card.marks,
-    )  # fmt: skip
+        gallery.card.holders,
+        gallery.card.marks,
+    )
     if mask is not None:
         similarity, rows = nearest_rows(gallery.index, vector, k, mask)
     own_row = _own_row(gallery, logo.name)
@@ -206,17 +213,35 @@ def answer(gallery: Gallery, logo: Logo, k: int, mask: Mask | None) -> Answer:
     codes = own.vienna if own else [one.code for one in likely]
     matches = [
         SearchMatch(
-            rank=rank, row=row, similarity=cosine, own=row == own_row, id=mark.id, path=mark.path,
-            title=mark.title, url=mark.url, vienna=list(mark.vienna), extra=mark.extra,
-            shared={code: title(code) for code in shared_codes(codes, mark.vienna, gallery.card.holders, gallery.card.marks)},
+            rank=rank,
+            row=row,
+            similarity=cosine,
+            own=row == own_row,
+            id=mark.id,
+            path=mark.path,
+            title=mark.title,
+            url=mark.url,
+            vienna=list(mark.vienna),
+            extra=mark.extra,
+            shared={
+                code: title(code)
+                for code in shared_codes(
+                    codes, mark.vienna, gallery.card.holders, gallery.card.marks
+                )
+            },
         )
-        for rank, (row, cosine) in enumerate(zip(rows[:k].tolist(), similarity.tolist(), strict=False), 1)
+        for rank, (row, cosine) in enumerate(
+            zip(rows[:k].tolist(), similarity.tolist(), strict=False), 1
+        )
         for mark in [gallery.rows[row]]
-    ]  # fmt: skip
+    ]
     return Answer(
-        file=safe(logo.name, 1000), sha256=logo.sha256, vienna=list(own.vienna) if own else [],
-        likely=[] if own else likely, matches=matches,
-    )  # fmt: skip
+        file=safe(logo.name, 1000),
+        sha256=logo.sha256,
+        vienna=list(own.vienna) if own else [],
+        likely=[] if own else likely,
+        matches=matches,
+    )
 
 
 def _nearest(gallery: Gallery, vector: Vectors, k: int) -> tuple[Vectors, npt.NDArray[np.int64]]:
@@ -285,12 +310,24 @@ def new_record(
     """
     card, facts = gallery.card, gallery.facts
     return SearchRecord(
-        searched=datetime.now(UTC).isoformat(timespec="seconds"), version=version("tmssl"),
-        run=str(gallery.run.path.resolve()), checkpoint=card.checkpoint,
-        checkpoint_sha256=card.checkpoint_sha256, model=card.model, image_size=card.image_size,
-        epoch=card.epoch, index=card.index, index_sha256=card.index_sha256, factory=factory,
+        searched=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=version("tmssl"),
+        run=str(gallery.run.path.resolve()),
+        checkpoint=card.checkpoint,
+        checkpoint_sha256=card.checkpoint_sha256,
+        model=card.model,
+        image_size=card.image_size,
+        epoch=card.epoch,
+        index=card.index,
+        index_sha256=card.index_sha256,
+        factory=factory,
         whitened=gallery.index.d if gallery.whiten else 0,
-        pack=str(gallery.folder), pack_fingerprint=facts.fingerprint, marks=facts.count,
-        compared=compared, vienna=list(vienna), where=list(where), topk=topk,
+        pack=str(gallery.folder),
+        pack_fingerprint=facts.fingerprint,
+        marks=facts.count,
+        compared=compared,
+        vienna=list(vienna),
+        where=list(where),
+        topk=topk,
         attribution=facts.attribution,
-    )  # fmt: skip
+    )

@@ -116,8 +116,9 @@ def hog_describer() -> Describer:
             images.float().mean(3)[:, None], (_HOG_SIDE, _HOG_SIDE), mode="bilinear", antialias=True
         )[:, 0].numpy()
         cells: dict[str, Any] = {
-            "pixels_per_cell": (_HOG_CELL, _HOG_CELL), "cells_per_block": (_HOG_BLOCK, _HOG_BLOCK),
-        }  # fmt: skip
+            "pixels_per_cell": (_HOG_CELL, _HOG_CELL),
+            "cells_per_block": (_HOG_BLOCK, _HOG_BLOCK),
+        }
         return unit(np.stack([hog(one / 255, orientations=9, **cells) for one in grey]))
 
     def of_pack(pack: Pack, progress: Progress | None) -> Vectors:

@@ -44,9 +44,14 @@ def untrained_encoder(name: str, seed: int) -> nn.Module:
 
 
 def embed(
-    encoder: nn.Module, pack: Pack, *, image_size: int, device: torch.device, batch_size: int = 0,
+    encoder: nn.Module,
+    pack: Pack,
+    *,
+    image_size: int,
+    device: torch.device,
+    batch_size: int = 0,
     progress: Progress | None = None,
-) -> Vectors:  # fmt: skip
+) -> Vectors:
     """Unit vectors of every mark of a pack.
 
     While the device computes the vectors of some marks, the next ones are read and sent to it, and

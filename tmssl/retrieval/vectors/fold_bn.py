@@ -32,9 +32,14 @@ def folded(encoder: nn.Module) -> nn.Module:
         assert norm.running_mean is not None
         assert norm.running_var is not None
         convolution.weight, convolution.bias = fuse_conv_bn_weights(
-            convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps,
-            norm.weight, norm.bias,
-        )  # fmt: skip
+            convolution.weight,
+            convolution.bias,
+            norm.running_mean,
+            norm.running_var,
+            norm.eps,
+            norm.weight,
+            norm.bias,
+        )
         # timm's layer applies the activation too.
         copied.set_submodule(name, norm.act if isinstance(norm, BatchNormAct2d) else nn.Identity())
     return copied

@@ -11,13 +11,20 @@ from tmssl.runs.findings.plan import (
     positives,
     slow_momentum,
     starving,
-)  # fmt: skip
+)
 from tmssl.runs.history import History
 from tmssl.runs.steps import Steps
 
 _CHECKS: tuple[Callable[[Segment, Steps, list[Epoch]], Finding | None], ...] = (
-    lr_jump, at_chance, rising, plateau, collapse, starving, non_finite, slow_momentum,
-)  # fmt: skip
+    lr_jump,
+    at_chance,
+    rising,
+    plateau,
+    collapse,
+    starving,
+    non_finite,
+    slow_momentum,
+)
 
 
 def diagnose(history: History) -> list[Finding]:

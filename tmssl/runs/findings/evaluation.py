@@ -29,31 +29,41 @@ def evaluation_findings(event: Eval, counts: dict[str, int] | None = None) -> li
         )
         found.append(
             _finding(
-                event, "below-chance", "bad",
+                event,
+                "below-chance",
+                "bad",
                 f"{how}hit@{below.k} is {number(below.value, 2)} over {below.queries} queries where chance is "
                 f"{number(below.chance, 2)}{words}: labels and images are probably joined wrongly",
                 "look at the join before anything else: tmssl pack DIR tells what it lost",
             )
-        )  # fmt: skip
+        )
     main = [score for score in event.scores if _is_main(score)]
     if main and all(map(_is_untrained, main)):
         same = main[0]
         found.append(
             _finding(
-                event, "no-better-than-untrained", "warning",
+                event,
+                "no-better-than-untrained",
+                "warning",
                 f"{how}{same.metric}@{same.k} is {number(same.value, 3)}, where an untrained encoder has "
                 f"{number(same.references.get('untrained'), 3)}: the training shows nothing yet",
                 "train longer, or compare other --views; a falling loss alone is no better retrieval",
             )
-        )  # fmt: skip
+        )
     return found
 
 
 def _finding(event: Eval, code: str, level: str, text: str, advice: str) -> Finding:
     """A finding at the place of an evaluation."""
     return Finding(
-        code=code, level=level, text=text, advice=advice, step=event.step, epoch=event.epoch, t=event.t
-    )  # fmt: skip
+        code=code,
+        level=level,
+        text=text,
+        advice=advice,
+        step=event.step,
+        epoch=event.epoch,
+        t=event.t,
+    )
 
 
 def _hits(event: Eval) -> list[Score]:
@@ -90,8 +100,11 @@ def _improbable(score: Score) -> bool:
     if chance == 1.0:
         return True
     logs = [
-        math.lgamma(score.queries + 1) - math.lgamma(i + 1) - math.lgamma(score.queries - i + 1)
-        + i * math.log(chance) + (score.queries - i) * math.log1p(-chance)
+        math.lgamma(score.queries + 1)
+        - math.lgamma(i + 1)
+        - math.lgamma(score.queries - i + 1)
+        + i * math.log(chance)
+        + (score.queries - i) * math.log1p(-chance)
         for i in range(hits + 1)
-    ]  # fmt: skip
+    ]
     return sum(map(math.exp, logs)) < _SURE

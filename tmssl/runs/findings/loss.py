@@ -81,12 +81,15 @@ def at_chance(segment: Segment, steps: Steps, epochs: list[Epoch]) -> Finding | 
     if segment.chance != segment.chance_ce:
         keys += " nats scaled by the temperature"
     return Finding(
-        code="at-chance", level="bad", step=where, epoch=at,
+        code="at-chance",
+        level="bad",
+        step=where,
+        epoch=at,
         text=f"loss {number(mean)} is chance ({number(segment.chance)}, {keys}): a model that knows "
         "nothing, not a slow one",
         advice="try --set optim.momentum=0.9 in runs of few steps, --optimizer sgd with a larger --lr, "
         "or --positives instance; a small model such as mobilenetv3_small_100 shows within minutes whether the data works",
-    )  # fmt: skip
+    )
 
 
 def rising(segment: Segment, _steps: Steps, epochs: list[Epoch]) -> Finding | None:
@@ -105,13 +108,16 @@ def rising(segment: Segment, _steps: Steps, epochs: list[Epoch]) -> Finding | No
     first, schedule = known[begin][0], setting(segment, "optim", "schedule")
     constant = schedule == "constant"
     return Finding(
-        code="rising", level="bad", step=known[-1][0].step, epoch=float(known[-1][0].epoch),
+        code="rising",
+        level="bad",
+        step=known[-1][0].step,
+        epoch=float(known[-1][0].epoch),
         text=f"loss is rising from epoch {first.epoch} on: {number(floor)} to {number(known[-1][1])} "
         f"under {'a constant' if constant else f'a {schedule}'.rstrip()} LR of {learning_rate(first.lr)}",
         advice="stop and go on with a schedule: tmssl train --resume --schedule cosine"
         if constant
         else "lower the LR: tmssl train --resume --lr with a third of it",
-    )  # fmt: skip
+    )
 
 
 def _noise(losses: list[float]) -> float:
@@ -142,12 +148,15 @@ def plateau(segment: Segment, _steps: Steps, epochs: list[Epoch]) -> Finding | N
         away = (progress(segment, before) or 0.0) >= AT_CHANCE
         if away and not settled and since > before - _PLATEAU_GAIN * _way(segment):
             return Finding(
-                code="plateau", level="warning", step=epoch.step, epoch=float(epoch.epoch),
+                code="plateau",
+                level="warning",
+                step=epoch.step,
+                epoch=float(epoch.epoch),
                 text=f"loss has not improved on {number(before)} for {_PLATEAU_EPOCHS} epochs",
                 advice="lower the LR: tmssl train --resume --lr with a third of it"
                 if schedule == "cosine"
                 else "lower the LR or let a cosine do it: tmssl train --resume --schedule cosine",
-            )  # fmt: skip
+            )
     return None
 
 
@@ -166,11 +175,14 @@ def broke_out(
             continue  # a loss of another scale
         if epoch.step > begin and loss < floor - _OUT * _way(segment) < math.inf:
             return Finding(
-                code="broke-out", level="good", step=epoch.step, epoch=float(epoch.epoch),
+                code="broke-out",
+                level="good",
+                step=epoch.step,
+                epoch=float(epoch.epoch),
                 text=f"broken out of the plateau: {number(max(before, floor))} before, {number(loss)} at "
                 f"epoch {epoch.epoch} (chance {number(segment.chance)})",
                 advice="go on; evaluate every few epochs with `tmssl eval`",
-            )  # fmt: skip
+            )
         if epoch.step <= begin or floor == math.inf:  # it stays, so that a slow fall counts as well
             floor = min(floor, loss)
         before = loss

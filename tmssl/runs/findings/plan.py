@@ -28,10 +28,13 @@ def collapse(segment: Segment, steps: Steps, _epochs: list[Epoch]) -> Finding | 
         if streak == 5:
             step = steps[place]
             return Finding(
-                code="collapse", level="bad", step=step.step, epoch=step.epoch,
+                code="collapse",
+                level="bad",
+                step=step.step,
+                epoch=step.epoch,
                 text=f"features have collapsed: spread {number(step.feature_std, 2)}, where 1 is healthy",
                 advice="lower --lr, lengthen --warmup-epochs, or go back to an earlier checkpoint",
-            )  # fmt: skip
+            )
     return None
 
 
@@ -44,10 +47,13 @@ def starving(_segment: Segment, steps: Steps, _epochs: list[Epoch]) -> Finding |
     if share <= _STARVING:
         return None
     return Finding(
-        code="starving", level="warning", step=timed[-1].step, epoch=timed[-1].epoch,
+        code="starving",
+        level="warning",
+        step=timed[-1].step,
+        epoch=timed[-1].epoch,
         text=f"each step waits {rate(share)} of its time for data",
         advice="put the pack (TMSSL_CACHE) on a local disk, and close what else uses the cores",
-    )  # fmt: skip
+    )
 
 
 def non_finite(_segment: Segment, steps: Steps, _epochs: list[Epoch]) -> Finding | None:
@@ -56,10 +62,13 @@ def non_finite(_segment: Segment, steps: Steps, _epochs: list[Epoch]) -> Finding
         if math.isnan(loss):
             step = steps[place]
             return Finding(
-                code="non-finite", level="bad", step=step.step, epoch=step.epoch,
+                code="non-finite",
+                level="bad",
+                step=step.step,
+                epoch=step.epoch,
                 text=f"the loss is not a finite number at step {step.step}",
                 advice="lower --lr, lengthen --warmup-epochs, or use --precision float32",
-            )  # fmt: skip
+            )
     return None
 
 
@@ -77,11 +86,14 @@ def lr_jump(segment: Segment, _steps: Steps, _epochs: list[Epoch]) -> Finding | 
         "more --rewarm-steps spread it further" if spread else "--rewarm-steps 500 spreads a jump"
     )
     return Finding(
-        code="lr-jump", level="warning", step=segment.step + 1, epoch=segment.epoch,
+        code="lr-jump",
+        level="warning",
+        step=segment.step + 1,
+        epoch=segment.epoch,
         text=f"the LR went from {learning_rate(before)} to {learning_rate(after)} "
         f"({times}) at a resume",
         advice=f"if that was not meant, resume with the old --lr; {more}",
-    )  # fmt: skip
+    )
 
 
 def positives(history: History, segment: Segment) -> list[Finding]:
@@ -94,11 +106,13 @@ def positives(history: History, segment: Segment) -> list[Finding]:
     if event.with_partner is not None and event.with_partner < _FEW_PARTNERS:
         found.append(
             Finding(
-                code="few-partners", text=f"only {rate(event.with_partner)} of the marks share a "
+                code="few-partners",
+                text=f"only {rate(event.with_partner)} of the marks share a "
                 f"{event.level} with another; the rest are their own positive",
-                advice="a coarser --vienna-level gives more of them a partner", **where,
+                advice="a coarser --vienna-level gives more of them a partner",
+                **where,
             )
-        )  # fmt: skip
+        )
     if event.noise is not None and event.noise > _NOISY:
         found.append(
             Finding(
@@ -107,9 +121,10 @@ def positives(history: History, segment: Segment) -> list[Finding]:
                 f"told apart {rate(event.encoder_auc)} of the time by the encoder, "
                 f"{rate(event.hash_auc)} by a perceptual hash, where a guess is right 50 %",
                 advice="such positives teach noise: --positives instance, or mixed with a small "
-                "--vienna-share, or a finer --vienna-level", **where,
+                "--vienna-share, or a finer --vienna-level",
+                **where,
             )
-        )  # fmt: skip
+        )
     return found
 
 
@@ -127,10 +142,13 @@ def slow_momentum(segment: Segment, _steps: Steps, _epochs: list[Epoch]) -> Find
         return None
     better = max(_QUICK, 1 - float(f"{_ENOUGH_TURNOVERS / total:.1g}"))
     return Finding(
-        code="slow-momentum", level="warning", step=segment.step + 1, epoch=segment.epoch,
+        code="slow-momentum",
+        level="warning",
+        step=segment.step + 1,
+        epoch=segment.epoch,
         text=f"momentum {start:g} is slow for a run of {total:,} steps: the momentum encoder "
         f"takes {1 / (1 - start):,.0f} steps to follow"
         if start < 1
         else f"momentum 1 keeps the momentum encoder as it began in all {total:,} steps",
         advice=f"--set optim.momentum={better:g}, or more epochs",
-    )  # fmt: skip
+    )

@@ -104,9 +104,14 @@ class Evaluations:
             with self._log_file() as log:
                 self._child = subprocess.Popen(
                     [sys.executable, "-m", "tmssl.retrieval", str(self._run.path), str(path)],
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                    env={key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"},
-                )  # fmt: skip
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    env={
+                        key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"
+                    },
+                )
         except OSError as error:  # no process or no memory for one
             self._untold.append(_failed(name, f"could not begin: {error.strerror or error}"))
             self._forget(name)
@@ -197,32 +202,38 @@ class Evaluations:
 def _failed(name: str, said: str) -> Finding:
     """The finding that an evaluation brought nothing."""
     return Finding(
-        code="evaluation-failed", level="warning", text=f"the evaluation of {name} {said}",
+        code="evaluation-failed",
+        level="warning",
+        text=f"the evaluation of {name} {said}",
         advice="training goes on; eval/evaluations.log says more",
-    )  # fmt: skip
+    )
 
 
 def _not_kept(name: str, error: OSError) -> Finding:
     """The finding that the disk has no room for the name `best`."""
     return Finding(
-        code="checkpoint-failed", level="bad",
+        code="checkpoint-failed",
+        level="bad",
         text=f"{name} is the best so far and could not be kept as best: {error.strerror or error}",
         advice="free disk space now; it is tried again",
-    )  # fmt: skip
+    )
 
 
 def _missing(best_by: str) -> Finding:
     """The finding that the labels do not allow the figure that was asked for."""
     return Finding(
-        code="best-by-missing", level="warning",
+        code="best-by-missing",
+        level="warning",
         text=f"evaluations have no figure '{best_by}' here, so the loss chooses the best checkpoint",
         advice="go on with `tmssl train --resume --best-by auto`, or give marks the labels it needs",
-    )  # fmt: skip
+    )
 
 
 def _new_best(found: Judgement, before: Judgement | None) -> Finding:
     """The finding that a checkpoint is the best so far."""
     return Finding(
-        code="best", level="good", text=f"best so far: {found}",
+        code="best",
+        level="good",
+        text=f"best so far: {found}",
         advice=f"before: {before}" if before else "kept as checkpoints/best.pt",
-    )  # fmt: skip
+    )

@@ -43,9 +43,17 @@ __all__ = [
 FORMAT = 1
 # What torch.load raises on files that are none of torch.save's: it reads them as pickles, or by suffix.
 UNREADABLE = (
-    RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError,
-    pickle.UnpicklingError, struct.error, SafetensorError,
-)  # fmt: skip
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    pickle.UnpicklingError,
+    struct.error,
+    SafetensorError,
+)
 
 
 @dataclasses.dataclass(frozen=True)
