@@ -2,12 +2,7 @@
 
 from pathlib import Path
 
-import pytest
-
-from tests.helpers.marks import draw_marks
 from tmssl.config import Config, changed, write_config
-from tmssl.data.pack.pack import build_pack, pack_size
-from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal
@@ -25,13 +20,6 @@ TINY = {
     "lr": 0.05,
     "warmup_epochs": 0.5,
 }
-
-
-@pytest.fixture(scope="session")
-def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("marks")
-    catalogue = read_catalogue(draw_marks(folder / "source", 48, validation=8))
-    return build_pack(catalogue, folder / "pack", pack_size(32)).folder
 
 
 def new_run(folder: Path, pack: Path, **settings: object) -> Run:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cli.start import planned_resume
-from tests.helpers.training import history_of, new_run, pack
+from tests.helpers.training import history_of, new_run
 from tmssl.config import changed, read_config, write_config
 from tmssl.errors import PackError
 from tmssl.runs.checkpoints import read_sidecar
