@@ -21,8 +21,6 @@ from tmssl.training.loop import train
 from tmssl.training.session import Session
 from tmssl.training.signals import SignalFlags
 
-__all__ = ["pack"]  # the fixture
-
 PER_EPOCH = 5
 
 
