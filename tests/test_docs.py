@@ -18,7 +18,7 @@ from tests.helpers.marks import draw_marks
 from tmssl.recipes import recipe_names
 from tmssl.runs.events import field_table
 from tui.app import WatchApp
-from tui.bindings import GALLERY, LIVE, TABLES, help_lines, shown_keys
+from tui.bindings import LIVE, MATCHES, TABLES, help_lines, shown_keys
 from tui.live.findings import FindingsScreen
 from tui.live.overlay import OverlayDialog
 from tui.live.screen import LiveScreen
@@ -179,12 +179,12 @@ def test_every_recipe_is_named() -> None:
 
 def test_the_monitors_page_has_keys_of_the_tables() -> None:
     page = (ROOT / "docs" / "monitor.md").read_text("utf-8")
-    keys = {shown_keys(key).split(" ")[0] for key in (*LIVE, *GALLERY)}
+    keys = {shown_keys(key).split(" ")[0] for key in (*LIVE, *MATCHES)}
     rows = re.findall(r"^\| `(.)` \|", page, re.M)
     assert len(rows) >= 5
     assert set(rows) <= keys
     told = "\n".join(help_lines())
-    for key in (*LIVE, *GALLERY):
+    for key in (*LIVE, *MATCHES):
         assert key.long in told
 
 

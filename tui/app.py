@@ -22,15 +22,15 @@ from tmssl.runs.folder import Run, is_alive, open_run
 from tmssl.runs.history import History, state
 from tmssl.runs.listing import kept_checkpoints
 from tmssl.text import safe
-from tui import children, screens
-from tui.bindings import EVERYWHERE, LIVE, Key, bindings
+from tui import screens, subprocesses
+from tui.bindings import GLOBAL, LIVE, Key, bindings
 from tui.live.findings import FindingsScreen
 from tui.live.messages import GoToStep, JournalNews, News
 from tui.live.screen import LiveScreen
 from tui.live.tail import follow
-from tui.messages import Remember, Said
+from tui.messages import PreferencesChanged, StatusMessage
 from tui.options import FULL, Look
-from tui.preferences import recall, remember, remembered_path
+from tui.preferences import preferences_path, read_preferences, write_preferences
 from tui.runs.messages import OpenRun, StartRun
 from tui.terminal.ascii import AsciiFilter
 from tui.terminal.driver import QuietDriver
@@ -49,8 +49,8 @@ _TURN_S = 0.0005  # a key waits for no more than this while another thread reads
 class WatchApp(App[None]):
     """`tmssl watch RUN`."""
 
-    TABLE = EVERYWHERE
-    BINDINGS = bindings(EVERYWHERE)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
+    TABLE = GLOBAL
+    BINDINGS = bindings(GLOBAL)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
 
     CSS_PATH = "app.tcss"
     TITLE = "tmssl"
@@ -61,12 +61,12 @@ class WatchApp(App[None]):
         """Watch a run, or begin with the list of runs of a folder."""
         super().__init__(driver_class=QuietDriver)
         self.no_color = self.no_color or not look.colour
-        self.kept, self._problem = recall(remembered_path())
+        self.preferences, self._problem = read_preferences(preferences_path())
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
         self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
-        known = self.kept.theme in self.available_themes
-        self.theme = self.kept.theme if known else usual_theme()
+        known = self.preferences.theme in self.available_themes
+        self.theme = self.preferences.theme if known else usual_theme()
         self.look = look
         self.runs_folder = runs_folder or (run.path.parent if run else Path("runs"))
         self.history = History()
@@ -97,13 +97,13 @@ class WatchApp(App[None]):
 
     def _remember_theme(self, theme: Theme) -> None:
         """Keep the theme that was chosen, by a key or in the palette."""
-        self.post_message(Remember(theme=theme.name))
+        self.post_message(PreferencesChanged(theme=theme.name))
 
-    def on_remember(self, message: Remember) -> None:
+    def on_preferences_changed(self, message: PreferencesChanged) -> None:
         """Keep what was changed for the next time."""
-        kept = msgspec.structs.replace(self.kept, **message.changes)
-        if kept != self.kept:
-            self.kept = kept
+        kept = msgspec.structs.replace(self.preferences, **message.changes)
+        if kept != self.preferences:
+            self.preferences = kept
             if self._keeper is None:  # a disk may be slow, and keys come in bursts
                 self._keeper = self.set_timer(_KEEP_S, self._keep)
 
@@ -111,7 +111,7 @@ class WatchApp(App[None]):
         """Write down what was changed."""
         if self._keeper is not None:
             self._keeper = None
-            words = remember(remembered_path(), self.kept)
+            words = write_preferences(preferences_path(), self.preferences)
             if words:
                 self._tell(words)
 
@@ -148,7 +148,7 @@ class WatchApp(App[None]):
         """The palette offers every key of the screen by name, and Textual's own."""
         yield from super().get_system_commands(screen)
         table: tuple[Key, ...] = getattr(screen, "TABLE", ())
-        for key in (*table, *EVERYWHERE):
+        for key in (*table, *GLOBAL):
             if key.action != "app.quit":  # Textual offers that itself
                 yield SystemCommand(
                     key.short, key.long, partial(self.run_action, key.action, screen)
@@ -208,16 +208,16 @@ class WatchApp(App[None]):
                 self._tell(safe(words))
         self._state = now
 
-    def on_said(self, message: Said) -> None:
+    def on_status_message(self, message: StatusMessage) -> None:
         """Show a line about an action on whatever screen is up."""
         if message.done:
             evaluated, self._busy = self._busy == _EVALUATION, ""
-            if cell_len(message.words) >= self.size.width:  # the line would lose its end
-                self.notify(message.words, timeout=_LONG_S, markup=False)
+            if cell_len(message.text) >= self.size.width:  # the line would lose its end
+                self.notify(message.text, timeout=_LONG_S, markup=False)
             if evaluated and isinstance(self.screen, screens.Loads):
                 self.screen.load(-1)
         if isinstance(self.screen, screens.Says):
-            self.screen.say(message.words)
+            self.screen.show_status(message.text)
 
     def _do(self, what: str, words: str, deed: Callable[[], str]) -> None:
         """Say what begins, do it in a worker and say what became of it; one is on its way at a time."""
@@ -258,7 +258,9 @@ class WatchApp(App[None]):
 
     def _evaluate_answered(self, checkpoint: str | None) -> None:
         if checkpoint:
-            deed = partial(children.evaluate, self.run_folder, checkpoint, self._tell, self._left)
+            deed = partial(
+                subprocesses.evaluate, self.run_folder, checkpoint, self._tell, self._left
+            )
             self._do(_EVALUATION, f"evaluating checkpoint {safe(checkpoint)}", deed)
 
     def action_start(self) -> None:
@@ -267,12 +269,12 @@ class WatchApp(App[None]):
 
     def on_start_run(self, message: StartRun) -> None:
         """Start a run in a child, and watch it."""
-        command = children.start_command(
+        command = subprocesses.start_command(
             self.runs_folder, message.recipe, message.name, message.settings
         )
 
         def start() -> str:
-            words, folder = children.start(command, self._tell, self._left)
+            words, folder = subprocesses.start(command, self._tell, self._left)
             if folder is not None:
                 self.post_message(OpenRun(open_run(folder)))
             return words
@@ -281,7 +283,7 @@ class WatchApp(App[None]):
 
     def _tell(self, words: str, *, done: bool = False) -> None:
         """Say a line from a worker."""
-        self.post_message(Said(words, done=done))
+        self.post_message(StatusMessage(words, done=done))
 
     def action_stop(self) -> None:
         """Ask, then stop the trainer."""
@@ -293,14 +295,16 @@ class WatchApp(App[None]):
     def _stop_answered(self, yes: bool | None) -> None:
         if yes:
             words = "stopping after this step, with a checkpoint"
-            self._do("stopping", words, partial(children.stop_trainer, self.run_folder, self._left))
+            self._do(
+                "stopping", words, partial(subprocesses.stop_trainer, self.run_folder, self._left)
+            )
 
     def action_checkpoint(self) -> None:
         """Ask the trainer for a checkpoint."""
         if not self.alive:
             self._tell("nobody trains this run; its last checkpoint is as new as it gets")
             return
-        self._tell(children.ask_for_checkpoint(self.run_folder))
+        self._tell(subprocesses.ask_for_checkpoint(self.run_folder))
 
     def action_resume(self) -> None:
         """Ask for the epochs, showing the learning rate to come."""
@@ -320,7 +324,7 @@ class WatchApp(App[None]):
         if wanted is not None:
             words = "stopping the trainer first" if self.alive else "starting the trainer"
             deed = partial(
-                children.resume,
+                subprocesses.resume,
                 self.run_folder,
                 wanted.settings,
                 self._tell,

@@ -86,7 +86,7 @@ RUNS = (
     Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
 )
 
-FORM = (
+START_FORM = (
     Key("enter", "start", "Start", "Start the run, once nothing is wrong"),
     Key(
         "tab",
@@ -98,7 +98,7 @@ FORM = (
     Key("escape", "app.pop_screen", "Cancel", "Back, without starting"),
 )
 
-GALLERY = (
+MATCHES = (
     Key("n,right,down", "move(1)", "Next", "Next query"),
     Key("p,left,up", "move(-1)", "Previous", "Previous query", footer=False),
     Key("pagedown", "turn(1)", "Next page", "Next page of the list", footer=False),
@@ -190,14 +190,14 @@ FINDINGS = (
     Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
 )
 
-PAGE = (
+TEXT_SCREEN = (
     Key("slash", "search", "Filter", "Only lines that hold what is typed", first=True),
     Key("escape", "back", "Back", "Clear the filter, or back to where you came from"),
     Key("question_mark", "app.help", "Help", "This list of keys", footer=False),
     Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
 )
 
-EVERYWHERE = (
+GLOBAL = (
     Key("ctrl+t", "app.light", "Light or dark", "Light or dark colours; remembered", footer=False),
 )
 
@@ -205,18 +205,18 @@ TABLES: tuple[tuple[str, tuple[Key, ...]], ...] = (
     ("curves", LIVE),
     ("choosing runs to lay over each other", OVERLAY),
     ("runs", RUNS),
-    ("matches", GALLERY),
+    ("matches", MATCHES),
     ("findings", FINDINGS),
-    ("pages of text", PAGE),
-    ("the form of a new run", FORM),
+    ("pages of text", TEXT_SCREEN),
+    ("the form of a new run", START_FORM),
     ("the question before a stop", STOP),
     ("going on with a run", RESUME),
     ("choosing a checkpoint", EVALUATE),
-    ("everywhere", EVERYWHERE),
+    ("everywhere", GLOBAL),
 )
 """Every screen's keys under its heading; a screen names its own as `TABLE`."""
 
-GIVEN = (
+TEXTUAL_KEYS = (
     ("ctrl+p", "Every action of the screen by name"),
     ("ctrl+q", "Leave the monitor, also while typing"),
     ("ctrl+c super+c", "Copy what is marked with the mouse"),
@@ -273,7 +273,7 @@ def help_lines(first: tuple[Key, ...] = LIVE) -> list[str]:
     for heading, table in sorted(TABLES, key=lambda pair: pair[1] is not first):
         lines += ["", heading]
         lines += [f"  {shown_keys(key):15} {key.long}" for key in table]
-    lines += [f"  {keys.replace(' ', ', '):15} {what}" for keys, what in GIVEN]
+    lines += [f"  {keys.replace(' ', ', '):15} {what}" for keys, what in TEXTUAL_KEYS]
     return lines[1:]
 
 
@@ -284,7 +284,7 @@ def key_table() -> str:
         for key in table:
             keys = " ".join(f"`{one}`" for one in shown_keys(key).split(" "))
             lines.append(f"| {heading} | {keys} | {key.long} |")
-    for given, what in GIVEN:
+    for given, what in TEXTUAL_KEYS:
         keys = " ".join(f"`{one}`" for one in given.split(" "))
         lines.append(f"| everywhere | {keys} | {what} |")
     return "\n".join(lines)

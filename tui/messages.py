@@ -1,21 +1,22 @@
-"""What workers tell the screens; each carries frozen data."""
+"""Messages that any screen or worker may post to the app; messages of one room stand in its messages.py."""
 
 from typing import Any
 
 from textual.message import Message
 
 
-class Said(Message):
-    """A line about an action on its way or done."""
+class StatusMessage(Message):
+    """A line for the status line of the current screen."""
 
-    def __init__(self, words: str, *, done: bool = False) -> None:
+    def __init__(self, text: str, *, done: bool = False) -> None:
         super().__init__()
-        self.words = words
+        self.text = text
         self.done = done
+        """whether the background action that it reports has ended"""
 
 
-class Remember(Message):
-    """A person has changed how the monitor looks; fields of `Remembered` by name."""
+class PreferencesChanged(Message):
+    """The user changed how the monitor looks; the changes are fields of `Preferences` by name."""
 
     def __init__(self, **changes: Any) -> None:
         super().__init__()

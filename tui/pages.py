@@ -8,7 +8,7 @@ from tmssl.runs.history import History
 from tmssl.runs.listing import flat_settings
 from tmssl.text import safe
 from tui.bindings import Key, help_lines
-from tui.text import short
+from tui.paths import display_path
 from tui.widgets.text_screen import PageScreen
 
 _LOG_BYTES = 64 << 10
@@ -26,7 +26,7 @@ def help_page(table: tuple[Key, ...]) -> HelpPage:
 def log_page(log: Path) -> PageScreen:
     """The end of what the trainer printed, and what it prints from now on."""
     again = partial(log_lines, log)
-    return PageScreen(f"Log: {short(log)}", again(), again=again, wrap=True)
+    return PageScreen(f"Log: {display_path(log)}", again(), again=again, wrap=True)
 
 
 def log_lines(log: Path) -> list[str]:

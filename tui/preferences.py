@@ -13,7 +13,7 @@ from tmssl.files import write_atomic
 from tmssl.text import safe
 
 
-class Remembered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Preferences(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is kept; a field that is not there has its usual value, and unknown ones are passed over."""
 
     theme: str = ""
@@ -32,7 +32,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """how many matches are on a page, None for what suits the height"""
 
 
-def remembered_path(environment: Mapping[str, str] = os.environ) -> Path:
+def preferences_path(environment: Mapping[str, str] = os.environ) -> Path:
     """`$XDG_STATE_HOME/tmssl/monitor.json`, under ~/.local/state where that is not set."""
     home = environment.get("XDG_STATE_HOME")
     # Path's own would raise for a user without a home, such as a container may have.
@@ -40,20 +40,20 @@ def remembered_path(environment: Mapping[str, str] = os.environ) -> Path:
     return Path(home or usual) / "tmssl" / "monitor.json"
 
 
-def recall(path: Path) -> tuple[Remembered, str]:
+def read_preferences(path: Path) -> tuple[Preferences, str]:
     """What was kept, and a word if it could not be read; then everything is as usual."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Remembered), ""
+        return msgspec.json.decode(path.read_bytes(), type=Preferences), ""
     except FileNotFoundError:
-        return Remembered(), ""
+        return Preferences(), ""
     except (OSError, ValueError) as error:
         return (
-            Remembered(),
+            Preferences(),
             f"{safe(path)} cannot be read ({safe(error, 100)}); the layout is the usual one",
         )
 
 
-def remember(path: Path, kept: Remembered) -> str:
+def write_preferences(path: Path, kept: Preferences) -> str:
     """Keep it; the file is the old one or the new one, never a part. Returns a word if it could not be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

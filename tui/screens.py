@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Says(Protocol):
     """A screen with a line for what an action has to say."""
 
-    def say(self, words: str) -> None:
-        """Show the words."""
+    def show_status(self, text: str) -> None:
+        """Show the text."""
 
 
 @runtime_checkable

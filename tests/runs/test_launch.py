@@ -17,7 +17,7 @@ from tmssl.runs.folder import create_run, list_runs
 from tmssl.runs.history import History, summary
 from tmssl.runs.launch import signal_trainer
 from tmssl.runs.steps import Steps
-from tui.children import stop_trainer
+from tui.subprocesses import stop_trainer
 
 
 def test_a_process_that_only_has_the_number_of_a_trainer_elsewhere_is_left_alone(

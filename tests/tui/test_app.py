@@ -21,7 +21,7 @@ from tmssl.runs.journal import JournalWriter
 from tui.app import WatchApp
 from tui.charts.widget import ChartView
 from tui.live.screen import LiveScreen
-from tui.messages import Said
+from tui.messages import StatusMessage
 from tui.runs.dialogs import ResumeDialog
 from tui.widgets.list import Choices
 from tui.widgets.text_screen import PageScreen
@@ -401,7 +401,7 @@ async def test_words_that_are_too_long_for_their_line_are_shown_whole(run: Run) 
     app = WatchApp(run)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await settle(pilot)
-        app.post_message(Said("not resumed: " + "why " * 30 + "the end", done=True))
+        app.post_message(StatusMessage("not resumed: " + "why " * 30 + "the end", done=True))
         await pilot.pause(0.5)
         assert any("the end" in str(toast.render()) for toast in app.screen.query("Toast"))
 

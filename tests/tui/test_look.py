@@ -16,9 +16,9 @@ from textual.widgets import Input, Static
 from tests.helpers.screens import WAYS, Way, quiet, reach, steady, strips
 from tmssl.runs.folder import Run
 from tui.app import WatchApp
-from tui.bindings import EVERYWHERE, GIVEN, Key, key_table
+from tui.bindings import GLOBAL, TEXTUAL_KEYS, Key, key_table
 from tui.options import Look
-from tui.preferences import Remembered, recall, remember, remembered_path
+from tui.preferences import Preferences, preferences_path, read_preferences, write_preferences
 from tui.theme import DARK, LIGHT, usual_theme
 
 __all__ = ["steady"]  # a fixture
@@ -88,8 +88,8 @@ def check_keys(app: WatchApp) -> None:
     """Every key that does something is in a table, and every key of the screen's table does something."""
     table: tuple[Key, ...] = getattr(app.screen, "TABLE", ())
     own = {one for key in table for one in key.key.split(",")}
-    told = {one for key in EVERYWHERE for one in key.key.split(",")}
-    told |= {one for keys, _ in GIVEN for one in keys.split(" ")}
+    told = {one for key in GLOBAL for one in key.key.split(",")}
+    told |= {one for keys, _ in TEXTUAL_KEYS for one in keys.split(" ")}
     bound = set(app.screen.active_bindings)
     assert own <= bound
     assert bound <= own | told
@@ -111,7 +111,7 @@ async def test_what_was_chosen_is_there_the_next_time(steady: Run) -> None:
         await pilot.pause(0.3)
         await pilot.press("t", "minus")
         await pilot.pause(0.3)
-    kept = json.loads(remembered_path().read_text())
+    kept = json.loads(preferences_path().read_text())
     assert kept == {"theme": "tmssl-light", "listed": True, "size": 3}
     again = WatchApp(steady)
     async with again.run_test(size=(80, 24)) as pilot:
@@ -123,19 +123,19 @@ async def test_what_was_chosen_is_there_the_next_time(steady: Run) -> None:
 
 @pytest.mark.parametrize("held", ["", "{", "[]", '{"weight": 9}', '{"size": 99}', '{"theme": 1}'])
 async def test_a_damaged_layout_is_told_and_passed_over(steady: Run, held: str) -> None:
-    remembered_path().parent.mkdir(parents=True)
-    remembered_path().write_text(held)
+    preferences_path().parent.mkdir(parents=True)
+    preferences_path().write_text(held)
     app = WatchApp(steady)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause(0.3)
         assert "the layout is the usual one" in str(
             app.screen.query_one("#status", Static).render()
         )
-        assert app.kept == Remembered()
+        assert app.preferences == Preferences()
 
 
 async def test_a_theme_that_is_gone_is_the_usual_one(steady: Run) -> None:
-    remember(remembered_path(), Remembered(theme="no such theme"))
+    write_preferences(preferences_path(), Preferences(theme="no such theme"))
     app = WatchApp(steady)
     async with app.run_test():
         assert app.theme == DARK.name
@@ -143,7 +143,7 @@ async def test_a_theme_that_is_gone_is_the_usual_one(steady: Run) -> None:
 
 def test_a_layout_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert "not remembered" in remember(tmp_path / "file" / "monitor.json", Remembered())
+    assert "not remembered" in write_preferences(tmp_path / "file" / "monitor.json", Preferences())
 
 
 @given(st.binary(max_size=200))
@@ -152,8 +152,8 @@ def test_any_bytes_of_a_layout_are_read_or_told(
 ) -> None:
     path = tmp_path_factory.mktemp("state") / "monitor.json"
     path.write_bytes(held)
-    kept, problem = recall(path)
-    assert isinstance(kept, Remembered)
+    kept, problem = read_preferences(path)
+    assert isinstance(kept, Preferences)
     assert not re.search("[\x00-\x1f\x7f-\x9f]", problem)
 
 

@@ -19,9 +19,9 @@ from tui.charts.widget import ChartView
 from tui.live.headline import headline, lines_of_words
 from tui.live.overlay import OverlayDialog
 from tui.live.words import place_words, state_words
-from tui.messages import Remember
+from tui.messages import PreferencesChanged
 from tui.options import FULL, Look
-from tui.preferences import Remembered
+from tui.preferences import Preferences
 
 _SMALL = (50, 14)
 _ABOVE = ("head", "progress", "learning", "machine")
@@ -41,7 +41,7 @@ class LiveScreen(Screen[None]):
         self._history = History()
         self._alive = False
         self._reading = ""
-        self._said = ""
+        self._status = ""
         self.charts = Charts(run)
 
     def compose(self) -> ComposeResult:
@@ -57,11 +57,11 @@ class LiveScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """As it was left the last time; what changes with time alone is looked at now and then."""
-        kept: Remembered = getattr(self.app, "kept", Remembered())
+        kept: Preferences = getattr(self.app, "preferences", Preferences())
         self.charts.view = View(kept.axis, kept.weight, kept.log, kept.clipped)
         self.app.theme_changed_signal.subscribe(self, lambda _: self._in_other_colours())
         self.set_interval(_TICK_S, self._tick)
-        self.say(self._said)  # what was said before there was a line for it
+        self.show_status(self._status)  # what was said before there was a line for it
 
     def _tick(self) -> None:
         if self.is_current:
@@ -86,11 +86,11 @@ class LiveScreen(Screen[None]):
         else:
             self._reading = f"reading {share:.0%}, a sample is shown" if share < 1 else ""
 
-    def say(self, words: str) -> None:
+    def show_status(self, text: str) -> None:
         """A line about an action."""
-        self._said = words
+        self._status = text
         if self.is_mounted:
-            self._put("status", Text(words, style="italic", no_wrap=True, overflow="ellipsis"))
+            self._put("status", Text(text, style="italic", no_wrap=True, overflow="ellipsis"))
 
     def _put(self, name: str, text: Text) -> None:
         """Change a line of words, if it changes at all."""
@@ -131,26 +131,28 @@ class LiveScreen(Screen[None]):
     def go_to_step(self, step: int) -> None:
         """The crosshair at a step, and what was logged there."""
         self.charts.point_at_step(step)
-        self.say(place_words(self._history, step))
+        self.show_status(place_words(self._history, step))
 
     def _look_by(self, view: View) -> None:
         """Look in another way, now and the next time."""
         self.charts.look_by(view)
         view = self.charts.view
         self.post_message(
-            Remember(axis=view.axis, weight=view.weight, log=view.log, clipped=view.clipped)
+            PreferencesChanged(
+                axis=view.axis, weight=view.weight, log=view.log, clipped=view.clipped
+            )
         )
 
     def action_smooth(self, change: int) -> None:
         """Smooth the curves more or less."""
         self._look_by(self.charts.view.smoother(change))
-        self.say(f"smoothing {self.charts.view.weight:g}")
+        self.show_status(f"smoothing {self.charts.view.weight:g}")
 
     def action_axis(self) -> None:
         """The next horizontal axis."""
         self._look_by(self.charts.other_axis())
         axis = self.charts.view.axis
-        self.say(f"axis: {axis}{' in hours' if axis == 'time' else ''}")
+        self.show_status(f"axis: {axis}{' in hours' if axis == 'time' else ''}")
 
     def action_log_scale(self) -> None:
         """Logarithmic loss, on or off."""
@@ -161,7 +163,7 @@ class LiveScreen(Screen[None]):
         """Let rare values lie beyond the border, or not."""
         view = self.charts.view
         self._look_by(dataclasses.replace(view, clipped=not view.clipped))
-        self.say(
+        self.show_status(
             "vertical range: all values" if view.clipped else "vertical range: the middle 98 %"
         )
 
@@ -209,9 +211,11 @@ class LiveScreen(Screen[None]):
         if runs is not None:
             kept = {other.run.path: other for other in self.charts.others}
             self.charts.others = tuple(kept.get(run.path) or Other(run) for run in runs)
-            self.say(f"{count(len(runs), 'run')} over this one" if runs else "this run alone")
+            self.show_status(
+                f"{count(len(runs), 'run')} over this one" if runs else "this run alone"
+            )
             self.charts.draw()
 
     def on_charts_failed(self, message: Charts.Failed) -> None:
         """Another run could not be read."""
-        self.say(message.problem)
+        self.show_status(message.problem)

@@ -61,7 +61,7 @@ def read_evaluations(folder: Path) -> tuple[Evaluation, ...]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Loaded:
+class LoadedEvaluation:
     """A matches file that was read, among the evaluations there are, oldest first."""
 
     evaluations: tuple[Evaluation, ...]
@@ -80,17 +80,17 @@ class Loaded:
         return next((query for query in self.queries if query.row == row), None)
 
 
-def load_evaluation(folder: Path, index: int) -> Loaded:
+def load_evaluation(folder: Path, index: int) -> LoadedEvaluation:
     """The matches of an evaluation of a run; -1 is the newest. What is wrong stands in `problem`."""
     found = read_evaluations(folder)
     if not found:
-        return Loaded((), -1, None, (), "no evaluation yet; press e to evaluate now")
+        return LoadedEvaluation((), -1, None, (), "no evaluation yet; press e to evaluate now")
     at = index if 0 <= index < len(found) else len(found) - 1
     try:
         header, queries = read_matches(found[at].matches)
     except InputError as error:
-        return Loaded(found, at, None, (), str(error))
-    return Loaded(found, at, header, tuple(queries))
+        return LoadedEvaluation(found, at, None, (), str(error))
+    return LoadedEvaluation(found, at, header, tuple(queries))
 
 
 def main_figures(event: Eval | None, most: int = 9) -> list[tuple[str, Score]]:

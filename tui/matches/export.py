@@ -10,8 +10,8 @@ from tmssl.retrieval.evaluation.matches import QueryMatches
 from tmssl.runs.events import Eval
 from tmssl.runs.folder import Run
 from tmssl.text import count, safe
-from tui.matches.evaluations import Loaded
-from tui.text import short
+from tui.matches.evaluations import LoadedEvaluation
+from tui.paths import display_path
 
 if TYPE_CHECKING:
     from tmssl.data.pack.pack import Pack
@@ -30,7 +30,7 @@ def pack_of(folder: str) -> "Pack":
 
 
 def write_queries(
-    kind: str, run: Run, loaded: Loaded, queries: Sequence[QueryMatches], which: str
+    kind: str, run: Run, loaded: LoadedEvaluation, queries: Sequence[QueryMatches], which: str
 ) -> str:
     """Write queries of an evaluation as a page (`html`) or a sheet (`png`), and say where it is."""
     from tmssl.retrieval.evaluation.sheet import write_page, write_sheet
@@ -53,7 +53,7 @@ def write_queries(
             write_sheet(path, run.name, header, chosen, pack)
     except (InputError, OSError) as error:
         return f"not written: {safe(error)}"
-    return f"{count(len(chosen), 'query', 'queries')} written: {short(path)}"
+    return f"{count(len(chosen), 'query', 'queries')} written: {display_path(path)}"
 
 
 def ask(prompt: str) -> str:

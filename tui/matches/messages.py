@@ -5,13 +5,13 @@ from typing import Any
 from rich.text import Text
 from textual.message import Message
 
-from tui.matches.evaluations import Loaded
+from tui.matches.evaluations import LoadedEvaluation
 
 
 class MatchesLoaded(Message):
     """An evaluation's matches are in memory: the one to show, or the one to compare it with."""
 
-    def __init__(self, loaded: Loaded, *, beside: bool = False) -> None:
+    def __init__(self, loaded: LoadedEvaluation, *, beside: bool = False) -> None:
         super().__init__()
         self.loaded = loaded
         self.beside = beside

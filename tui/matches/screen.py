@@ -11,16 +11,16 @@ from tmssl.errors import InputError
 from tmssl.retrieval.evaluation.matches import QueryMatches
 from tmssl.runs.folder import Run
 from tmssl.text import safe
-from tui.bindings import GALLERY, bindings
-from tui.matches.evaluations import Loaded, head_lines, load_evaluation
+from tui.bindings import MATCHES, bindings
+from tui.matches.evaluations import LoadedEvaluation, head_lines, load_evaluation
 from tui.matches.export import ask, pack_of, write_queries
 from tui.matches.figures_page import evaluation_page
+from tui.matches.match_grid import SIZES, Sheet, page, pair_page, usual_size
 from tui.matches.messages import MatchesLoaded, PageDrawn
-from tui.matches.page import SIZES, Sheet, page, pair_page, usual_size
-from tui.matches.queries import Selection, list_page, page_of
-from tui.messages import Remember, Said
+from tui.matches.query_list import Selection, list_page, page_of
+from tui.messages import PreferencesChanged, StatusMessage
 from tui.options import FULL, Look, way
-from tui.preferences import Remembered
+from tui.preferences import Preferences
 from tui.theme import QUIET
 from tui.widgets.fitted import Page
 from tui.widgets.search_field import Searching
@@ -28,14 +28,14 @@ from tui.widgets.search_field import Searching
 _WIDE = 110  # cells from which the list stands beside the pictures
 _LIST = 38  # cells that it takes there
 _WRITTEN = 24  # queries of a page or a sheet
-_NONE = Loaded((), -1, None, ())
+_NONE = LoadedEvaluation((), -1, None, ())
 
 
 class RetrievalScreen(Searching):
     """Queries and their matches."""
 
-    TABLE = GALLERY
-    BINDINGS = bindings(GALLERY)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
+    TABLE = MATCHES
+    BINDINGS = bindings(MATCHES)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
 
     AUTO_FOCUS = ""  # the search field takes keys only when asked for
 
@@ -43,7 +43,7 @@ class RetrievalScreen(Searching):
         super().__init__()
         self._run = run
         self._loaded = _NONE
-        self._beside: Loaded | None = None
+        self._beside: LoadedEvaluation | None = None
         self._selection = Selection()
         self._listed: bool | None = None
         self._matches_wanted: int | None = None
@@ -63,13 +63,13 @@ class RetrievalScreen(Searching):
     def on_mount(self) -> None:
         """Hide the search field and the list, and read the newest evaluation."""
         self.query_one("#search").display = self.query_one("#queries").display = False
-        kept = getattr(self.app, "kept", Remembered())
+        kept = getattr(self.app, "preferences", Preferences())
         self._listed, self._matches_wanted = kept.listed, kept.size
         self.load(-1)
 
-    def say(self, words: str) -> None:
+    def show_status(self, text: str) -> None:
         """A line about an action."""
-        self.query_one("#status", Static).update(Text(words, style="italic", no_wrap=True))
+        self.query_one("#status", Static).update(Text(text, style="italic", no_wrap=True))
 
     @property
     def _look(self) -> Look:
@@ -91,7 +91,7 @@ class RetrievalScreen(Searching):
         loaded = message.loaded
         if message.beside:
             self._beside = loaded if loaded.header is not None else None
-            self.say(loaded.problem or f"beside {safe(loaded.name)}; , and . for another")
+            self.show_status(loaded.problem or f"beside {safe(loaded.name)}; , and . for another")
         else:
             self._loaded = loaded
             self._selection = self._selection.of(loaded.queries)
@@ -171,7 +171,7 @@ class RetrievalScreen(Searching):
 
     @work(thread=True, exclusive=True, group="page")
     def _draw_page(
-        self, ticket: int, sheet: Sheet, folder: str, name: str, beside: Loaded | None
+        self, ticket: int, sheet: Sheet, folder: str, name: str, beside: LoadedEvaluation | None
     ) -> None:
         try:
             pack = pack_of(folder)
@@ -226,14 +226,14 @@ class RetrievalScreen(Searching):
     def action_list(self) -> None:
         """Show the list of queries, or not."""
         self._listed = not self._lists
-        self.post_message(Remember(listed=self._listed))
+        self.post_message(PreferencesChanged(listed=self._listed))
         self._draw()
 
     def action_size(self, by: int) -> None:
         """Larger or smaller pictures."""
         self._matches_wanted = min(len(SIZES) - 1, max(0, self._sized + by))
-        self.post_message(Remember(size=self._matches_wanted))
-        self.say(f"about {SIZES[self._matches_wanted]} matches on a page")
+        self.post_message(PreferencesChanged(size=self._matches_wanted))
+        self.show_status(f"about {SIZES[self._matches_wanted]} matches on a page")
         self._draw()
 
     def action_evaluation(self, by: int) -> None:
@@ -245,10 +245,10 @@ class RetrievalScreen(Searching):
         """The same query in the evaluation before, or in this one alone again."""
         if self._beside is not None:
             self._beside = None
-            self.say("")
+            self.show_status("")
             self._draw()
         elif len(self._loaded.evaluations) < 2:
-            self.say("there is no other evaluation; press e for another checkpoint's")
+            self.show_status("there is no other evaluation; press e for another checkpoint's")
         else:
             self._load_beside((self._loaded.index - 1) % len(self._loaded.evaluations))
 
@@ -269,34 +269,34 @@ class RetrievalScreen(Searching):
 
     def action_full(self) -> None:
         """The query and a match at full resolution, outside the monitor."""
-        from tui.matches.full_size import show_full
+        from tui.matches.full_resolution import show_full
 
         query, header = self._selection.query, self._loaded.header
         if query is None or header is None or not query.matches:
-            self.say("there is no match to look at")
+            self.show_status("there is no match to look at")
             return
         try:
             pack, by = pack_of(header.pack), way(self._look.images)
             with self.app.suspend():
                 show_full(query, pack, by, print, ask, plain=self._look.ascii)
         except InputError as error:
-            self.say(str(error))
+            self.show_status(str(error))
         except SuspendNotSupported:
-            self.say("this terminal cannot be lent; press w for a page with the pictures")
+            self.show_status("this terminal cannot be lent; press w for a page with the pictures")
 
     def action_export(self, kind: str) -> None:
         """Write the query and the ones after it to a file of the run."""
         selection = self._selection
         if selection.shown and self._loaded.header is not None:
-            self.say(f"writing a {'page' if kind == 'html' else 'sheet'}")
+            self.show_status(f"writing a {'page' if kind == 'html' else 'sheet'}")
             queries = selection.shown[selection.place : selection.place + _WRITTEN]
             self._export(kind, self._loaded, queries, selection.which)
 
     @work(thread=True, exclusive=True, group="export")
     def _export(
-        self, kind: str, loaded: Loaded, queries: tuple[QueryMatches, ...], which: str
+        self, kind: str, loaded: LoadedEvaluation, queries: tuple[QueryMatches, ...], which: str
     ) -> None:
-        self.post_message(Said(write_queries(kind, self._run, loaded, queries, which)))
+        self.post_message(StatusMessage(write_queries(kind, self._run, loaded, queries, which)))
 
     @on(Input.Submitted, "#search")
     def _searched(self, event: Input.Submitted) -> None:

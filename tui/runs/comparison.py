@@ -2,7 +2,7 @@
 
 from tmssl.runs.listing import Row, differing
 from tmssl.text import number, safe
-from tui.runs.rows import best_words
+from tui.runs.run_list import best_words
 from tui.widgets.text_screen import PageScreen
 
 _NAME, _VALUE = 22, 26

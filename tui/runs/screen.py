@@ -13,11 +13,11 @@ from tmssl.runs.folder import Run
 from tmssl.runs.listing import Listing, Row
 from tmssl.text import count, safe
 from tui.bindings import RUNS, bindings
-from tui.messages import Said
+from tui.messages import StatusMessage
+from tui.paths import display_path
 from tui.runs.comparison import comparison_page
 from tui.runs.messages import OpenRun, RowSeen
-from tui.runs.rows import about_words, row_head, row_text
-from tui.text import short
+from tui.runs.run_list import about_words, row_head, row_text
 from tui.widgets.list import Choices
 from tui.widgets.search_field import Searching
 
@@ -45,7 +45,7 @@ class RunsScreen(Searching):
 
     def compose(self) -> ComposeResult:
         """The folder, a filter that comes when asked for, the list, what the cursor is on."""
-        yield Static(Text(f"runs in {short(self._folder)}"), classes="heading", id="where")
+        yield Static(Text(f"runs in {display_path(self._folder)}"), classes="heading", id="where")
         yield Input(placeholder="name, state or setting, such as lr=0.1", id="search", compact=True)
         yield Static("", id="head", classes="line")
         yield Choices(id="runs", compact=True)
@@ -58,9 +58,9 @@ class RunsScreen(Searching):
         self.query_one("#search").display = False
         self._look()
 
-    def say(self, words: str) -> None:
+    def show_status(self, text: str) -> None:
         """A line about an action."""
-        self.query_one("#status", Static).update(Text(words, style="italic"))
+        self.query_one("#status", Static).update(Text(text, style="italic"))
 
     @work(thread=True, exclusive=True, group="runs")
     def _look(self) -> None:
@@ -75,7 +75,7 @@ class RunsScreen(Searching):
                     if worker.is_cancelled:
                         return
             except RunError as error:
-                self.post_message(Said(str(error)))
+                self.post_message(StatusMessage(str(error)))
             self.post_message(RowSeen(None, tuple(seen)))
             worker.cancelled_event.wait(_LOOK_S)
 
@@ -117,7 +117,7 @@ class RunsScreen(Searching):
         if self._current and self._current in self._rows:
             choices.choose(self._current)
             self._current, self._found = "", True
-        words = f"runs in {short(self._folder)}: {count(len(self._rows), 'run')}"
+        words = f"runs in {display_path(self._folder)}: {count(len(self._rows), 'run')}"
         if self._wanted:
             words += f", {len(rows)} with '{safe(self._wanted)}'"
         self.query_one("#where", Static).update(Text(words, style="bold"))
@@ -163,7 +163,7 @@ class RunsScreen(Searching):
         if len(names) == _MOST:
             self.app.push_screen(comparison_page(*(self._rows[name] for name in names)))
         else:
-            self.say("mark two runs with space, then press c")
+            self.show_status("mark two runs with space, then press c")
 
     @on(Input.Changed, "#search")
     def _typed(self, event: Input.Changed) -> None:

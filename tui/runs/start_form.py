@@ -16,7 +16,7 @@ from tmssl.errors import CatalogueError, ConfigError, InputError
 from tmssl.recipes import recipe_names, recipe_path
 from tmssl.runs.schedule import planned_learning_rate
 from tmssl.text import learning_rate, safe
-from tui.bindings import FORM, bindings, hint
+from tui.bindings import START_FORM, bindings, hint
 from tui.charts.chart import chart_text
 from tui.charts.pictures import Line, Picture
 from tui.options import FULL
@@ -118,14 +118,14 @@ def rate_plan(config: Config) -> Picture:
 class StartForm(Screen[None]):
     """Recipe, data, epochs, learning rate, batch size, and any setting by name."""
 
-    TABLE = FORM
-    BINDINGS = bindings(FORM)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
+    TABLE = START_FORM
+    BINDINGS = bindings(START_FORM)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
 
     AUTO_FOCUS = "#source"
 
     def compose(self) -> ComposeResult:
         """A field a line, then what they come to."""
-        yield Static(Text(f"Start a run   {hint(FORM)}", style="bold"), classes="heading")
+        yield Static(Text(f"Start a run   {hint(START_FORM)}", style="bold"), classes="heading")
         with VerticalScroll(id="form"):
             for name, label, such_as in FIELDS:
                 with Horizontal(classes="field"):
@@ -142,9 +142,9 @@ class StartForm(Screen[None]):
         self.call_after_refresh(self._show)
         self.app.theme_changed_signal.subscribe(self, lambda _: self._show())
 
-    def say(self, words: str) -> None:
+    def show_status(self, text: str) -> None:
         """A line about the start."""
-        self.query_one("#status", Static).update(Text(words, style="italic"))
+        self.query_one("#status", Static).update(Text(text, style="italic"))
 
     @on(Input.Changed)
     def _changed(self) -> None:

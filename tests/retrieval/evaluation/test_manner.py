@@ -21,7 +21,7 @@ from tmssl.runs.report import report
 from tmssl.text import spreadsheet_cell
 from tui.charts.pictures import evaluation_picture
 from tui.live.words import evaluation_words
-from tui.matches.queries import answer, filtered
+from tui.matches.query_list import answer, filtered
 
 
 def evaluated(epoch: float, value: float, queries: int = 900, **manners: object) -> Eval:

@@ -25,9 +25,9 @@ from tui.matches.evaluations import (
     main_figures,
     read_evaluations,
 )
-from tui.matches.full_size import beside, drawn, original, show_full
-from tui.matches.page import SIZES, lay_out
-from tui.matches.queries import Selection, list_page
+from tui.matches.full_resolution import beside, drawn, original, show_full
+from tui.matches.match_grid import SIZES, lay_out
+from tui.matches.query_list import Selection, list_page
 from tui.matches.screen import RetrievalScreen
 from tui.options import IMAGES, Look, way
 from tui.terminal.ascii import in_ascii

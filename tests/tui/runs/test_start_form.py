@@ -8,8 +8,8 @@ from textual.widgets import Input, Static
 from tests.helpers.marks import draw_marks
 from tmssl.errors import InputError
 from tui.app import WatchApp
-from tui.children import run_child
 from tui.runs.start_form import StartForm, answers
+from tui.subprocesses import run_child
 
 EMPTY = dict.fromkeys(("recipe", "source", "epochs", "lr", "batch_size", "more", "name"), "")
 

@@ -4,7 +4,7 @@ import pytest
 
 from tmssl.retrieval.evaluation.matches import Match, QueryMatches
 from tmssl.runs.events import Finding
-from tui.matches.queries import filtered, precision
+from tui.matches.query_list import filtered, precision
 from tui.terminal.notify import note, shows_notes, worth_a_note
 
 

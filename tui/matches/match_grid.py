@@ -11,7 +11,7 @@ from tmssl.data.vienna import title
 from tmssl.errors import InputError
 from tmssl.retrieval.evaluation.matches import Match, QueryMatches, first_hit, shared_codes
 from tmssl.text import safe
-from tui.matches.queries import precision, query_name
+from tui.matches.query_list import precision, query_name
 from tui.theme import QUIET
 
 if TYPE_CHECKING:

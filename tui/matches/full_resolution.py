@@ -9,7 +9,7 @@ from rich.cells import set_cell_size
 
 from tmssl.retrieval.evaluation.matches import QueryMatches, shared_codes
 from tmssl.text import safe
-from tui.matches.queries import query_name
+from tui.matches.query_list import query_name
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

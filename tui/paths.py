@@ -5,7 +5,7 @@ from pathlib import Path
 from tmssl.text import safe
 
 
-def short(path: Path) -> str:
+def display_path(path: Path) -> str:
     """A path as a person would type it from here, made safe."""
     try:
         here = Path.cwd()
