@@ -16,8 +16,8 @@ from tmssl.data.pack.pack import build_pack
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import CatalogueError, CheckpointError, ConfigError, InputError, TmsslError
 from tmssl.retrieval.index.faiss_index import open_index
-from tmssl.retrieval.search import recorded_encoder as recording
-from tmssl.retrieval.search.prepared import Card, _ready
+from tmssl.retrieval.search import traced_encoder
+from tmssl.retrieval.search.manifest import IndexManifest, _read_complete
 from tmssl.runs.checkpoints import digest, find_checkpoint, read_sidecar, valid_checkpoints
 from tmssl.runs.folder import Run, create_run
 from tmssl.text import safe
@@ -125,7 +125,7 @@ def test_a_card_that_names_files_outside_its_run_is_made_again(tmp_path: Path, n
     run = create_run(tmp_path / "runs", "r")
     (run.path / "secret").touch()
     (run.index / "linked").symlink_to("/etc/hostname")
-    card = Card(
+    card = IndexManifest(
         index=name,
         index_sha256="",
         encoder="",
@@ -139,15 +139,15 @@ def test_a_card_that_names_files_outside_its_run_is_made_again(tmp_path: Path, n
         holders={},
     )
     (run.index / "c.card.json").write_bytes(msgspec.json.encode(card))
-    assert _ready(run, run.index / "c.card.json") is None
+    assert _read_complete(run, run.index / "c.card.json") is None
 
 
-def test_a_recorded_encoder_cannot_touch_files() -> None:
+def test_a_traced_encoder_cannot_touch_files() -> None:
     with pytest.raises(ValueError, match="works on files"):
-        recording._operation("from_file.default")
+        traced_encoder._operation("from_file.default")
     for name in ("__class__.default", "os.system", "load.default"):
         with pytest.raises(ValueError, match="unknown operation"):
-            recording._operation(name)
+            traced_encoder._operation(name)
 
 
 @pytest.mark.parametrize(

@@ -154,13 +154,13 @@ def _export_embeddings(
     from tmssl.config import read_config
     from tmssl.data.pack.facts import read_facts
     from tmssl.retrieval.export.embeddings import export_embeddings
-    from tmssl.retrieval.search.prepare import make_ready
-    from tmssl.retrieval.search.prepared import find_card
+    from tmssl.retrieval.search.indexing import index_run
+    from tmssl.retrieval.search.manifest import find_manifest
 
     pack = Path(read_config(run.config).data.pack)
     facts = read_facts(pack)
     with phases() as (phase, progress):
-        card = find_card(run, checkpoint, facts)[0] or make_ready(
+        card = find_manifest(run, checkpoint, facts)[0] or index_run(
             run, checkpoint, facts, pack, device=device, phase=phase, progress=progress
         )
         whitened = f"-whitened{whiten}" if whiten else ""

@@ -33,12 +33,12 @@ from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.data.sources.marks import Mark
 from tmssl.data.views.recipe import VIEW_SETS
 from tmssl.data.views.views import augmented_view, plain_view
-from tmssl.retrieval.index.exact import blocked_search, nearest_rows
+from tmssl.retrieval.index.exact import search_many, search_one
 from tmssl.retrieval.index.faiss_index import build_index, open_index, save_index
-from tmssl.retrieval.search.prepared import Card, card_path, write_card
-from tmssl.retrieval.search.recorded_encoder import record
-from tmssl.retrieval.vectors.embed import embed, forward, ready, untrained_encoder
-from tmssl.retrieval.vectors.fold_bn import folded
+from tmssl.retrieval.search.manifest import IndexManifest, manifest_path, write_manifest
+from tmssl.retrieval.search.traced_encoder import trace_encoder
+from tmssl.retrieval.vectors.embed import embed, forward, inference_copy, untrained_encoder
+from tmssl.retrieval.vectors.fold_bn import fold_bn
 from tmssl.runs.folder import Run, create_run
 from tmssl.training.machine import keep_freed_memory
 from tmssl.types import Indices, Vectors
@@ -148,7 +148,7 @@ def logo_vectors(folder: Path, count: int) -> Vectors:
 
     source = Path(diagrams.__file__).parents[1] / "resources"
     pack = build_pack(read_catalogue(source), folder / "logos", pack_size(64))
-    encoder, found = ready(untrained_encoder(MODEL, 0), torch.device("cpu")), []
+    encoder, found = inference_copy(untrained_encoder(MODEL, 0), torch.device("cpu")), []
     with torch.inference_mode():
         for begin in range(0, count, 256):
             places = np.arange(begin, min(begin + 256, count))
@@ -194,8 +194,8 @@ def one_by_one(way: Callable[[Vectors], Indices], asked: Sequence[Vectors]) -> I
 def by_tmssl(index: faiss.Index, queries: Vectors) -> Indices:
     """As the product searches: one query as `tmssl search`, many as `tmssl eval`."""
     if len(queries) == 1:
-        return nearest_rows(index, queries, K, None)[1][None]
-    return blocked_search(index, queries, K, torch.device("cpu"))[1]
+        return search_one(index, queries, K, None)[1][None]
+    return search_many(index, queries, K, torch.device("cpu"))[1]
 
 
 def searching_on_gpu(index: faiss.Index, rounds: int) -> None:
@@ -203,7 +203,7 @@ def searching_on_gpu(index: faiss.Index, rounds: int) -> None:
     for count in (1, 256):
         queries = index.reconstruct_n(0, count)
         ways = {
-            device.type: partial(blocked_search, index, queries, K, device) for device in devices()
+            device.type: partial(search_many, index, queries, K, device) for device in devices()
         }
         seconds = interleaved(ways, rounds)
         same = overlap(
@@ -259,8 +259,10 @@ def synthetic_run(folder: Path, marks: int) -> Run:
     (run.checkpoints / "best.json").write_text(f'{{"sha256": "{sha256}"}}')
     run.index.mkdir(exist_ok=True)
     large_index(run.index / "synthetic.faiss", marks)
-    (run.index / "synthetic.encoder").write_bytes(record(folded(untrained_encoder(MODEL, 0)), SIZE))
-    card = Card(
+    (run.index / "synthetic.encoder").write_bytes(
+        trace_encoder(fold_bn(untrained_encoder(MODEL, 0)), SIZE)
+    )
+    card = IndexManifest(
         index="synthetic.faiss",
         index_sha256="",
         encoder="synthetic.encoder",
@@ -273,7 +275,7 @@ def synthetic_run(folder: Path, marks: int) -> Run:
         marks=marks,
         holders={},
     )
-    write_card(card_path(run, facts, sha256), card)
+    write_manifest(manifest_path(run, facts, sha256), card)
     return run
 
 
@@ -317,7 +319,7 @@ def large(folder: Path, marks: int, rounds: int, parts: Sequence[str]) -> None:
         searching_on_gpu(index, rounds)
     if "command" in parts:
         query = unit_vectors(1, 7)
-        seconds = interleaved({"one": lambda: nearest_rows(index, query, K, None)}, 3 * rounds)
+        seconds = interleaved({"one": lambda: search_one(index, query, K, None)}, 3 * rounds)
         row(f"search of {what}, one query", f"{1000 * seconds['one']:.0f} ms")
         answering(folder, run, rounds)
 

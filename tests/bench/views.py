@@ -32,7 +32,7 @@ from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.data.sources.marks import Mark, MarkTable
 from tmssl.data.views.recipe import VIEW_SETS, ViewRecipe
 from tmssl.recipes import recipe_path
-from tmssl.retrieval.vectors.baselines import hog_describer
+from tmssl.retrieval.vectors.baselines import hog_descriptor
 from tmssl.retrieval.vectors.embed import embed, hash_pack, trained_encoder, untrained_encoder
 from tmssl.runs.folder import create_run
 from tmssl.training.checkpoints.store import find_checkpoint, load_weights
@@ -147,7 +147,7 @@ def references(pack: Pack, config: Config) -> Iterator[tuple[str, Vectors]]:
     encoder = untrained_encoder(config.model.name, 0)
     yield "(untrained)", embed(encoder, pack, image_size=size, device=device)
     yield "(perceptual hash)", hash_pack(pack)
-    yield "(HOG)", hog_describer().of_pack(pack, None)
+    yield "(HOG)", hog_descriptor().embed_pack(pack, None)
 
 
 def _arguments() -> argparse.Namespace:

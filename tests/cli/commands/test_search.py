@@ -22,7 +22,7 @@ from tmssl.config import Config, changed, write_config
 from tmssl.data.pack.pack import build_pack, open_pack, pack_size
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import InputError, TmsslError
-from tmssl.retrieval.index.exact import nearest_rows
+from tmssl.retrieval.index.exact import search_one
 from tmssl.retrieval.search.search import answer, open_gallery, read_logo
 from tmssl.retrieval.vectors.embed import embed, trained_encoder
 from tmssl.runs.folder import Run, create_run
@@ -130,7 +130,7 @@ def test_a_mask_leaves_exactly_the_best_of_the_rest(run: Run) -> None:
     for few in (1, 3, MARKS):
         mask = np.zeros(MARKS, np.bool_)
         mask[np.random.default_rng(few).permutation(MARKS)[:few]] = True
-        similarity, rows = nearest_rows(index, vectors[5:6], few, mask)
+        similarity, rows = search_one(index, vectors[5:6], few, mask)
         assert sorted(rows.tolist()) == np.flatnonzero(mask).tolist()
         expected = np.clip(
             np.sort(vectors[mask] @ vectors[5])[::-1], -1, 1

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tmssl.retrieval.index import exact as blocked
-from tmssl.retrieval.index.exact import blocked_search, half_vectors
+from tmssl.retrieval.index.exact import half_vectors, search_many
 from tmssl.retrieval.index.faiss_index import build_index, open_index, save_index
 
 CPU = torch.device("cpu")
@@ -31,7 +31,7 @@ def test_any_blocks_find_what_faiss_finds(
     monkeypatch.setattr(blocked, "_QUERIES_AT_ONCE", queries)
     index = build_index(vectors)
     told: list[tuple[int, int]] = []
-    similarity, rows = blocked_search(index, vectors[:20], k, CPU, lambda *pair: told.append(pair))
+    similarity, rows = search_many(index, vectors[:20], k, CPU, lambda *pair: told.append(pair))
     flat = faiss.IndexFlatIP(24)
     flat.add(index.reconstruct_n(0, 500))
     expected, expected_rows = flat.search(vectors[:20], k)
@@ -60,7 +60,7 @@ def test_a_gpu_finds_what_faiss_and_numpy_find(k: int) -> None:
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     torch.set_float32_matmul_precision("high")  # as training does on a GPU
     try:
-        similarity, rows = blocked_search(index, queries, k, torch.device("cuda"))
+        similarity, rows = search_many(index, queries, k, torch.device("cuda"))
     finally:
         torch.set_float32_matmul_precision("highest")
     exact = queries.astype(np.float64) @ held.T.astype(np.float64)

@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from tmssl.retrieval.vectors.fold_bn import folded
+from tmssl.retrieval.vectors.fold_bn import fold_bn
 
 
 def eventful(encoder: nn.Module) -> nn.Module:
@@ -43,7 +43,7 @@ def norms(encoder: nn.Module) -> int:
 )
 def test_features_are_the_same_without_bn(name: str, size: int, left: int) -> None:
     encoder = eventful(timm.create_model(name, num_classes=0))
-    without = folded(encoder)
+    without = fold_bn(encoder)
     view = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
         expected, found = encoder(view), without(view)
@@ -54,7 +54,7 @@ def test_features_are_the_same_without_bn(name: str, size: int, left: int) -> No
 def test_the_encoder_itself_stays_as_it_is() -> None:
     encoder = eventful(timm.create_model("test_efficientnet", num_classes=0)).train()
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    assert norms(encoder) > norms(folded(encoder)) == 0
+    assert norms(encoder) > norms(fold_bn(encoder)) == 0
     assert encoder.training
     assert before.keys() == encoder.state_dict().keys()
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
@@ -77,11 +77,11 @@ class Twice(nn.Module):
 @pytest.mark.parametrize("again", [True, False])
 def test_a_convolution_that_serves_twice_keeps_its_bn(again: bool) -> None:
     encoder = eventful(Twice(again=again))
-    without, view = folded(encoder), torch.rand(2, 3, 8, 8)
+    without, view = fold_bn(encoder), torch.rand(2, 3, 8, 8)
     assert norms(without) == 1
     torch.testing.assert_close(without(view), encoder(view))
 
 
 def test_bn_without_statistics_of_its_own_stays() -> None:
     encoder = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, track_running_stats=False)).eval()
-    assert norms(folded(encoder)) == 1
+    assert norms(fold_bn(encoder)) == 1

@@ -29,11 +29,11 @@ from tmssl.retrieval.evaluation.references import Described, Question, ranked, r
 from tmssl.retrieval.evaluation.robustness import changed_ranks, changed_rows, robustness
 from tmssl.retrieval.evaluation.stability import stability
 from tmssl.retrieval.vectors.baselines import (
-    Describer,
-    compared_describers,
-    hash_describer,
-    hog_describer,
-    untrained_describer,
+    Descriptor,
+    compared_descriptors,
+    hash_descriptor,
+    hog_descriptor,
+    untrained_descriptor,
 )
 from tmssl.retrieval.vectors.embed import hash_pack
 from tmssl.runs.events import Division, Eval, Finding, Score
@@ -99,7 +99,7 @@ def evaluate(
         return progress
 
     on = choose_device(device)
-    describers = _describers(weights, compare, on, tell)
+    descriptors = _descriptors(weights, compare, on, tell)
     question, split, alike = _question(
         run,
         weights,
@@ -113,8 +113,8 @@ def evaluate(
     )
     own = searched(run, question, whiten=whiten, factory=factory)
     if own.unwhitened:
-        describers = [*(whitened(one, whiten) for one in describers), own.unwhitened]
-    similarity, top, scores, changed = _answer(run, question, own, describers, seed, robust=robust)
+        descriptors = [*(whitened(one, whiten) for one in descriptors), own.unwhitened]
+    similarity, top, scores, changed = _answer(run, question, own, descriptors, seed, robust=robust)
     unused = {"--whiten": whiten, "--exclude-duplicates": exclude_duplicates, "--compare": compare}
     if tell and not robust:
         _tell_unused(scores, [option for option, given in unused.items() if given], tell)
@@ -205,18 +205,21 @@ def _division(score: Score) -> Division:
     )
 
 
-def _describers(
+def _descriptors(
     weights: Weights,
     compare: Sequence[str],
     device: torch.device,
     tell: Callable[[str], None] | None,
-) -> list[Describer]:
+) -> list[Descriptor]:
     """Whose rows stand beside the evaluated encoder's: what needs no training, then what was asked for."""
     model, size = weights.config.model.name, weights.config.data.image_size
-    asked = compared_describers(compare, model, size, device)
-    found = [untrained_describer(model, weights.config.train.seed, size, device), hash_describer()]
+    asked = compared_descriptors(compare, model, size, device)
+    found = [
+        untrained_descriptor(model, weights.config.train.seed, size, device),
+        hash_descriptor(),
+    ]
     try:
-        found.append(hog_describer())
+        found.append(hog_descriptor())
     except InputError as error:
         if tell:
             tell(str(error))
@@ -273,7 +276,7 @@ def _answer(
     run: Run,
     question: Question,
     own: Searched,
-    describers: Sequence[Describer],
+    descriptors: Sequence[Descriptor],
     seed: int,
     *,
     robust: bool,
@@ -285,9 +288,9 @@ def _answer(
         question.marks, question.queries, {"this": ranking}, question.topk, question.away
     )["this"]
     rows = changed_rows(question, seed)
-    ranks = changed_ranks(question, own.describer, own.index, rows) if robust else {}
+    ranks = changed_ranks(question, own.descriptor, own.index, rows) if robust else {}
     references, others = {}, {}
-    for one in describers:
+    for one in descriptors:
         described = Described(question, one)
         if figures:
             references[one.name] = reference_means(run, question, described)

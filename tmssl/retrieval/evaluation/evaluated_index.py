@@ -11,7 +11,7 @@ from tmssl.errors import InputError
 from tmssl.retrieval.evaluation.references import Question, pack_identity
 from tmssl.retrieval.index.approximate import factory_index, overlap
 from tmssl.retrieval.index.faiss_index import build_index, index_path, open_index, save_index
-from tmssl.retrieval.vectors.baselines import Describer, encoder_describer
+from tmssl.retrieval.vectors.baselines import Descriptor, encoder_descriptor
 from tmssl.retrieval.vectors.embed import embed, trained_encoder
 from tmssl.retrieval.vectors.whitening import Whitening, fit_whitening, whitened_index
 from tmssl.runs.folder import Run
@@ -25,9 +25,9 @@ class Searched:
 
     index: faiss.Index
     """exact, whitened where asked for"""
-    describer: Describer
+    descriptor: Descriptor
     """describes any image as this index holds the marks"""
-    unwhitened: Describer | None = None
+    unwhitened: Descriptor | None = None
     """the same encoder without whitening, to be compared with"""
     approximate: faiss.Index | None = None
     """what gives the nearest marks instead"""
@@ -67,12 +67,12 @@ def searched(run: Run, question: Question, *, whiten: int = 0, factory: str = ""
             f"{safe(path)} holds {index.ntotal:,} marks of {pack.count:,}; "
             "remove it and evaluate again"
         )
-    own = encoder_describer("this", path.stem, encoder, size, question.device)
+    own = encoder_descriptor("this", path.stem, encoder, size, question.device)
     unwhitened = None
     if whiten:
         unwhitened = _kept(own, index)
         index, whitening, path = whitened_index(index, path, whiten, question.begin("whitening"))
-        own = dataclasses.replace(own, of_images=_whitening_after(own.of_images, whitening))
+        own = dataclasses.replace(own, embed_images=_whitening_after(own.embed_images, whitening))
     if not factory:
         return Searched(index, own, unwhitened)
     approximate = factory_index(
@@ -81,40 +81,40 @@ def searched(run: Run, question: Question, *, whiten: int = 0, factory: str = ""
     return Searched(index, own, unwhitened, approximate, overlap(index, approximate))
 
 
-def _kept(own: Describer, index: faiss.Index) -> Describer:
+def _kept(own: Descriptor, index: faiss.Index) -> Descriptor:
     """The encoder without whitening, whose vectors of the pack are those of its index."""
 
-    def of_pack(pack: Pack, _progress: Progress | None) -> Vectors:
+    def embed_pack(pack: Pack, _progress: Progress | None) -> Vectors:
         return index.reconstruct_n(0, pack.count)
 
-    return dataclasses.replace(own, name="not whitened", of_pack=of_pack)
+    return dataclasses.replace(own, name="not whitened", embed_pack=embed_pack)
 
 
-def whitened(one: Describer, kept: int) -> Describer:
-    """A describer whose vectors are whitened by what its own vectors of the pack are like.
+def whitened(one: Descriptor, kept: int) -> Descriptor:
+    """A descriptor whose vectors are whitened by what its own vectors of the pack are like.
 
-    A hash stays as it is: its bits are neither many nor of different strength. Its `of_pack` comes
-    before its `of_images`, which whitens by what that learnt.
+    A hash stays as it is: its bits are neither many nor of different strength. Its `embed_pack` comes
+    before its `embed_images`, which whitens by what that learnt.
     """
-    if one.tied:
+    if one.has_ties:
         return one
     learnt: list[Whitening] = []
 
-    def of_pack(pack: Pack, progress: Progress | None) -> Vectors:
-        vectors = one.of_pack(pack, progress)
+    def embed_pack(pack: Pack, progress: Progress | None) -> Vectors:
+        vectors = one.embed_pack(pack, progress)
         learnt[:] = [fit_whitening(vectors, kept)]
         return learnt[0](vectors)
 
-    def of_images(images: Tensor) -> Vectors:
-        return learnt[0](one.of_images(images))
+    def embed_images(images: Tensor) -> Vectors:
+        return learnt[0](one.embed_images(images))
 
     return dataclasses.replace(
-        one, key=f"{one.key} whitened {kept}", of_pack=of_pack, of_images=of_images
+        one, key=f"{one.key} whitened {kept}", embed_pack=embed_pack, embed_images=embed_images
     )
 
 
 def _whitening_after(
-    of_images: Callable[[Tensor], Vectors], whitening: Whitening
+    embed_images: Callable[[Tensor], Vectors], whitening: Whitening
 ) -> Callable[[Tensor], Vectors]:
     """What describes images, and then whitens."""
-    return lambda images: whitening(of_images(images))
+    return lambda images: whitening(embed_images(images))

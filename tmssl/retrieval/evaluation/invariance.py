@@ -12,7 +12,7 @@ from tmssl.data.views.views import augmented_view, plain_view
 from tmssl.retrieval.evaluation.metrics import interval
 from tmssl.retrieval.vectors.embed import (
     features,
-    ready,
+    inference_copy,
     trained_encoder,
     untrained_encoder,
 )
@@ -38,8 +38,10 @@ def invariance(
     """
     config = weights.config
     encoders: dict[str, nn.Module | None] = {
-        "this": ready(trained_encoder(weights), device),
-        "untrained": ready(untrained_encoder(config.model.name, config.train.seed), device),
+        "this": inference_copy(trained_encoder(weights), device),
+        "untrained": inference_copy(
+            untrained_encoder(config.model.name, config.train.seed), device
+        ),
         "perceptual hash": None,
     }
     plain: dict[str, list[Vectors]] = {name: [] for name in encoders}

@@ -17,8 +17,8 @@ from tmssl.retrieval.evaluation.metrics import Key, Marks, Ranking, means, measu
 from tmssl.retrieval.evaluation.relevance import group_mates
 from tmssl.retrieval.index.exact import search
 from tmssl.retrieval.index.faiss_index import build_index, mate_ranks
-from tmssl.retrieval.vectors.baselines import Describer
-from tmssl.retrieval.vectors.embed import apart
+from tmssl.retrieval.vectors.baselines import Descriptor
+from tmssl.retrieval.vectors.embed import break_ties
 from tmssl.runs.folder import Run
 from tmssl.training.checkpoints.store import Weights
 from tmssl.types import Indices, Progress, Vectors
@@ -48,7 +48,7 @@ def references_path(
     folder: Path,
     *,
     pack: Pack,
-    describer: str,
+    descriptor: str,
     topk: Sequence[int],
     queries: Indices,
     away: Sequence[Indices],
@@ -58,12 +58,12 @@ def references_path(
     Args:
         folder: the run's folder of evaluations.
         pack: the gallery.
-        describer: its key.
+        descriptor: its key.
         topk: list lengths.
         queries: rows of the queries.
         away: for each query the rows that are not searched.
     """
-    told = f"{_VERSION} {pack_identity(pack)} {describer} {list(topk)} ".encode()
+    told = f"{_VERSION} {pack_identity(pack)} {descriptor} {list(topk)} ".encode()
     told += queries.tobytes() + str([rows.tolist() for rows in away if len(rows)]).encode()
     return folder / f"references-{hashlib.sha256(told).hexdigest()[:16]}.json"
 
@@ -135,29 +135,29 @@ def ranked(
 
 
 class Described:
-    """One describer's vectors of the gallery, made when first asked for and then kept."""
+    """One descriptor's vectors of the gallery, made when first asked for and then kept."""
 
-    def __init__(self, question: Question, describer: Describer) -> None:
-        self.describer = describer
+    def __init__(self, question: Question, descriptor: Descriptor) -> None:
+        self.descriptor = descriptor
         self._question = question
         self._indexes: tuple[faiss.Index, faiss.Index | None] | None = None
 
     def indexes(self) -> tuple[faiss.Index, faiss.Index | None]:
-        """The exact index, and the one without ties where the describer has many."""
+        """The exact index, and the one without ties where the descriptor has many."""
         if self._indexes is None:
-            one, question = self.describer, self._question
-            vectors = one.of_pack(question.pack, question.begin(f"embedding, {one.name}"))
-            untied = build_index(apart(vectors)) if one.tied else None
+            one, question = self.descriptor, self._question
+            vectors = one.embed_pack(question.pack, question.begin(f"embedding, {one.name}"))
+            untied = build_index(break_ties(vectors)) if one.has_ties else None
             self._indexes = build_index(vectors), untied
         return self._indexes
 
 
 def reference_means(run: Run, question: Question, described: Described) -> Means:
-    """What a describer scores, measured where it is not kept in the run."""
+    """What a descriptor scores, measured where it is not kept in the run."""
     path = references_path(
         run.eval,
         pack=question.pack,
-        describer=described.describer.key,
+        descriptor=described.descriptor.key,
         topk=question.topk,
         queries=question.queries,
         away=question.away,
@@ -170,8 +170,8 @@ def reference_means(run: Run, question: Question, described: Described) -> Means
 
 
 def _measured(question: Question, described: Described) -> Means:
-    """The mean of every figure of one describer."""
-    name = described.describer.name
+    """The mean of every figure of one descriptor."""
+    name = described.descriptor.name
     index, untied = described.indexes()
     ranking = ranked(index, question, f"searching, {name}", untied=untied)[1]
     question.begin("scoring a reference")

@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from tmssl.data.preprocess import fit, ground_colour
 from tmssl.retrieval.evaluation.metrics import interval
 from tmssl.retrieval.evaluation.references import Question
-from tmssl.retrieval.index.exact import blocked_search
-from tmssl.retrieval.vectors.baselines import Describer
+from tmssl.retrieval.index.exact import search_many
+from tmssl.retrieval.vectors.baselines import Descriptor
 from tmssl.runs.events import Score
 from tmssl.types import Indices
 
@@ -82,7 +82,7 @@ def changed_rows(question: Question, seed: int) -> Indices:
     return rows
 
 
-def changed_ranks(question: Question, one: Describer, index: faiss.Index, rows: Indices) -> Ranks:
+def changed_ranks(question: Question, one: Descriptor, index: faiss.Index, rows: Indices) -> Ranks:
     """Ranks from 0 of the originals of changed queries; those past the longest list have its length.
 
     A changed query is cropped to its ink and fitted anew, as a picture of a user is.
@@ -102,11 +102,11 @@ def changed_ranks(question: Question, one: Describer, index: faiss.Index, rows: 
         for begin in range(0, len(rows), _AT_ONCE):
             pictures = map(Image.fromarray, question.pack.read(rows[begin : begin + _AT_ONCE]))
             changed = [fit(change(picture), question.pack.size) for picture in pictures]
-            parts.append(one.of_images(torch.from_numpy(np.stack(changed))))
+            parts.append(one.embed_images(torch.from_numpy(np.stack(changed))))
             if progress:
                 progress(done * len(rows) + begin + len(changed), len(CHANGES) * len(rows))
         queries = np.concatenate(parts)
-        listed = blocked_search(index, queries, reach, question.device)[1]
+        listed = search_many(index, queries, reach, question.device)[1]
         found[name] = np.array(
             [
                 _rank(one, row, away[row], longest)

@@ -14,7 +14,7 @@ from tmssl.data.sources.marks import MarkTable
 from tmssl.errors import InputError
 from tmssl.files import atomic_path, cannot_write, write_atomic
 from tmssl.retrieval.index.faiss_index import open_index
-from tmssl.retrieval.search.prepared import Card
+from tmssl.retrieval.search.manifest import IndexManifest
 from tmssl.retrieval.vectors.whitening import whitened_index
 from tmssl.runs.folder import Run
 from tmssl.text import spreadsheet_cell
@@ -48,7 +48,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
 
 def export_embeddings(
     run: Run,
-    card: Card,
+    card: IndexManifest,
     facts: Facts,
     pack: Path,
     form: str,

@@ -13,7 +13,7 @@ import numpy as np
 from tmssl.data.pack.pack import cache_folder
 from tmssl.errors import InputError
 from tmssl.files import atomic_path
-from tmssl.retrieval.index.exact import blocked_search
+from tmssl.retrieval.index.exact import search_many
 from tmssl.text import safe
 from tmssl.types import Progress
 
@@ -85,7 +85,7 @@ def overlap(exact: faiss.Index, other: faiss.Index) -> float:
     count, k = min(_COMPARED, exact.ntotal), min(_K, exact.ntotal)
     drawn = np.random.default_rng(0).choice(exact.ntotal, count, replace=False)
     queries = exact.reconstruct_batch(drawn)
-    truth = blocked_search(exact, queries, k, torch.device("cpu"))[1]
+    truth = search_many(exact, queries, k, torch.device("cpu"))[1]
     found = other.search(queries, k)[1]
     return float(
         np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(truth, found, strict=True)])

@@ -25,7 +25,7 @@ _APPROXIMATE_AT_ONCE = 256  # queries
 _CPU = torch.device("cpu")
 
 
-def nearest_rows(
+def search_one(
     index: faiss.Index, vector: Vectors, k: int, mask: Mask | None
 ) -> tuple[Vectors, Indices]:
     """Similarities (k,), falling, and rows (k,) of the marks nearest to a unit vector (1, f).
@@ -95,9 +95,9 @@ def search(
     more = max(map(len, left_out), default=0) if left_out is not None else 0
     queries, length = index.reconstruct_batch(own), min(k + 1 + more, index.ntotal)
     if approximate is not None:
-        similarity, rows = approximate_search(index, approximate, queries, length, progress)
+        similarity, rows = search_approximate(index, approximate, queries, length, progress)
     else:
-        similarity, rows = blocked_search(index, queries, length, device, progress)
+        similarity, rows = search_many(index, queries, length, device, progress)
     unwanted = (rows == own[:, None]) | (rows < 0)
     for i, away in enumerate(left_out or ()):
         unwanted[i] |= np.isin(rows[i], away)
@@ -112,7 +112,7 @@ def search(
     return np.clip(similarity, -1, 1), rows  # half precision may exceed 1 by a rounding
 
 
-def approximate_search(
+def search_approximate(
     index: faiss.Index,
     approximate: faiss.Index,
     queries: Vectors,
@@ -137,7 +137,7 @@ def approximate_search(
     return similar, found
 
 
-def blocked_search(
+def search_many(
     index: faiss.Index,
     queries: Vectors,
     k: int,

@@ -34,12 +34,12 @@ def build_index(vectors: Vectors) -> faiss.Index:
 
     `vectors` is float32 (n, d) with rows of norm 1.
     """
-    index = adding_index(vectors.shape[1])
+    index = empty_index(vectors.shape[1])
     index.add(vectors)
     return index
 
 
-def adding_index(features: int) -> faiss.Index:
+def empty_index(features: int) -> faiss.Index:
     """An empty index of that kind, to be added to."""
     index = faiss.IndexScalarQuantizer(
         features, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT

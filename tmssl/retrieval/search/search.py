@@ -25,10 +25,9 @@ from tmssl.data.sources.marks import MarkTable
 from tmssl.data.vienna import title
 from tmssl.data.views.views import plain_view
 from tmssl.errors import InputError
-from tmssl.retrieval.index.exact import approximate_search, nearest_rows
+from tmssl.retrieval.index.exact import search_approximate, search_one
 from tmssl.retrieval.index.faiss_index import open_index
-from tmssl.retrieval.search.prepared import Card, find_card
-from tmssl.retrieval.search.recorded_encoder import open_recording
+from tmssl.retrieval.search.manifest import IndexManifest, find_manifest
 from tmssl.retrieval.search.results import (
     Answer,
     SearchMatch,
@@ -36,6 +35,7 @@ from tmssl.retrieval.search.results import (
     likely_codes,
     shared_codes,
 )
+from tmssl.retrieval.search.traced_encoder import load_traced_encoder
 from tmssl.runs.folder import Run
 from tmssl.text import safe
 from tmssl.types import Mask, Pixels, Vectors
@@ -63,7 +63,7 @@ class Gallery:
     folder: Path
     """of the pack"""
     facts: Facts
-    card: Card
+    card: IndexManifest
     rows: MarkTable
     index: faiss.Index
     """the same marks along their leading directions, where they are many"""
@@ -145,12 +145,12 @@ def open_gallery(
     """
     folder = Path(read_config(run.config).data.pack)
     facts = read_facts(folder)
-    card, _ = find_card(run, checkpoint, facts)
+    card, _ = find_manifest(run, checkpoint, facts)
     if card is None:
         # timm takes longer to import than the search itself.
-        from tmssl.retrieval.search.prepare import make_ready
+        from tmssl.retrieval.search.indexing import index_run
 
-        card = make_ready(
+        card = index_run(
             run, checkpoint, facts, folder, device=device, phase=phase, progress=progress
         )
     index = open_index(run.index / card.index)
@@ -169,11 +169,11 @@ def open_gallery(
     return Gallery(run, folder, facts, card, rows, index, _encoder(run, card))
 
 
-def _encoder(run: Run, card: Card) -> Callable[[Tensor], Tensor]:
+def _encoder(run: Run, card: IndexManifest) -> Callable[[Tensor], Tensor]:
     """The recorded encoder, or the one that timm builds where it could not be recorded."""
     if card.encoder:
-        return open_recording(run.index / card.encoder)
-    from tmssl.retrieval.vectors.embed import ready, trained_encoder
+        return load_traced_encoder(run.index / card.encoder)
+    from tmssl.retrieval.vectors.embed import inference_copy, trained_encoder
     from tmssl.runs.checkpoints import digest
     from tmssl.training.checkpoints.store import load_weights
 
@@ -184,7 +184,7 @@ def _encoder(run: Run, card: Card) -> Callable[[Tensor], Tensor]:
         raise InputError(
             f"the checkpoint that {safe(run.index / card.index)} was made with is gone; evaluate again"
         )
-    return ready(trained_encoder(load_weights(path)), torch.device("cpu"))
+    return inference_copy(trained_encoder(load_weights(path)), torch.device("cpu"))
 
 
 def answer(gallery: Gallery, logo: Logo, k: int, mask: Mask | None) -> Answer:
@@ -207,7 +207,7 @@ def answer(gallery: Gallery, logo: Logo, k: int, mask: Mask | None) -> Answer:
         gallery.card.marks,
     )
     if mask is not None:
-        similarity, rows = nearest_rows(gallery.index, vector, k, mask)
+        similarity, rows = search_one(gallery.index, vector, k, mask)
     own_row = _own_row(gallery, logo.name)
     own = gallery.rows[own_row] if own_row is not None else None
     codes = own.vienna if own else [one.code for one in likely]
@@ -245,10 +245,10 @@ def answer(gallery: Gallery, logo: Logo, k: int, mask: Mask | None) -> Answer:
 
 
 def _nearest(gallery: Gallery, vector: Vectors, k: int) -> tuple[Vectors, npt.NDArray[np.int64]]:
-    """As `nearest_rows`, by the approximate index where there is one; similarities are exact in any case."""
+    """As `search_one`, by the approximate index where there is one; similarities are exact in any case."""
     if gallery.approximate is None:
-        return nearest_rows(gallery.index, vector, k, None)
-    similarity, rows = approximate_search(gallery.index, gallery.approximate, vector, k)
+        return search_one(gallery.index, vector, k, None)
+    similarity, rows = search_approximate(gallery.index, gallery.approximate, vector, k)
     return np.clip(similarity[0][rows[0] >= 0], -1, 1), rows[0][rows[0] >= 0]
 
 

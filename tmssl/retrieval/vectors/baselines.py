@@ -21,7 +21,7 @@ from tmssl.retrieval.vectors.embed import (
     embed,
     features,
     hash_pack,
-    ready,
+    inference_copy,
     trained_encoder,
     untrained_encoder,
 )
@@ -39,25 +39,25 @@ _TIMM = "timm:"
 
 
 @dataclasses.dataclass(frozen=True)
-class Describer:
+class Descriptor:
     """One way to describe marks by unit vectors."""
 
     name: str
     """of its row"""
     key: str
     """a digest or words that change whenever its vectors do"""
-    of_pack: Callable[[Pack, Progress | None], Vectors]
+    embed_pack: Callable[[Pack, Progress | None], Vectors]
     """every mark of a pack, (count, f)"""
-    of_images: Callable[[Tensor], Vectors]
+    embed_images: Callable[[Tensor], Vectors]
     """uint8 images (n, h, w, 3), (n, f)"""
-    tied: bool = False
+    has_ties: bool = False
     """whether many marks are exactly alike to it"""
 
 
-def encoder_describer(
+def encoder_descriptor(
     name: str, key: str, encoder: nn.Module, image_size: int, device: torch.device
-) -> Describer:
-    """An encoder as a describer.
+) -> Descriptor:
+    """An encoder as a descriptor.
 
     Args:
         name: of its row.
@@ -69,36 +69,38 @@ def encoder_describer(
 
     @cache
     def prepared() -> nn.Module:
-        return ready(encoder, device)
+        return inference_copy(encoder, device)
 
-    def of_pack(pack: Pack, progress: Progress | None) -> Vectors:
+    def embed_pack(pack: Pack, progress: Progress | None) -> Vectors:
         return embed(encoder, pack, image_size=image_size, device=device, progress=progress)
 
-    def of_images(images: Tensor) -> Vectors:
+    def embed_images(images: Tensor) -> Vectors:
         return features(prepared(), plain_view(images.to(device), image_size))
 
-    return Describer(name, f"{key} {image_size}", of_pack, of_images)
+    return Descriptor(name, f"{key} {image_size}", embed_pack, embed_images)
 
 
-def untrained_describer(model: str, seed: int, image_size: int, device: torch.device) -> Describer:
+def untrained_descriptor(
+    model: str, seed: int, image_size: int, device: torch.device
+) -> Descriptor:
     """The encoder as it was before the first step of a run."""
     encoder = untrained_encoder(model, seed)
-    return encoder_describer("untrained", f"untrained {model} {seed}", encoder, image_size, device)
+    return encoder_descriptor("untrained", f"untrained {model} {seed}", encoder, image_size, device)
 
 
-def hash_describer() -> Describer:
+def hash_descriptor() -> Descriptor:
     """The perceptual hash."""
 
-    def of_pack(pack: Pack, progress: Progress | None) -> Vectors:
+    def embed_pack(pack: Pack, progress: Progress | None) -> Vectors:
         return hash_pack(pack, progress=progress)
 
-    def of_images(images: Tensor) -> Vectors:
+    def embed_images(images: Tensor) -> Vectors:
         return hash_vectors(images.float().mean(3))
 
-    return Describer("perceptual hash", "phash", of_pack, of_images, tied=True)
+    return Descriptor("perceptual hash", "phash", embed_pack, embed_images, has_ties=True)
 
 
-def hog_describer() -> Describer:
+def hog_descriptor() -> Descriptor:
     """Histograms of oriented gradients of the ink crop (Dalal and Triggs 2005), by scikit-image.
 
     Raises:
@@ -111,7 +113,7 @@ def hog_describer() -> Describer:
             "there is no HOG row, since scikit-image is not installed; `pip install scikit-image`"
         ) from error
 
-    def of_images(images: Tensor) -> Vectors:
+    def embed_images(images: Tensor) -> Vectors:
         grey = functional.interpolate(
             images.float().mean(3)[:, None], (_HOG_SIDE, _HOG_SIDE), mode="bilinear", antialias=True
         )[:, 0].numpy()
@@ -121,21 +123,21 @@ def hog_describer() -> Describer:
         }
         return unit(np.stack([hog(one / 255, orientations=9, **cells) for one in grey]))
 
-    def of_pack(pack: Pack, progress: Progress | None) -> Vectors:
+    def embed_pack(pack: Pack, progress: Progress | None) -> Vectors:
         parts = []
         for begin in range(0, pack.count, _AT_ONCE):
             rows = np.arange(begin, min(begin + _AT_ONCE, pack.count))
-            parts.append(of_images(torch.from_numpy(pack.read(rows))))
+            parts.append(embed_images(torch.from_numpy(pack.read(rows))))
             if progress:
                 progress(begin + len(rows), pack.count)
         return np.concatenate(parts)
 
-    return Describer("HOG", f"hog {_HOG_SIDE} {_HOG_CELL} {_HOG_BLOCK}", of_pack, of_images)
+    return Descriptor("HOG", f"hog {_HOG_SIDE} {_HOG_CELL} {_HOG_BLOCK}", embed_pack, embed_images)
 
 
-def compared_describers(
+def compared_descriptors(
     asked: Sequence[str], model: str, image_size: int, device: torch.device
-) -> list[Describer]:
+) -> list[Descriptor]:
     """The encoders that `--compare` names, each a run, a file of weights, or `timm:NAME`.
 
     Args:
@@ -148,16 +150,16 @@ def compared_describers(
         InputError: a run or a checkpoint that is none.
         ConfigError: no such model or file, or weights that cannot be fetched, read or fitted.
     """
-    found: list[Describer] = []
+    found: list[Descriptor] = []
     for one in dict.fromkeys(asked):
-        describer = _compared(one, model, image_size, device)
-        alike = sum(other.name.split(" #")[0] == describer.name for other in found)
-        name = f"{describer.name} #{alike + 1}" if alike else describer.name
-        found.append(dataclasses.replace(describer, name=name))
+        descriptor = _compared(one, model, image_size, device)
+        alike = sum(other.name.split(" #")[0] == descriptor.name for other in found)
+        name = f"{descriptor.name} #{alike + 1}" if alike else descriptor.name
+        found.append(dataclasses.replace(descriptor, name=name))
     return found
 
 
-def _compared(asked: str, model: str, image_size: int, device: torch.device) -> Describer:
+def _compared(asked: str, model: str, image_size: int, device: torch.device) -> Descriptor:
     """One encoder that `--compare` names."""
     if asked.startswith(_TIMM):
         return _of_timm(asked, device)
@@ -174,14 +176,14 @@ def _compared(asked: str, model: str, image_size: int, device: torch.device) -> 
         key, weights = load_known(path)
     except CheckpointError:  # it is no checkpoint of ours, so it must be timm's
         key, encoder = digest(path), create_encoder(model, str(path))
-        return encoder_describer(safe(name, 40), f"{key} {model}", encoder, image_size, device)
+        return encoder_descriptor(safe(name, 40), f"{key} {model}", encoder, image_size, device)
     own = weights.config
-    return encoder_describer(
+    return encoder_descriptor(
         safe(name, 40), key, trained_encoder(weights), own.data.image_size, device
     )
 
 
-def _of_timm(asked: str, device: torch.device) -> Describer:
+def _of_timm(asked: str, device: torch.device) -> Descriptor:
     """A model with timm's own weights, at the size and with the colour scale that they were made for."""
     model = asked.removeprefix(_TIMM)
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # our error is one line
@@ -189,7 +191,7 @@ def _of_timm(asked: str, device: torch.device) -> Describer:
     made_for = timm.get_pretrained_cfg(model)
     scaled = nn.Sequential(_Rescaled(made_for.mean, made_for.std), encoder)
     key = f"{asked} {made_for.tag} {timm.__version__}"
-    return encoder_describer(safe(model, 40), key, scaled, made_for.input_size[-1], device)
+    return encoder_descriptor(safe(model, 40), key, scaled, made_for.input_size[-1], device)
 
 
 class _Rescaled(nn.Module):

@@ -12,7 +12,7 @@ from tmssl.data.pack.pack import PER_CHUNK, Pack
 from tmssl.data.phash import HASH_BITS, hash_vectors, unit
 from tmssl.data.views.views import plain_view
 from tmssl.errors import CheckpointError
-from tmssl.retrieval.vectors.fold_bn import folded
+from tmssl.retrieval.vectors.fold_bn import fold_bn
 from tmssl.training.backbone import create_encoder
 from tmssl.training.checkpoints.store import Weights
 from tmssl.training.machine import keep_freed_memory
@@ -68,7 +68,7 @@ def embed(
     Returns:
         float32 (count, f), rows of norm 1.
     """
-    encoder = ready(encoder, device)
+    encoder = inference_copy(encoder, device)
     vectors = np.empty((0, 0), np.float32)
     if device.type == "cpu":
         keep_freed_memory()
@@ -147,12 +147,12 @@ def _read_ahead(
             yield rows, images
 
 
-def ready(encoder: nn.Module, device: torch.device) -> nn.Module:
+def inference_copy(encoder: nn.Module, device: torch.device) -> nn.Module:
     """A copy of an encoder on a device, without BN layers and in the memory layout that convolutions like.
 
-    It is for evaluation only; see `folded`.
+    It is for evaluation only; see `fold_bn`.
     """
-    return folded(encoder).to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]  # nn.Module.to's stub lacks this form
+    return fold_bn(encoder).to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]  # nn.Module.to's stub lacks this form
 
 
 def features(encoder: nn.Module, view: Tensor) -> Vectors:
@@ -182,7 +182,7 @@ def hash_pack(pack: Pack, *, batch_size: int = 128, progress: Progress | None = 
     return vectors
 
 
-def apart(vectors: Vectors, seed: int = 0) -> Vectors:
+def break_ties(vectors: Vectors, seed: int = 0) -> Vectors:
     """Hashes moved by less than half a bit at random, so that ties fall at random but always alike.
 
     Without it which of the tied marks are in the first 10 would depend on how many are asked for.

@@ -17,7 +17,7 @@ from tmssl.data.phash import unit
 from tmssl.errors import InputError
 from tmssl.files import write_atomic
 from tmssl.retrieval.index.exact import half_vectors
-from tmssl.retrieval.index.faiss_index import adding_index, open_index, write_index
+from tmssl.retrieval.index.faiss_index import empty_index, open_index, write_index
 from tmssl.text import safe
 from tmssl.types import Progress, Vectors
 
@@ -92,7 +92,7 @@ def whitened_index(
     if not target.exists() or not learnt.exists():
         held = half_vectors(exact).numpy()
         whitening = fit_whitening(held, kept)
-        index = adding_index(whitening.axes.shape[1])
+        index = empty_index(whitening.axes.shape[1])
         for begin in range(0, len(held), _AT_ONCE):
             index.add(whitening(held[begin : begin + _AT_ONCE].astype(np.float32)))
             if progress:

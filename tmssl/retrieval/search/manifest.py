@@ -20,7 +20,7 @@ _VERSION = 1  # raise it when a card, or the input of an encoder, changes its me
 _SPARED_S = 3600.0  # of a recording without a card: another search may be about to write it
 
 
-class Card(msgspec.Struct, frozen=True, kw_only=True):
+class IndexManifest(msgspec.Struct, frozen=True, kw_only=True):
     """An index that is ready to be searched."""
 
     index: str
@@ -41,13 +41,13 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """Vienna division or section to the number of marks that have it"""
 
 
-def card_path(run: Run, facts: Facts, sha256: str) -> Path:
+def manifest_path(run: Run, facts: Facts, sha256: str) -> Path:
     """Where the card of a checkpoint over a pack is kept."""
     pack = identity(facts.fingerprint, facts.size, facts.count, facts.frame_bytes)
     return run.index / f"{sha256[:16]}-{pack[:16]}-{_VERSION}.card.json"
 
 
-def find_card(run: Run, which: str, facts: Facts) -> tuple[Card | None, str]:
+def find_manifest(run: Run, which: str, facts: Facts) -> tuple[IndexManifest | None, str]:
     """The card of a checkpoint, or None where its index must be made ready first, and its SHA-256.
 
     A kept checkpoint is known by its sidecar, so that its file is not even read.
@@ -58,17 +58,17 @@ def find_card(run: Run, which: str, facts: Facts) -> tuple[Card | None, str]:
     sidecar = run.checkpoints / f"{which}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         sha256 = str(json.loads(sidecar.read_text("utf-8"))["sha256"])
-        card = _ready(run, card_path(run, facts, sha256))
+        card = _read_complete(run, manifest_path(run, facts, sha256))
         if card:
             return card, sha256
     sha256 = digest(find_checkpoint(run, which))
-    return _ready(run, card_path(run, facts, sha256)), sha256
+    return _read_complete(run, manifest_path(run, facts, sha256)), sha256
 
 
-def _ready(run: Run, path: Path) -> Card | None:
+def _read_complete(run: Run, path: Path) -> IndexManifest | None:
     """A card whose files are there; whatever else is found is made again."""
     try:
-        card = msgspec.json.decode(path.read_bytes(), type=Card)
+        card = msgspec.json.decode(path.read_bytes(), type=IndexManifest)
     except (OSError, ValueError):
         return None
     names = [name for name in (card.index, card.encoder) if name]
@@ -92,7 +92,7 @@ def _is_old(path: Path) -> bool:
         return False
 
 
-def write_card(path: Path, card: Card) -> None:
+def write_manifest(path: Path, card: IndexManifest) -> None:
     """Keep a card, and remove those whose index is gone, with their encoders.
 
     Raises:
@@ -101,7 +101,7 @@ def write_card(path: Path, card: Card) -> None:
     write_atomic(path, msgspec.json.format(msgspec.json.encode(card), indent=1))
     used = set()
     for other in path.parent.glob("*.card.json"):
-        kept = _ready(Run(path.parent.parent), other)
+        kept = _read_complete(Run(path.parent.parent), other)
         if kept:
             used.add(kept.encoder)
         else:

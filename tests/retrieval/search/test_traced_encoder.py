@@ -10,11 +10,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from tmssl.errors import InputError
-from tmssl.retrieval.search.recorded_encoder import (
+from tmssl.retrieval.search.traced_encoder import (
     FORMAT,
-    UnrecordableError,
-    open_recording,
-    record,
+    UntraceableError,
+    load_traced_encoder,
+    trace_encoder,
 )
 
 
@@ -23,8 +23,8 @@ def test_it_computes_what_the_encoder_does(tmp_path: Path, name: str) -> None:
     encoder = timm.create_model(name, num_classes=0).eval()
     size = encoder.default_cfg["input_size"][1]
     path = tmp_path / "e"
-    path.write_bytes(record(encoder, size))
-    recording = open_recording(path)
+    path.write_bytes(trace_encoder(encoder, size))
+    recording = load_traced_encoder(path)
     for seed in range(2):
         view = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(seed))
         with torch.inference_mode():
@@ -39,20 +39,20 @@ class Asking(nn.Module):
 
 
 def test_an_encoder_that_looks_before_it_decides_is_refused() -> None:
-    with pytest.raises(UnrecordableError):
-        record(Asking(), 32)
+    with pytest.raises(UntraceableError):
+        trace_encoder(Asking(), 32)
 
 
 def test_damage_is_told(tmp_path: Path) -> None:
     path = tmp_path / "e"
-    path.write_bytes(record(timm.create_model("test_efficientnet", num_classes=0), 32))
+    path.write_bytes(trace_encoder(timm.create_model("test_efficientnet", num_classes=0), 32))
     whole = path.read_bytes()
     for content in (b"", b"oops", whole[:-9], whole[: len(whole) // 2]):
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"is damaged .*; remove it and search again"):
-            open_recording(path)
+            load_traced_encoder(path)
     with pytest.raises(InputError, match="is damaged"):
-        open_recording(tmp_path / "none")
+        load_traced_encoder(tmp_path / "none")
 
 
 @pytest.mark.parametrize("said", ["os.system", "from_file.nothing", "__class__.x", "load", ""])
@@ -66,7 +66,7 @@ def test_a_file_cannot_name_anything_but_an_operation(tmp_path: Path, said: str)
     }
     path.write_bytes(save({"w": torch.zeros(1)}, metadata=told))
     with pytest.raises(InputError, match="is damaged"):
-        open_recording(path)
+        load_traced_encoder(path)
 
 
 def test_a_file_cannot_make_an_operation_open_another(tmp_path: Path) -> None:
@@ -75,4 +75,4 @@ def test_a_file_cannot_make_an_operation_open_another(tmp_path: Path) -> None:
     told = {"format": FORMAT, "image": "x", "result": "y", "steps": steps}
     path.write_bytes(save({"w": torch.zeros(1)}, metadata=told))
     with pytest.raises(InputError, match="from_file works on files"):
-        open_recording(path)(torch.zeros(1))
+        load_traced_encoder(path)(torch.zeros(1))

@@ -10,10 +10,10 @@ from tmssl.data.vienna import at_level
 from tmssl.files import write_atomic
 from tmssl.retrieval.evaluation.references import pack_identity
 from tmssl.retrieval.index.faiss_index import build_index, index_path, save_index
-from tmssl.retrieval.search.prepared import Card, card_path, write_card
-from tmssl.retrieval.search.recorded_encoder import UnrecordableError, record
+from tmssl.retrieval.search.manifest import IndexManifest, manifest_path, write_manifest
+from tmssl.retrieval.search.traced_encoder import UntraceableError, trace_encoder
 from tmssl.retrieval.vectors.embed import embed, trained_encoder
-from tmssl.retrieval.vectors.fold_bn import folded
+from tmssl.retrieval.vectors.fold_bn import fold_bn
 from tmssl.runs.checkpoints import digest
 from tmssl.runs.folder import Run
 from tmssl.training.checkpoints.store import find_checkpoint, load_known
@@ -21,7 +21,7 @@ from tmssl.training.learner import choose_device
 from tmssl.types import Progress
 
 
-def make_ready(
+def index_run(
     run: Run,
     which: str,
     facts: Facts,
@@ -30,7 +30,7 @@ def make_ready(
     device: str = "auto",
     phase: Callable[[str], None] | None = None,
     progress: Progress | None = None,
-) -> Card:
+) -> IndexManifest:
     """Build what a search needs and return its card; an index that evaluations built is used.
 
     Args:
@@ -67,10 +67,10 @@ def make_ready(
         phase("recording the encoder")
     recording = run.index / f"{sha256[:16]}.encoder"
     try:
-        write_atomic(recording, record(folded(encoder), weights.config.data.image_size))
-    except UnrecordableError:
+        write_atomic(recording, trace_encoder(fold_bn(encoder), weights.config.data.image_size))
+    except UntraceableError:
         recording = Path()
-    card = Card(
+    card = IndexManifest(
         index=index.name,
         index_sha256=digest(index),
         encoder=recording.name,
@@ -83,7 +83,7 @@ def make_ready(
         marks=pack.count,
         holders=count_holders(pack),
     )
-    write_card(card_path(run, facts, sha256), card)
+    write_manifest(manifest_path(run, facts, sha256), card)
     return card
 
 

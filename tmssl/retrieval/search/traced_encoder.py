@@ -34,11 +34,11 @@ FORMAT = "1"  # raise it when a step is written differently
 Step = tuple[str, str, list[Any], dict[str, Any]]
 
 
-class UnrecordableError(Exception):
+class UntraceableError(Exception):
     """An encoder does something that is not written down here; it works, but only through timm."""
 
 
-class Recording:
+class TracedEncoder:
     """Recorded operations with their weights, to be called like the encoder."""
 
     def __init__(
@@ -69,11 +69,11 @@ class Recording:
         return values[self._result]
 
 
-def record(encoder: nn.Module, image_size: int) -> bytes:
+def trace_encoder(encoder: nn.Module, image_size: int) -> bytes:
     """A recording of an encoder for one image of a size, as a safetensors file.
 
     Raises:
-        UnrecordableError: it cannot be written down in this form.
+        UntraceableError: it cannot be written down in this form.
     """
     try:
         with torch.no_grad():
@@ -81,7 +81,7 @@ def record(encoder: nn.Module, image_size: int) -> bytes:
                 encoder.cpu().eval(), (torch.zeros(1, 3, image_size, image_size),)
             )
     except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
-        raise UnrecordableError(safe(error, 200)) from error
+        raise UntraceableError(safe(error, 200)) from error
     signature = exported.graph_signature
     places = dict(signature.inputs_to_parameters) | dict(signature.inputs_to_buffers)
     places |= dict(signature.inputs_to_lifted_tensor_constants)
@@ -97,7 +97,7 @@ def record(encoder: nn.Module, image_size: int) -> bytes:
     return save(tensors, metadata=told)
 
 
-def open_recording(path: Path) -> Recording:
+def load_traced_encoder(path: Path) -> TracedEncoder:
     """A kept recording.
 
     Raises:
@@ -109,7 +109,7 @@ def open_recording(path: Path) -> Recording:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         if told["format"] != FORMAT:
             raise ValueError(f"format {told['format']}")
-        return Recording(json.loads(told["steps"]), told["image"], told["result"], tensors)
+        return TracedEncoder(json.loads(told["steps"]), told["image"], told["result"], tensors)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{safe(path)} is damaged ({safe(error, 100)}); remove it and search again"
@@ -125,7 +125,7 @@ def _name(target: Any) -> str:
         return str(target).removeprefix("aten.")
     if getattr(target, "__name__", "") == "getitem":
         return "getitem"
-    raise UnrecordableError(f"it calls {safe(target, 100)}")
+    raise UntraceableError(f"it calls {safe(target, 100)}")
 
 
 def _operation(said: str) -> Any:
@@ -159,7 +159,7 @@ def _plain(argument: Any) -> Any:
             return {"fixed": name}
     if argument is None or isinstance(argument, bool | int | float) or argument in _WORDS:
         return argument
-    raise UnrecordableError(f"it passes {safe(argument, 100)}")
+    raise UntraceableError(f"it passes {safe(argument, 100)}")
 
 
 def _value(argument: Any, values: Mapping[str, Any]) -> Any:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tmssl.retrieval.index.exact import nearest_rows
+from tmssl.retrieval.index.exact import search_one
 from tmssl.retrieval.index.faiss_index import build_index
 from tmssl.types import Vectors
 
@@ -37,7 +37,7 @@ def test_one_query_finds_the_largest_cosines_of_the_marks_that_are_compared(
     if mask is not None:
         mask[:2] = True
         k = min(k, int(mask.sum()))
-    similarity, rows = nearest_rows(index, query, k, mask)
+    similarity, rows = search_one(index, query, k, mask)
     exact = index.reconstruct_n(0, 300) @ query[0]
     if mask is not None:
         exact[~mask] = -np.inf
