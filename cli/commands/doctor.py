@@ -12,7 +12,7 @@ def doctor(runs_folder: RunsFolder = RUNS_DEFAULT, json_output: JsonOutput = Fal
     """Look at Python, torch, driver, GPU, memory, disk and terminal; exit 1 if training cannot work."""
     import msgspec
 
-    from tmssl.doctor.machine import gather
+    from tmssl.doctor.gather import gather
     from tmssl.doctor.probe import probed
     from tmssl.doctor.verdicts import can_train, verdicts
 

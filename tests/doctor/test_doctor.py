@@ -1,6 +1,7 @@
 """Each verdict follows from facts alone, so any machine can be looked at here."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,15 +10,9 @@ import pytest
 from msgspec.structs import replace
 
 from tmssl.doctor.facts import GIB, Disk, Facts, Terminal, Torch
-from tmssl.doctor.machine import (
-    colours,
-    image_protocol,
-    is_utf8,
-    measured_disk,
-    parsed_driver,
-    usable_cores,
-    usable_memory,
-)
+from tmssl.doctor.gather import measured_disk, parsed_driver
+from tmssl.doctor.machine import usable_cores, usable_memory, worker_count
+from tmssl.doctor.terminal import colours, image_protocol, is_utf8
 from tmssl.doctor.verdicts import Check, can_train, recommended, verdicts
 
 CARD = Torch(
@@ -178,6 +173,47 @@ def test_limits_of_control_groups_are_respected(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("max\n")
     assert usable_cores(tmp_path) >= 1
     assert usable_memory(tmp_path) > GIB
+
+
+def test_the_strictest_group_around_a_process_decides(tmp_path: Path) -> None:
+    root, own = tmp_path / "cgroup", tmp_path / "own"
+    inner = root / "jobs" / "mine"
+    inner.mkdir(parents=True)
+    own.write_text("0::/jobs/mine\n")
+    (root / "jobs" / "cpu.max").write_text("50000 100000\n")
+    (inner / "cpu.max").write_text("max 100000\n")
+    (inner / "memory.max").write_text(f"{GIB}\n")
+    assert usable_cores(root, own) == 0.5
+    assert usable_memory(root, own) == GIB
+    own.write_text("0::/jobs\n")
+    assert usable_memory(root, own) > GIB
+    own.write_text("0::/../../outside\n")  # the group of a container whose namespace hides it
+    assert usable_cores(root, own) >= 1
+
+
+def test_groups_of_version_1_count_as_well(tmp_path: Path) -> None:
+    root, own = tmp_path / "cgroup", tmp_path / "own"
+    for controller in ("cpu", "memory"):
+        (root / controller / "mine").mkdir(parents=True)
+    own.write_text("4:cpu,cpuacct:/mine\n3:memory:/mine\n1:name=systemd:/other\n")
+    (root / "cpu" / "mine" / "cpu.cfs_quota_us").write_text("-1\n")
+    (root / "cpu" / "cpu.cfs_quota_us").write_text("25000\n")
+    (root / "cpu" / "cpu.cfs_period_us").write_text("50000\n")
+    (root / "memory" / "memory.limit_in_bytes").write_text(f"{(1 << 63) - 4096}\n")
+    (root / "memory" / "mine" / "memory.limit_in_bytes").write_text(f"{GIB}\n")
+    assert usable_cores(root, own) == 0.5
+    assert usable_memory(root, own) == GIB
+
+
+def test_affinity_limits_the_workers() -> None:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        assert worker_count() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+    assert worker_count(most=1) == 1
+    assert worker_count(most=0) == 1
 
 
 def test_a_disk_is_measured_where_the_runs_will_be(tmp_path: Path) -> None:

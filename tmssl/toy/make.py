@@ -8,7 +8,6 @@ import csv
 import glob
 import json
 import multiprocessing
-import os
 import random
 import shutil
 import tempfile
@@ -21,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tmssl.data.pack.workers import begin_worker, deaf_children
+from tmssl.doctor.machine import worker_count
 from tmssl.errors import CatalogueError, ConfigError, TmsslError
 from tmssl.text import safe
 from tmssl.toy.compose import Plan, compose
@@ -77,7 +77,7 @@ def make_toy(
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with _draft_beside(place) as draft:
-            _write(draft, parameters, workers or _cores(), progress)
+            _write(draft, parameters, workers or worker_count(), progress)
             _put_in_place(draft, place)
     except OSError as error:
         raise CatalogueError(
@@ -103,13 +103,6 @@ def _draft_beside(place: Path) -> Iterator[Path]:
         yield draft
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _cores() -> int:
-    """The cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _already_there(folder: Path, parameters: dict[str, object]) -> bool:
