@@ -13,11 +13,11 @@ def doctor(runs_folder: RunsFolder = RUNS_DEFAULT, json_output: JsonOutput = Fal
     import msgspec
 
     from tmssl.doctor.gather import gather
-    from tmssl.doctor.probe import probed
+    from tmssl.doctor.probe import probe_torch
     from tmssl.doctor.verdicts import can_train, verdicts
 
     say("looking at the machine; importing torch takes some seconds")
-    facts = gather(probed(), runs_folder)
+    facts = gather(probe_torch(), runs_folder)
     checks = verdicts(facts)
     able = can_train(checks)
     if json_output:

@@ -1,4 +1,4 @@
-"""The facts of a machine that verdicts are made of; plain values, so that a test can make any machine."""
+"""The facts of a machine, as plain values, so that a test can describe any machine."""
 
 import msgspec
 
@@ -6,10 +6,10 @@ GIB = 1 << 30
 
 
 class Torch(msgspec.Struct, frozen=True, kw_only=True):
-    """What importing the libraries showed, in a process of its own."""
+    """What importing torch, torchvision and timm in another process showed."""
 
     error: str = ""
-    """why they cannot be imported, empty when they can"""
+    """why they cannot be imported; empty when they can"""
     torch: str = ""
     torchvision: str = ""
     timm: str = ""

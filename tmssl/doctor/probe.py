@@ -1,6 +1,6 @@
 """`python -m tmssl.doctor.probe`: import torch and its kin, try CUDA, print the facts as JSON.
 
-A process of its own, since a broken library or driver can end or hang the one that loads it.
+It runs in another process, since a broken library or driver can kill or hang the process that loads it.
 """
 
 import subprocess
@@ -10,29 +10,29 @@ import msgspec
 
 from tmssl.doctor.facts import Torch
 
-_PATIENCE_S = 180.0
+_TIMEOUT_S = 180.0
 
 
-def probed(patience_s: float = _PATIENCE_S) -> Torch:
-    """What a child found out about torch; a child that dies or hangs is an error among the facts."""
+def probe_torch(timeout_s: float = _TIMEOUT_S) -> Torch:
+    """The facts about torch, from a child process; a child that dies or hangs becomes the fact `error`."""
     try:
         done = subprocess.run(
             [sys.executable, "-m", "tmssl.doctor.probe"],
             capture_output=True,
-            timeout=patience_s,
+            timeout=timeout_s,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Torch(error=f"importing torch and asking for GPUs took more than {patience_s:.0f} s")
+        return Torch(error=f"importing torch and asking for GPUs took more than {timeout_s:.0f} s")
     try:
         return msgspec.json.decode(done.stdout.strip().rpartition(b"\n")[2], type=Torch)
     except msgspec.DecodeError:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        return Torch(error=said[-1] if said else f"it ended with code {done.returncode}")
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        return Torch(error=lines[-1] if lines else f"it ended with code {done.returncode}")
 
 
-def look() -> Torch:
-    """The facts, from this process."""
+def import_torch() -> Torch:
+    """The facts about torch, from this process."""
     try:
         import timm
         import torch
@@ -62,4 +62,4 @@ def look() -> Torch:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(msgspec.json.encode(look()).decode() + "\n")
+    sys.stdout.write(msgspec.json.encode(import_torch()).decode() + "\n")

@@ -1,4 +1,4 @@
-"""Facts become verdicts: what is fine, what is slow, what stops training, and the way out of it."""
+"""Facts -> verdicts: what is fine, what is slow, what stops training, and what to do about it."""
 
 import re
 from typing import Literal
@@ -17,9 +17,8 @@ _PAIRED = 15  # torchvision 0.(N + 15) belongs to torch 2.N: https://github.com/
 
 _LEAST_PYTHON = (3, 11)
 _LEAST_TORCH, _PAIRS_KNOWN_FROM = (2, 6), 2
-_IMAGES_PER_GIB = (
-    11.5  # EfficientNet-B0 at 224 px in half precision; estimated, `auto` tries it out
-)
+# EfficientNet-B0 at 224 px in half precision: an estimate, which `--chunk-size auto` replaces by a trial.
+_IMAGES_PER_GIB = 11.5
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +29,22 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     found: str
     """what is there"""
     advice: str = ""
-    """what to do, where something is to be done"""
+    """what to do; empty where nothing is to be done"""
+
+
+def _good(name: str, found: str) -> Check:
+    """Nothing to do."""
+    return Check(name=name, level="good", found=found)
+
+
+def _warning(name: str, found: str, advice: str) -> Check:
+    """Training works, slowly or with less."""
+    return Check(name=name, level="warning", found=found, advice=advice)
+
+
+def _bad(name: str, found: str, advice: str) -> Check:
+    """Training cannot work."""
+    return Check(name=name, level="bad", found=found, advice=advice)
 
 
 def verdicts(facts: Facts) -> list[Check]:
@@ -61,177 +75,145 @@ def numbers(version: str) -> tuple[int, ...]:
 
 def python_check(version: tuple[int, int, int]) -> Check:
     """Python is new enough."""
-    told = ".".join(map(str, version))
+    state = ".".join(map(str, version))
     if version[:2] < _LEAST_PYTHON:
-        return Check(name="python", level="bad", found=told, advice="install Python 3.11 or newer")
-    return Check(name="python", level="good", found=told)
+        return _bad("python", state, "install Python 3.11 or newer")
+    return _good("python", state)
 
 
-def torch_checks(found: Torch) -> list[Check]:
+def torch_checks(torch: Torch) -> list[Check]:
     """Torch is new enough, and torchvision is the release made for it."""
-    if found.error:
+    if torch.error:
         return [
-            Check(
-                name="torch",
-                level="bad",
-                found=safe(found.error, 300),
-                advice="install torch and torchvision together, from one place: "
+            _bad(
+                "torch",
+                safe(torch.error, 300),
+                "install torch and torchvision together, from one place: "
                 "pip install --force-reinstall torch torchvision",
             )
         ]
-    told = f"{safe(found.torch, 40)}, {f'CUDA {safe(found.cuda, 20)}' if found.cuda else 'without CUDA'}"
-    torch, vision = numbers(found.torch), numbers(found.torchvision)
-    if torch[:2] < _LEAST_TORCH:
-        first = Check(name="torch", level="bad", found=told, advice="install torch 2.6 or newer")
+    cuda = f"CUDA {safe(torch.cuda, 20)}" if torch.cuda else "without CUDA"
+    state = f"{safe(torch.torch, 40)}, {cuda}"
+    version, vision = numbers(torch.torch), numbers(torch.torchvision)
+    if version[:2] < _LEAST_TORCH:
+        first = _bad("torch", state, "install torch 2.6 or newer")
     else:
-        first = Check(name="torch", level="good", found=told)
-    pair = Check(name="torchvision", level="good", found=safe(found.torchvision, 40))
-    if torch[:1] == (_PAIRS_KNOWN_FROM,) and vision[:2] != (0, torch[1] + _PAIRED):
-        pair = Check(
-            name="torchvision",
-            level="bad",
-            found=f"{safe(found.torchvision, 40)} is not the release for torch {safe(found.torch, 40)}",
-            advice=f"pip install 'torchvision==0.{torch[1] + _PAIRED}.*'",
+        first = _good("torch", state)
+    pair = _good("torchvision", safe(torch.torchvision, 40))
+    if version[:1] == (_PAIRS_KNOWN_FROM,) and vision[:2] != (0, version[1] + _PAIRED):
+        pair = _bad(
+            "torchvision",
+            f"{safe(torch.torchvision, 40)} is not the release for torch {safe(torch.torch, 40)}",
+            f"pip install 'torchvision==0.{version[1] + _PAIRED}.*'",
         )
     return [first, pair]
 
 
-def gpu_check(found: Torch, driver: str) -> Check:
+def gpu_check(torch: Torch, driver: str) -> Check:
     """A GPU that torch can use; without one a CPU trains small models."""
-    if found.available and found.gpus:
-        return _kernels(found, driver)
-    built, have = numbers(found.cuda), numbers(driver)
+    if torch.available and torch.gpus:
+        return _kernels(torch, driver)
+    built, have = numbers(torch.cuda), numbers(driver)
     least = LEAST_DRIVER.get(built[0]) if built else None
     if have and least and have[0] < least:
         newest = max((cuda for cuda, need in LEAST_DRIVER.items() if need <= have[0]), default=None)
         other = f", or a torch built for CUDA {newest}" if newest else ""
-        return Check(
-            name="gpu",
-            level="bad",
-            found=f"driver {safe(driver, 30)} is too old for this CUDA build: "
-            f"CUDA {safe(found.cuda, 20)} needs {least} or newer",
-            advice=f"choose a machine with driver {least} or newer{other} "
+        return _bad(
+            "gpu",
+            f"driver {safe(driver, 30)} is too old for this CUDA build: "
+            f"CUDA {safe(torch.cuda, 20)} needs {least} or newer",
+            f"choose a machine with driver {least} or newer{other} "
             "(https://pytorch.org/get-started/previous-versions)",
         )
-    if have and not built and not found.error:
-        return Check(
-            name="gpu",
-            level="warning",
-            found="there is an NVIDIA driver, and this torch has no CUDA",
-            advice="install a CUDA build of torch and torchvision; the CPU would train",
+    if have and not built and not torch.error:
+        return _warning(
+            "gpu",
+            "there is an NVIDIA driver, and this torch has no CUDA",
+            "install a CUDA build of torch and torchvision; the CPU would train",
         )
     if have:
-        return Check(
-            name="gpu",
-            level="bad",
-            found=f"CUDA does not work: {safe(found.cuda_error, 200) or 'no GPU seen'}",
-            advice="look at nvidia-smi and CUDA_VISIBLE_DEVICES; --device cpu trains without it",
+        return _bad(
+            "gpu",
+            f"CUDA does not work: {safe(torch.cuda_error, 200) or 'no GPU seen'}",
+            "look at nvidia-smi and CUDA_VISIBLE_DEVICES; --device cpu trains without it",
         )
-    return Check(
-        name="gpu",
-        level="warning",
-        found="none, so the CPU trains",
-        advice="good for the demo; 100,000 marks want a GPU",
-    )
+    return _warning("gpu", "none, so the CPU trains", "good for the demo; 100,000 marks want a GPU")
 
 
-def _kernels(found: Torch, driver: str) -> Check:
+def _kernels(torch: Torch, driver: str) -> Check:
     """The GPUs, and whether this torch has kernels for them."""
-    told = f"{len(found.gpus)} x {safe(found.gpus[0], 60)}, {found.gpu_bytes / GIB:.1f} GiB"
-    told += f", driver {safe(driver, 30)}" if driver else ""
-    mine = numbers(found.capability.removeprefix("sm_"))
-    built = [numbers(one.partition("_")[2]) for one in found.built_for]
+    state = f"{len(torch.gpus)} x {safe(torch.gpus[0], 60)}, {torch.gpu_bytes / GIB:.1f} GiB"
+    state += f", driver {safe(driver, 30)}" if driver else ""
+    mine = numbers(torch.capability.removeprefix("sm_"))
+    built = [numbers(one.partition("_")[2]) for one in torch.built_for]
     known = [one[0] for one in built if one]
     if mine and known and not min(known) <= mine[0] <= max(known) + 9:
-        return Check(
-            name="gpu",
-            level="bad",
-            found=f"{told}: this torch has no kernels for {found.capability}",
-            advice="install a torch built for this GPU's generation",
+        return _bad(
+            "gpu",
+            f"{state}: this torch has no kernels for {torch.capability}",
+            "install a torch built for this GPU's generation",
         )
-    return Check(name="gpu", level="good", found=told)
+    return _good("gpu", state)
 
 
 def cores_check(cores: float, machine: int) -> Check:
     """Cores that this process may use."""
-    told = f"{cores:.4g} of {machine}" if cores < machine else f"{machine}"
+    state = f"{cores:.4g} of {machine}" if cores < machine else f"{machine}"
     if cores < 2:
-        return Check(
-            name="cores",
-            level="warning",
-            found=told,
-            advice="one core decodes and feeds slowly: look at `data wait` in the monitor",
+        return _warning(
+            "cores", state, "one core decodes and feeds slowly: look at `data wait` in the monitor"
         )
-    return Check(name="cores", level="good", found=told)
+    return _good("cores", state)
 
 
 def memory_check(memory: int) -> Check:
     """RAM that this process may use."""
-    told = f"{memory / GIB:.1f} GiB"
+    state = f"{memory / GIB:.1f} GiB"
     if memory < 2 * GIB:
-        return Check(name="memory", level="bad", found=told, advice="training needs 2 GiB")
+        return _bad("memory", state, "training needs 2 GiB")
     if memory < 8 * GIB:
-        return Check(
-            name="memory",
-            level="warning",
-            found=told,
-            advice="enough for small models; 8 GiB keep the pack in the page cache",
+        return _warning(
+            "memory", state, "enough for small models; 8 GiB keep the pack in the page cache"
         )
-    return Check(name="memory", level="good", found=told)
+    return _good("memory", state)
 
 
 def shared_memory_check(size: int) -> Check:
     """/dev/shm, which NCCL between several GPUs needs."""
-    told = f"{size / GIB:.2g} GiB of /dev/shm"
+    state = f"{size / GIB:.2g} GiB of /dev/shm"
     if size < GIB >> 2:
-        return Check(
-            name="shared memory",
-            level="warning",
-            found=told,
-            advice="several GPUs need more: start the container with --shm-size=1g",
+        return _warning(
+            "shared memory", state, "several GPUs need more: start the container with --shm-size=1g"
         )
-    return Check(name="shared memory", level="good", found=told)
+    return _good("shared memory", state)
 
 
 def disk_checks(disk: Disk) -> list[Check]:
     """Room and speed where runs are kept."""
     where = safe(disk.path, 100)
     if disk.write_s is None:
-        return [
-            Check(
-                name="disk",
-                level="bad",
-                found=f"{where} cannot be written",
-                advice="choose another folder with --runs",
-            )
-        ]
-    told = (
-        f"{disk.free / GIB:.1f} GiB free, {disk.write_s / (1 << 20):.0f} MiB/s synced, at {where}"
-    )
+        return [_bad("disk", f"{where} cannot be written", "choose another folder with --runs")]
+    speed = disk.write_s / (1 << 20)
+    state = f"{disk.free / GIB:.1f} GiB free, {speed:.0f} MiB/s synced, at {where}"
     if disk.free < GIB:
-        return [Check(name="disk", level="bad", found=told, advice="make room: 1 GiB at least")]
+        return [_bad("disk", state, "make room: 1 GiB at least")]
     if disk.free < 10 * GIB:
         return [
-            Check(
-                name="disk",
-                level="warning",
-                found=told,
-                advice="a pack of 500,000 marks takes 2 to 15 GB, checkpoints 0.1 to 1 GB",
+            _warning(
+                "disk", state, "a pack of 500,000 marks takes 2 to 15 GB, checkpoints 0.1 to 1 GB"
             )
         ]
     if disk.write_s < 20 * (1 << 20):
-        return [
-            Check(name="disk", level="warning", found=told, advice="slow: checkpoints will stall")
-        ]
-    return [Check(name="disk", level="good", found=told)]
+        return [_warning("disk", state, "slow: checkpoints will stall")]
+    return [_good("disk", state)]
 
 
 def terminal_checks(terminal: Terminal) -> list[Check]:
     """What the monitor can show here; none of it stops training."""
     if not terminal.columns:
-        return [Check(name="terminal", level="good", found="none; output is plain")]
-    told = f"{terminal.columns}x{terminal.lines}, colours {terminal.colours}, images by {terminal.images}"
-    told += f", in {terminal.multiplexer}" if terminal.multiplexer else ""
+        return [_good("terminal", "none; output is plain")]
+    state = f"{terminal.columns}x{terminal.lines}, colours {terminal.colours}, images by {terminal.images}"
+    state += f", in {terminal.multiplexer}" if terminal.multiplexer else ""
     advice = []
     if terminal.columns < 80 or terminal.lines < 24:
         advice.append("make it 80x24 at least")
@@ -240,9 +222,10 @@ def terminal_checks(terminal: Terminal) -> list[Check]:
     if terminal.colours in ("none", "16"):
         advice.append("set TERM=xterm-256color and COLORTERM=truecolor if it can")
     if not terminal.multiplexer:
-        told += ", not in tmux (training survives a lost connection all the same)"
-    level: Level = "warning" if advice else "good"
-    return [Check(name="terminal", level=level, found=told, advice="; ".join(advice))]
+        state += ", not in tmux (training survives a lost connection all the same)"
+    if advice:
+        return [_warning("terminal", state, "; ".join(advice))]
+    return [_good("terminal", state)]
 
 
 def recommended(gpu_bytes: int) -> tuple[int, int]:
@@ -257,14 +240,15 @@ def recommended(gpu_bytes: int) -> tuple[int, int]:
     return 1024, min(1024, 1 << (room.bit_length() - 1))
 
 
-def settings_check(found: Torch) -> Check:
+def settings_check(torch: Torch) -> Check:
     """What to begin with on this machine."""
-    batch, chunk = recommended(found.gpu_bytes if found.available else 0)
-    gpus = f" --gpus {len(found.gpus)}" if found.available and len(found.gpus) > 1 else ""
-    about = count(len(found.gpus), "GPU") if found.available and found.gpus else "the CPU"
-    return Check(
-        name="settings",
-        level="good",
-        found=f"for {about}: --batch-size {batch * max(1, len(found.gpus) if gpus else 1)} --chunk-size {chunk}{gpus}"
+    batch, chunk = recommended(torch.gpu_bytes if torch.available else 0)
+    seen = len(torch.gpus) if torch.available else 0
+    gpus = f" --gpus {seen}" if seen > 1 else ""
+    about = count(seen, "GPU") if seen else "the CPU"
+    batch *= max(1, seen)
+    return _good(
+        "settings",
+        f"for {about}: --batch-size {batch} --chunk-size {chunk}{gpus}"
         " (an estimate for EfficientNet-B0 at 224 px; --chunk-size auto tries it out)",
     )
