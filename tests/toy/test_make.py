@@ -19,7 +19,7 @@ from tmssl.errors import CatalogueError, ConfigError, InputError
 from tmssl.toy.compose import WORDMARK, Composition, Plan, compose
 from tmssl.toy.frames import FRAMES
 from tmssl.toy.make import choose_validation, make_toy, plan_marks
-from tmssl.toy.openmoji import TREATMENTS, load_drawing, load_figures
+from tmssl.toy.openmoji import TREATMENTS, load_drawing, load_motifs
 
 SIZE = 48
 
@@ -31,7 +31,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def composed() -> list[tuple[Plan, Composition]]:
-    return [(plan, compose(plan, seed=3)) for plan in plan_marks(load_figures(), 200, seed=3)]
+    return [(plan, compose(plan, seed=3)) for plan in plan_marks(load_motifs(), 200, seed=3)]
 
 
 def labels(folder: Path) -> list[dict[str, str]]:
@@ -102,7 +102,7 @@ def test_codes_are_the_union_of_what_was_drawn(composed: list[tuple[Plan, Compos
 
 
 def test_labels_carry_the_codes_of_the_marks(toy: Path) -> None:
-    for plan, row in zip(plan_marks(load_figures(), 60, 0), labels(toy), strict=True):
+    for plan, row in zip(plan_marks(load_motifs(), 60, 0), labels(toy), strict=True):
         mark = compose(plan, 0)
         assert row["vienna"] == ";".join(mark.vienna)
         assert row["title"] == mark.title
@@ -110,7 +110,7 @@ def test_labels_carry_the_codes_of_the_marks(toy: Path) -> None:
 
 
 def test_every_code_parses_and_has_a_title() -> None:
-    codes = {code for figure in load_figures() for code in figure.vienna}
+    codes = {code for figure in load_motifs() for code in figure.vienna}
     for code in codes | set(FRAMES.values()) | {WORDMARK}:
         assert parse_code(code) == code
         assert title(code)
@@ -124,7 +124,7 @@ def test_frames_have_the_codes_of_their_shapes() -> None:
 
 
 def test_most_groups_have_three_to_six_marks_in_several_stylings() -> None:
-    plans = plan_marks(load_figures(), 3000, 0)
+    plans = plan_marks(load_motifs(), 3000, 0)
     sizes = Counter(plan.group for plan in plans)
     assert all(3 <= size <= 6 for size in list(sizes.values())[:-1])
     figures = defaultdict(set)
@@ -151,7 +151,7 @@ def test_every_kind_of_styling_is_drawn(composed: list[tuple[Plan, Composition]]
 
 
 def test_every_drawing_can_be_styled_in_three_ways_or_more() -> None:
-    figures = load_figures()
+    figures = load_motifs()
     assert len(figures) > 1500
     for figure in random.Random(0).sample(figures, 150):
         assert len(load_drawing(figure.path).treatments) >= 3
@@ -176,7 +176,7 @@ def test_the_split_is_fixed_and_every_query_has_a_mate_in_train(toy: Path) -> No
 
 
 def test_three_thousand_marks_have_three_hundred_queries() -> None:
-    plans = plan_marks(load_figures(), 3000, 0)
+    plans = plan_marks(load_motifs(), 3000, 0)
     queries = choose_validation(plans, 0)
     assert len(queries) == 300
     assert queries == choose_validation(plans, 0) != choose_validation(plans, 1)

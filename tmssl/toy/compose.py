@@ -10,14 +10,7 @@ from dataclasses import dataclass
 from tmssl.toy.colour import contrast, luminance
 from tmssl.toy.frames import FRAMES, Box, figure_boxes, frame_markup
 from tmssl.toy.lettering import choose_pen, invent_word, write_word
-from tmssl.toy.openmoji import (
-    Drawing,
-    Figure,
-    draw,
-    halo,
-    load_drawing,
-    render,
-)
+from tmssl.toy.openmoji import Drawing, Motif, draw, halo, load_drawing, render
 
 WORDMARK = "27.05"  # letters presenting a special form of writing
 
@@ -54,7 +47,7 @@ class Plan:
     index: int
     group: int
     place: int
-    figures: tuple[Figure, ...]
+    figures: tuple[Motif, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +230,7 @@ def _place_word(word: str, box: Box, colours: _Colours, rng: random.Random) -> s
     return f'<g transform="translate({x:.2f} {y:.2f}) scale({scale:.4f})">{markup}</g>'
 
 
-def _title(
-    figures: tuple[Figure, ...], treatment: str, ink_name: str, frame: str, word: str
-) -> str:
+def _title(figures: tuple[Motif, ...], treatment: str, ink_name: str, frame: str, word: str) -> str:
     """What is to be seen: `red fox silhouette in a shield, "Velora"`."""
     names = " and ".join(figure.name for figure in figures)
     described = {

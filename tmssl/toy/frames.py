@@ -10,6 +10,20 @@ FRAMES = {"circle": "26.01", "square": "26.04", "shield": "24.01", "hexagon": "2
 
 Box = tuple[float, float, float, float]  # left, top, width, height
 
+# Width and height of what fits into a frame, and how far its centre moves down, in parts of the frame's side.
+_ONE_INSIDE = {
+    "circle": (0.80, 0.80, 0.0),
+    "hexagon": (0.74, 0.74, 0.0),
+    "square": (0.76, 0.76, 0.0),
+    "shield": (0.62, 0.60, -0.08),
+}
+_TWO_INSIDE = {
+    "circle": (0.80, 0.50, 0.0),
+    "hexagon": (0.80, 0.48, 0.0),
+    "square": (0.84, 0.60, 0.0),
+    "shield": (0.74, 0.50, -0.10),
+}
+
 
 def figure_boxes(picture: Box, frame: str, figures: int, share: float) -> list[Box]:
     """A box for each figure inside the picture area or the frame in it."""
@@ -17,22 +31,7 @@ def figure_boxes(picture: Box, frame: str, figures: int, share: float) -> list[B
     x, y = left + width / 2, top + height / 2
     if frame:
         side = min(width, height)
-        inner = (
-            {
-                "circle": (0.80, 0.80, 0.0),
-                "hexagon": (0.74, 0.74, 0.0),
-                "square": (0.76, 0.76, 0.0),
-                "shield": (0.62, 0.60, -0.08),
-            }
-            if figures == 1
-            else {
-                "circle": (0.80, 0.50, 0.0),
-                "hexagon": (0.80, 0.48, 0.0),
-                "square": (0.84, 0.60, 0.0),
-                "shield": (0.74, 0.50, -0.10),
-            }
-        )
-        wide, high, up = inner[frame]
+        wide, high, up = (_ONE_INSIDE if figures == 1 else _TWO_INSIDE)[frame]
         if figures > 1 and frame in ("circle", "square"):
             side = min(width, 1.35 * height)
             high /= 1.35

@@ -78,78 +78,14 @@ _ARITY = {"M": 2, "L": 2, "H": 1, "V": 1, "A": 7, "C": 6}
 _SERIF_HEIGHTS = (0.0, 3.4, 10.0, 13.0)
 
 _STARTS = (
-    "a",
-    "al",
-    "be",
-    "bra",
-    "ce",
-    "cor",
-    "del",
-    "do",
-    "e",
-    "fen",
-    "flo",
-    "glo",
-    "ha",
-    "ja",
-    "jo",
-    "ka",
-    "kel",
-    "la",
-    "lu",
-    "ma",
-    "mi",
-    "mo",
-    "no",
-    "o",
-    "pla",
-    "qua",
-    "qui",
-    "re",
-    "ro",
-    "sa",
-    "sol",
-    "ste",
-    "ta",
-    "tri",
-    "u",
-    "vel",
-    "vi",
-    "wo",
-    "xe",
-    "ya",
-    "za",
-    "zo",
-)
+    "a al be bra ce cor del do e fen flo glo ha ja jo ka kel la lu ma mi mo no o pla qua qui "
+    "re ro sa sol ste ta tri u vel vi wo xe ya za zo"
+).split()
 _MIDDLES = ("", "", "da", "li", "lo", "me", "ni", "ra", "ri", "so", "ta", "ve", "vo")
 _ENDS = (
-    "bex",
-    "dio",
-    "dra",
-    "fy",
-    "dor",
-    "ka",
-    "lia",
-    "lux",
-    "max",
-    "mio",
-    "nda",
-    "nia",
-    "nor",
-    "quo",
-    "ra",
-    "rex",
-    "ria",
-    "sto",
-    "ta",
-    "tek",
-    "tis",
-    "va",
-    "via",
-    "wen",
-    "xo",
-    "zen",
-)
+    "bex dio dra fy dor ka lia lux max mio nda nia nor quo ra rex ria sto ta tek tis va via "
+    "wen xo zen"
+).split()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from tmssl.doctor.machine import worker_count
 from tmssl.errors import CatalogueError, ConfigError, TmsslError
 from tmssl.text import safe
 from tmssl.toy.compose import Plan, compose
-from tmssl.toy.openmoji import Figure, load_figures, require_extra
+from tmssl.toy.openmoji import Motif, load_motifs, require_extra
 from tmssl.types import Progress
 
 Row = tuple[int, tuple[str, ...], str]  # index, Vienna codes, title
@@ -150,7 +150,7 @@ def _write(
     """Draw every mark into `draft` and write the labels beside them."""
     count, size, seed = (int(str(parameters[name])) for name in ("count", "size", "seed"))
     (draft / "images").mkdir()
-    plans = plan_marks(load_figures(), count, seed)
+    plans = plan_marks(load_motifs(), count, seed)
     rows: list[Row] = []
     for part in _draw_all(plans, seed, size, draft / "images", workers):
         rows += part
@@ -181,7 +181,7 @@ def _name(index: int) -> str:
     return f"{index:06d}.png"
 
 
-def plan_marks(figures: tuple[Figure, ...], count: int, seed: int) -> list[Plan]:
+def plan_marks(figures: tuple[Motif, ...], count: int, seed: int) -> list[Plan]:
     """Groups of 3 to 6 marks until there are `count`; every fifth group or so is a pair of figures.
 
     Drawings of small themes come before their turn, so that animals and tools are not lost among
@@ -194,7 +194,7 @@ def plan_marks(figures: tuple[Figure, ...], count: int, seed: int) -> list[Plan]
     while len(plans) < count:
         rng = random.Random(f"tmssl toy group {seed} {group}")
         if alone < len(order) and rng.random() < 0.8:
-            chosen: tuple[Figure, ...] = (order[alone],)
+            chosen: tuple[Motif, ...] = (order[alone],)
             alone += 1
         else:
             chosen = tuple(rng.sample(companions, 2))
@@ -205,7 +205,7 @@ def plan_marks(figures: tuple[Figure, ...], count: int, seed: int) -> list[Plan]
     return plans
 
 
-def _order_figures(figures: tuple[Figure, ...], seed: int) -> list[Figure]:
+def _order_figures(figures: tuple[Motif, ...], seed: int) -> list[Motif]:
     """The drawings in a random order, each weighted by 1 / sqrt(size of its theme).
 
     Weighted sampling without replacement: Efraimidis and Spirakis (2006), keys u^(1/w).

