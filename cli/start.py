@@ -19,6 +19,7 @@ from tmssl.runs.launch import start_trainer, wait_until_begun
 from tmssl.text import learning_rate, pasted, safe
 
 if TYPE_CHECKING:
+    from tmssl.runs.checkpoints import Sidecar
     from tmssl.runs.resume_plan import ResumePlan
 
 _MANY = 5000  # images whose packing takes longer than to ask the trainer first
@@ -132,17 +133,16 @@ def planned_resume(
     """
     from tmssl.runs.resume_plan import plan_resume
 
-    facts = last_facts(run)
-    if facts is None:
+    sidecar = last_sidecar(run)
+    if sidecar is None:
         return None
-    trained = facts.get("config")
     return plan_resume(
         run_settings(run),
         settings,
-        step=int(facts["step"]),
-        steps_per_epoch=int(facts["steps_per_epoch"]),
+        step=sidecar.step,
+        steps_per_epoch=sidecar.steps_per_epoch,
         restart_schedule=restart_schedule,
-        trained=from_dict(trained) if isinstance(trained, dict) else None,
+        trained=from_dict(sidecar.config) if sidecar.config is not None else None,
         unended=not has_ended(run),
     )
 
@@ -280,8 +280,8 @@ def has_ended(run: Run) -> bool:
     return bool(told) and isinstance(told[-1], End) and told[-1].status == "finished"
 
 
-def last_facts(run: Run) -> dict[str, Any] | None:
-    """The facts of the checkpoint that a resume goes on from; None without one."""
+def last_sidecar(run: Run) -> "Sidecar | None":
+    """The sidecar of the checkpoint that a resume starts from; None without one."""
     from tmssl.runs.checkpoints import find_checkpoint, read_sidecar
 
     if not any(run.checkpoints.glob("*.pt")):

@@ -18,9 +18,9 @@ from textual.theme import Theme
 from textual.timer import Timer
 
 from tmssl.errors import ConfigError, TmsslError
+from tmssl.runs.checkpoints import list_checkpoints
 from tmssl.runs.folder import Run, is_alive, open_run
 from tmssl.runs.history import History, state
-from tmssl.runs.listing import kept_checkpoints
 from tmssl.text import safe
 from tui import screens, subprocesses
 from tui.bindings import GLOBAL, LIVE, Key, bindings
@@ -249,12 +249,12 @@ class WatchApp(App[None]):
         """Ask which checkpoint to evaluate."""
         if self._is_imported():
             return
-        kept = kept_checkpoints(self.run_folder)
-        if not kept:
+        checkpoints = list_checkpoints(self.run_folder)
+        if not checkpoints:
             self._tell("no checkpoint yet; press k for one while the run is trained")
             return
         done = frozenset(event.epoch for event in self.history.evals)
-        self.push_screen(screens.evaluate(kept, done), self._evaluate_answered)
+        self.push_screen(screens.evaluate(checkpoints, done), self._evaluate_answered)
 
     def _evaluate_answered(self, checkpoint: str | None) -> None:
         if checkpoint:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from tmssl.runs.checkpoints import Sidecar
 from tmssl.runs.folder import Run
 from tmssl.runs.history import History
-from tmssl.runs.listing import Kept
 from tui.bindings import Key
 
 if TYPE_CHECKING:
@@ -53,11 +53,11 @@ def start() -> "StartForm":
     return StartForm()
 
 
-def evaluate(kept: tuple[Kept, ...], evaluated: frozenset[float]) -> "EvaluateDialog":
+def evaluate(checkpoints: dict[str, Sidecar], evaluated: frozenset[float]) -> "EvaluateDialog":
     """Which checkpoint to evaluate."""
     from tui.runs.dialogs import EvaluateDialog
 
-    return EvaluateDialog(kept, evaluated)
+    return EvaluateDialog(checkpoints, evaluated)
 
 
 def stop() -> "StopDialog":

@@ -11,7 +11,7 @@ from cli.options import RUNS_DEFAULT, RunsFolder, chosen_run
 from cli.signals import end_with_terminal, outlive_terminal
 from cli.start import (
     has_ended,
-    last_facts,
+    last_sidecar,
     planned_resume,
     resume_run,
     run_settings,
@@ -201,11 +201,11 @@ def _check_same_images(run: Run, given: str, *, left: bool) -> None:
 
 def _is_done(run: Run, settings: dict[str, Any]) -> bool:
     """Whether a run has done all the epochs it would have."""
-    facts, planned = last_facts(run), run_settings(run).train.epochs
-    if facts is None:
+    sidecar, planned = last_sidecar(run), run_settings(run).train.epochs
+    if sidecar is None:
         return False
     epochs = settings.get("train.epochs", planned)
-    step, end = facts["step"], epochs * facts["steps_per_epoch"]
+    step, end = sidecar.step, epochs * sidecar.steps_per_epoch
     return bool(step > end or (step == end and (epochs != planned or has_ended(run))))
 
 

@@ -1,6 +1,7 @@
 """Every screen of the monitor, reached by its keys, over a run that never changes."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,8 @@ def steady_run(folder: Path) -> Run:
     journal = JournalWriter(run.journal)
     journal.write(End(status="stopped", reason="asked", step=60, epoch=6.0, t=1061.0))
     journal.close()
-    (run.checkpoints / "last.json").write_text('{"step": 60, "steps_per_epoch": 10}')
+    sidecar = {"sha256": "x", "step": 60, "epoch": 6.0, "steps_per_epoch": 10}
+    (run.checkpoints / "last.json").write_text(json.dumps(sidecar))
     run.log.write_text(
         "".join(f"epoch {epoch}: loss {5.5 - epoch / 4:.3f}\n" for epoch in range(1, 7))
     )

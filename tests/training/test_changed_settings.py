@@ -81,7 +81,7 @@ def test_an_epochs_mean_is_of_the_steps_whose_loss_means_the_same(
     told = [step.loss for step in history.steps if step.step in steps and step.loss is not None]
     assert history.epochs[1].loss == pytest.approx(statistics.mean(told), rel=1e-5)
     best = min(e.loss for e in history.epochs[len(settings.keys() & {"views"}) :] if e.loss)
-    assert read_sidecar(run.checkpoints / "best.pt")["best"] == pytest.approx(best)
+    assert read_sidecar(run.checkpoints / "best.pt").best == pytest.approx(best)
 
 
 def test_a_run_goes_back_whatever_optimizer_its_checkpoint_had(

@@ -153,7 +153,7 @@ def test_room_that_comes_while_the_end_waits_for_it_lets_the_run_finish(
     assert history.checkpoints[-1].step == 10
     assert history.checkpoints[-1].reason == "end"
     assert digest(run.checkpoints / "last.pt") == history.checkpoints[-1].sha256
-    assert read_sidecar(run.checkpoints / "epoch-0002.pt")["step"] == 10
+    assert read_sidecar(run.checkpoints / "epoch-0002.pt").step == 10
 
 
 def test_names_that_a_full_disk_refused_are_given_when_there_is_room_again(
@@ -164,7 +164,7 @@ def test_names_that_a_full_disk_refused_are_given_when_there_is_room_again(
     assert train(run, SignalFlags()) == 0
     for epoch in (1, 2, 3, 4):
         path = run.checkpoints / f"epoch-{epoch:04d}.pt"
-        assert load_payload(path)["step"] == read_sidecar(path)["step"] == PER_EPOCH * epoch
+        assert load_payload(path)["step"] == read_sidecar(path).step == PER_EPOCH * epoch
     lowest = min(history_of(run).epochs, key=lambda epoch: epoch.loss or 9.0)
     assert load_payload(run.checkpoints / "best.pt")["step"] == lowest.step
     assert load_payload(run.checkpoints / "last.pt")["step"] == 20
@@ -387,7 +387,8 @@ def test_refused_checkpoints_wait_in_memory_for_their_names_alone_and_not_in_any
 def test_the_best_evaluation_that_cannot_be_kept_is_kept_later(tmpfs: SmallDisk) -> None:
     run = create_run(tmpfs.folder / "runs", "r", latest=False)
     (run.checkpoints / "eval-0001.pt").write_bytes(b"x")
-    (run.checkpoints / "eval-0001.json").write_text(json.dumps({"step": 5}))
+    sidecar = {"sha256": "x", "step": 5, "epoch": 1.0, "steps_per_epoch": 5}
+    (run.checkpoints / "eval-0001.json").write_text(json.dumps(sidecar))
     score = Score(metric="map", level="division", codes="figurative", value=0.5, chance=0.1)
     journal = PatientJournal(run.journal)
     journal.write(Eval(epoch=1, step=5, checkpoint="checkpoints/eval-0001.pt", scores=[score]))

@@ -344,7 +344,7 @@ async def test_evaluating_without_a_checkpoint_says_so(run: Run) -> None:
 
 async def test_any_checkpoint_is_evaluated_and_a_failure_says_why(run: Run) -> None:
     for name, step in (("last", 60), ("epoch-0003", 30)):
-        facts = {"step": step, "steps_per_epoch": 10, "sha256": "x"}
+        facts = {"step": step, "steps_per_epoch": 10, "sha256": "x", "epoch": step / 10}
         (run.checkpoints / f"{name}.json").write_text(json.dumps(facts))
         (run.checkpoints / f"{name}.pt").write_bytes(b"damaged")
     app = WatchApp(run)

@@ -1,21 +1,37 @@
-"""Which checkpoints a run has kept, and which of them are whole; reads no tensors, so needs no torch."""
+"""A run's checkpoints and the sidecars beside them: names, facts, and which are whole; reads no tensors."""
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from tmssl.errors import CheckpointError
 from tmssl.runs.folder import Run
 from tmssl.text import safe
 
-FOR_EVALUATION = "eval-"  # begins the names of checkpoints that are kept for an evaluation alone
+FOR_EVALUATION = "eval-"  # prefix of the checkpoints that wait for their evaluation
 _LARGEST_SIDECAR = 1 << 20  # bytes; ours have a few thousand
+_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-def _is_inside(path: Path) -> bool:
-    """Whether a file lies in the folder that it is found in; a link may lead anywhere."""
-    return path.resolve().parent == path.parent.resolve()
+class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
+    """The facts of a checkpoint, readable without torch."""
+
+    format: int = 1
+    sha256: str
+    """digest of the checkpoint file, in hexadecimal"""
+    step: _Count
+    """steps done"""
+    epoch: float = 0.0
+    """epochs done, a fraction"""
+    steps_per_epoch: _Count
+    config: dict[str, Any] | None = None
+    """settings that the weights were trained under"""
+    segment: int = 0
+    best: float | None = None
+    """lowest mean loss of an epoch so far"""
 
 
 def digest(path: Path) -> str:
@@ -24,49 +40,51 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sidecars(folder: Path) -> dict[str, dict[str, Any]]:
-    """Digest to facts of every sidecar, including one whose checkpoint is just being renamed."""
-    known: dict[str, dict[str, Any]] = {}
-    for path in [*folder.glob("*.json"), *folder.glob(".*.json.new")]:
-        facts = _read_facts(path)
-        if facts is not None:
-            known[facts["sha256"]] = facts
-    return known
+def find_sidecar(folder: Path, name: str) -> Sidecar | None:
+    """The sidecar that has a checkpoint's name, without a look at the checkpoint itself.
+
+    None where it is missing, damaged, too large, or a link out of its folder.
+    """
+    return _decode_sidecar(folder / f"{name}.json")
 
 
-def _read_facts(path: Path) -> dict[str, Any] | None:
-    """What a sidecar says, or None where it is damaged, too large, or a link out of its folder."""
-    try:
-        if not _is_inside(path) or path.stat().st_size > _LARGEST_SIDECAR:
-            return None
-        facts = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    if not isinstance(facts, dict) or not isinstance(facts.get("sha256"), str):
-        return None
-    numbers = [facts.get(name) for name in ("step", "steps_per_epoch")]
-    whole = all(type(number) is int and number >= 0 for number in numbers)
-    return facts if whole else None
+def read_sidecar(path: Path) -> Sidecar:
+    """The sidecar that knows a checkpoint's digest, whatever its name.
+
+    Raises:
+        CheckpointError: there is none; the checkpoint is damaged or foreign.
+    """
+    sidecar = _by_digest(path.parent).get(digest(path))
+    if sidecar is None:
+        raise CheckpointError(f"no sidecar beside {safe(path)} fits it; it is damaged or foreign")
+    return sidecar
 
 
-def is_whole(path: Path) -> bool:
-    """Whether a checkpoint exists and some sidecar knows its digest."""
-    return path.is_file() and _is_inside(path) and digest(path) in _sidecars(path.parent)
+def list_checkpoints(run: Run) -> dict[str, Sidecar]:
+    """Name to sidecar of each checkpoint, newest first, `last` before others of the same step.
+
+    Checkpoints whose sidecar cannot be read are left out; the digests are not compared.
+    """
+    named = {path.stem: _decode_sidecar(path) for path in run.checkpoints.glob("*.json")}
+    readable = [(name, sidecar) for name, sidecar in named.items() if sidecar is not None]
+    return dict(sorted(readable, key=lambda pair: (-pair[1].step, pair[0] != "last", pair[0])))
 
 
 def valid_checkpoints(folder: Path) -> list[tuple[int, Path]]:
     """(step, path) of every undamaged checkpoint, newest first, `last` before its other names."""
-    known = _sidecars(folder)
-    found = []
-    for path in filter(_is_inside, folder.glob("*.pt")):
-        facts = known.get(digest(path))
-        if facts is not None:
-            found.append((int(facts["step"]), path))
-    return sorted(found, key=lambda pair: (-pair[0], pair[1].name != "last.pt", pair[1].name))
+    known = _by_digest(folder)
+    sidecars = [(known.get(digest(path)), path) for path in folder.glob("*.pt") if _is_inside(path)]
+    valid = [(sidecar.step, path) for sidecar, path in sidecars if sidecar is not None]
+    return sorted(valid, key=lambda pair: (-pair[0], pair[1].name != "last.pt", pair[1].name))
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint exists and some sidecar knows its digest."""
+    return path.is_file() and _is_inside(path) and digest(path) in _by_digest(path.parent)
 
 
 def find_checkpoint(run: Run, which: str = "last") -> Path:
-    """The checkpoint `last`, `best`, `epoch-0010` or a path; a damaged one gives way to the newest valid.
+    """The checkpoint `last`, `best`, `epoch-0010` or a path; for a damaged one, the newest valid one.
 
     Raises:
         CheckpointError: the run has none, or none that is undamaged, or none of that name.
@@ -76,15 +94,17 @@ def find_checkpoint(run: Run, which: str = "last") -> Path:
         if not direct.is_file():
             raise CheckpointError(f"there is no checkpoint {safe(which)}; name one that exists")
         return direct
-    if not run.checkpoints.is_dir() or not any(run.checkpoints.glob("*.pt")):
+    names = sorted(path.stem for path in run.checkpoints.glob("*.pt"))
+    if not names:
         raise CheckpointError(
             f"{safe(run.path)} has no checkpoint yet; one is written at the end of each epoch, "
             "when it is stopped, and on SIGUSR1"
         )
     named = run.checkpoints / f"{which}.pt"
     if which not in ("last", "best") and not named.is_file():
-        kept = ", ".join(sorted(path.stem for path in run.checkpoints.glob("*.pt")))
-        raise CheckpointError(f"no checkpoint '{safe(which)}' in {safe(run.path)}; it has {kept}")
+        raise CheckpointError(
+            f"no checkpoint '{safe(which)}' in {safe(run.path)}; it has {', '.join(names)}"
+        )
     if named.is_file() and not _is_inside(named):
         raise CheckpointError(
             f"{safe(named)} is a link out of its run, which is not followed; copy the file there, "
@@ -100,13 +120,22 @@ def find_checkpoint(run: Run, which: str = "last") -> Path:
     return valid[0][1]
 
 
-def read_sidecar(path: Path) -> dict[str, Any]:
-    """The facts of a checkpoint (step, epoch, config), from whichever sidecar knows its digest.
+def _by_digest(folder: Path) -> dict[str, Sidecar]:
+    """Digest to sidecar, including one whose checkpoint is just being renamed."""
+    paths = [*folder.glob("*.json"), *folder.glob(".*.json.new")]
+    return {sidecar.sha256: sidecar for sidecar in map(_decode_sidecar, paths) if sidecar}
 
-    Raises:
-        CheckpointError: none does; the file is damaged or foreign.
-    """
-    facts = _sidecars(path.parent).get(digest(path))
-    if facts is None:
-        raise CheckpointError(f"no facts beside {safe(path)} fit it; it is damaged or foreign")
-    return facts
+
+def _decode_sidecar(path: Path) -> Sidecar | None:
+    """A sidecar, or None where it is damaged, too large, or a link out of its folder."""
+    try:
+        if not _is_inside(path) or path.stat().st_size > _LARGEST_SIDECAR:
+            return None
+        return msgspec.convert(json.loads(path.read_text("utf-8")), Sidecar)
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _is_inside(path: Path) -> bool:
+    """Whether a file lies in the folder where it was found; a link may lead anywhere."""
+    return path.resolve().parent == path.parent.resolve()

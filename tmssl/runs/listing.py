@@ -1,8 +1,6 @@
 """A folder of runs as rows, one a run; a second look reads only what the journals grew by."""
 
-import contextlib
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -158,24 +156,3 @@ def differing(first: Row, second: Row) -> list[Difference]:
     names = dict.fromkeys([*first.settings, *second.settings])
     pairs = [Difference(n, first.settings.get(n), second.settings.get(n)) for n in names]
     return [pair for pair in pairs if pair.first != pair.second]
-
-
-@dataclasses.dataclass(frozen=True)
-class Kept:
-    """A checkpoint that a run has kept, as `tmssl eval --checkpoint` names it."""
-
-    name: str
-    epoch: float
-    step: int
-
-
-def kept_checkpoints(run: Run) -> tuple[Kept, ...]:
-    """The checkpoints of a run by their sidecars, newest first; what cannot be read is left out."""
-    found = []
-    for path in run.checkpoints.glob("*.json"):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            facts = json.loads(path.read_text("utf-8"))
-            per_epoch = max(1, int(facts["steps_per_epoch"]))
-            step = int(facts["step"])
-            found.append(Kept(path.stem, step / per_epoch, step))
-    return tuple(sorted(found, key=lambda one: (-one.step, one.name != "last", one.name)))

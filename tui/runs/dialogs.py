@@ -11,8 +11,8 @@ from textual.widgets import Input, Label, OptionList, Static
 
 from tmssl.config import Config, from_dict, parse_setting
 from tmssl.errors import InputError
+from tmssl.runs.checkpoints import Sidecar
 from tmssl.runs.history import History
-from tmssl.runs.listing import Kept
 from tmssl.runs.resume_plan import ResumePlan, plan_resume
 from tmssl.runs.schedule import planned_learning_rate
 from tmssl.text import learning_rate, safe
@@ -214,9 +214,9 @@ class EvaluateDialog(ModalScreen[str | None]):
 
     AUTO_FOCUS = "#kept"
 
-    def __init__(self, kept: tuple[Kept, ...], evaluated: frozenset[float]) -> None:
+    def __init__(self, checkpoints: dict[str, Sidecar], evaluated: frozenset[float]) -> None:
         super().__init__()
-        self._kept = kept
+        self._checkpoints = checkpoints
         self._evaluated = evaluated
 
     def compose(self) -> ComposeResult:
@@ -229,10 +229,10 @@ class EvaluateDialog(ModalScreen[str | None]):
     def on_mount(self) -> None:
         """Fill the list."""
         lines = []
-        for one in self._kept:
-            done = "  evaluated" if one.epoch in self._evaluated else ""
-            line = f"{safe(one.name, 20):20} epoch {one.epoch:>8.4g}  step {one.step:>9,}{done}"
-            lines.append((one.name, Text(line)))
+        for name, sidecar in self._checkpoints.items():
+            done = "  evaluated" if sidecar.epoch in self._evaluated else ""
+            place = f"epoch {sidecar.epoch:>8.4g}  step {sidecar.step:>9,}"
+            lines.append((name, Text(f"{safe(name, 20):20} {place}{done}")))
         self.query_one(Choices).show(lines)
 
     @on(OptionList.OptionSelected)

@@ -48,7 +48,7 @@ def test_a_checkpoint_comes_back_as_it_was(run: Run) -> None:
     weights = load_weights(find_checkpoint(run, "best"))
     assert (weights.step, weights.epoch, weights.config) == (7, 0.7, Config())
     assert torch.equal(weights.encoder["weight"], torch.full((100,), 7.0))
-    assert read_sidecar(run.checkpoints / "last.pt")["step"] == 7
+    assert read_sidecar(run.checkpoints / "last.pt").step == 7
 
 
 def test_the_one_before_is_kept(run: Run) -> None:

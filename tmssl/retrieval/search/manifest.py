@@ -4,8 +4,6 @@ Beside each index lie the recorded encoder that made it and a card, named by che
 ties the two together. A search that finds the card loads neither checkpoint nor timm.
 """
 
-import contextlib
-import json
 import time
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import msgspec
 
 from tmssl.data.pack.facts import Facts, identity
 from tmssl.files import write_atomic
-from tmssl.runs.checkpoints import digest, find_checkpoint
+from tmssl.runs.checkpoints import digest, find_checkpoint, find_sidecar
 from tmssl.runs.folder import Run
 
 _VERSION = 1  # raise it when a card, or the input of an encoder, changes its meaning
@@ -55,12 +53,11 @@ def find_manifest(run: Run, which: str, facts: Facts) -> tuple[IndexManifest | N
     Raises:
         CheckpointError: there is no such checkpoint.
     """
-    sidecar = run.checkpoints / f"{which}.json"
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        sha256 = str(json.loads(sidecar.read_text("utf-8"))["sha256"])
-        card = _read_complete(run, manifest_path(run, facts, sha256))
+    sidecar = find_sidecar(run.checkpoints, which)
+    if sidecar is not None:
+        card = _read_complete(run, manifest_path(run, facts, sidecar.sha256))
         if card:
-            return card, sha256
+            return card, sidecar.sha256
     sha256 = digest(find_checkpoint(run, which))
     return _read_complete(run, manifest_path(run, facts, sha256)), sha256
 

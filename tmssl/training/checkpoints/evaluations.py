@@ -4,8 +4,6 @@ The trainer never searches: a child of its own loads the checkpoint, which has a
 later one takes its place, and appends an `eval` event to the journal. The trainer reads it there.
 """
 
-import contextlib
-import json
 import os
 import subprocess
 import sys
@@ -13,7 +11,7 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-from tmssl.runs.checkpoints import FOR_EVALUATION
+from tmssl.runs.checkpoints import FOR_EVALUATION, find_sidecar
 from tmssl.runs.events import Eval, Event, Finding
 from tmssl.runs.folder import Run
 from tmssl.runs.journal import Tail
@@ -188,10 +186,8 @@ class Evaluations:
 
     def _step_of(self, name: str) -> int | None:
         """The step of a checkpoint by its sidecar, None without one."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            told = json.loads((self._run.checkpoints / f"{name}.json").read_text("utf-8"))
-            return int(told["step"])
-        return None
+        sidecar = find_sidecar(self._run.checkpoints, name)
+        return None if sidecar is None else sidecar.step
 
     def _forget(self, name: str) -> None:
         """Remove the second name of a checkpoint that has been evaluated."""

@@ -7,8 +7,6 @@ old one, synced, and only then takes its name, sidecar before file, after the ol
 
 import contextlib
 import dataclasses
-import json
-import os
 import pickle
 import shutil
 import struct
@@ -16,13 +14,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from tmssl.config import Config, from_dict
 from tmssl.errors import CheckpointError
-from tmssl.runs.checkpoints import digest, find_checkpoint, is_whole
+from tmssl.files import sync
+from tmssl.runs.checkpoints import Sidecar, digest, find_checkpoint, is_whole
 from tmssl.text import safe
 
 __all__ = [
@@ -128,8 +128,7 @@ def _write_fresh(folder: Path, name: str, payload: dict[str, Any]) -> str:
     try:
         with fresh.open("wb") as file:
             torch.save(payload, file)
-            file.flush()
-            os.fsync(file.fileno())
+        sync(fresh)
         sha256 = digest(fresh)
         _write_sidecar(fresh_json, sha256, payload)
     except (OSError, RuntimeError) as error:
@@ -152,7 +151,7 @@ def _take_name(folder: Path, name: str) -> None:
     """Let a fresh checkpoint have its name, sidecar before file."""
     for suffix in ("json", "pt"):
         (folder / f".{name}.{suffix}.new").replace(folder / f"{name}.{suffix}")
-    _sync_folder(folder)
+    sync(folder)
 
 
 def _rotate(folder: Path) -> None:
@@ -167,14 +166,9 @@ def _rotate(folder: Path) -> None:
 
 def _write_sidecar(path: Path, sha256: str, payload: dict[str, Any]) -> None:
     """The facts of a checkpoint, readable without torch."""
-    facts = {
-        name: payload[name]
-        for name in ("step", "epoch", "steps_per_epoch", "config", "segment", "best")
-    }
-    with path.open("w", encoding="utf-8") as file:
-        json.dump({"format": FORMAT, "sha256": sha256, **facts}, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+    sidecar = msgspec.convert({**payload, "sha256": sha256}, Sidecar)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(sidecar), indent=1))
+    sync(path)
 
 
 def link_checkpoint(folder: Path, present: str, name: str) -> None:
@@ -197,16 +191,7 @@ def _link(folder: Path, present: str, name: str) -> None:
         except OSError:  # some network and container file systems have no hard links
             shutil.copyfile(folder / present.format(suffix), fresh)
         fresh.replace(folder / f"{name}.{suffix}")
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make renames durable."""
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+    sync(folder)
 
 
 def why_unreadable(error: Exception) -> str:
