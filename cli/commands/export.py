@@ -151,22 +151,17 @@ def _export_embeddings(
     """Write the vectors of the run's index, which is built first where there is none."""
     import msgspec
 
-    from tmssl.config import read_config
-    from tmssl.data.pack.facts import read_facts
     from tmssl.retrieval.export.embeddings import export_embeddings
-    from tmssl.retrieval.search.indexing import index_run
-    from tmssl.retrieval.search.manifest import find_manifest
+    from tmssl.retrieval.search.gallery import open_gallery
 
-    pack = Path(read_config(run.config).data.pack)
-    facts = read_facts(pack)
     with phases() as (phase, progress):
-        card = find_manifest(run, checkpoint, facts)[0] or index_run(
-            run, checkpoint, facts, pack, device=device, phase=phase, progress=progress
+        gallery = open_gallery(
+            run, checkpoint=checkpoint, whiten=whiten, device=device, phase=phase, progress=progress
         )
         whitened = f"-whitened{whiten}" if whiten else ""
         target = out or run.path / "export" / f"{Path(checkpoint).stem}{whitened}.{form}"
         phase("writing")
-        told = export_embeddings(run, card, facts, pack, form, target, progress, whiten=whiten)
-    say(f"{count(told.marks, 'vector')} of {told.features} features written")
-    facts_told = {"path": str(target), "form": form, "provenance": told}
-    say_data(msgspec.json.encode(facts_told).decode() if json_output else safe(target))
+        provenance = export_embeddings(gallery, form, target, progress)
+    say(f"{count(provenance.marks, 'vector')} of {provenance.features} features written")
+    facts = {"path": str(target), "form": form, "provenance": provenance}
+    say_data(msgspec.json.encode(facts).decode() if json_output else safe(target))

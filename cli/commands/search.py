@@ -26,8 +26,9 @@ from tmssl.types import Mask, Pixels
 
 if TYPE_CHECKING:
     from tmssl.retrieval.search.filters import Condition
+    from tmssl.retrieval.search.gallery import Gallery
+    from tmssl.retrieval.search.logos import Logo, LogoPath
     from tmssl.retrieval.search.results import SearchRecord
-    from tmssl.retrieval.search.search import Gallery, Logo
 
 
 def search(
@@ -70,13 +71,12 @@ def search(
     check_place("--html", html)
     from cli.output.search import print_answer, print_closing, print_csv, print_json
     from tmssl.retrieval.search.filters import parse_condition
-    from tmssl.retrieval.search.search import answer, find_logos, new_record
+    from tmssl.retrieval.search.logos import find_logos
+    from tmssl.retrieval.search.search import find_matches, new_record
 
     conditions = [parse_condition(text) for text in where or []]
     sources = find_logos(logos)
-    gallery = _opened(chosen_run(run, runs_folder), checkpoint, topk)
-    if whiten or factory:
-        gallery = _by_other_index(gallery, whiten, factory)
+    gallery = _open_gallery(chosen_run(run, runs_folder), checkpoint, topk, whiten, factory)
     mask = _mask(gallery, vienna or [], conditions)
     compared = int(mask.sum()) if mask is not None else gallery.facts.count
     if compared < topk:
@@ -87,11 +87,11 @@ def search(
     pictures = []
     for logo in _logos(sources, gallery.facts.size):
         pictures.append(logo.pixels)
-        told = answer(gallery, logo, min(topk, compared), mask)
-        record.answers.append(told)
-        _say_short(logo, len(told.matches), min(topk, compared))
+        result = find_matches(gallery, logo, min(topk, compared), mask)
+        record.answers.append(result)
+        _say_short(logo, len(result.matches), min(topk, compared))
         if not (csv_output or json_output):
-            print_answer(told, logo, gallery)
+            print_answer(result, logo, gallery)
     if json_output:
         print_json(record)
     elif csv_output:
@@ -118,50 +118,34 @@ def _write_page(
     from tmssl.files import write_atomic
     from tmssl.retrieval.search.page import search_page
 
-    pack = open_pack(gallery.folder, gallery.rows)
+    pack = open_pack(gallery.folder, gallery.marks)
     write_atomic(path, search_page(record, pictures, pack).encode())
     say(f"page written: {safe(path)}")
 
 
-def _opened(folder: Path, checkpoint: str, topk: int) -> "Gallery":
-    """A run's gallery, made ready first if nobody searched it before."""
+def _open_gallery(folder: Path, checkpoint: str, topk: int, whiten: int, factory: str) -> "Gallery":
+    """A run's gallery; says how much of exact search an approximate index returns."""
     from cli.commands.eval import phases
-    from tmssl.retrieval.search.search import open_gallery
+    from tmssl.retrieval.search.gallery import open_gallery
 
     with phases() as (phase, progress):
         gallery = open_gallery(
-            open_run(folder), checkpoint=checkpoint, phase=phase, progress=progress
+            open_run(folder),
+            checkpoint=checkpoint,
+            whiten=whiten,
+            factory=factory,
+            phase=phase,
+            progress=progress,
         )
     marks = gallery.facts.count
     if topk > marks:
         raise InputError(
             f"--topk is {topk} and the gallery has {count(marks, 'mark')}; ask for fewer"
         )
+    if gallery.overlap is not None:
+        overlap = f"overlap@10 with exact {gallery.overlap:.3f}"
+        say(f"{safe(factory, 80)}: {overlap}; filters search exactly")
     return gallery
-
-
-def _by_other_index(gallery: "Gallery", whiten: int, factory: str) -> "Gallery":
-    """The gallery with whitened vectors, an index of the user's choice, or both; what it loses is told."""
-    import dataclasses
-
-    from cli.commands.eval import phases
-    from tmssl.retrieval.index.approximate import factory_index, overlap
-    from tmssl.retrieval.vectors.whitening import whitened_index
-
-    kept = gallery.run.index / gallery.card.index
-    with phases() as (phase, progress):
-        if whiten:
-            phase("whitening")
-            index, whitening, kept = whitened_index(gallery.index, kept, whiten, progress)
-            gallery = dataclasses.replace(gallery, index=index, whiten=whitening)
-        if not factory:
-            return gallery
-        phase(f"building {safe(factory, 40)}")
-        approximate = factory_index(gallery.index, kept, factory, progress)
-    say(
-        f"{safe(factory, 80)}: overlap@10 with exact {overlap(gallery.index, approximate):.3f}; filters search exactly"
-    )
-    return dataclasses.replace(gallery, approximate=approximate)
 
 
 def _mask(
@@ -172,7 +156,7 @@ def _mask(
 
     if not vienna and not conditions:
         return None
-    mask = select(gallery.rows, vienna, conditions)
+    mask = select(gallery.marks, vienna, conditions)
     if not mask.any():
         raise InputError(
             f"none of {count(len(mask), 'mark')} passes the filters; widen --vienna or --where"
@@ -180,20 +164,25 @@ def _mask(
     return mask
 
 
-def _logos(sources: Sequence[tuple[str, bool]], size: int) -> Iterator["Logo"]:
-    """Every logo; a bad one that was named ends the search at once, one of a folder is told and left out."""
-    from tmssl.retrieval.search.search import read_logo
+def _logos(paths: Sequence["LogoPath"], size: int) -> Iterator["Logo"]:
+    """Every logo; a bad one that was named ends the search at once, one of a folder is left out."""
+    from tmssl.retrieval.search.logos import STDIN, decode_logo, read_logo
 
-    named = {
-        name: read_logo(name, size, sys.stdin.buffer) for name, was_named in sources if was_named
-    }
+    def read(name: str) -> "Logo":
+        return (
+            decode_logo(name, sys.stdin.buffer.read(), size)
+            if name == STDIN
+            else read_logo(name, size)
+        )
+
+    named = {path.name: read(path.name) for path in paths if not path.in_folder}
     readable = len(named)
-    for name, was_named in sources:
-        if was_named:
-            yield named[name]
+    for path in paths:
+        if not path.in_folder:
+            yield named[path.name]
             continue
         try:
-            logo = read_logo(name, size, sys.stdin.buffer)
+            logo = read(path.name)
         except InputError as error:
             say(f"left out: {error}")
         else:

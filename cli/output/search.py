@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from cli.output.evaluation import say_data
 from cli.output.pictures import fitting, side_by_side
-from tmssl.retrieval.search.results import Answer, SearchMatch, SearchRecord
+from tmssl.retrieval.search.results import SearchMatch, SearchRecord, SearchResult
 from tmssl.text import rate, safe, spreadsheet_cell
 
 if TYPE_CHECKING:
-    from tmssl.retrieval.search.search import Gallery, Logo
+    from tmssl.retrieval.search.gallery import Gallery
+    from tmssl.retrieval.search.logos import Logo
 
 _COLUMNS = (
     "query",
@@ -29,7 +30,7 @@ _COLUMNS = (
 )
 
 
-def print_answer(answer: Answer, logo: "Logo", gallery: "Gallery") -> None:
+def print_answer(answer: SearchResult, logo: "Logo", gallery: "Gallery") -> None:
     """A logo and its matches: pictures on a terminal, paths and scores elsewhere."""
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         width = shutil.get_terminal_size().columns
@@ -90,7 +91,7 @@ def print_csv(record: SearchRecord) -> None:
         table.writerow([spreadsheet_cell(cell) for cell in cells])
 
 
-def about(answer: Answer) -> str:
+def about(answer: SearchResult) -> str:
     """A logo's name, and its own Vienna codes or those that the nearest marks speak for."""
     if answer.vienna:
         words = f"codes {' '.join(answer.vienna)}"
@@ -102,7 +103,7 @@ def about(answer: Answer) -> str:
     return safe(f"{'standard input' if answer.file == '-' else answer.file}: {words}", 1000)
 
 
-def match_lines(answer: Answer) -> list[str]:
+def match_lines(answer: SearchResult) -> list[str]:
     """A line for each match: rank, similarity, shared codes, path, id, title and url."""
     shared = [" ".join(match.shared) or "-" for match in answer.matches]
     widest = max(map(len, shared), default=0)
@@ -114,12 +115,12 @@ def match_lines(answer: Answer) -> list[str]:
     return lines
 
 
-def picture_lines(answer: Answer, logo: "Logo", gallery: "Gallery", width: int) -> list[str]:
+def picture_lines(answer: SearchResult, logo: "Logo", gallery: "Gallery", width: int) -> list[str]:
     """A logo and as many matches as fit beside it, with the titles of the codes they share."""
     from tmssl.data.pack.pack import open_pack
 
     matches = answer.matches[: fitting(width) - 1]
-    pack = open_pack(gallery.folder, gallery.rows)
+    pack = open_pack(gallery.folder, gallery.marks)
     pictures = [logo.pixels, *pack.read([match.row for match in matches])]
     captions = [["the logo", "", ""], *(caption(match) for match in matches)]
     told = {code: title for match in matches for code, title in match.shared.items() if title}

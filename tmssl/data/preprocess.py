@@ -267,10 +267,13 @@ def fit(image: Image.Image, size: int) -> Pixels:
     return np.asarray(square, dtype=np.uint8)
 
 
-def picture_square(file: Path | BinaryIO, size: int) -> Pixels:
-    """An image file as the uint8 square (size, size, 3) that is packed, searched and compared.
+def picture_square(file: Path | BinaryIO | Image.Image, size: int) -> Pixels:
+    """An image file or a PIL image as the uint8 square (size, size, 3) that is packed and compared.
 
     Raises:
         UnreadableError: the reason in a few words.
     """
+    if isinstance(file, Image.Image):
+        upright = ImageOps.exif_transpose(file)  # None only where it works in place
+        return fit(on_white(upright or file), size)
     return fit(read_picture(file), size)

@@ -23,7 +23,9 @@ from tmssl.data.pack.pack import build_pack, open_pack, pack_size
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import InputError, TmsslError
 from tmssl.retrieval.index.exact import search_one
-from tmssl.retrieval.search.search import answer, open_gallery, read_logo
+from tmssl.retrieval.search.gallery import open_gallery
+from tmssl.retrieval.search.logos import read_logo
+from tmssl.retrieval.search.search import find_matches
 from tmssl.retrieval.vectors.embed import embed, trained_encoder
 from tmssl.runs.folder import Run, create_run
 from tmssl.training.checkpoints.store import load_weights
@@ -114,11 +116,11 @@ def test_it_finds_what_comparing_everything_finds(run: Run, images: Path) -> Non
     )
     generator = np.random.default_rng(0)
     for number, mask in enumerate([None, *(generator.random((3, MARKS)) < 0.4)]):
-        logo = read_logo(str(images / f"{number:04d}.png"), gallery.facts.size, io.BytesIO())
+        logo = read_logo(str(images / f"{number:04d}.png"), gallery.facts.size)
         cosines = vectors @ vectors[number]
         cosines[~mask if mask is not None else []] = -np.inf
         k = 12 if mask is None else int(mask.sum())
-        found = answer(gallery, logo, k, mask).matches
+        found = find_matches(gallery, logo, k, mask).matches
         expected = np.sort(cosines)[::-1][:k]
         assert np.allclose([match.similarity for match in found], expected, atol=2e-3)
         assert np.allclose(cosines[[match.row for match in found]], expected, atol=2e-3)
@@ -271,8 +273,8 @@ def test_a_second_search_loads_neither_timm_nor_the_pixels(run: Run, logo: Path)
 @pytest.mark.parametrize("width", [34, 80, 200])
 def test_pictures_stay_within_the_terminal(run: Run, logo: Path, width: int) -> None:
     gallery = open_gallery(run)
-    read = read_logo(str(logo), gallery.facts.size, io.BytesIO())
-    lines = picture_lines(answer(gallery, read, 10, None), read, gallery, width)
+    read = read_logo(str(logo), gallery.facts.size)
+    lines = picture_lines(find_matches(gallery, read, 10, None), read, gallery, width)
     plain = [strip_colours(line) for line in lines]
     assert max(map(cell_len, plain)) <= width
     assert sum("\x1b[48;2" in line for line in lines) == 8

@@ -9,7 +9,7 @@ from cli.app import app
 from tests.helpers.tiny_run import tiny_run
 from tmssl.data.pack.pack import cache_folder
 from tmssl.errors import InputError
-from tmssl.retrieval.index.approximate import factory_index, overlap
+from tmssl.retrieval.index.approximate import factory_index, overlap_at_10
 from tmssl.retrieval.index.faiss_index import build_index, open_index, save_index
 
 
@@ -24,9 +24,9 @@ def kept(tmp_path: Path) -> Path:
 
 def test_an_exact_factory_overlaps_wholly_and_a_coarse_one_by_what_is_told(kept: Path) -> None:
     exact = open_index(kept)
-    assert overlap(exact, factory_index(exact, kept, "Flat")) == 1
-    coarse = overlap(exact, factory_index(exact, kept, "IVF16,Flat"))
-    wide = overlap(exact, factory_index(exact, kept, "IVF16,Flat;nprobe=16"))
+    assert overlap_at_10(exact, factory_index(exact, kept, "Flat")) == 1
+    coarse = overlap_at_10(exact, factory_index(exact, kept, "IVF16,Flat"))
+    wide = overlap_at_10(exact, factory_index(exact, kept, "IVF16,Flat;nprobe=16"))
     assert coarse < 0.95 < wide
     assert len(list(cache_folder().glob("indexes/*.ann"))) == 2  # nprobe is no index of its own
 

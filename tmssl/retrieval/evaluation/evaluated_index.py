@@ -9,7 +9,7 @@ from torch import Tensor
 from tmssl.data.pack.pack import Pack
 from tmssl.errors import InputError
 from tmssl.retrieval.evaluation.references import Question, pack_identity
-from tmssl.retrieval.index.approximate import factory_index, overlap
+from tmssl.retrieval.index.approximate import factory_index, overlap_at_10
 from tmssl.retrieval.index.faiss_index import build_index, index_path, open_index, save_index
 from tmssl.retrieval.vectors.baselines import Descriptor, encoder_descriptor
 from tmssl.retrieval.vectors.embed import embed, trained_encoder
@@ -78,7 +78,7 @@ def searched(run: Run, question: Question, *, whiten: int = 0, factory: str = ""
     approximate = factory_index(
         index, path, factory, question.begin(f"building {safe(factory, 40)}")
     )
-    return Searched(index, own, unwhitened, approximate, overlap(index, approximate))
+    return Searched(index, own, unwhitened, approximate, overlap_at_10(index, approximate))
 
 
 def _kept(own: Descriptor, index: faiss.Index) -> Descriptor:

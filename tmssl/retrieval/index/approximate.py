@@ -78,7 +78,7 @@ def _reason(error: Exception) -> str:
     return str(error).rpartition("Error: ")[2] or str(error)
 
 
-def overlap(exact: faiss.Index, other: faiss.Index) -> float:
+def overlap_at_10(exact: faiss.Index, other: faiss.Index) -> float:
     """overlap@10: the share of the ten nearest that both find, mean over 200 marks drawn by seed 0."""
     import torch
 

@@ -1,4 +1,4 @@
-"""Make a run ready to be searched: embed its marks where that was not done, and record its encoder."""
+"""Index a run for search: embed its marks where that was not done, and trace its encoder."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -23,71 +23,69 @@ from tmssl.types import Progress
 
 def index_run(
     run: Run,
-    which: str,
+    checkpoint: str,
     facts: Facts,
     folder: Path,
     *,
     device: str = "auto",
-    phase: Callable[[str], None] | None = None,
+    phase: Callable[[str], None] = lambda name: None,
     progress: Progress | None = None,
 ) -> IndexManifest:
-    """Build what a search needs and return its card; an index that evaluations built is used.
+    """Build what a search needs and return its manifest; an index that an evaluation built is used.
 
     Args:
         run: the run.
-        which: its checkpoint, `best`, `last`, `epoch-0010` or a path.
+        checkpoint: `best`, `last`, `epoch-0010` or a path.
         facts: of the pack.
         folder: of the pack.
-        device: where marks are embedded.
+        device: where the marks are embedded.
         phase: called with the name of each phase as it begins.
         progress: called with (done, total) of the phase.
 
     Raises:
         InputError: the checkpoint cannot be loaded, or the disk is full.
     """
-    path = find_checkpoint(run, which)
+    path = find_checkpoint(run, checkpoint)
     sha256, weights = load_known(path)
+    image_size, model = weights.config.data.image_size, weights.config.model.name
     pack = open_pack(folder)
     run.index.mkdir(exist_ok=True)
     index = index_path(run.index, weights, pack_identity(pack))
     encoder = trained_encoder(weights)
     if not index.exists():
-        if phase:
-            phase("embedding")
-        vectors = embed(
-            encoder,
-            pack,
-            image_size=weights.config.data.image_size,
-            device=choose_device(device),
-            progress=progress,
+        phase("embedding")
+        target = choose_device(device)
+        # No name keeps the vectors: of 538,000 marks they take 2.8 GB.
+        save_index(
+            build_index(
+                embed(encoder, pack, image_size=image_size, device=target, progress=progress)
+            ),
+            index,
         )
-        save_index(build_index(vectors), index)
-        del vectors  # of 538,000 marks it takes 2.8 GB
-    if phase:
-        phase("recording the encoder")
-    recording = run.index / f"{sha256[:16]}.encoder"
+    phase("tracing the encoder")
+    traced = run.index / f"{sha256[:16]}.encoder"
     try:
-        write_atomic(recording, trace_encoder(fold_bn(encoder), weights.config.data.image_size))
+        write_atomic(traced, trace_encoder(fold_bn(encoder), image_size))
     except UntraceableError:
-        recording = Path()
-    card = IndexManifest(
+        traced = Path()
+    manifest = IndexManifest(
         index=index.name,
         index_sha256=digest(index),
-        encoder=recording.name,
+        encoder=traced.name,
         checkpoint=str(path.relative_to(run.path) if path.is_relative_to(run.path) else path),
         checkpoint_sha256=sha256,
-        model=weights.config.model.name,
-        image_size=weights.config.data.image_size,
+        model=model,
+        image_size=image_size,
         epoch=weights.epoch,
         step=weights.step,
         marks=pack.count,
-        holders=count_holders(pack),
+        holders=_count_holders(pack),
     )
-    write_manifest(manifest_path(run, facts, sha256), card)
-    return card
+    write_manifest(manifest_path(run, facts, sha256), manifest)
+    return manifest
 
 
-def count_holders(pack: Pack) -> dict[str, int]:
+def _count_holders(pack: Pack) -> dict[str, int]:
     """How many marks have each Vienna division and section."""
     counts: Counter[str] = Counter()
     for codes in pack.marks.codes():

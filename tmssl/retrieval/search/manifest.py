@@ -45,21 +45,21 @@ def manifest_path(run: Run, facts: Facts, sha256: str) -> Path:
     return run.index / f"{sha256[:16]}-{pack[:16]}-{_VERSION}.card.json"
 
 
-def find_manifest(run: Run, which: str, facts: Facts) -> tuple[IndexManifest | None, str]:
-    """The card of a checkpoint, or None where its index must be made ready first, and its SHA-256.
+def find_manifest(run: Run, checkpoint: str, facts: Facts) -> IndexManifest | None:
+    """The manifest of a checkpoint's index, or None where the run must be indexed first.
 
-    A kept checkpoint is known by its sidecar, so that its file is not even read.
+    A checkpoint of the run is known by its sidecar, so its own file is not read.
 
     Raises:
         CheckpointError: there is no such checkpoint.
     """
-    sidecar = find_sidecar(run.checkpoints, which)
+    sidecar = find_sidecar(run.checkpoints, checkpoint)
     if sidecar is not None:
-        card = _read_complete(run, manifest_path(run, facts, sidecar.sha256))
-        if card:
-            return card, sidecar.sha256
-    sha256 = digest(find_checkpoint(run, which))
-    return _read_complete(run, manifest_path(run, facts, sha256)), sha256
+        manifest = _read_complete(run, manifest_path(run, facts, sidecar.sha256))
+        if manifest:
+            return manifest
+    sha256 = digest(find_checkpoint(run, checkpoint))
+    return _read_complete(run, manifest_path(run, facts, sha256))
 
 
 def _read_complete(run: Run, path: Path) -> IndexManifest | None:

@@ -14,7 +14,7 @@ NOTE = (
 )
 
 
-class Likely(msgspec.Struct, frozen=True, kw_only=True):
+class LikelyCode(msgspec.Struct, frozen=True, kw_only=True):
     """A Vienna division that the nearest marks speak for."""
 
     code: str
@@ -46,14 +46,14 @@ class SearchMatch(msgspec.Struct, frozen=True, kw_only=True):
     extra: dict[str, str] = {}
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
     """A logo and the marks nearest to it."""
 
     file: str
     sha256: str
     vienna: list[str] = []
     """codes of a logo that is an image of the catalogue"""
-    likely: list[Likely] = []
+    likely: list[LikelyCode] = []
     """what the nearest marks suggest for any other"""
     matches: list[SearchMatch] = []
 
@@ -90,22 +90,22 @@ class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
     topk: int
     note: str = NOTE
     attribution: str = ""
-    answers: list[Answer] = []
+    answers: list[SearchResult] = []
 
 
-_TOLD = 5  # likely codes that are told
-_LEAST = 2  # marks that must agree
+_LISTED = 5  # likely codes
+_AGREEING = 2  # marks, at least
 
 
-def rarity_of(code: str, holders: Mapping[str, int], gallery: int) -> float:
+def rarity(code: str, holders: Mapping[str, int], gallery: int) -> float:
     """Inverse document frequency of a code, log(marks / marks with it)."""
     return math.log(gallery / holders[code]) if code in holders else math.log(max(1, gallery))
 
 
 def likely_codes(
     codes_per_mark: Sequence[Sequence[str]], holders: Mapping[str, int], gallery: int
-) -> list[Likely]:
-    """Vienna divisions that the nearest marks speak for, most likely first.
+) -> list[LikelyCode]:
+    """Vienna divisions that the nearest marks vote for, most likely first.
 
     A division scores the share of the marks that have it times its rarity, log(gallery / holders),
     so that 27.05, which a third of all marks have, does not win everywhere.
@@ -115,26 +115,20 @@ def likely_codes(
         holders: division to the number of marks of the gallery that have it.
         gallery: number of marks.
     """
-    votes: Counter[str] = Counter()
-    for vienna in codes_per_mark:
-        votes.update(at_level(vienna, "division"))
-    scored = [
-        Likely(
-            code=code,
-            title=title(code),
-            share=number / len(codes_per_mark),
-            score=number / len(codes_per_mark) * rarity_of(code, holders, gallery),
-        )
-        for code, number in votes.items()
-        if number >= _LEAST
-    ]
-    scored.sort(key=lambda one: (-one.score, one.code))
-    return scored[:_TOLD]
+    votes = Counter(code for codes in codes_per_mark for code in at_level(codes, "division"))
+    scored = []
+    for code, number in votes.items():
+        if number >= _AGREEING:
+            share = number / len(codes_per_mark)
+            score = share * rarity(code, holders, gallery)
+            scored.append(LikelyCode(code=code, title=title(code), share=share, score=score))
+    scored.sort(key=lambda likely: (-likely.score, likely.code))
+    return scored[:_LISTED]
 
 
 def shared_codes(
-    mine: Sequence[str], other: Sequence[str], holders: Mapping[str, int], gallery: int
+    codes: Sequence[str], other: Sequence[str], holders: Mapping[str, int], gallery: int
 ) -> list[str]:
     """Divisions that two code lists share, rare before frequent."""
-    common = at_level(mine, "division") & at_level(other, "division")
-    return sorted(common, key=lambda code: (-rarity_of(code, holders, gallery), code))
+    common = at_level(codes, "division") & at_level(other, "division")
+    return sorted(common, key=lambda code: (-rarity(code, holders, gallery), code))
