@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tmssl.data.pack.pack import Pack
+    from tmssl.retrieval.search.gallery import Gallery
     from tmssl.retrieval.search.results import SearchMatch
-    from tmssl.retrieval.search.search import Gallery
     from tmssl.types import Progress, Vectors
 
 Columns = dict[str, npt.NDArray[Any]]
@@ -126,7 +126,7 @@ class TrainedRun:
 
     def gallery(self, checkpoint: str = "best") -> "Gallery":
         """The index of the run's marks by a checkpoint's encoder; made first if it is missing, then kept open."""
-        from tmssl.retrieval.search.search import open_gallery
+        from tmssl.retrieval.search.gallery import open_gallery
 
         if checkpoint not in self._galleries:
             self._galleries[checkpoint] = open_gallery(self.folder, checkpoint=checkpoint)
@@ -207,13 +207,9 @@ class Encoder:
 
 def _square(image: "Image | str | Path", size: int) -> npt.NDArray[np.uint8]:
     """An image as a pack holds it, uint8 (size, size, 3)."""
-    from tmssl.data.preprocess import fit, on_white, picture_square
+    from tmssl.data.preprocess import picture_square
 
-    return (
-        picture_square(Path(image), size)
-        if isinstance(image, str | Path)
-        else fit(on_white(image), size)
-    )
+    return picture_square(Path(image) if isinstance(image, str) else image, size)
 
 
 def load_encoder(
@@ -301,18 +297,19 @@ def search(
         InputError: no checkpoint, no pack, a file that is no image, or a filter that is wrong.
     """
     from tmssl.retrieval.search.filters import parse_condition, select
-    from tmssl.retrieval.search.search import Logo, answer
+    from tmssl.retrieval.search.logos import Logo
+    from tmssl.retrieval.search.search import find_matches
 
     gallery = (run if isinstance(run, TrainedRun) else open_run(run)).gallery(checkpoint)
     mask = None
     if vienna or where:
-        mask = select(gallery.rows, vienna, [parse_condition(text) for text in where])
+        mask = select(gallery.marks, vienna, [parse_condition(text) for text in where])
     searched = gallery.facts.count if mask is None else int(mask.sum())
     if not searched:
         return []
     name = str(image) if isinstance(image, str | Path) else "-"
     logo = Logo(name, sha256="", pixels=_square(image, gallery.facts.size))
-    return answer(gallery, logo, min(topk, searched), mask).matches
+    return find_matches(gallery, logo, min(topk, searched), mask).matches
 
 
 def evaluate(

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
 from tmssl.data.preprocess import UnreadableError, picture_square
 from tmssl.data.sources.folder import SUFFIXES
 from tmssl.errors import InputError
@@ -23,7 +21,7 @@ class Logo:
     """An image to search for."""
 
     name: str
-    """its path, `-` for standard input, or empty"""
+    """its path, or `-` for one that is no file"""
     sha256: str
     """of the file; empty where there is none"""
     pixels: Pixels
@@ -94,8 +92,3 @@ def decode_logo(name: str, content: bytes, size: int) -> Logo:
         shown = "standard input" if name == STDIN else safe(name)
         raise InputError(f"{shown} cannot be searched for: {error}; give another image") from error
     return Logo(name, hashlib.sha256(content).hexdigest(), pixels)
-
-
-def logo_from_image(image: Image.Image, size: int, name: str = "") -> Logo:
-    """A PIL image, preprocessed as the pack's marks are."""
-    return Logo(name, "", picture_square(image, size))

@@ -80,7 +80,7 @@ def find_matches(gallery: Gallery, logo: Logo, k: int, mask: Mask | None = None)
 def _catalogue_row(gallery: Gallery, logo: Logo) -> int | None:
     """The row of a logo that is an image of the catalogue, or None."""
     path, root = Path(logo.name).resolve(), Path(gallery.facts.source_root).resolve()
-    if logo.name in ("", STDIN) or not path.is_relative_to(root):
+    if logo.name == STDIN or not path.is_relative_to(root):
         return None
     return gallery.marks.row_of(str(path.relative_to(root)))
 
