@@ -7,7 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.app import app
-from tests.helpers.screens import quiet, steady, step
+from tests.helpers.pilot import until_still
+from tests.helpers.screens import steady, step
 from tests.helpers.terminal import ROOT, Terminal, watch
 from tmssl.runs.events import Finding
 from tmssl.runs.folder import Run
@@ -116,7 +117,7 @@ async def test_a_slow_link_is_drawn_to_at_long_intervals(
     app = WatchApp(steady, Look(redraw_s=1e6))
     try:
         async with app.run_test(size=(80, 24)) as pilot:
-            await quiet(pilot)
+            await until_still(pilot)
             drawn = len(shown)
             journal = JournalWriter(steady.journal)
             for number in range(61, 65):
@@ -127,7 +128,7 @@ async def test_a_slow_link_is_drawn_to_at_long_intervals(
                     break
                 await pilot.pause(0.05)
             assert app.history.step == 64  # read,
-            await quiet(pilot)
+            await until_still(pilot)
             assert len(shown) == drawn  # but not drawn yet
     finally:
         steady.journal.write_bytes(before)

@@ -3,12 +3,11 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from textual.pilot import Pilot
-from textual.strip import Strip
 
+from tests.helpers.pilot import until_still, until_text
 from tests.helpers.retrieved import retrieved_run
 from tmssl.config import Config, changed, to_dict, write_config
 from tmssl.runs.events import Checkpoint, End, Epoch, Finding, Segment, Started, Step
@@ -136,46 +135,12 @@ def steady_run(folder: Path) -> Run:
 
 async def reach(pilot: Pilot[None], way: Way) -> None:
     """Press the keys of a way, and wait until it is there and still."""
-    await _shown(pilot, "learning rate")
+    await until_text(pilot, "learning rate")
     for key in way.keys:
         await pilot.press(key)
-        await quiet(pilot)
-    await _shown(pilot, way.shows)
-    await quiet(pilot)
-
-
-async def _shown(pilot: Pilot[None], words: str) -> None:
-    for _ in range(400):
-        if words in screen_text(pilot.app):
-            return
-        await pilot.pause(0.05)
-    raise AssertionError(f"{words} is not on the screen:\n{screen_text(pilot.app)}")
-
-
-async def quiet(pilot: Pilot[None]) -> None:
-    """Wait until no worker draws and two looks at the screen are the same."""
-    before: list[str] = []
-    for _ in range(200):
-        drawing = [
-            w for w in pilot.app.workers if w.group not in ("tail", "runs") and not w.is_finished
-        ]
-        now = screen_text(pilot.app).splitlines()
-        if not drawing and now == before:
-            return
-        before = now
-        await pilot.pause(0.1)
-    raise AssertionError("the screen is never still")
-
-
-def strips(app: Any) -> list[Strip]:
-    """The lines of the screen as they go to the terminal."""
-    rows: list[Strip] = app.screen._compositor.render_strips()
-    return rows
-
-
-def screen_text(app: Any) -> str:
-    """What a person reads."""
-    return "\n".join(strip.text for strip in strips(app))
+        await until_still(pilot)
+    await until_text(pilot, way.shows)
+    await until_still(pilot)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widgets import Input, Static
 
-from tests.helpers.screens import WAYS, Way, quiet, reach, steady, strips
+from tests.helpers.pilot import strips, until_still
+from tests.helpers.screens import WAYS, Way, reach, steady
 from tmssl.runs.folder import Run
 from tui.app import WatchApp
 from tui.bindings import GLOBAL, TEXTUAL_KEYS, Key, key_table
@@ -68,7 +69,7 @@ async def test_every_word_of_a_screen_can_be_read_and_its_keys_are_written_down(
         await reach(pilot, way)
         for theme in (DARK.name, LIGHT.name):
             app.theme = theme
-            await quiet(pilot)
+            await until_still(pilot)
             assert not faint_words(app)
         if not isinstance(app.focused, Input):  # a text field has the usual keys of one
             check_keys(app)

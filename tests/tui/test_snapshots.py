@@ -9,7 +9,8 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from textual.widgets import Input
 
-from tests.helpers.screens import WAYS, Way, quiet, reach, steady
+from tests.helpers.pilot import until_still
+from tests.helpers.screens import WAYS, Way, reach, steady
 from tmssl.runs.folder import Run, open_run
 from tui.app import WatchApp
 
@@ -53,7 +54,7 @@ async def picture(
         await reach(pilot, way)
         for field in app.screen.query(Input):
             field.cursor_blink = False
-        await quiet(pilot)
+        await until_still(pilot)
         return plain(app.export_screenshot(simplify=True))
 
 
