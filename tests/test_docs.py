@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.binding import Binding
 
 from tests.helpers.marks import draw_marks
 from tmssl.recipes import recipe_names
 from tmssl.runs.events import field_table
 from tui.app import WatchApp
-from tui.bindings import LIVE, MATCHES, TABLES, help_lines, shown_keys
+from tui.bindings import LIVE, MATCHES, TABLES, entries, help_lines, key_names
 from tui.live.findings import FindingsScreen
 from tui.live.overlay import OverlayDialog
 from tui.live.screen import LiveScreen
-from tui.matches.screen import RetrievalScreen
+from tui.matches.screen import MatchesScreen
 from tui.runs.dialogs import EvaluateDialog, ResumeDialog, StopDialog
 from tui.runs.screen import RunsScreen
 from tui.runs.start_form import StartForm
@@ -179,13 +178,13 @@ def test_every_recipe_is_named() -> None:
 
 def test_the_monitors_page_has_keys_of_the_tables() -> None:
     page = (ROOT / "docs" / "monitor.md").read_text("utf-8")
-    keys = {shown_keys(key).split(" ")[0] for key in (*LIVE, *MATCHES)}
+    keys = {key_names(entry)[0] for entry in entries([*LIVE, *MATCHES])}
     rows = re.findall(r"^\| `(.)` \|", page, re.M)
     assert len(rows) >= 5
     assert set(rows) <= keys
     told = "\n".join(help_lines())
-    for key in (*LIVE, *MATCHES):
-        assert key.long in told
+    for entry in entries([*LIVE, *MATCHES]):
+        assert entry.tooltip in told
 
 
 def test_pictures_exist_and_openmoji_is_named() -> None:
@@ -211,7 +210,7 @@ def test_every_screen_binds_its_table_and_every_action_exists() -> None:
         LiveScreen,
         OverlayDialog,
         RunsScreen,
-        RetrievalScreen,
+        MatchesScreen,
         FindingsScreen,
         PageScreen,
         StartForm,
@@ -220,13 +219,13 @@ def test_every_screen_binds_its_table_and_every_action_exists() -> None:
         EvaluateDialog,
     ]
     tables = [table for _, table in TABLES]
-    assert sorted(map(str, (screen.TABLE for screen in screens))) == sorted(map(str, tables))
+    assert sorted(map(str, (screen.BINDINGS for screen in screens))) == sorted(map(str, tables))
     for screen in screens:
-        keys = {key.strip() for entry in screen.TABLE for key in entry.key.split(",")}
-        assert len(keys) == sum(len(entry.key.split(",")) for entry in screen.TABLE)
-        bound = {(b.key, b.action) for b in screen.BINDINGS if isinstance(b, Binding)}
-        assert bound == {(entry.key, entry.action) for entry in screen.TABLE}
-        for entry in screen.TABLE:
+        table = entries(screen.BINDINGS)
+        assert len(table) == len(screen.BINDINGS)
+        keys = {key.strip() for entry in table for key in entry.key.split(",")}
+        assert len(keys) == sum(len(entry.key.split(",")) for entry in table)
+        for entry in table:
             place, _, name = entry.action.partition("(")[0].rpartition(".")
             owner = WatchApp if place == "app" else screen
             assert hasattr(owner, f"action_{name}"), entry

@@ -202,7 +202,7 @@ def test_every_page_opens_and_closes(terminal: Terminal) -> None:
 @on((80, 24), "watch", "runs/first")
 def test_the_palette_offers_actions_by_name(terminal: Terminal) -> None:
     terminal.shows("epoch 2.00/2")
-    terminal.press("C-p").type("confi").shows("The settings in force")
+    terminal.press("C-p").type("confi").shows("Show the settings in force")
     terminal.press("Down", "Enter").shows("Configuration")
 
 
@@ -221,7 +221,7 @@ def test_ascii_is_ascii_on_every_screen(terminal: Terminal) -> None:
         assert shown.isascii()
     for words in ("Figures of", "page 1/1", "# finished"):
         terminal.press("Escape").shows(words)
-    shown = terminal.press("r").shows("Go on to how many epochs")
+    shown = terminal.press("r").shows("Train to how many epochs")
     assert shown.isascii()
 
 
@@ -318,7 +318,7 @@ def test_the_window_is_resized_in_between(terminal: Terminal) -> None:
     terminal.resize(40, 10).shows("too small")
     terminal.resize(200, 60).shows("learning rate", "gradient norm", "RankMe")
     terminal.press("r").shows("new plan")
-    terminal.resize(80, 24).shows("enter Go on")
+    terminal.resize(80, 24).shows("enter Resume")
     terminal.press("Escape").shows("q Quit")
     terminal.press("o").shows("2 runs")
     terminal.resize(200, 60).shows("2 runs", "finding")
@@ -374,11 +374,11 @@ def test_a_run_is_started_kept_evaluated_stopped_and_gone_on_with(
         terminal.press("Enter").shows("evaluated; press m for the matches")
         terminal.press("s").shows("y Stop")
         terminal.press("n").shows("> running")
-        terminal.press("s", "y").shows("stopped, with a checkpoint; press r to go on", "= stopped")
+        terminal.press("s", "y").shows("stopped, with a checkpoint; press r to resume", "= stopped")
         assert not is_alive(run)
         terminal.press("r").shows("old LR", "old plan", "new plan")
         terminal.press("Tab").type("lr=0.02").shows("new LR")
-        terminal.press("Enter").shows("> running", "going on with lr=0.02")
+        terminal.press("Enter").shows("> running", "resumed with lr=0.02")
         terminal.press("q").shows("left with 0")
         assert is_alive(run)  # quitting never touches the trainer
         changes = history(run).segments[-1].changed

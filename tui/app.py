@@ -1,4 +1,4 @@
-"""The monitor: tails a run's journal, shows it, and starts children for what is heavy."""
+"""The monitor: follows a run's journal, shows it, and starts what is heavy in other processes."""
 
 import sys
 import threading
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
 from rich.cells import cell_len
@@ -22,8 +22,8 @@ from tmssl.runs.checkpoints import list_checkpoints
 from tmssl.runs.folder import Run, is_alive, open_run
 from tmssl.runs.history import History, state
 from tmssl.text import safe
-from tui import screens, subprocesses
-from tui.bindings import GLOBAL, LIVE, Key, bindings
+from tui import subprocesses
+from tui.bindings import GLOBAL, entries
 from tui.live.findings import FindingsScreen
 from tui.live.messages import GoToStep, JournalNews, News
 from tui.live.screen import LiveScreen
@@ -35,30 +35,47 @@ from tui.runs.messages import OpenRun, StartRun
 from tui.terminal.ascii import AsciiFilter
 from tui.terminal.driver import QuietDriver
 from tui.terminal.notify import note, shows_notes, worth_a_note
-from tui.theme import DARK, DARK_COLOURS, LIGHT, LIGHT_COLOURS, usual_theme
+from tui.theme import DARK, DARK_COLOURS, LIGHT, LIGHT_COLOURS, default_theme
 
 if TYPE_CHECKING:
     from tui.runs.dialogs import Resume
 
-_EVALUATION = "the evaluation"  # as what is under way is called
-_KEEP_S = 1.0
-_LONG_S = 20.0  # that words stay which are too long for their line
-_TURN_S = 0.0005  # a key waits for no more than this while another thread reads or draws
+_EVALUATION = "the evaluation"
+_SAVE_DELAY_S = 1.0  # a disk may be slow, and keys come in bursts
+_LONG_STATUS_S = 20.0  # how long a text stays that is too long for the status line
+_SWITCH_INTERVAL_S = 0.0005  # a key waits no longer than this for a thread that reads or draws
+
+
+@runtime_checkable
+class HasStatusLine(Protocol):
+    """A screen with a line for the progress and the outcome of actions."""
+
+    def show_status(self, text: str) -> None:
+        """Show a text there."""
+
+
+@runtime_checkable
+class ShowsEvaluations(Protocol):
+    """A screen that shows one evaluation at a time."""
+
+    def load(self, index: int) -> None:
+        """Show another evaluation; -1 is the newest."""
 
 
 class WatchApp(App[None]):
-    """`tmssl watch RUN`."""
+    """`tmssl watch RUN`.
 
-    TABLE = GLOBAL
-    BINDINGS = bindings(GLOBAL)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
+    Screens other than the curves are imported when they are opened: the curves appear 0.3 s sooner.
+    """
+
+    BINDINGS = GLOBAL
 
     CSS_PATH = "app.tcss"
     TITLE = "tmssl"
     ENABLE_COMMAND_PALETTE = True
-    SCREENS: ClassVar = {}
 
     def __init__(self, run: Run | None, look: Look = FULL, runs_folder: Path | None = None) -> None:
-        """Watch a run, or begin with the list of runs of a folder."""
+        """Watch a run, or begin with the list of the runs in a folder."""
         super().__init__(driver_class=QuietDriver)
         self.no_color = self.no_color or not look.colour
         self.preferences, self._problem = read_preferences(preferences_path())
@@ -66,314 +83,321 @@ class WatchApp(App[None]):
             self.register_theme(theme)
         self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
         known = self.preferences.theme in self.available_themes
-        self.theme = self.preferences.theme if known else usual_theme()
+        self.theme = self.preferences.theme if known else default_theme()
         self.look = look
         self.runs_folder = runs_folder or (run.path.parent if run else Path("runs"))
         self.history = History()
         self.alive = False
         self.watched = run
-        self._busy = ""
-        self._left = threading.Event()
-        self._shown = 0.0
-        self._later: Timer | None = None
-        self._keeper: Timer | None = None
-        self._state = ""
+        self._background_action = ""  # its name while one runs
+        self._quitting = threading.Event()
+        self._drawn_at = 0.0
+        self._draw_timer: Timer | None = None
+        self._save_timer: Timer | None = None
+        self._last_state = ""
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Textual's filters, and ours where only grey or only ASCII may be shown."""
+        """Textual's filters, and those for grey and ASCII where they are wanted."""
         grey = [] if self.look.colour else [Monochrome()]
         return [*super().get_line_filters(), *grey, *([AsciiFilter()] if self.look.ascii else [])]
 
     def on_mount(self) -> None:
-        """Show the curves of the run, or the runs there are."""
+        """Show the curves of the run, or the list of runs."""
         self.set_class(self.look.ascii, "ascii")
         self.theme_changed_signal.subscribe(self, self._remember_theme)
         if self.watched is None:
-            self.push_screen(screens.runs(self.runs_folder))
+            self.action_runs()
         else:
             self.watch_run(self.watched)
         if self._problem:
-            self._tell(self._problem)
+            self._report(self._problem)
 
     def _remember_theme(self, theme: Theme) -> None:
-        """Keep the theme that was chosen, by a key or in the palette."""
+        """Keep the theme that was selected by a key or in the palette."""
         self.post_message(PreferencesChanged(theme=theme.name))
 
     def on_preferences_changed(self, message: PreferencesChanged) -> None:
-        """Keep what was changed for the next time."""
-        kept = msgspec.structs.replace(self.preferences, **message.changes)
-        if kept != self.preferences:
-            self.preferences = kept
-            if self._keeper is None:  # a disk may be slow, and keys come in bursts
-                self._keeper = self.set_timer(_KEEP_S, self._keep)
+        """Save changed preferences shortly."""
+        preferences = msgspec.structs.replace(self.preferences, **message.changes)
+        if preferences != self.preferences:
+            self.preferences = preferences
+            if self._save_timer is None:
+                self._save_timer = self.set_timer(_SAVE_DELAY_S, self._save_preferences)
 
-    def _keep(self) -> None:
-        """Write down what was changed."""
-        if self._keeper is not None:
-            self._keeper = None
-            words = write_preferences(preferences_path(), self.preferences)
-            if words:
-                self._tell(words)
+    def _save_preferences(self) -> None:
+        """Save the preferences if they have changed."""
+        if self._save_timer is not None:
+            self._save_timer = None
+            problem = write_preferences(preferences_path(), self.preferences)
+            if problem:
+                self._report(problem)
 
     def action_light(self) -> None:
-        """The light theme, or the dark one."""
+        """Switch between the light and the dark theme."""
         self.theme = LIGHT.name if self.current_theme.dark else DARK.name
 
     @property
     def run_folder(self) -> Run:
-        """The run that is watched; what acts on it is offered on its screens only."""
+        """The watched run; only the screens of a run offer actions on it."""
         assert self.watched is not None
         return self.watched
 
     def watch_run(self, run: Run) -> None:
-        """Show the curves of a run and tail it, instead of the one before."""
+        """Show the curves of a run and follow its journal, instead of the previous run's."""
         self.watched = run
-        self._shown, self._state = 0.0, ""
+        self._drawn_at, self._last_state = 0.0, ""
         self.history = History()
         self.alive = is_alive(run)
         self._live = LiveScreen(run)
-        while len(self.screen_stack) > 1:  # the lowest is Textual's own
+        while len(self.screen_stack) > 1:  # the lowest screen is Textual's own
             self.pop_screen()
         self.push_screen(self._live)
-        self._watch(run)
+        self._follow_journal(run)
 
     def on_open_run(self, message: OpenRun) -> None:
-        """Watch the run that was chosen, or go back to it when it is watched already."""
+        """Watch the selected run, or go back to it when it is watched already."""
         if message.run != self.watched:
             self.watch_run(message.run)
         elif self.screen is not self._live:  # a second Enter comes when the list is gone
             self.pop_screen()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The palette offers every key of the screen by name, and Textual's own."""
+        """Every action of the screen by name, and Textual's own, for the palette."""
         yield from super().get_system_commands(screen)
-        table: tuple[Key, ...] = getattr(screen, "TABLE", ())
-        for key in (*table, *GLOBAL):
-            if key.action != "app.quit":  # Textual offers that itself
-                yield SystemCommand(
-                    key.short, key.long, partial(self.run_action, key.action, screen)
-                )
+        for entry in entries([*screen.BINDINGS, *GLOBAL]):
+            if entry.action != "app.quit":  # Textual offers that itself
+                action = partial(self.run_action, entry.action, screen)
+                yield SystemCommand(entry.description, entry.tooltip, action)
 
     @work(thread=True, exclusive=True, group="tail")
-    def _watch(self, run: Run) -> None:
-        """Follow a journal until the app ends, or watches another run."""
-        left = self._left
-        for news in follow(run, left):
+    def _follow_journal(self, run: Run) -> None:
+        """Follow a journal until the app ends or watches another run."""
+        for news in follow(run, self._quitting):
             if run is not self.watched:
                 return
             self.post_message(JournalNews(news))
 
     def on_unmount(self) -> None:
-        """Let the tail end at once; what was just changed is kept."""
-        self._left.set()
-        self._keep()
+        """Stop following the journal at once, and save changed preferences."""
+        self._quitting.set()
+        self._save_preferences()
 
     def on_journal_news(self, message: JournalNews) -> None:
-        """Take in what is new, and show it."""
+        """Add the news to the history and show it."""
         news = message.news
         if news.run is not self.watched:
-            return  # of the run that was watched before
+            return  # of the previously watched run
         if news.history is not None:
             self.history = news.history
         self.history.add(list(news.events))
         self.alive = news.alive
         self._live.tell_reading(news.share, news.problem)
-        self._show_soon()
+        self._draw_soon()
         if news.share == 1.0 and not news.problem:
-            self._call(news)
+            self._notify_of(news)
 
-    def _show_soon(self) -> None:
-        """Show the history now, or when the link has had its rest."""
-        rest = self.look.redraw_s - (time.monotonic() - self._shown)
+    def _draw_soon(self) -> None:
+        """Draw the history at once, or when `redraw_s` has passed since the last drawing."""
+        rest = self.look.redraw_s - (time.monotonic() - self._drawn_at)
         if rest <= 0:
-            self._shown = time.monotonic()
+            self._drawn_at = time.monotonic()
             self._live.show(self.history, self.alive)
             if isinstance(self.screen, FindingsScreen):
                 self.screen.show(self.history)
-        elif self._later is None:
-            self._later = self.set_timer(rest, self._show_later)
+        elif self._draw_timer is None:
+            self._draw_timer = self.set_timer(rest, self._draw_now)
 
-    def _show_later(self) -> None:
-        self._later = None
-        self._show_soon()
+    def _draw_now(self) -> None:
+        self._draw_timer = None
+        self._draw_soon()
 
-    def _call(self, news: News) -> None:
-        """Ring for what a person asked to be called for; never for what was there at the start."""
+    def _notify_of(self, news: News) -> None:
+        """Ring the bell for bad findings and for the end of the run, but not for those there at the start."""
         now = state(self.history, self.alive)
-        if self.look.notify and self._state:
-            for words in worth_a_note(self.run_folder.name, self._state, now, news.events):
+        if self.look.notify and self._last_state:
+            for text in worth_a_note(self.run_folder.name, self._last_state, now, news.events):
                 self.bell()
                 if shows_notes() and self._driver is not None:
-                    self._driver.write(note(words))
-                self._tell(safe(words))
-        self._state = now
+                    self._driver.write(note(text))
+                self._report(safe(text))
+        self._last_state = now
 
     def on_status_message(self, message: StatusMessage) -> None:
-        """Show a line about an action on whatever screen is up."""
+        """Show a text in the status line of the current screen."""
         if message.done:
-            evaluated, self._busy = self._busy == _EVALUATION, ""
-            if cell_len(message.text) >= self.size.width:  # the line would lose its end
-                self.notify(message.text, timeout=_LONG_S, markup=False)
-            if evaluated and isinstance(self.screen, screens.Loads):
+            evaluated = self._background_action == _EVALUATION
+            self._background_action = ""
+            if cell_len(message.text) >= self.size.width:  # the status line would cut its end
+                self.notify(message.text, timeout=_LONG_STATUS_S, markup=False)
+            if evaluated and isinstance(self.screen, ShowsEvaluations):
                 self.screen.load(-1)
-        if isinstance(self.screen, screens.Says):
+        if isinstance(self.screen, HasStatusLine):
             self.screen.show_status(message.text)
 
-    def _do(self, what: str, words: str, deed: Callable[[], str]) -> None:
-        """Say what begins, do it in a worker and say what became of it; one is on its way at a time."""
-        if self._busy:
-            self._tell(f"wait: {self._busy} is not done yet")
+    def _report(self, text: str, *, done: bool = False) -> None:
+        """Show a text in the status line; also from a thread."""
+        self.post_message(StatusMessage(text, done=done))
+
+    def _start_action(self, name: str, status: str, action: Callable[[], str]) -> None:
+        """Run an action in a thread and report what it returns; only one runs at a time."""
+        if self._background_action:
+            self._report(f"wait: {self._background_action} is not done yet")
             return
-        self._busy = what
-        self._tell(words)
-        self._work(deed)
+        self._background_action = name
+        self._report(status)
+        self._run_action_in_thread(action)
 
-    @work(thread=True, group="child")
-    def _work(self, deed: Callable[[], str]) -> None:
+    @work(thread=True, group="action")
+    def _run_action_in_thread(self, action: Callable[[], str]) -> None:
         try:
-            words = deed()
-        except OSError as error:  # no room for a child's words, or no memory for a child
-            words = f"not done: {safe(error)}"
-        self._tell(words, done=True)
+            outcome = action()
+        except OSError as error:  # no disk space for the output, or no memory for a process
+            outcome = f"not done: {safe(error)}"
+        self._report(outcome, done=True)
 
-    def _is_imported(self) -> bool:
-        """Whether the run is a log that was imported, which is said."""
+    def _report_if_imported(self) -> bool:
+        """Whether the run was imported from a log; then the status line says what it lacks."""
         imported = self.history.imported
         if imported:
-            self._tell(
-                "imported from a log: it has figures, but no settings, checkpoints or matches"
-            )
+            self._report("imported from a log: it has no settings, checkpoints or matches")
         return imported
 
     def action_evaluate(self) -> None:
         """Ask which checkpoint to evaluate."""
-        if self._is_imported():
+        if self._report_if_imported():
             return
         checkpoints = list_checkpoints(self.run_folder)
         if not checkpoints:
-            self._tell("no checkpoint yet; press k for one while the run is trained")
+            self._report("no checkpoint yet; press k to write one while the run trains")
             return
-        done = frozenset(event.epoch for event in self.history.evals)
-        self.push_screen(screens.evaluate(checkpoints, done), self._evaluate_answered)
+        from tui.runs.dialogs import EvaluateDialog
 
-    def _evaluate_answered(self, checkpoint: str | None) -> None:
+        evaluated = frozenset(event.epoch for event in self.history.evals)
+        self.push_screen(EvaluateDialog(checkpoints, evaluated), self._evaluate)
+
+    def _evaluate(self, checkpoint: str | None) -> None:
         if checkpoint:
-            deed = partial(
-                subprocesses.evaluate, self.run_folder, checkpoint, self._tell, self._left
-            )
-            self._do(_EVALUATION, f"evaluating checkpoint {safe(checkpoint)}", deed)
+            run, report, quitting = self.run_folder, self._report, self._quitting
+            action = partial(subprocesses.evaluate, run, checkpoint, report, quitting)
+            self._start_action(_EVALUATION, f"evaluating checkpoint {safe(checkpoint)}", action)
 
     def action_start(self) -> None:
-        """The form of a new run."""
-        self.push_screen(screens.start())
+        """Open the form of a new run."""
+        from tui.runs.start_form import StartForm
+
+        self.push_screen(StartForm())
 
     def on_start_run(self, message: StartRun) -> None:
-        """Start a run in a child, and watch it."""
+        """Start a run in another process, and watch it."""
         command = subprocesses.start_command(
             self.runs_folder, message.recipe, message.name, message.settings
         )
 
         def start() -> str:
-            words, folder = subprocesses.start(command, self._tell, self._left)
+            outcome, folder = subprocesses.start(command, self._report, self._quitting)
             if folder is not None:
                 self.post_message(OpenRun(open_run(folder)))
-            return words
+            return outcome
 
-        self._do("the start", "starting", start)
-
-    def _tell(self, words: str, *, done: bool = False) -> None:
-        """Say a line from a worker."""
-        self.post_message(StatusMessage(words, done=done))
+        self._start_action("the start", "starting", start)
 
     def action_stop(self) -> None:
         """Ask, then stop the trainer."""
         if not self.alive:
-            self._tell("nobody trains this run; there is nothing to stop")
-        else:
-            self.push_screen(screens.stop(), self._stop_answered)
+            self._report("no trainer is running; there is nothing to stop")
+            return
+        from tui.runs.dialogs import StopDialog
 
-    def _stop_answered(self, yes: bool | None) -> None:
-        if yes:
-            words = "stopping after this step, with a checkpoint"
-            self._do(
-                "stopping", words, partial(subprocesses.stop_trainer, self.run_folder, self._left)
-            )
+        self.push_screen(StopDialog(), self._stop)
+
+    def _stop(self, confirmed: bool | None) -> None:
+        if confirmed:
+            action = partial(subprocesses.stop_trainer, self.run_folder, self._quitting)
+            self._start_action("stopping", "stopping after this step, with a checkpoint", action)
 
     def action_checkpoint(self) -> None:
         """Ask the trainer for a checkpoint."""
-        if not self.alive:
-            self._tell("nobody trains this run; its last checkpoint is as new as it gets")
-            return
-        self._tell(subprocesses.ask_for_checkpoint(self.run_folder))
+        if self.alive:
+            self._report(subprocesses.request_checkpoint(self.run_folder))
+        else:
+            self._report("no trainer is running; the last checkpoint is the newest there can be")
 
     def action_resume(self) -> None:
-        """Ask for the epochs, showing the learning rate to come."""
-        if self._is_imported():
+        """Ask for the epochs, showing the planned learning rate."""
+        if self._report_if_imported():
             return
         if not self.history.segments:
-            self._tell("the run has not begun; there is nothing to go on from")
+            self._report("the run has not begun; there is nothing to resume")
             return
-        try:
-            dialog = screens.resume(self.history, self.alive)
-        except ConfigError as error:  # a journal of another version
-            self._tell(str(error))
-            return
-        self.push_screen(dialog, self._resume_answered)
+        from tui.runs.dialogs import ResumeDialog
 
-    def _resume_answered(self, wanted: "Resume | None") -> None:
-        if wanted is not None:
-            words = "stopping the trainer first" if self.alive else "starting the trainer"
-            deed = partial(
-                subprocesses.resume,
-                self.run_folder,
-                wanted.settings,
-                self._tell,
-                self._left,
-                restart=wanted.restart,
-            )
-            self._do("the resume", words, deed)
+        try:
+            dialog = ResumeDialog(self.history, self.alive)
+        except ConfigError as error:  # a journal of another version
+            self._report(str(error))
+        else:
+            self.push_screen(dialog, self._resume)
+
+    def _resume(self, answer: "Resume | None") -> None:
+        if answer is None:
+            return
+        status = "stopping the trainer first" if self.alive else "starting the trainer"
+        run, report, quitting = self.run_folder, self._report, self._quitting
+        action = partial(
+            subprocesses.resume, run, answer.settings, report, quitting, restart=answer.restart
+        )
+        self._start_action("the resume", status, action)
 
     def action_runs(self) -> None:
-        """Every run beside this one."""
-        self.push_screen(screens.runs(self.runs_folder, self.watched))
+        """List the runs of the folder."""
+        from tui.runs.screen import RunsScreen
+
+        self.push_screen(RunsScreen(self.runs_folder, self.watched))
 
     def action_matches(self) -> None:
-        """The matches of the newest evaluation."""
-        if not self._is_imported():
-            self.push_screen(screens.matches(self.run_folder))
+        """Show the matches of the newest evaluation."""
+        if not self._report_if_imported():
+            from tui.matches.screen import MatchesScreen
+
+            self.push_screen(MatchesScreen(self.run_folder))
 
     def action_findings(self) -> None:
-        """Every finding."""
+        """List every finding."""
         self.push_screen(FindingsScreen(self.history))
 
     def action_log(self) -> None:
-        """What the trainer printed."""
-        self.push_screen(screens.log(self.run_folder.log))
+        """Show what the trainer printed."""
+        from tui.log_page import log_page
+
+        self.push_screen(log_page(self.run_folder.log))
 
     def action_config(self) -> None:
-        """The settings in force."""
-        self.push_screen(screens.config(self.history))
+        """Show the settings in force."""
+        from tui.config_page import config_page
+
+        self.push_screen(config_page(self.history))
 
     def action_help(self) -> None:
-        """Every key."""
-        page = screens.keys(getattr(self.screen, "TABLE", LIVE), self.screen)
-        if page is not None:
-            self.push_screen(page)
+        """List every key, beginning with those of the current screen."""
+        from tui.help_page import HelpPage
+
+        if not isinstance(self.screen, HelpPage):
+            self.push_screen(HelpPage(self.screen.BINDINGS))
 
     def on_go_to_step(self, message: GoToStep) -> None:
-        """Back to the curves, at a step."""
+        """Go back to the curves, with the crosshair at a step."""
         while self.screen is not self._live:
             self.pop_screen()
         self._live.go_to_step(message.step)
 
 
 def watch(run: Run | None, look: Look = FULL, runs_folder: Path | None = None) -> None:
-    """Open the monitor on a run, or on a folder of runs, and stay until the person leaves.
+    """Open the monitor on a run, or on a folder of runs, and return when the user quits.
 
     Raises:
-        TmsslError: the terminal cannot show it.
+        TmsslError: the monitor ended with an error.
     """
-    sys.setswitchinterval(_TURN_S)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     app = WatchApp(run, look, runs_folder)
     app.run()
     if app.return_code:

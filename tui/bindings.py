@@ -1,232 +1,12 @@
-"""One table of keys; the footer, the help screen and the palette are made from it."""
+"""The key bindings of every screen; the footer, the help page, the palette and docs/keys.md show these."""
 
 import dataclasses
+from collections.abc import Sequence
+from functools import partial
 
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 
-
-@dataclasses.dataclass(frozen=True)
-class Key:
-    """One key, what it does, and how it is told."""
-
-    key: str
-    action: str
-    short: str
-    """for the footer"""
-    long: str
-    """for the help screen and the palette"""
-    footer: bool = True
-    first: bool = False
-    """whether it acts before a text field sees it, so that what is typed next goes where it leads"""
-
-
-LIVE = (
-    Key("e", "app.evaluate", "Evaluate", "Evaluate a checkpoint now, beside the training"),
-    Key("m", "app.matches", "Matches", "Page through queries and their matches"),
-    Key("r", "app.resume", "Resume", "Go on with more epochs, seeing the learning rate to come"),
-    Key("s", "app.stop", "Stop", "Stop the trainer after its step, with a checkpoint"),
-    Key("k", "app.checkpoint", "Checkpoint", "Write a checkpoint now and go on", footer=False),
-    Key("plus,equals_sign", "smooth(1)", "Smoother", "Smooth the curves more", footer=False),
-    Key("minus", "smooth(-1)", "Rougher", "Smooth the curves less", footer=False),
-    Key("x", "axis", "Axis", "Horizontal axis: epoch, step or time", footer=False),
-    Key("l", "log_scale", "Log", "Logarithmic loss, on or off", footer=False),
-    Key(
-        "up",
-        "zoom(1.5)",
-        "Closer",
-        "Zoom in, around the crosshair or the newest point",
-        footer=False,
-    ),
-    Key("down", "zoom(0.667)", "Farther", "Zoom out", footer=False),
-    Key("left", "move(-1)", "Back", "Move the crosshair, or what is zoomed to", footer=False),
-    Key("right", "move(1)", "On", "Move the crosshair, or what is zoomed to", footer=False),
-    Key("shift+left", "move(-10)", "Far back", "The same, ten times as far", footer=False),
-    Key("shift+right", "move(10)", "Far on", "The same, ten times as far", footer=False),
-    Key("v", "crosshair", "Values", "A crosshair that reads values, on or off"),
-    Key(
-        "z", "enlarge", "Full", "The chosen chart on the whole screen, or all charts", footer=False
-    ),
-    Key(
-        "tab",
-        "app.focus_next",
-        "Next chart",
-        "Choose the next chart; shift+tab the one before",
-        footer=False,
-    ),
-    Key("y", "clip", "Range", "Vertical range: all values, or the middle 98 %", footer=False),
-    Key("0", "whole", "All", "All of the run again", footer=False),
-    Key("a", "overlay", "Overlay", "Lay other runs over this one", footer=False),
-    Key(
-        "escape", "reset", "Reset", "Leave the whole screen, the crosshair, the zoom", footer=False
-    ),
-    Key(
-        "f", "app.findings", "Findings", "Everything noticed in this run, with advice", footer=False
-    ),
-    Key("g", "app.log", "Log file", "What the trainer printed", footer=False),
-    Key("c", "app.config", "Config", "The settings in force and what changed", footer=False),
-    Key("o", "app.runs", "Runs", "Every run beside this one: open, compare, start"),
-    Key("question_mark", "app.help", "Help", "This list of keys"),
-    Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
-)
-
-RUNS = (
-    Key("enter", "open", "Open", "Watch the run under the cursor"),
-    Key("space", "mark", "Mark", "Mark a run; two marked ones can be compared"),
-    Key("c", "compare", "Compare", "How two marked runs differ: settings and figures"),
-    Key("n", "app.start", "New run", "Start a run: a form over a recipe"),
-    Key(
-        "slash",
-        "search",
-        "Filter",
-        "Only runs whose name, state or a setting holds what is typed",
-        first=True,
-    ),
-    Key("escape", "back", "Back", "Clear the filter, or go back", footer=False),
-    Key("question_mark", "app.help", "Help", "This list of keys"),
-    Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
-)
-
-START_FORM = (
-    Key("enter", "start", "Start", "Start the run, once nothing is wrong"),
-    Key(
-        "tab",
-        "app.focus_next",
-        "Next field",
-        "The next field; shift+tab is the one before",
-        first=True,
-    ),
-    Key("escape", "app.pop_screen", "Cancel", "Back, without starting"),
-)
-
-MATCHES = (
-    Key("n,right,down", "move(1)", "Next", "Next query"),
-    Key("p,left,up", "move(-1)", "Previous", "Previous query", footer=False),
-    Key("pagedown", "turn(1)", "Next page", "Next page of the list", footer=False),
-    Key("pageup", "turn(-1)", "Page before", "The page of the list before", footer=False),
-    Key("home", "ends(0)", "First", "First query of the list", footer=False),
-    Key("end", "ends(-1)", "Last", "Last query of the list", footer=False),
-    Key(
-        "a", "filter", "Filter", "All queries, misses only, the best or the worst first, at random"
-    ),
-    Key("slash", "search", "Search", "Find queries by name, title or Vienna code", first=True),
-    Key(
-        "t",
-        "list",
-        "List",
-        "The list of queries: beside the pictures or, on a narrow screen, instead",
-    ),
-    Key("d", "compare", "Compare", "The same query in two evaluations, one above the other"),
-    Key(
-        "comma",
-        "other(-1)",
-        "Other before",
-        "Compare with the evaluation before that",
-        footer=False,
-    ),
-    Key(
-        "full_stop",
-        "other(1)",
-        "Other after",
-        "Compare with the evaluation after that",
-        footer=False,
-    ),
-    Key("left_square_bracket", "evaluation(-1)", "Older", "The evaluation before", footer=False),
-    Key("right_square_bracket", "evaluation(1)", "Newer", "The evaluation after", footer=False),
-    Key(
-        "u",
-        "figures",
-        "Figures",
-        "Every figure of the evaluation, and its history by epoch",
-        footer=False,
-    ),
-    Key("i", "full", "Full", "The query and a match at full resolution, outside the monitor"),
-    Key("plus,equals_sign", "size(-1)", "Larger", "Fewer and larger pictures", footer=False),
-    Key("minus", "size(1)", "Smaller", "More and smaller pictures", footer=False),
-    Key(
-        "w", "export('html')", "Write page", "Write the shown queries as an HTML page", footer=False
-    ),
-    Key(
-        "W", "export('png')", "Write sheet", "Write the shown queries as a PNG sheet", footer=False
-    ),
-    Key("e", "app.evaluate", "Evaluate", "Evaluate a checkpoint now", footer=False),
-    Key("escape", "back", "Back", "Back to the curves", footer=False),
-    Key("question_mark", "app.help", "Help", "This list of keys"),
-    Key("q", "app.quit", "Quit", "Leave the monitor; training goes on", footer=False),
-)
-
-STOP = (
-    Key("y,enter", "answer(True)", "Stop", "Stop the trainer after its step, with a checkpoint"),
-    Key("n,escape", "answer(False)", "Leave it", "Let it train on"),
-)
-
-RESUME = (
-    Key("enter", "confirm", "Go on", "Go on with the run as planned"),
-    Key("f2", "restart", "Restart schedule", "Begin the cosine anew at this point, or not"),
-    Key(
-        "tab",
-        "app.focus_next",
-        "Next field",
-        "The next field; shift+tab is the one before",
-        first=True,
-    ),
-    Key("escape", "cancel", "Cancel", "Back, without a change"),
-)
-
-EVALUATE = (
-    Key("enter", "confirm", "Evaluate", "Evaluate the checkpoint under the cursor"),
-    Key("escape", "cancel", "Cancel", "Back, without an evaluation"),
-)
-
-OVERLAY = (
-    Key("space", "mark", "On/off", "The run under the cursor, on or off"),
-    Key("enter", "confirm", "Draw", "Draw the chosen runs"),
-    Key("escape", "cancel", "Cancel", "Back, without a change"),
-)
-
-FINDINGS = (
-    Key("enter", "go", "In the curves", "The curves at the place of the finding"),
-    Key("escape,backspace", "app.pop_screen", "Back", "Back to where you came from"),
-    Key("question_mark", "app.help", "Help", "This list of keys"),
-    Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
-)
-
-TEXT_SCREEN = (
-    Key("slash", "search", "Filter", "Only lines that hold what is typed", first=True),
-    Key("escape", "back", "Back", "Clear the filter, or back to where you came from"),
-    Key("question_mark", "app.help", "Help", "This list of keys", footer=False),
-    Key("q", "app.quit", "Quit", "Leave the monitor; training goes on"),
-)
-
-GLOBAL = (
-    Key("ctrl+t", "app.light", "Light or dark", "Light or dark colours; remembered", footer=False),
-)
-
-TABLES: tuple[tuple[str, tuple[Key, ...]], ...] = (
-    ("curves", LIVE),
-    ("choosing runs to lay over each other", OVERLAY),
-    ("runs", RUNS),
-    ("matches", MATCHES),
-    ("findings", FINDINGS),
-    ("pages of text", TEXT_SCREEN),
-    ("the form of a new run", START_FORM),
-    ("the question before a stop", STOP),
-    ("going on with a run", RESUME),
-    ("choosing a checkpoint", EVALUATE),
-    ("everywhere", GLOBAL),
-)
-"""Every screen's keys under its heading; a screen names its own as `TABLE`."""
-
-TEXTUAL_KEYS = (
-    ("ctrl+p", "Every action of the screen by name"),
-    ("ctrl+q", "Leave the monitor, also while typing"),
-    ("ctrl+c super+c", "Copy what is marked with the mouse"),
-    ("tab shift+tab", "The next field or part, the one before"),
-    ("up down pageup pagedown home end", "Scroll a text, or move in a list"),
-    ("left right ctrl+pageup ctrl+pagedown", "Scroll a text that is wider than the screen"),
-)
-"""Keys that Textual and its widgets bring, on every screen where nothing else is on them."""
-
-_NAMES = {
+_KEY_SIGNS = {
     "plus": "+",
     "equals_sign": "=",
     "minus": "-",
@@ -237,56 +17,229 @@ _NAMES = {
     "escape": "esc",
     "comma": ",",
     "full_stop": ".",
-    "greater_than_sign": ">",
-    "less_than_sign": "<",
 }
 
 
-def shown_keys(key: Key) -> str:
-    """`n right`: the keys as a person knows them."""
-    return " ".join(_NAMES.get(name, name) for name in key.key.split(","))
+def key_names(binding: Binding) -> list[str]:
+    """The keys of a binding as a keyboard shows them, such as `n` and `right`."""
+    return [_KEY_SIGNS.get(key, key) for key in binding.key.split(",")]
 
 
-def bindings(table: tuple[Key, ...]) -> list[Binding]:
-    """Textual's bindings of a table."""
-    return [
-        Binding(
-            key.key,
-            key.action,
-            key.short,
-            show=key.footer,
-            key_display=shown_keys(key).split(" ")[0],
-            priority=key.first,
-        )
-        for key in table
+def _key(
+    keys: str,
+    action: str,
+    label: str,
+    help_text: str,
+    *,
+    footer: bool = True,
+    priority: bool = False,
+) -> Binding:
+    """A binding with a short label for the footer, and a sentence for the help page and the palette.
+
+    A `priority` binding acts before a text field sees its key, so that the next letters go to the new focus.
+    """
+    binding = Binding(keys, action, label, show=footer, priority=priority, tooltip=help_text)
+    return binding.with_key(keys, key_display=key_names(binding)[0])
+
+
+_hidden = partial(_key, footer=False)  # not in the footer, which has room for a few only
+
+_HELP = _key("question_mark", "app.help", "Help", "Show this list of keys")
+_QUIT = _key("q", "app.quit", "Quit", "Quit the monitor; training continues")
+_CANCEL = _key("escape", "cancel", "Cancel", "Go back without a change")
+_NEXT_FIELD = _key(
+    "tab",
+    "app.focus_next",
+    "Next field",
+    "Go to the next field; shift+tab goes to the previous one",
+    priority=True,
+)
+
+LIVE: list[BindingType] = [
+    _key("e", "app.evaluate", "Evaluate", "Evaluate a checkpoint now, while training continues"),
+    _key("m", "app.matches", "Matches", "Page through the queries and their matches"),
+    _key("r", "app.resume", "Resume", "Resume with more epochs; shows the learning rate first"),
+    _key("s", "app.stop", "Stop", "Stop the trainer after its step and write a checkpoint"),
+    _hidden("k", "app.checkpoint", "Checkpoint", "Write a checkpoint now and continue training"),
+    _hidden("plus,equals_sign", "smooth(1)", "Smoother", "Smooth the curves more"),
+    _hidden("minus", "smooth(-1)", "Rougher", "Smooth the curves less"),
+    _hidden("x", "axis", "Axis", "Change the horizontal axis: epoch, step or time"),
+    _hidden("l", "log_scale", "Log scale", "Switch the loss between a linear and a log scale"),
+    _hidden("up", "zoom(1.5)", "Zoom in", "Zoom in on the crosshair or the newest point"),
+    _hidden("down", "zoom(0.667)", "Zoom out", "Zoom out"),
+    _hidden("left", "move(-1)", "Left", "Move the crosshair or the zoomed part to the left"),
+    _hidden("right", "move(1)", "Right", "Move the crosshair or the zoomed part to the right"),
+    _hidden("shift+left", "move(-10)", "Far left", "Move ten times as far to the left"),
+    _hidden("shift+right", "move(10)", "Far right", "Move ten times as far to the right"),
+    _key("v", "crosshair", "Values", "Show or hide a crosshair that reads values"),
+    _hidden("z", "enlarge", "Enlarge", "Show the selected chart alone, or all charts"),
+    _hidden("tab", "app.focus_next", "Next chart", "Select the next chart; shift+tab goes back"),
+    _hidden("y", "clip", "Range", "Show all values, or only the middle 98 %"),
+    _hidden("0", "whole", "Whole run", "Show the whole run again"),
+    _hidden("a", "overlay", "Overlay", "Draw other runs over this one"),
+    _hidden("escape", "reset", "Reset", "Undo enlarging, the crosshair and the zoom, in turn"),
+    _hidden("f", "app.findings", "Findings", "List every finding of this run, with advice"),
+    _hidden("g", "app.log", "Log file", "Show what the trainer printed"),
+    _hidden("c", "app.config", "Config", "Show the settings in force and what resumes changed"),
+    _key("o", "app.runs", "Runs", "List the runs of this folder: open, compare, start"),
+    _HELP,
+    _QUIT,
+]
+
+OVERLAY: list[BindingType] = [
+    _key("space", "mark", "On/off", "Add or remove the run under the cursor"),
+    _key("enter", "confirm", "Draw", "Draw the selected runs"),
+    _CANCEL,
+]
+
+RUNS: list[BindingType] = [
+    _key("enter", "open", "Open", "Watch the run under the cursor"),
+    _key("space", "mark", "Mark", "Mark a run; two marked runs can be compared"),
+    _key("c", "compare", "Compare", "Compare the figures and settings of two marked runs"),
+    _key("n", "app.start", "New run", "Fill in a form to start a run"),
+    _key(
+        "slash",
+        "search",
+        "Filter",
+        "Show only runs whose name, state or settings contain a text",
+        priority=True,
+    ),
+    _hidden("escape", "back", "Back", "Clear the filter, or go back"),
+    _HELP,
+    _QUIT,
+]
+
+MATCHES: list[BindingType] = [
+    _key("n,right,down", "move(1)", "Next", "Show the next query"),
+    _hidden("p,left,up", "move(-1)", "Previous", "Show the previous query"),
+    _hidden("pagedown", "turn(1)", "Next page", "Go to the next page of the list"),
+    _hidden("pageup", "turn(-1)", "Previous page", "Go to the previous page of the list"),
+    _hidden("home", "ends(0)", "First", "Show the first query of the list"),
+    _hidden("end", "ends(-1)", "Last", "Show the last query of the list"),
+    _key("a", "filter", "Filter", "Show all queries, misses, best first, worst first, or shuffled"),
+    _key("slash", "search", "Search", "Find queries by name, title or Vienna code", priority=True),
+    _key("t", "list", "List", "Show or hide the list of queries"),
+    _key("d", "compare", "Compare", "Compare a query's matches in two evaluations"),
+    _hidden("comma", "other(-1)", "Compare older", "Compare with the next older evaluation"),
+    _hidden("full_stop", "other(1)", "Compare newer", "Compare with the next newer evaluation"),
+    _hidden("left_square_bracket", "evaluation(-1)", "Older", "Show the previous evaluation"),
+    _hidden("right_square_bracket", "evaluation(1)", "Newer", "Show the next evaluation"),
+    _hidden("u", "figures", "Figures", "Show every figure of the evaluation, and its history"),
+    _key("i", "full", "Full", "Show the query and a match at full resolution"),
+    _hidden("plus,equals_sign", "size(-1)", "Larger", "Show fewer and larger pictures"),
+    _hidden("minus", "size(1)", "Smaller", "Show more and smaller pictures"),
+    _hidden("w", "export('html')", "Write page", "Write the listed queries to an HTML page"),
+    _hidden("W", "export('png')", "Write sheet", "Write the listed queries to a PNG sheet"),
+    _hidden("e", "app.evaluate", "Evaluate", "Evaluate a checkpoint now"),
+    _hidden("escape", "back", "Back", "Close the search field, or go back to the curves"),
+    _HELP,
+    dataclasses.replace(_QUIT, show=False),
+]
+
+FINDINGS: list[BindingType] = [
+    _key("enter", "go", "In the curves", "Show the curves at the step of the finding"),
+    _key("escape,backspace", "app.pop_screen", "Back", "Go back"),
+    _HELP,
+    _QUIT,
+]
+
+TEXT_SCREEN: list[BindingType] = [
+    _key("slash", "search", "Filter", "Show only lines that contain a text", priority=True),
+    _key("escape", "back", "Back", "Clear the filter, or go back"),
+    dataclasses.replace(_HELP, show=False),
+    _QUIT,
+]
+
+START_FORM: list[BindingType] = [
+    _key("enter", "start", "Start", "Start the run, once every field is valid"),
+    _NEXT_FIELD,
+    _key("escape", "app.pop_screen", "Cancel", "Go back without starting a run"),
+]
+
+STOP: list[BindingType] = [
+    _key("y,enter", "answer(True)", "Stop", "Stop the trainer after its step, with a checkpoint"),
+    _key("n,escape", "answer(False)", "Keep training", "Let the trainer continue"),
+]
+
+RESUME: list[BindingType] = [
+    _key("enter", "confirm", "Resume", "Resume the run as planned"),
+    _key("f2", "restart", "Restart schedule", "Restart the cosine schedule here, or keep it"),
+    _NEXT_FIELD,
+    _CANCEL,
+]
+
+EVALUATE: list[BindingType] = [
+    _key("enter", "confirm", "Evaluate", "Evaluate the checkpoint under the cursor"),
+    _CANCEL,
+]
+
+GLOBAL: list[BindingType] = [
+    _hidden("ctrl+t", "app.light", "Light or dark", "Switch between light and dark, and keep it"),
+]
+
+TABLES: tuple[tuple[str, list[BindingType]], ...] = (
+    ("curves", LIVE),
+    ("overlay of runs", OVERLAY),
+    ("runs", RUNS),
+    ("matches", MATCHES),
+    ("findings", FINDINGS),
+    ("pages of text", TEXT_SCREEN),
+    ("new run", START_FORM),
+    ("stop", STOP),
+    ("resume", RESUME),
+    ("choice of a checkpoint", EVALUATE),
+    ("everywhere", GLOBAL),
+)
+"""Every screen's bindings under a heading; a screen has its own as `BINDINGS`."""
+
+TEXTUAL_KEYS = (
+    ("ctrl+p", "Open the palette: every action of the screen by name"),
+    ("ctrl+q", "Quit the monitor, also while typing"),
+    ("ctrl+c super+c", "Copy the text that the mouse selected"),
+    ("tab shift+tab", "Go to the next or previous field or part"),
+    ("up down pageup pagedown home end", "Scroll a text, or move in a list"),
+    ("left right ctrl+pageup ctrl+pagedown", "Scroll a wide text sideways"),
+)
+"""Keys that Textual and its widgets bind on every screen that has no other use for them."""
+
+
+def entries(bindings: Sequence[BindingType]) -> list[Binding]:
+    """The bindings of a table, typed for reading."""
+    return [binding for binding in bindings if isinstance(binding, Binding)]
+
+
+def hint(bindings: Sequence[BindingType]) -> str:
+    """The keys of a dialog in one line, such as `enter Resume   esc Cancel`."""
+    return "   ".join(f"{key_names(entry)[0]} {entry.description}" for entry in entries(bindings))
+
+
+def _key_help() -> list[tuple[str, list[BindingType], list[str], str]]:
+    """Heading, table, keys and help text of every binding, Textual's own last."""
+    own = [
+        (heading, table, key_names(entry), entry.tooltip)
+        for heading, table in TABLES
+        for entry in entries(table)
     ]
+    return own + [("everywhere", GLOBAL, keys.split(), text) for keys, text in TEXTUAL_KEYS]
 
 
-def hint(table: tuple[Key, ...]) -> str:
-    """`enter Go on   esc Cancel`: the keys of a question, for a line of it."""
-    return "   ".join(f"{shown_keys(key).split(' ')[0]} {key.short}" for key in table)
-
-
-def help_lines(first: tuple[Key, ...] = LIVE) -> list[str]:
-    """Every key with what it does, those of one screen first."""
-    lines = []
-    for heading, table in sorted(TABLES, key=lambda pair: pair[1] is not first):
-        lines += ["", heading]
-        lines += [f"  {shown_keys(key):15} {key.long}" for key in table]
-    lines += [f"  {keys.replace(' ', ', '):15} {what}" for keys, what in TEXTUAL_KEYS]
+def help_lines(first: Sequence[BindingType] = LIVE) -> list[str]:
+    """The lines of the help page: every key and what it does, beginning with one screen's."""
+    lines: list[str] = []
+    shown = ""
+    for heading, _, keys, text in sorted(_key_help(), key=lambda entry: entry[1] is not first):
+        if heading != shown:
+            lines += ["", heading]
+            shown = heading
+        lines.append(f"  {', '.join(keys):15} {text}")
     return lines[1:]
 
 
 def key_table() -> str:
     """Every key as the Markdown table of docs/keys.md."""
     lines = ["| where | key | what it does |", "|---|---|---|"]
-    for heading, table in TABLES:
-        for key in table:
-            keys = " ".join(f"`{one}`" for one in shown_keys(key).split(" "))
-            lines.append(f"| {heading} | {keys} | {key.long} |")
-    for given, what in TEXTUAL_KEYS:
-        keys = " ".join(f"`{one}`" for one in given.split(" "))
-        lines.append(f"| everywhere | {keys} | {what} |")
+    for heading, _, keys, text in _key_help():
+        lines.append(f"| {heading} | {' '.join(f'`{key}`' for key in keys)} | {text} |")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""How a person wants to see the monitor: what the command line said."""
+"""Display options of `tmssl watch` that last for one session; preferences.py holds what is saved."""
 
 import dataclasses
 import os
@@ -13,18 +13,18 @@ _ITERM2 = ("iTerm.app", "WezTerm")
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """What the terminal and its link can bear."""
+    """What the terminal and the connection can display."""
 
     ascii: bool = False
     """only ASCII in charts and frames"""
     colour: bool = True
     """False as under NO_COLOR"""
     redraw_s: float = 1.0
-    """least seconds between two drawings of the charts; more for a slow link"""
+    """minimum seconds between two drawings of the charts; longer for a slow link"""
     notify: bool = False
-    """whether to ring when a run ends or a finding is bad"""
+    """whether to ring the bell when a run ends or a finding is bad"""
     images: str = "auto"
-    """how a picture at full size reaches the terminal: one of IMAGES"""
+    """graphics protocol of pictures at full resolution: one of IMAGES"""
 
 
 FULL = Look()
@@ -32,18 +32,19 @@ PLAIN = Look(colour=False)
 LOW_BANDWIDTH_S = 10.0  # `--low-bandwidth`
 
 
-def way(asked: str, environment: Mapping[str, str] = os.environ) -> str:
-    """How pictures reach this terminal, by its environment alone: `block`, `kitty`, `iterm2` or `off`.
+def graphics_protocol(images: str, environment: Mapping[str, str] = os.environ) -> str:
+    """The protocol for pictures at full resolution: `block`, `kitty`, `iterm2` or `off`.
 
-    tmux passes graphics on only where it was told to, so there they are blocks.
+    `auto` is decided by environment variables alone. It is `block` in tmux, which passes graphics on
+    only if configured to.
 
     Raises:
-        InputError: no such way.
+        InputError: `images` is not one of IMAGES.
     """
-    if asked not in IMAGES:
-        raise InputError(f"--images is '{safe(asked, 60)}'; give one of {', '.join(IMAGES)}")
-    if asked != "auto":
-        return asked
+    if images not in IMAGES:
+        raise InputError(f"--images is '{safe(images, 60)}'; give one of {', '.join(IMAGES)}")
+    if images != "auto":
+        return images
     if "TMUX" in environment or environment.get("TERM", "").startswith(("screen", "tmux")):
         return "block"
     if "KITTY_WINDOW_ID" in environment or environment.get("TERM_PROGRAM") == "ghostty":

@@ -1,4 +1,4 @@
-"""Text fitted to cells of the terminal."""
+"""Paths as the monitor shows them."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from tmssl.text import safe
 
 
 def display_path(path: Path) -> str:
-    """A path as a person would type it from here, made safe."""
+    """A path relative to the working directory where it is below it, made safe."""
     try:
         here = Path.cwd()
     except OSError:  # it was removed

@@ -1,4 +1,4 @@
-"""Heavy work as children of the monitor's machine, never of its life."""
+"""`tmssl` commands that the monitor runs in other processes, and the signals that it sends to a trainer."""
 
 import os
 import signal
@@ -15,124 +15,133 @@ from tmssl.runs.folder import Run, is_alive
 from tmssl.runs.launch import signal_trainer, wait_until_released
 from tmssl.text import safe
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
-_LOOK_S = 0.1
-_STOP_S = 300.0  # a step on a slow machine may take long
-
-
-def command(*words: str) -> list[str]:
-    """The command line of a tmssl command."""
-    return [sys.executable, "-m", "cli", *words]
+_POLL_S = 0.1
+_STOP_TIMEOUT_S = 300.0  # a step on a slow machine may take long
 
 
-def run_child(
-    words: list[str], say: Say, left: threading.Event | None = None
+def run_command(
+    command: list[str], report: Report, quitting: threading.Event | None = None
 ) -> tuple[int, str, str]:
-    """Run a child to its end in a session of its own; it outlives a monitor that is left.
+    """Run a command to its end in a session of its own, so that it outlives the monitor.
 
-    Its output goes to files without a name, not through pipes: a pipe whose reader is gone would end it.
+    Its output goes to unnamed files instead of pipes: a pipe would end it when the monitor is gone.
 
     Args:
-        words: its command line.
-        say: told each line of its stderr as it comes, made safe.
-        left: set when the monitor is left; the child then goes on alone.
+        command: the command line.
+        report: called with each line of stderr as it comes, made safe.
+        quitting: set when the monitor quits; the command then continues alone.
 
     Returns:
-        Exit code, stdout, and the last line of stderr; code 0 for one that goes on alone.
+        Exit code, stdout, and the last line of stderr; the code is 0 for a command that continues alone.
     """
-    left = left or threading.Event()
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as told:
-        child = subprocess.Popen(
-            words,
+    quitting = quitting or threading.Event()
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        process = subprocess.Popen(
+            command,
             stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=told,
+            stdout=stdout,
+            stderr=stderr,
             start_new_session=True,
             env={**os.environ, "TMSSL_PROGRESS_S": "0.5"},
         )
-        last, place, ended = "", 0, False
+        last_line, offset, ended = "", 0, False
         while not ended:
-            ended = child.poll() is not None
-            told.seek(place)
-            *lines, _ = told.read().split(b"\n")
-            place += sum(len(line) + 1 for line in lines)
+            ended = process.poll() is not None
+            stderr.seek(offset)
+            *lines, _ = stderr.read().split(b"\n")
+            offset += sum(len(line) + 1 for line in lines)
             for line in (line.decode("utf-8", "replace").strip() for line in lines):
                 if line:
-                    last = safe(line).removeprefix("tmssl: ")
-                    say(last)
-            if not ended and left.wait(_LOOK_S):
-                return 0, "", last
-        out.seek(0)
-        return child.returncode, out.read().decode("utf-8", "replace"), last
+                    last_line = safe(line).removeprefix("tmssl: ")
+                    report(last_line)
+            if not ended and quitting.wait(_POLL_S):
+                return 0, "", last_line
+        stdout.seek(0)
+        return process.returncode, stdout.read().decode("utf-8", "replace"), last_line
 
 
-def evaluate_command(run: Path, checkpoint: str = "last") -> list[str]:
-    """`tmssl eval RUN --topk 10 100 --checkpoint last --json`."""
-    return command("eval", str(run), "--topk", "10", "100", "--checkpoint", checkpoint, "--json")
+def _tmssl(*arguments: str) -> list[str]:
+    """The command line of a `tmssl` command."""
+    return [sys.executable, "-m", "cli", *arguments]
 
 
-def resume_command(run: Path, settings: tuple[str, ...], restart: bool = False) -> list[str]:
-    """`tmssl train --resume --run RUN --set epochs=N ... --detach`."""
-    given = [word for setting in settings for word in ("--set", setting)]
-    again = ["--restart-schedule"] if restart else []
-    return command("train", "--resume", "--run", str(run), *given, *again, "--detach")
+def _set_options(settings: tuple[str, ...]) -> list[str]:
+    """`--set NAME=VALUE` for each setting."""
+    return [word for setting in settings for word in ("--set", setting)]
 
 
 def start_command(
     runs_folder: Path, recipe: str, name: str, settings: tuple[str, ...]
 ) -> list[str]:
     """`tmssl train --recipe R --name N --set data.source=D ... --runs FOLDER --detach`."""
-    given = [word for setting in settings for word in ("--set", setting)]
-    named = [*(("--recipe", recipe) if recipe else ()), *(("--name", name) if name else ())]
-    return command("train", *named, *given, "--runs", str(runs_folder), "--detach")
+    options = [*(("--recipe", recipe) if recipe else ()), *(("--name", name) if name else ())]
+    options += [*_set_options(settings), "--runs", str(runs_folder)]
+    return _tmssl("train", *options, "--detach")
 
 
-def evaluate(run: Run, checkpoint: str, say: Say, left: threading.Event) -> str:
-    """Evaluate a checkpoint, and say what became of it; see `run_child`."""
-    code, _, last = run_child(
-        evaluate_command(run.path, checkpoint), lambda line: say(f"evaluating: {line}"), left
-    )
-    return "evaluated; press m for the matches" if code == 0 else f"evaluation failed: {last}"
-
-
-def start(words: list[str], say: Say, left: threading.Event) -> tuple[str, Path | None]:
-    """Start a run by its command line, and say what became of it and where the run is; see `run_child`."""
-    code, told, last = run_child(words, say, left)
+def start(command: list[str], report: Report, quitting: threading.Event) -> tuple[str, Path | None]:
+    """Start a run by its command line; returns a status text, and the run's folder if it started."""
+    code, stdout, last_line = run_command(command, report, quitting)
     if code != 0:
-        return f"not started: {last}", None
-    return "training has begun", Path(told.strip().splitlines()[-1]) if told.strip() else None
+        return f"not started: {last_line}", None
+    return "training has begun", Path(stdout.strip().splitlines()[-1]) if stdout.strip() else None
+
+
+def evaluate(run: Run, checkpoint: str, report: Report, quitting: threading.Event) -> str:
+    """Evaluate a checkpoint; returns a status text."""
+    options = ["--topk", "10", "100", "--checkpoint", checkpoint, "--json"]
+    code, _, last_line = run_command(
+        _tmssl("eval", str(run.path), *options),
+        lambda line: report(f"evaluating: {line}"),
+        quitting,
+    )
+    return "evaluated; press m for the matches" if code == 0 else f"evaluation failed: {last_line}"
 
 
 def resume(
-    run: Run, settings: tuple[str, ...], say: Say, left: threading.Event, *, restart: bool
+    run: Run,
+    settings: tuple[str, ...],
+    report: Report,
+    quitting: threading.Event,
+    *,
+    restart: bool,
 ) -> str:
-    """Let a run go on with new settings, its trainer stopped first, and say what became of it; see `run_child`."""
+    """Resume a run with new settings, stopping its trainer first; returns a status text.
+
+    `restart` begins the cosine schedule anew at this point.
+    """
     if is_alive(run):
-        words = stop_trainer(run, left)
+        outcome = stop_trainer(run, quitting)
         if is_alive(run):
-            return words
-    code, _, last = run_child(resume_command(run.path, settings, restart), say, left)
-    return f"going on with {safe(', '.join(settings))}" if code == 0 else f"not resumed: {last}"
+            return outcome
+    options = [*_set_options(settings), *(["--restart-schedule"] if restart else []), "--detach"]
+    code, _, last_line = run_command(
+        _tmssl("train", "--resume", "--run", str(run.path), *options), report, quitting
+    )
+    if code != 0:
+        return f"not resumed: {last_line}"
+    return f"resumed with {safe(', '.join(settings))}"
 
 
-def stop_trainer(run: Run, left: threading.Event) -> str:
-    """Stop a run's trainer, wait for it unless the monitor is left, and say what became of it."""
+def stop_trainer(run: Run, quitting: threading.Event) -> str:
+    """Stop a run's trainer and wait until it has ended or the monitor quits; returns a status text."""
     try:
         signal_trainer(run, signal.SIGTERM)
     except InputError as error:
         return str(error)
-    until = time.monotonic() + _STOP_S
-    while time.monotonic() < until and not left.is_set():
-        if wait_until_released(run, _LOOK_S):
-            return "stopped, with a checkpoint; press r to go on"
-    return f"it has not stopped in {_STOP_S:.0f} s; see the log with g"
+    deadline = time.monotonic() + _STOP_TIMEOUT_S
+    while time.monotonic() < deadline and not quitting.is_set():
+        if wait_until_released(run, _POLL_S):
+            return "stopped, with a checkpoint; press r to resume"
+    return f"it has not stopped in {_STOP_TIMEOUT_S:.0f} s; press g for the log"
 
 
-def ask_for_checkpoint(run: Run) -> str:
-    """Ask a run's trainer for a checkpoint, and say what follows."""
+def request_checkpoint(run: Run) -> str:
+    """Ask a run's trainer for a checkpoint; returns a status text."""
     try:
         signal_trainer(run, signal.SIGUSR1)
     except InputError as error:
         return str(error)
-    return "asked for a checkpoint; it follows the step on its way"
+    return "asked for a checkpoint; it is written after the current step"

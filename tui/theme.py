@@ -1,71 +1,76 @@
-"""Light and dark: every colour that words are shown in, readable on everything they stand on.
+"""The light and the dark theme: every text colour has enough contrast on every background.
 
-The sixteen colours of a terminal are replaced by these, so that what a widget calls green is readable
-in both; a test measures each word of each screen.
+They also replace the sixteen colours of a terminal, so that a widget's `green` is readable in both.
+A test measures the contrast of each word on each screen.
 """
 
+import dataclasses
 import os
 from collections.abc import Mapping
 
 from rich.terminal_theme import TerminalTheme
 from textual.theme import Theme
 
-QUIET = "bright_black"  # for words that matter less; `dim` would halve their contrast
+QUIET = "bright_black"  # for secondary text; `dim` would halve its contrast
 
-DARK = Theme(
-    name="tmssl-dark",
-    dark=True,
-    primary="#5ea1e6",
-    secondary="#8ab4f8",
-    accent="#f2b84b",
-    warning="#f2b84b",
-    error="#ff7b72",
-    success="#7ddc7d",
-    foreground="#e6e6e6",
-    background="#121212",
-    surface="#1b1b1b",
-    panel="#202a33",
-    boost="#262f38",
-    variables={
-        "block-cursor-background": "#24405f",
-        "block-cursor-foreground": "#ffffff",
-        "block-cursor-blurred-background": "#24405f",
-        "block-cursor-blurred-foreground": "#ffffff",
-        "input-selection-background": "#24405f",
-        "footer-key-foreground": "#f2b84b",
-    },
+
+def _with_cursor(theme: Theme, *, background: str, foreground: str) -> Theme:
+    """A theme with the colours of the chosen line and of selected text; keys have the accent."""
+    variables = {
+        "footer-key-foreground": str(theme.accent),
+        "input-selection-background": background,
+    }
+    for cursor in ("block-cursor", "block-cursor-blurred"):
+        variables |= {f"{cursor}-background": background, f"{cursor}-foreground": foreground}
+    return dataclasses.replace(theme, variables=variables)
+
+
+DARK = _with_cursor(
+    Theme(
+        name="tmssl-dark",
+        dark=True,
+        primary="#5ea1e6",
+        secondary="#8ab4f8",
+        accent="#f2b84b",
+        warning="#f2b84b",
+        error="#ff7b72",
+        success="#7ddc7d",
+        foreground="#e6e6e6",
+        background="#121212",
+        surface="#1b1b1b",
+        panel="#202a33",
+        boost="#262f38",
+    ),
+    background="#24405f",
+    foreground="#ffffff",
 )
-LIGHT = Theme(
-    name="tmssl-light",
-    dark=False,
-    primary="#0b57a4",
-    secondary="#1b5e8f",
-    accent="#7a4b00",
-    warning="#7a4b00",
-    error="#a8201a",
-    success="#136326",
-    foreground="#1a1a1a",
-    background="#fbfbfb",
-    surface="#f3f3f3",
-    panel="#e4e9ee",
-    boost="#e4e9ee",
-    variables={
-        "block-cursor-background": "#cfe2f7",
-        "block-cursor-foreground": "#000000",
-        "block-cursor-blurred-background": "#cfe2f7",
-        "block-cursor-blurred-foreground": "#000000",
-        "input-selection-background": "#cfe2f7",
-        "footer-key-foreground": "#7a4b00",
-    },
+LIGHT = _with_cursor(
+    Theme(
+        name="tmssl-light",
+        dark=False,
+        primary="#0b57a4",
+        secondary="#1b5e8f",
+        accent="#7a4b00",
+        warning="#7a4b00",
+        error="#a8201a",
+        success="#136326",
+        foreground="#1a1a1a",
+        background="#fbfbfb",
+        surface="#f3f3f3",
+        panel="#e4e9ee",
+        boost="#e4e9ee",
+    ),
+    background="#cfe2f7",
+    foreground="#000000",
 )
 
 
 def _rgb(*colours: str) -> list[tuple[int, int, int]]:
-    """`#rrggbb` as numbers."""
+    """Colours written as `#rrggbb`, as numbers from 0 to 255."""
     return [(int(c[1:3], 16), int(c[3:5], 16), int(c[5:7], 16)) for c in colours]
 
 
-# Black, red, green, yellow, blue, magenta, cyan, white; then the bright ones.
+# Background, foreground, then black, red, green, yellow, blue, magenta, cyan, white, and the bright ones.
 DARK_COLOURS = TerminalTheme(
     _rgb("#121212")[0],
     _rgb("#e6e6e6")[0],
@@ -80,7 +85,7 @@ LIGHT_COLOURS = TerminalTheme(
 )
 
 
-def usual_theme(environment: Mapping[str, str] = os.environ) -> str:
-    """Dark, unless COLORFGBG says that the terminal's ground is light; the terminal is not asked."""
-    ground = environment.get("COLORFGBG", "").rpartition(";")[2]
-    return LIGHT.name if ground in ("7", "15") else DARK.name
+def default_theme(environment: Mapping[str, str] = os.environ) -> str:
+    """The dark theme, unless COLORFGBG says that the terminal's background is light; sends no query."""
+    background = environment.get("COLORFGBG", "").rpartition(";")[2]
+    return LIGHT.name if background in ("7", "15") else DARK.name

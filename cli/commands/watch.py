@@ -46,9 +46,9 @@ def watch(
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:
     """Watch a run, or every run of a folder; leaving never touches the trainer."""
-    from tui.options import FULL, LOW_BANDWIDTH_S, Look, way
+    from tui.options import FULL, LOW_BANDWIDTH_S, Look, graphics_protocol
 
-    way(images)  # a bad one is told before anything opens
+    graphics_protocol(images)  # raises before anything opens
     look = Look(
         ascii=ascii_only,
         colour=not os.environ.get("NO_COLOR"),

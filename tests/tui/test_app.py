@@ -374,7 +374,7 @@ async def test_stopping_nobody_says_so(run: Run) -> None:
         assert "nothing to stop" in text_of(app, "#status")
         await pilot.press("k")
         await pilot.pause(0.2)
-        assert "nobody trains this run" in text_of(app, "#status")
+        assert "no trainer is running" in text_of(app, "#status")
 
 
 def test_the_journal_of_the_fixture_is_json(run: Run) -> None:

@@ -17,10 +17,10 @@ from tests.helpers.pilot import strips, until_still
 from tests.helpers.screens import WAYS, Way, reach, steady
 from tmssl.runs.folder import Run
 from tui.app import WatchApp
-from tui.bindings import GLOBAL, TEXTUAL_KEYS, Key, key_table
+from tui.bindings import GLOBAL, TEXTUAL_KEYS, entries, key_table
 from tui.options import Look
 from tui.preferences import Preferences, preferences_path, read_preferences, write_preferences
-from tui.theme import DARK, LIGHT, usual_theme
+from tui.theme import DARK, LIGHT, default_theme
 
 __all__ = ["steady"]  # a fixture
 
@@ -87,13 +87,12 @@ def faint_words(app: WatchApp) -> dict[str, str]:
 
 def check_keys(app: WatchApp) -> None:
     """Every key that does something is in a table, and every key of the screen's table does something."""
-    table: tuple[Key, ...] = getattr(app.screen, "TABLE", ())
-    own = {one for key in table for one in key.key.split(",")}
-    told = {one for key in GLOBAL for one in key.key.split(",")}
-    told |= {one for keys, _ in TEXTUAL_KEYS for one in keys.split(" ")}
+    own = {key for entry in entries(app.screen.BINDINGS) for key in entry.key.split(",")}
+    everywhere = {key for entry in entries(GLOBAL) for key in entry.key.split(",")}
+    everywhere |= {key for keys, _ in TEXTUAL_KEYS for key in keys.split()}
     bound = set(app.screen.active_bindings)
     assert own <= bound
-    assert bound <= own | told
+    assert bound <= own | everywhere
 
 
 def test_the_page_of_keys_is_the_table() -> None:
@@ -129,9 +128,7 @@ async def test_a_damaged_layout_is_told_and_passed_over(steady: Run, held: str) 
     app = WatchApp(steady)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause(0.3)
-        assert "the layout is the usual one" in str(
-            app.screen.query_one("#status", Static).render()
-        )
+        assert "using the default layout" in str(app.screen.query_one("#status", Static).render())
         assert app.preferences == Preferences()
 
 
@@ -144,7 +141,7 @@ async def test_a_theme_that_is_gone_is_the_usual_one(steady: Run) -> None:
 
 def test_a_layout_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert "not remembered" in write_preferences(tmp_path / "file" / "monitor.json", Preferences())
+    assert "not saved" in write_preferences(tmp_path / "file" / "monitor.json", Preferences())
 
 
 @given(st.binary(max_size=200))
@@ -163,7 +160,7 @@ def test_any_bytes_of_a_layout_are_read_or_told(
     [("", DARK), ("15;0", DARK), ("0;15", LIGHT), ("0;default;7", LIGHT), ("x", DARK)],
 )
 def test_the_environment_says_whether_the_ground_is_light(told: str, found: object) -> None:
-    assert usual_theme({"COLORFGBG": told}) == found.name  # type: ignore[attr-defined]  # a Theme
+    assert default_theme({"COLORFGBG": told}) == found.name  # type: ignore[attr-defined]  # a Theme
 
 
 async def test_without_colour_every_sign_is_still_there(steady: Run) -> None:

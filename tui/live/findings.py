@@ -9,7 +9,7 @@ from textual.widgets import Footer, OptionList, Static
 from tmssl.runs.events import Finding
 from tmssl.runs.history import History
 from tmssl.text import count, safe
-from tui.bindings import FINDINGS, bindings
+from tui.bindings import FINDINGS
 from tui.live.messages import GoToStep
 from tui.widgets.list import Choices
 
@@ -38,8 +38,7 @@ def about_lines(finding: Finding) -> str:
 class FindingsScreen(Screen[None]):
     """The list of findings, newest first."""
 
-    TABLE = FINDINGS
-    BINDINGS = bindings(FINDINGS)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
+    BINDINGS = FINDINGS
 
     AUTO_FOCUS = "#findings"
 

@@ -10,7 +10,7 @@ from textual.widgets import Footer, Static
 
 from tmssl.runs.folder import Run, list_runs
 from tmssl.text import safe
-from tui.bindings import OVERLAY, bindings
+from tui.bindings import OVERLAY
 from tui.widgets.list import Choices
 
 MOST = 5
@@ -20,8 +20,7 @@ MOST = 5
 class OverlayDialog(ModalScreen[tuple[Run, ...] | None]):
     """The runs of the folder, each on or off."""
 
-    TABLE = OVERLAY
-    BINDINGS = bindings(OVERLAY)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
+    BINDINGS = OVERLAY
 
     def __init__(self, watched: Run, shown: tuple[Path, ...]) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from textual.widgets import Footer, Static
 from tmssl.runs.folder import Run
 from tmssl.runs.history import History
 from tmssl.text import count, safe
-from tui.bindings import LIVE, bindings
+from tui.bindings import LIVE
 from tui.charts.draw_all import Other
 from tui.charts.panel import Charts
 from tui.charts.view import View
@@ -32,8 +32,7 @@ _TICK_S = 5.0
 class LiveScreen(Screen[None]):
     """The main screen."""
 
-    TABLE = LIVE
-    BINDINGS = bindings(LIVE)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
+    BINDINGS = LIVE
 
     def __init__(self, run: Run) -> None:
         super().__init__()

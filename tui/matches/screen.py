@@ -11,7 +11,7 @@ from tmssl.errors import InputError
 from tmssl.retrieval.evaluation.matches import QueryMatches
 from tmssl.runs.folder import Run
 from tmssl.text import safe
-from tui.bindings import MATCHES, bindings
+from tui.bindings import MATCHES
 from tui.matches.evaluations import LoadedEvaluation, head_lines, load_evaluation
 from tui.matches.export import ask, pack_of, write_queries
 from tui.matches.figures_page import evaluation_page
@@ -19,7 +19,7 @@ from tui.matches.match_grid import SIZES, Sheet, page, pair_page, usual_size
 from tui.matches.messages import MatchesLoaded, PageDrawn
 from tui.matches.query_list import Selection, list_page, page_of
 from tui.messages import PreferencesChanged, StatusMessage
-from tui.options import FULL, Look, way
+from tui.options import FULL, Look, graphics_protocol
 from tui.preferences import Preferences
 from tui.theme import QUIET
 from tui.widgets.fitted import Page
@@ -31,11 +31,10 @@ _WRITTEN = 24  # queries of a page or a sheet
 _NONE = LoadedEvaluation((), -1, None, ())
 
 
-class RetrievalScreen(Searching):
+class MatchesScreen(Searching):
     """Queries and their matches."""
 
-    TABLE = MATCHES
-    BINDINGS = bindings(MATCHES)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
+    BINDINGS = MATCHES
 
     AUTO_FOCUS = ""  # the search field takes keys only when asked for
 
@@ -276,7 +275,7 @@ class RetrievalScreen(Searching):
             self.show_status("there is no match to look at")
             return
         try:
-            pack, by = pack_of(header.pack), way(self._look.images)
+            pack, by = pack_of(header.pack), graphics_protocol(self._look.images)
             with self.app.suspend():
                 show_full(query, pack, by, print, ask, plain=self._look.ascii)
         except InputError as error:

@@ -16,7 +16,7 @@ from tmssl.runs.history import History
 from tmssl.runs.resume_plan import ResumePlan, plan_resume
 from tmssl.runs.schedule import planned_learning_rate
 from tmssl.text import learning_rate, safe
-from tui.bindings import EVALUATE, RESUME, STOP, bindings, hint
+from tui.bindings import EVALUATE, RESUME, STOP, hint
 from tui.charts.chart import chart_text
 from tui.charts.pictures import Line, Picture
 from tui.options import FULL
@@ -29,8 +29,7 @@ _SUCH_AS = "changed ones, such as lr=0.05 temperature=0.1"
 class StopDialog(ModalScreen[bool]):
     """Whether to stop the trainer: y or n."""
 
-    TABLE = STOP
-    BINDINGS = bindings(STOP)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
+    BINDINGS = STOP
 
     def compose(self) -> ComposeResult:
         """The question."""
@@ -110,8 +109,7 @@ class Resume:
 class ResumeDialog(ModalScreen[Resume | None]):
     """Epochs and changed settings, with the learning rate that would follow."""
 
-    TABLE = RESUME
-    BINDINGS = bindings(RESUME)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
+    BINDINGS = RESUME
 
     def __init__(self, history: History, alive: bool) -> None:
         super().__init__()
@@ -209,8 +207,7 @@ class ResumeDialog(ModalScreen[Resume | None]):
 class EvaluateDialog(ModalScreen[str | None]):
     """Which checkpoint to evaluate, of those that the run has kept."""
 
-    TABLE = EVALUATE
-    BINDINGS = bindings(EVALUATE)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
+    BINDINGS = EVALUATE
 
     AUTO_FOCUS = "#kept"
 

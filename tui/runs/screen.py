@@ -12,7 +12,7 @@ from tmssl.errors import RunError
 from tmssl.runs.folder import Run
 from tmssl.runs.listing import Listing, Row
 from tmssl.text import count, safe
-from tui.bindings import RUNS, bindings
+from tui.bindings import RUNS
 from tui.messages import StatusMessage
 from tui.paths import display_path
 from tui.runs.comparison import comparison_page
@@ -28,8 +28,7 @@ _MOST = 2  # runs that are compared
 class RunsScreen(Searching):
     """The list of runs."""
 
-    TABLE = RUNS
-    BINDINGS = bindings(RUNS)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
+    BINDINGS = RUNS
 
     AUTO_FOCUS = "#runs"
 

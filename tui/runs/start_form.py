@@ -16,7 +16,7 @@ from tmssl.errors import CatalogueError, ConfigError, InputError
 from tmssl.recipes import recipe_names, recipe_path
 from tmssl.runs.schedule import planned_learning_rate
 from tmssl.text import learning_rate, safe
-from tui.bindings import START_FORM, bindings, hint
+from tui.bindings import START_FORM, hint
 from tui.charts.chart import chart_text
 from tui.charts.pictures import Line, Picture
 from tui.options import FULL
@@ -118,8 +118,7 @@ def rate_plan(config: Config) -> Picture:
 class StartForm(Screen[None]):
     """Recipe, data, epochs, learning rate, batch size, and any setting by name."""
 
-    TABLE = START_FORM
-    BINDINGS = bindings(START_FORM)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
+    BINDINGS = START_FORM
 
     AUTO_FOCUS = "#source"
 

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import ScrollableContainer
 from textual.widgets import Footer, Input, Static
 
-from tui.bindings import TEXT_SCREEN, bindings
+from tui.bindings import TEXT_SCREEN
 from tui.widgets.search_field import Searching
 
 _LOOK_S = 1.0  # between looks at a text that grows
@@ -23,8 +23,7 @@ def holding(lines: Sequence[str], wanted: str) -> list[str]:
 class PageScreen(Searching):
     """A title and lines that scroll; every line is safe by the time it comes here."""
 
-    TABLE = TEXT_SCREEN
-    BINDINGS = bindings(TEXT_SCREEN)  # type: ignore[assignment]  # a list of Binding is one of the kinds it takes
+    BINDINGS = TEXT_SCREEN
 
     AUTO_FOCUS = "#page"
 

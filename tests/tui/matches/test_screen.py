@@ -28,8 +28,8 @@ from tui.matches.evaluations import (
 from tui.matches.full_resolution import beside, drawn, original, show_full
 from tui.matches.match_grid import SIZES, lay_out
 from tui.matches.query_list import Selection, list_page
-from tui.matches.screen import RetrievalScreen
-from tui.options import IMAGES, Look, way
+from tui.matches.screen import MatchesScreen
+from tui.options import IMAGES, Look, graphics_protocol
 from tui.terminal.ascii import in_ascii
 from tui.widgets.text_screen import PageScreen
 
@@ -71,7 +71,7 @@ async def opened(pilot: Pilot[None]) -> WatchApp:
     await settle(pilot, 0.4)
     app = pilot.app
     assert isinstance(app, WatchApp)
-    assert isinstance(app.screen, RetrievalScreen)
+    assert isinstance(app.screen, MatchesScreen)
     return app
 
 
@@ -205,7 +205,7 @@ async def test_without_an_evaluation_the_matches_say_what_to_do(tmp_path: Path) 
         await shows(pilot, "#gallery", "no evaluation yet; press e")
         await pilot.press("d", "i", "w", "u", "n", "a", "t", "pagedown", "end", "comma", "plus")
         await settle(pilot)
-        assert isinstance(app.screen, RetrievalScreen)
+        assert isinstance(app.screen, MatchesScreen)
 
 
 async def test_damaged_matches_and_figures_are_told(tmp_path: Path) -> None:
@@ -340,4 +340,4 @@ def test_the_environment_alone_says_how_pictures_are_drawn(
     asked: str, environment: dict[str, str], found: str
 ) -> None:
     assert asked in IMAGES
-    assert way(asked, environment) == found
+    assert graphics_protocol(asked, environment) == found

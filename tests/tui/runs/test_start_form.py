@@ -9,7 +9,7 @@ from tests.helpers.marks import draw_marks
 from tmssl.errors import InputError
 from tui.app import WatchApp
 from tui.runs.start_form import StartForm, answers
-from tui.subprocesses import run_child
+from tui.subprocesses import run_command
 
 EMPTY = dict.fromkeys(("recipe", "source", "epochs", "lr", "batch_size", "more", "name"), "")
 
@@ -82,7 +82,7 @@ async def test_the_form_shows_what_it_comes_to(tmp_path: Path, size: tuple[int, 
 
 def test_a_child_tells_each_line_and_its_exit_code() -> None:
     told: list[str] = []
-    code, out, last = run_child(
+    code, out, last = run_command(
         ["sh", "-c", "echo one >&2; echo data; printf 'two\\033[2J\\n' >&2; exit 3"], told.append
     )
     assert (code, out) == (3, "data\n")

@@ -1,0 +1,29 @@
+"""The page of the trainer's log."""
+
+from functools import partial
+from pathlib import Path
+
+from tmssl.text import safe
+from tui.paths import display_path
+from tui.widgets.text_screen import PageScreen
+
+_MAX_BYTES = 64 << 10
+
+
+def log_page(log: Path) -> PageScreen:
+    """The end of a log, which follows the log as it grows."""
+    read = partial(read_log_lines, log)
+    return PageScreen(f"Log: {display_path(log)}", read(), again=read, wrap=True)
+
+
+def read_log_lines(log: Path) -> list[str]:
+    """The last whole lines of a log, each made safe."""
+    try:
+        with log.open("rb") as file:
+            begin = max(0, log.stat().st_size - _MAX_BYTES)
+            file.seek(begin)
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError as error:
+        return [f"no log: {error.strerror}"]
+    whole = lines[1:] if begin else lines  # the first line may be cut
+    return [safe(line) for line in whole] or ["empty"]
