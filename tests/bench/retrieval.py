@@ -195,7 +195,7 @@ def by_tmssl(index: faiss.Index, queries: Vectors) -> Indices:
     """As the product searches: one query as `tmssl search`, many as `tmssl eval`."""
     if len(queries) == 1:
         return search_one(index, queries, K, None)[1][None]
-    return search_many(index, queries, K, torch.device("cpu"))[1]
+    return search_many(index, queries, K)[1]
 
 
 def searching_on_gpu(index: faiss.Index, rounds: int) -> None:
@@ -203,7 +203,8 @@ def searching_on_gpu(index: faiss.Index, rounds: int) -> None:
     for count in (1, 256):
         queries = index.reconstruct_n(0, count)
         ways = {
-            device.type: partial(search_many, index, queries, K, device) for device in devices()
+            device.type: partial(search_many, index, queries, K, device=device)
+            for device in devices()
         }
         seconds = interleaved(ways, rounds)
         same = overlap(

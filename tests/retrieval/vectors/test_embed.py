@@ -8,8 +8,8 @@ from tests.helpers.marks import draw_marks
 from tmssl.data.pack.pack import Pack, build_pack, pack_size
 from tmssl.data.phash import hash_vectors, unit
 from tmssl.data.sources.catalogue import read_catalogue
-from tmssl.retrieval.index.exact import search
 from tmssl.retrieval.index.faiss_index import build_index
+from tmssl.retrieval.index.leave_one_out import search_rows
 from tmssl.retrieval.vectors.embed import break_ties, embed, hash_pack, untrained_encoder
 
 
@@ -98,7 +98,7 @@ def test_broken_ties_keep_the_order_of_bits_and_never_depend_on_the_length_of_th
     signs[:, :58] = signs[0, :58]  # few bits differ, so ties are everywhere
     vectors = np.where(signs, 0.125, -0.125).astype(np.float32)
     index, own = build_index(break_ties(vectors)), np.arange(400)
-    longer, shorter = search(index, own, 60)[1], search(index, own, 10)[1]
+    longer, shorter = search_rows(index, own, 60)[1], search_rows(index, own, 10)[1]
     assert np.array_equal(longer[:, :10], shorter)
     exact = np.take_along_axis(vectors @ vectors.T, longer, 1)
     assert (np.diff(exact) <= 1e-6).all()

@@ -15,8 +15,8 @@ from tmssl.data.pack.pack import Pack
 from tmssl.files import write_atomic
 from tmssl.retrieval.evaluation.metrics import Key, Marks, Ranking, means, measure
 from tmssl.retrieval.evaluation.relevance import group_mates
-from tmssl.retrieval.index.exact import search
-from tmssl.retrieval.index.faiss_index import build_index, mate_ranks
+from tmssl.retrieval.index.faiss_index import build_index
+from tmssl.retrieval.index.leave_one_out import mate_ranks, search_rows
 from tmssl.retrieval.vectors.baselines import Descriptor
 from tmssl.retrieval.vectors.embed import break_ties
 from tmssl.runs.folder import Run
@@ -112,12 +112,12 @@ def ranked(
     The first matches come from `untied` where the vectors of `index` tie often, or from `approximate`
     where there is one; ranks of group mates count ties worst, so they need none broken, and are exact.
     """
-    similarity, top = search(
+    similarity, top = search_rows(
         untied or index,
         question.queries,
         max(question.topk),
         question.begin(phase),
-        left_out=question.away,
+        excluded=question.away,
         device=question.device,
         approximate=approximate,
     )
@@ -129,7 +129,7 @@ def ranked(
         for row, away in zip(question.queries.tolist(), question.away, strict=True)
     ]
     ranks = mate_ranks(
-        index, question.queries, mates, question.begin(f"{phase} groups"), left_out=question.away
+        index, question.queries, mates, question.begin(f"{phase} groups"), excluded=question.away
     )
     return similarity, Ranking(top, ranks)
 

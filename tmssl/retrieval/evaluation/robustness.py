@@ -106,7 +106,7 @@ def changed_ranks(question: Question, one: Descriptor, index: faiss.Index, rows:
             if progress:
                 progress(done * len(rows) + begin + len(changed), len(CHANGES) * len(rows))
         queries = np.concatenate(parts)
-        listed = search_many(index, queries, reach, question.device)[1]
+        listed = search_many(index, queries, reach, device=question.device)[1]
         found[name] = np.array(
             [
                 _rank(one, row, away[row], longest)

@@ -1,7 +1,7 @@
-"""Indexes by faiss's factory strings, for who wants them smaller or faster, and what they lose.
+"""Approximate indexes by faiss's factory strings, smaller or faster, and how much of exact search they return.
 
 faiss trusts the lengths in a file that it reads, and the kinds are too many to check here. So none is read
-from a run's folder, which may be a stranger's: they are kept in the cache of whoever made them.
+from a run's folder, which may be a stranger's: they are kept in the user's own cache.
 """
 
 import hashlib
@@ -15,78 +15,106 @@ from tmssl.errors import InputError
 from tmssl.files import atomic_path
 from tmssl.retrieval.index.exact import search_many
 from tmssl.text import safe
-from tmssl.types import Progress
+from tmssl.types import Indices, Progress, Vectors
 
-_SAMPLE = 50_000  # vectors that clusters and codes are learnt from
-_AT_ONCE = 1 << 13
-_KEPT = 4  # indexes in the cache; one of 538,000 marks may take 1.4 GB
-_COMPARED, _K = 200, 10  # queries that the overlap is measured with, and length of their lists
+_TRAINING_SAMPLE = 50_000  # vectors that clusters and codes are learnt from
+_VECTOR_BLOCK = 1 << 13
+_QUERY_BLOCK = 256
+_MOST_CACHED = 4  # indexes; one of 538,000 marks may take 1.4 GB
+_OVERLAP_QUERIES, _OVERLAP_K = 200, 10
 
 
 def factory_index(
-    exact: faiss.Index, kept: Path, factory: str, progress: Progress | None = None
+    exact: faiss.Index, path: Path, factory: str, progress: Progress | None = None
 ) -> faiss.Index:
     """The index of a factory string over the vectors of an exact one, kept in the cache and reused.
 
     Args:
         exact: the run's own index.
-        kept: its file, whose name tells it from others.
+        path: its file, whose name identifies its vectors.
         factory: `IVF1024,SQ8`, with search parameters after a semicolon: `IVF1024,SQ8;nprobe=32`.
         progress: called with (vectors added, vectors).
 
     Raises:
         InputError: faiss does not know it, it does not fit the vectors, or the disk is full.
     """
-    words, _, parameters = factory.partition(";")
-    told = f"{exact.ntotal} {exact.d} {words}"
-    name = f"{kept.stem}-{hashlib.sha256(told.encode()).hexdigest()[:12]}.ann"
-    path = cache_folder() / "indexes" / name
+    structure, _, parameters = factory.partition(";")
+    digest = hashlib.sha256(f"{exact.ntotal} {exact.d} {structure}".encode()).hexdigest()
+    cached = cache_folder() / "indexes" / f"{path.stem}-{digest[:12]}.ann"
     try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(path) as fresh:
-                faiss.write_index(_built(exact, words, progress), str(fresh))
-        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
+        if not cached.exists():
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(cached) as fresh:
+                faiss.write_index(_build(exact, structure, progress), str(fresh))
+        index = faiss.read_index(str(cached), faiss.IO_FLAG_MMAP)
         if parameters:
             faiss.ParameterSpace().set_index_parameters(index, parameters)  # type: ignore[arg-type]  # its stub knows one of two forms
     except (RuntimeError, OSError) as error:
+        # faiss says where in its sources it failed before it says why.
+        reason = str(error).rpartition("Error: ")[2] or str(error)
         raise InputError(
-            f"faiss cannot make or read --index '{safe(factory, 80)}': {safe(_reason(error), 200)}"
+            f"faiss cannot make or read --index '{safe(factory, 80)}': {safe(reason, 200)}"
         ) from error
-    newest = sorted(path.parent.glob("*.ann"), key=lambda one: one.stat().st_mtime_ns)
-    for old in newest[:-_KEPT]:
+    newest = sorted(cached.parent.glob("*.ann"), key=lambda file: file.stat().st_mtime_ns)
+    for old in newest[:-_MOST_CACHED]:
         old.unlink(missing_ok=True)
     return index
 
 
-def _built(exact: faiss.Index, words: str, progress: Progress | None) -> faiss.Index:
+def _build(exact: faiss.Index, structure: str, progress: Progress | None) -> faiss.Index:
     """An index with every vector of the exact one."""
-    index = faiss.index_factory(exact.d, words, faiss.METRIC_INNER_PRODUCT)
-    count = min(_SAMPLE, exact.ntotal)
-    drawn = np.sort(np.random.default_rng(0).choice(exact.ntotal, count, replace=False))
-    index.train(exact.reconstruct_batch(drawn))
-    for begin in range(0, exact.ntotal, _AT_ONCE):
-        vectors = exact.reconstruct_n(begin, min(_AT_ONCE, exact.ntotal - begin))
-        index.add(vectors)
+    index = faiss.index_factory(exact.d, structure, faiss.METRIC_INNER_PRODUCT)
+    index.train(exact.reconstruct_batch(_draw(exact, _TRAINING_SAMPLE)))
+    for begin in range(0, exact.ntotal, _VECTOR_BLOCK):
+        index.add(exact.reconstruct_n(begin, min(_VECTOR_BLOCK, exact.ntotal - begin)))
         if progress:
-            progress(begin + len(vectors), exact.ntotal)
+            progress(index.ntotal, exact.ntotal)
     return index
 
 
-def _reason(error: Exception) -> str:
-    """What faiss said, without where in its sources it said it."""
-    return str(error).rpartition("Error: ")[2] or str(error)
+def _draw(index: faiss.Index, most: int) -> Indices:
+    """At most so many rows of an index, ascending, drawn by seed 0."""
+    count = min(most, index.ntotal)
+    return np.sort(np.random.default_rng(0).choice(index.ntotal, count, replace=False))
+
+
+def search_approximate(
+    exact: faiss.Index,
+    approximate: faiss.Index,
+    queries: Vectors,
+    k: int,
+    progress: Progress | None = None,
+) -> tuple[Vectors, Indices]:
+    """At most k nearest rows of each query by an approximate index, ranked by the exact similarities.
+
+    Args:
+        exact: gives the similarities.
+        approximate: gives the rows.
+        queries: float32 (q, d).
+        k: length of the lists.
+        progress: called with (queries done, q).
+
+    Returns:
+        Similarities (q, k), falling, and rows (q, k); -inf and -1 where no more are found.
+    """
+    similarity = np.full((len(queries), k), -np.inf, np.float32)
+    rows = np.empty((len(queries), k), np.int64)
+    for begin in range(0, len(queries), _QUERY_BLOCK):
+        block = queries[begin : begin + _QUERY_BLOCK]
+        rows[begin : begin + len(block)] = approximate.search(block, k)[1]
+        for i in range(begin, begin + len(block)):
+            found = rows[i] >= 0
+            similarity[i, found] = exact.reconstruct_batch(rows[i, found]) @ queries[i]
+        if progress:
+            progress(begin + len(block), len(queries))
+    order = np.lexsort((rows, -similarity))
+    return np.take_along_axis(similarity, order, 1), np.take_along_axis(rows, order, 1)
 
 
 def overlap_at_10(exact: faiss.Index, other: faiss.Index) -> float:
-    """overlap@10: the share of the ten nearest that both find, mean over 200 marks drawn by seed 0."""
-    import torch
-
-    count, k = min(_COMPARED, exact.ntotal), min(_K, exact.ntotal)
-    drawn = np.random.default_rng(0).choice(exact.ntotal, count, replace=False)
-    queries = exact.reconstruct_batch(drawn)
-    truth = search_many(exact, queries, k, torch.device("cpu"))[1]
-    found = other.search(queries, k)[1]
-    return float(
-        np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(truth, found, strict=True)])
-    )
+    """The share of the ten nearest that both indexes return, mean over 200 marks drawn by seed 0."""
+    k = min(_OVERLAP_K, exact.ntotal)
+    queries = exact.reconstruct_batch(_draw(exact, _OVERLAP_QUERIES))
+    expected, found = search_many(exact, queries, k)[1], other.search(queries, k)[1]
+    shared = [len(np.intersect1d(*pair)) / k for pair in zip(expected, found, strict=True)]
+    return float(np.mean(shared))

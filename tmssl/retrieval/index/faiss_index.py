@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import struct
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from tmssl.errors import InputError
 from tmssl.files import atomic_path
 from tmssl.text import safe
 from tmssl.training.checkpoints.store import Weights
-from tmssl.types import Indices, Progress, Vectors
+from tmssl.types import Vectors
 
 _QUERIES_AT_ONCE = 256
 _GALLERY_AT_ONCE = 1 << 15  # with 1280 features 160 MiB
@@ -152,49 +151,3 @@ def _check_header(path: Path) -> None:
     vectors = 2 * features * count
     if kind != _KIND or not 0 < features <= _MOST_FEATURES or not 0 <= vectors <= size:
         raise InputError(f"{safe(path)} {_FOREIGN}")
-
-
-def mate_ranks(
-    index: faiss.Index,
-    own: Indices,
-    mates: Sequence[Indices],
-    progress: Progress | None = None,
-    *,
-    left_out: Sequence[Indices] | None = None,
-) -> list[Indices]:
-    """Ranks of some marks in each query's list, ascending, from 1; the query itself is not in it.
-
-    Among ties the marks come last, METU's worst case: the j-th mate has rank j + the number of other
-    marks that are at least as similar.
-
-    Args:
-        index: of the gallery.
-        own: the rows that are the queries, (q,).
-        mates: for each query the rows whose ranks are wanted, the query not among them.
-        left_out: for each query further rows that are not counted, none of them a mate.
-        progress: called with (marks compared, gallery).
-    """
-    wanted = np.array([i for i, rows in enumerate(mates) if len(rows)], dtype=np.int64)
-    ahead = [np.zeros(len(rows), np.int64) for rows in mates]
-    if len(wanted) == 0:
-        return ahead
-    away = left_out if left_out is not None else []
-    queries = index.reconstruct_batch(own[wanted])
-    limits = [
-        np.sort(index.reconstruct_batch(mates[i]) @ query)[::-1] - _TIE
-        for i, query in zip(wanted.tolist(), queries, strict=True)
-    ]
-    for begin in range(0, index.ntotal, _GALLERY_AT_ONCE):
-        block = index.reconstruct_n(begin, min(_GALLERY_AT_ONCE, index.ntotal - begin))
-        for first in range(0, len(wanted), _QUERIES_AT_ONCE):
-            some = slice(first, first + _QUERIES_AT_ONCE)
-            similarity = queries[some] @ block.T
-            for i, cosines, limit in zip(
-                wanted[some].tolist(), similarity, limits[some], strict=True
-            ):
-                unseen = np.concatenate([mates[i], own[i : i + 1], *away[i : i + 1]]) - begin
-                cosines[unseen[(unseen >= 0) & (unseen < len(block))]] = -np.inf
-                ahead[i] += [np.count_nonzero(cosines >= least) for least in limit]
-        if progress:
-            progress(begin + len(block), index.ntotal)
-    return [count + np.arange(1, len(count) + 1) for count in ahead]

@@ -19,7 +19,7 @@ from tmssl.data.pack.facts import Facts, open_rows, read_facts
 from tmssl.data.sources.marks import MarkTable
 from tmssl.data.views.views import plain_view
 from tmssl.errors import InputError
-from tmssl.retrieval.index.exact import search_approximate, search_one
+from tmssl.retrieval.index.exact import search_one
 from tmssl.retrieval.index.faiss_index import open_index
 from tmssl.retrieval.search.manifest import IndexManifest, find_manifest
 from tmssl.retrieval.search.traced_encoder import load_traced_encoder
@@ -176,6 +176,9 @@ def nearest_marks(
     """
     if gallery.approximate is None or mask is not None:
         return search_one(gallery.index, query, k, mask)
+    # It brings the packs' decoder, which an exact search does without.
+    from tmssl.retrieval.index.approximate import search_approximate
+
     similarity, rows = search_approximate(gallery.index, gallery.approximate, query, k)
     found = rows[0] >= 0
     return np.clip(similarity[0][found], -1, 1), rows[0][found]

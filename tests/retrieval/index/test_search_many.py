@@ -1,3 +1,5 @@
+"""The search for many queries by matrix blocks finds what faiss and numpy find."""
+
 from pathlib import Path
 
 import faiss
@@ -5,11 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from tmssl.retrieval.index import exact as blocked
+from tmssl.retrieval.index import exact
 from tmssl.retrieval.index.exact import half_vectors, search_many
 from tmssl.retrieval.index.faiss_index import build_index, open_index, save_index
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -27,11 +27,11 @@ def test_any_blocks_find_what_faiss_finds(
     queries: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(blocked, "_GALLERY_AT_ONCE", gallery)
-    monkeypatch.setattr(blocked, "_QUERIES_AT_ONCE", queries)
+    monkeypatch.setattr(exact, "_GALLERY_BLOCK", gallery)
+    monkeypatch.setattr(exact, "_QUERY_BLOCK", queries)
     index = build_index(vectors)
     told: list[tuple[int, int]] = []
-    similarity, rows = search_many(index, vectors[:20], k, CPU, lambda *pair: told.append(pair))
+    similarity, rows = search_many(index, vectors[:20], k, lambda *pair: told.append(pair))
     flat = faiss.IndexFlatIP(24)
     flat.add(index.reconstruct_n(0, 500))
     expected, expected_rows = flat.search(vectors[:20], k)
@@ -60,16 +60,16 @@ def test_a_gpu_finds_what_faiss_and_numpy_find(k: int) -> None:
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     torch.set_float32_matmul_precision("high")  # as training does on a GPU
     try:
-        similarity, rows = search_many(index, queries, k, torch.device("cuda"))
+        similarity, rows = search_many(index, queries, k, device=torch.device("cuda"))
     finally:
         torch.set_float32_matmul_precision("highest")
-    exact = queries.astype(np.float64) @ held.T.astype(np.float64)
-    by_numpy = np.argsort(-exact, axis=1, kind="stable")[:, :k]
+    cosines = queries.astype(np.float64) @ held.T.astype(np.float64)
+    by_numpy = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
     flat = faiss.IndexFlatIP(128)
     flat.add(held)
     by_faiss, by_faiss_rows = flat.search(queries, k)
-    assert np.allclose(similarity, np.take_along_axis(exact, by_numpy, 1), atol=1e-6)
+    assert np.allclose(similarity, np.take_along_axis(cosines, by_numpy, 1), atol=1e-6)
     assert np.allclose(similarity, by_faiss, atol=1e-6)
-    assert np.allclose(similarity, np.take_along_axis(exact, rows, 1), atol=1e-6)
+    assert np.allclose(similarity, np.take_along_axis(cosines, rows, 1), atol=1e-6)
     assert (rows == by_numpy).mean() > 0.99  # the others tie but for a rounding
     assert (rows == by_faiss_rows).mean() > 0.99
