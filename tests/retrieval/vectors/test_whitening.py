@@ -69,6 +69,12 @@ def test_no_more_features_are_kept_than_vary() -> None:
     assert np.isfinite(fit_whitening(alike, 3)(alike)).all()
 
 
+def test_rounding_is_no_direction() -> None:
+    dice = np.random.default_rng(1)
+    flat = skewed(900, 6) @ np.linalg.qr(dice.standard_normal((40, 6)))[0].T
+    assert fit_whitening(flat.astype(np.float32), 40).axes.shape == (40, 6)
+
+
 def test_a_large_gallery_is_learnt_from_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = skewed(4000)
     whole = fit_whitening(vectors, 4)
@@ -101,6 +107,21 @@ def test_a_whitened_index_is_made_once_beside_the_exact_one_and_goes_with_it(kep
     kept.unlink()
     save_index(build_index(skewed(30)), kept.with_name("c-d.faiss"))
     assert [one.name for one in kept.parent.iterdir()] == ["c-d.faiss"]
+
+
+def test_a_whitening_of_an_older_version_is_made_again_and_goes_with_its_index(kept: Path) -> None:
+    names = (
+        "a-b-whitened1x5.ann",
+        "a-b-whitened1x5.whitening",
+        "a-b-principal1.ann",
+        "a-b.directions",
+    )
+    for name in names:
+        kept.with_name(name).write_bytes(b"by older code")
+    assert whitened_index(open_index(kept), kept, 5)[0].d == 5
+    kept.unlink()
+    save_index(build_index(skewed(30)), kept.with_name("c-d.faiss"))
+    assert [file.name for file in kept.parent.iterdir()] == ["c-d.faiss"]
 
 
 @pytest.mark.parametrize("suffix", [".ann", ".whitening"])
