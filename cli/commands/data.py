@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tmssl.data.inspect.summary import Shapes
     from tmssl.data.inspect.survey import Survey
     from tmssl.data.sources.catalogue import Catalogue
-    from tmssl.retrieval.evaluation.expected import HitChance
+    from tmssl.retrieval.evaluation.corpus_chance import HitChance
 
 _SHEET_ROWS = 2  # of pictures on the contact sheet
 _SIDE = 64  # pixels of a picture there
@@ -45,7 +45,7 @@ def data(
     """Say what a source holds: join, codes, chance levels, sizes, copies; and show a sample."""
     from tmssl.data.inspect.summary import shapes
     from tmssl.data.sources.catalogue import read_catalogue
-    from tmssl.retrieval.evaluation.expected import hit_chances
+    from tmssl.retrieval.evaluation.corpus_chance import hit_chances
 
     end_in_order()
     catalogue = read_catalogue(source.resolve(), images_under)

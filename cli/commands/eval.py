@@ -88,7 +88,7 @@ def evaluate(
             robust=robust,
             progress=progress,
             phase=phase,
-            tell=say,
+            warn=say,
         )
     if queries and event.queries == queries:
         say(
@@ -127,17 +127,18 @@ def _write_sheets(
     if html is None and png is None:
         return
     from tmssl.data.pack.pack import open_pack
+    from tmssl.retrieval.evaluation.contact_sheet import write_contact_sheet
+    from tmssl.retrieval.evaluation.examples import choose_examples
     from tmssl.retrieval.evaluation.matches import read_matches
-    from tmssl.retrieval.evaluation.selection import choose_shown
-    from tmssl.retrieval.evaluation.sheet import write_page, write_sheet
+    from tmssl.retrieval.evaluation.page import write_page
 
     header, queries = read_matches(run.path / event.matches)
-    pack, chosen = open_pack(Path(header.pack)), choose_shown(queries, show, seed)
+    pack, chosen = open_pack(Path(header.pack)), choose_examples(queries, show, seed)
     if html is not None:
         write_page(html, run.name, event, header, chosen, pack)
         say(f"page written: {safe(html)}")
     if png is not None:
-        write_sheet(png, run.name, header, chosen, pack)
+        write_contact_sheet(png, run.name, header, chosen, pack)
         say(f"sheet written: {safe(png)}")
 
 

@@ -8,7 +8,7 @@ from tmssl.text import count, rate, safe
 
 if TYPE_CHECKING:
     from tmssl.data.inspect.summary import Copies, Shapes
-    from tmssl.retrieval.evaluation.expected import HitChance
+    from tmssl.retrieval.evaluation.corpus_chance import HitChance
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 

@@ -1,4 +1,4 @@
-"""An evaluation for a person: a table of figures, and queries with their matches as pictures."""
+"""What `tmssl eval` prints: the table of scores, and queries with their matches as pictures."""
 
 import os
 import shutil
@@ -7,9 +7,10 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tmssl.retrieval.evaluation.matches import QueryMatches, read_matches
+from tmssl.retrieval.evaluation.matches import QueryMatches, read_matches, verdict
 from tmssl.retrieval.evaluation.table import table_lines
-from tmssl.runs.events import Eval
+from tmssl.runs.eval_table import eval_rows, reference_names
+from tmssl.runs.events import Eval, Score
 from tmssl.text import number, safe
 
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ def print_table(event: Eval) -> None:
 
 def print_matches(path: Path, pack: "Pack", show: int, seed: int = 0) -> None:
     """A few queries and their matches: pictures on a terminal, paths and scores elsewhere."""
-    from tmssl.retrieval.evaluation.selection import choose_shown
+    from tmssl.retrieval.evaluation.examples import choose_examples
 
     header, queries = read_matches(path)
     part = ""
-    for which, query in choose_shown(queries, show, seed):
+    for which, query in choose_examples(queries, show, seed):
         say_data()
         if which != part:
             part = which
@@ -62,8 +63,6 @@ def describe(query: QueryMatches) -> str:
 
 def plain_lines(query: QueryMatches) -> list[str]:
     """A query and its matches as paths and scores."""
-    from tmssl.retrieval.evaluation.selection import verdict
-
     lines = [f"query {describe(query)} {safe(query.path)}"]
     for match in query.matches[:10]:
         shared = ",".join(match.shared) or "-"
@@ -78,7 +77,7 @@ def picture_lines(query: QueryMatches, pack: "Pack", width: int) -> list[str]:
     from rich.cells import set_cell_size
 
     from tmssl.data.vienna import title
-    from tmssl.retrieval.evaluation.selection import framed, verdict
+    from tmssl.retrieval.evaluation.examples import framed
     from tui.matches.thumbnail import thumbnail
 
     cell = 16
@@ -103,51 +102,57 @@ def picture_lines(query: QueryMatches, pack: "Pack", width: int) -> list[str]:
     return lines + textwrap.wrap("shared: " + "; ".join(told), width - 1) if told else lines
 
 
-_NAMES = 32  # cells before a bar: of the change and of what describes marks
+_LABELS = 32  # cells before a bar: the change and the encoder
 _BAR = "▇"
 
 
-def robustness_lines(event: Eval) -> list[str]:
-    """Known-item recall at the shortest list by change, each beside chance and the references."""
+def print_robustness(event: Eval) -> None:
+    """Known-item recall by change, as a table and as bars."""
+    for line in [*robustness_lines(event), "", *robustness_bars(event)]:
+        say_data(line)
+
+
+def _shortest(event: Eval) -> list[Score]:
+    """The scores of changed queries at the shortest list."""
     k = min(score.k for score in event.robustness)
-    rows = [score for score in event.robustness if score.k == k]
-    names = list(rows[0].references)
+    return [score for score in event.robustness if score.k == k]
+
+
+def _short_name(reference: str) -> str:
+    """The name of a reference in 12 cells."""
+    return safe(reference.removeprefix("perceptual "), 12)
+
+
+def robustness_lines(event: Eval) -> list[str]:
+    """Known-item recall at the shortest list by change, beside chance and the references."""
+    scores = _shortest(event)
+    names = reference_names(scores)
+    heads = "".join(f"{_short_name(name):>13}" for name in names)
     lines = [
         "",
-        f"known-item recall@{k}: {rows[0].queries} changed queries find their originals",
-        f"{'':20}{'value':>8}{'chance':>9}"
-        + "".join(f"{safe(name.removeprefix('perceptual '), 12):>13}" for name in names),
+        f"known-item recall@{scores[0].k}: {scores[0].queries} changed queries find their originals",
+        f"{'':20}{'value':>8}{'chance':>9}{heads}",
     ]
-    for at, score in enumerate(rows, 1):
-        cells = "".join(f"{number(score.references.get(name), 3):>13}" for name in names)
+    for at, row in enumerate(eval_rows(scores), 1):
+        references = "".join(f"{cell.text:>13}" for cell in row.references.values())
         lines.append(
-            f"{at}. {safe(score.codes):17}{number(score.value, 3):>8}{number(score.chance, 3):>9}{cells}"
+            f"{at}. {row.codes.text:17}{row.value.text:>8}{row.chance.text:>9}{references}"
         )
     return lines
 
 
 def robustness_bars(event: Eval, width: int = 78) -> list[str]:
-    """The same as bars from 0 to 1, the rows of a change together."""
-    k = min(score.k for score in event.robustness)
-    room = width - _NAMES - len(" 0.000")
-    lines = [f"{f'known-item recall@{k}':{_NAMES}}0{'1':>{room - 1}}"]
-    for score in event.robustness:
-        if score.k != k:
-            continue
+    """The same as bars from 0 to 1, the encoders of a change together."""
+    scores = _shortest(event)
+    room = width - _LABELS - len(" 0.000")
+    title = f"known-item recall@{scores[0].k}"
+    lines = [f"{title:{_LABELS}}0{'1':>{room - 1}}"]
+    for score in scores:
         change = safe(score.codes)
         for name, value in {"this": score.value, **score.references}.items():
-            known = value or 0.0
-            bar = _BAR * round(known * room)
-            row = safe(name.removeprefix("perceptual "), 12)
-            lines.append(f"{change:18}{row:>12}  {bar:{room}} {number(known, 3)}")
+            bar = _BAR * round((value or 0.0) * room)
+            lines.append(
+                f"{change:18}{_short_name(name):>12}  {bar:{room}} {number(value or 0.0, 3)}"
+            )
             change = ""
     return lines
-
-
-def print_robustness(event: Eval) -> None:
-    """Both on stdout."""
-    for line in robustness_lines(event):
-        say_data(line)
-    say_data()
-    for line in robustness_bars(event):
-        say_data(line)

@@ -21,8 +21,9 @@ import torch
 from tmssl.config import Config, changed, write_config
 from tmssl.data.pack.pack import Pack, build_pack, pack_size
 from tmssl.data.sources.catalogue import read_catalogue
-from tmssl.retrieval.evaluation.evaluate import choose_queries, evaluate
+from tmssl.retrieval.evaluation.evaluate import evaluate
 from tmssl.retrieval.evaluation.invariance import invariance
+from tmssl.retrieval.evaluation.task import choose_queries
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal

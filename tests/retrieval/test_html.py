@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from cli.app import app
 from tests.helpers.marks import draw_marks
 from tests.helpers.tiny_run import tiny_run
+from tmssl.retrieval.evaluation.examples import SAMPLE, WORST, choose_examples
 from tmssl.retrieval.evaluation.matches import Match, QueryMatches
-from tmssl.retrieval.evaluation.selection import SAMPLE, WORST, choose_shown
 from tmssl.retrieval.html import Cell, Table, render
 from tmssl.runs.folder import Run
 
@@ -186,11 +186,11 @@ def test_the_worst_come_first_and_a_sample_of_the_others_after_them() -> None:
     unlabelled = query(53, 0, 0.99, ())
     lettering = query(54, 0, 0.99, ("27.05",))  # no hit is possible
     queries = [*fine, late, never, sure, unlabelled, lettering]
-    chosen = choose_shown(queries, 8)
+    chosen = choose_examples(queries, 8)
     assert [(part, q.row) for part, q in chosen[:3]] == [(WORST, 52), (WORST, 51), (WORST, 50)]
     assert [part for part, _ in chosen[3:]] == [SAMPLE] * 5
     assert len({q.row for _, q in chosen}) == 8
-    assert chosen == choose_shown(queries, 8)
-    assert chosen != choose_shown(queries, 8, seed=1)
-    assert choose_shown(queries, 0) == []
-    assert len(choose_shown(queries[:2], 8)) == 2
+    assert chosen == choose_examples(queries, 8)
+    assert chosen != choose_examples(queries, 8, seed=1)
+    assert choose_examples(queries, 0) == []
+    assert len(choose_examples(queries[:2], 8)) == 2

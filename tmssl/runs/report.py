@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 from tmssl.runs.cost import cost, cost_words, seconds_spent
 from tmssl.runs.eval_event import manner
-from tmssl.runs.events import Epoch, Eval, Finding, Score, Segment
+from tmssl.runs.eval_table import COLUMNS, eval_rows, reference_names
+from tmssl.runs.events import Epoch, Eval, Finding, Segment
 from tmssl.runs.history import History, state
 from tmssl.text import count, duration, learning_rate, number, safe
 
@@ -226,40 +227,25 @@ def _curves(charts: Mapping[str, str], pictures: Mapping[str, str]) -> str:
 
 
 def _evaluation(event: Eval) -> str:
-    """One evaluation as a table, each figure beside its chance level."""
-    names = list(event.scores[0].references) if event.scores else []
+    """One evaluation as a table, each score beside its chance level."""
     split = f", {plain(event.split)}" if event.split else ""
     gallery = f" against {count(event.gallery, 'mark')}" if event.gallery else ""
     how = f", {plain(manner(event))}" if manner(event) else ""
-    head = ["Figure", "Level", "Value", "Chance", "Lift", "95 % interval", *map(plain, names)]
+    queries = count(event.queries, "query", "queries")
+    names = reference_names(event.scores)
+    columns = [column for column in (*COLUMNS, *map(plain, names)) if column != "Codes"]
     lines = [
-        f"### Epoch {event.epoch:.4g} ({count(event.queries, 'query', 'queries')}{gallery}{split}{how})",
+        f"### Epoch {event.epoch:.4g} ({queries}{gallery}{split}{how})",
         "",
-        f"| {' | '.join(head)} |",
-        f"|---|---|{'---:|' * (len(head) - 2)}",
+        f"| {' | '.join(columns)} |",
+        f"|---|---|{'---:|' * (len(columns) - 2)}",
     ]
-    lines += [_score_row(score, names) for score in event.scores]
+    for row in eval_rows(event.scores):
+        codes = "" if row.codes.text == "all" else f", {row.codes.text}"
+        level = f"{row.level.text}{codes}"
+        texts = [row.name.text, level, *(cell.text for cell in row.cells[3:])]
+        lines.append(f"| {' | '.join(map(plain, texts))} |")
     return "\n".join(lines)
-
-
-def _score_row(score: Score, names: Sequence[str]) -> str:
-    """One figure as a row of the table."""
-    lift = None
-    if score.chance and score.value is not None and not score.metric.endswith("nar"):
-        lift = score.value / score.chance
-    name = f"{score.metric}@{score.k}" if score.k else score.metric
-    level = score.level if score.codes == "all" else f"{score.level}, {score.codes}"
-    span = "-" if score.low is None else f"{number(score.low, 3)} to {number(score.high, 3)}"
-    cells = [
-        plain(name),
-        plain(level),
-        number(score.value, 3),
-        number(score.chance, 3),
-        number(lift, 3),
-        span,
-        *(number(score.references.get(other), 3) for other in names),
-    ]
-    return f"| {' | '.join(cells)} |"
 
 
 def next_steps(history: History, alive: bool) -> list[str]:

@@ -1,7 +1,7 @@
 """Numbers become lines of text: the header, the figures, the last evaluation, the newest finding."""
 
-from tmssl.retrieval.evaluation.table import lift
 from tmssl.runs.eval_event import manner
+from tmssl.runs.eval_table import lift
 from tmssl.runs.events import Eval, Finding, Score
 from tmssl.runs.history import History, state
 from tmssl.text import duration, learning_rate, number, rate, safe

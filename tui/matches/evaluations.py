@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tmssl.errors import InputError
 from tmssl.retrieval.evaluation.matches import MatchesHeader, QueryMatches, read_matches
-from tmssl.retrieval.evaluation.table import lift
+from tmssl.runs.eval_table import eval_row
 from tmssl.runs.events import Eval, Score
 from tmssl.text import number, safe
 
@@ -112,11 +112,12 @@ def figure_words(figures: list[tuple[str, Score]], width: int) -> str:
     """`division hit@10 0.62 (chance 0.41, lift 1.5); ...`; a narrow one leaves out words, never the chance."""
     long, short = [], []
     for name, score in figures:
-        value, chance, times = (number(n, 2) for n in (score.value, score.chance, lift(score)))
-        long.append(f"{name} {value} (chance {chance}, lift {times})")
-        short.append(f"{name.removeprefix('division ')} {value} (chance {chance}, x{times})")
-    told = "; ".join(long)
-    return told if len(told) <= width else "; ".join(short)
+        row = eval_row(score, digits=2)
+        value = f"{row.value.text} (chance {row.chance.text}"
+        long.append(f"{name} {value}, lift {row.lift.text})")
+        short.append(f"{name.removeprefix('division ')} {value}, x{row.lift.text})")
+    text = "; ".join(long)
+    return text if len(text) <= width else "; ".join(short)
 
 
 def head_lines(
@@ -202,11 +203,11 @@ def _table(event: Eval) -> list[Text]:
         )
     ]
     for name, score in main_figures(event, _BLOCK - 1):
-        span = "-" if score.low is None else f"{number(score.low, 3)} to {number(score.high, 3)}"
+        row = eval_row(score, ["untrained"])
         lines.append(
             Text(
-                f"{name:24}{number(score.value, 3):>8}{number(score.chance, 3):>8}"
-                f"{number(lift(score), 3):>7}{span:>18}{number(score.references.get('untrained'), 3):>11}"
+                f"{name:24}{row.value.text:>8}{row.chance.text:>8}{row.lift.text:>7}"
+                f"{row.interval.text:>18}{row.references['untrained'].text:>11}"
             )
         )
     return lines

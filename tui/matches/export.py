@@ -33,7 +33,8 @@ def write_queries(
     kind: str, run: Run, loaded: LoadedEvaluation, queries: Sequence[QueryMatches], which: str
 ) -> str:
     """Write queries of an evaluation as a page (`html`) or a sheet (`png`), and say where it is."""
-    from tmssl.retrieval.evaluation.sheet import write_page, write_sheet
+    from tmssl.retrieval.evaluation.contact_sheet import write_contact_sheet
+    from tmssl.retrieval.evaluation.page import write_page
 
     assert loaded.header is not None
     header, path = loaded.header, run.path / "export" / f"{loaded.name}.{kind}"
@@ -50,7 +51,7 @@ def write_queries(
         if kind == "html":
             write_page(path, run.name, event, header, chosen, pack)
         else:
-            write_sheet(path, run.name, header, chosen, pack)
+            write_contact_sheet(path, run.name, header, chosen, pack)
     except (InputError, OSError) as error:
         return f"not written: {safe(error)}"
     return f"{count(len(chosen), 'query', 'queries')} written: {display_path(path)}"

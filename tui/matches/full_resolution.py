@@ -83,7 +83,7 @@ def drawn(picture: "Picture", columns: int, rows: int, by: str, *, plain: bool =
 
 def words_of(query: QueryMatches, at: int, sizes: tuple[str, str]) -> list[str]:
     """What stands under a query and its match: names, sizes, rank, verdict, shared codes."""
-    from tmssl.retrieval.evaluation.selection import verdict
+    from tmssl.retrieval.evaluation.matches import verdict
 
     match = query.matches[at]
     told = [verdict(match, query), "; ".join(shared_codes(match, query))]

@@ -235,8 +235,8 @@ def _blocks(
     plain: bool,
 ) -> list[list[Text]]:
     """Each match as lines of equal width: its picture, framed where it is a hit, and its caption."""
-    from tmssl.retrieval.evaluation.selection import framed
-    from tmssl.retrieval.evaluation.selection import verdict as frame_of
+    from tmssl.retrieval.evaluation.examples import framed
+    from tmssl.retrieval.evaluation.matches import verdict as frame_of
     from tui.matches.thumbnail import picture_lines
 
     cell = 2 * layout.cell

@@ -23,7 +23,7 @@ from tmssl.data.inspect.survey import look, sample
 from tmssl.data.sources.archive import Place
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.data.spectrum import distances
-from tmssl.retrieval.evaluation.expected import HitChance, hit_chances
+from tmssl.retrieval.evaluation.corpus_chance import HitChance, hit_chances
 
 COMMAND = [sys.executable, "-m", "cli", "data"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "TERM": "xterm"}
@@ -250,7 +250,7 @@ def test_a_large_corpus_is_drawn_from_and_said_to_be(monkeypatch: pytest.MonkeyP
         return next(c for c in hit_chances(vienna, (10,)) if c.level == "division")
 
     exact = divisions()
-    monkeypatch.setattr("tmssl.retrieval.evaluation.expected._MOST", 100)
+    monkeypatch.setattr("tmssl.retrieval.evaluation.corpus_chance._MOST", 100)
     sampled = divisions()
     assert (exact.sampled, sampled.sampled, sampled.queries) == (3000, 100, 3000)
     assert sampled.chance == pytest.approx(exact.chance, abs=0.05)

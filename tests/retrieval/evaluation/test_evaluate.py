@@ -14,10 +14,10 @@ from tmssl.data.pack.pack import Pack, build_pack, open_pack, pack_size
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.data.vienna import title
 from tmssl.errors import CheckpointError, ConfigError, InputError, PackError
-from tmssl.retrieval.evaluation.evaluate import choose_queries, eval_stem, evaluate
+from tmssl.retrieval.evaluation.evaluate import eval_stem, evaluate
 from tmssl.retrieval.evaluation.matches import read_matches
-from tmssl.retrieval.evaluation.references import pack_identity
 from tmssl.retrieval.evaluation.robustness import CHANGES
+from tmssl.retrieval.evaluation.task import choose_queries
 from tmssl.retrieval.index.faiss_index import build_index, index_path, save_index
 from tmssl.runs.events import Eval
 from tmssl.runs.folder import Run, create_run
@@ -181,8 +181,8 @@ def test_the_identity_of_a_pack_is_its_pixels_not_its_folder(marks: Path, tmp_pa
         build_pack(catalogue, tmp_path / name, size)
         for name, size in (("a", 48), ("b", 48), ("c", 64))
     )
-    assert pack_identity(first) == pack_identity(moved)
-    assert pack_identity(first) != pack_identity(larger)
+    assert first.identity == moved.identity
+    assert first.identity != larger.identity
 
 
 def doubled_marks(folder: Path) -> Path:
@@ -262,7 +262,7 @@ def test_without_scikit_image_the_hog_row_is_left_out_and_told(
 ) -> None:
     monkeypatch.setitem(sys.modules, "skimage.feature", None)
     told: list[str] = []
-    event = evaluate(run, topk=[4], tell=told.append)
+    event = evaluate(run, topk=[4], warn=told.append)
     assert "HOG" not in event.scores[0].references
     assert len(told) == 1
     assert "scikit-image is not installed" in told[0]
@@ -299,7 +299,7 @@ def test_lists_are_compared_with_those_of_the_checkpoint_before(run: Run) -> Non
 
 def test_an_index_of_other_marks_is_refused(run: Run, pack: Pack) -> None:
     evaluate(run, topk=[3])
-    path = index_path(run.index, load_weights(run.checkpoints / "last.pt"), pack_identity(pack))
+    path = index_path(run.index, load_weights(run.checkpoints / "last.pt"), pack.identity)
     kept = path.read_bytes()
     try:
         save_index(build_index(np.eye(8, dtype=np.float32)), path)

@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tmssl.retrieval.evaluation import metrics as score
-from tmssl.retrieval.evaluation.matches import Match, QueryMatches, first_hit, shared_codes
-from tmssl.retrieval.evaluation.metrics import Marks, Ranking, measure
+from tmssl.retrieval.evaluation import scoring
+from tmssl.retrieval.evaluation.matches import Match, QueryMatches, first_hit, shared_codes, verdict
 from tmssl.retrieval.evaluation.robustness import _rank
-from tmssl.retrieval.evaluation.selection import verdict
+from tmssl.retrieval.evaluation.scoring import GalleryLabels, Ranking, measure
 from tmssl.retrieval.index.faiss_index import build_index, save_index
 from tmssl.retrieval.search.filters import parse_condition
 from tmssl.runs.eval_event import comparable, manner
@@ -151,14 +150,14 @@ def test_figures_do_not_hang_on_how_many_queries_are_scored_at_once(
 ) -> None:
     generator = np.random.default_rng(0)
     codes = [("01.01",), ("02.01", "26.01"), (), ("01.01", "03.01"), ("26.01",)]
-    marks = Marks([codes[i] for i in generator.integers(0, 5, 40)], [""] * 40)
+    marks = GalleryLabels([codes[i] for i in generator.integers(0, 5, 40)], [""] * 40)
     queries = np.arange(0, 40, 3)
     top = np.stack([generator.permutation(np.delete(np.arange(40), q))[:10] for q in queries])
     away = [np.array([(q + 1) % 40]) for q in queries]
     ranking = Ranking(top, [np.empty(0, np.int64)] * len(queries))
-    whole = measure(marks, queries, {"a": ranking}, [5, 10], away)["a"]
-    monkeypatch.setattr(score, "_QUERIES_AT_ONCE", at_once)
-    parts = measure(marks, queries, {"a": ranking}, [5, 10], away)["a"]
+    whole = measure(marks, queries, ranking, [5, 10], away)
+    monkeypatch.setattr(scoring, "_QUERIES_AT_ONCE", at_once)
+    parts = measure(marks, queries, ranking, [5, 10], away)
     assert list(parts) == list(whole)
     for key, (values, chance) in whole.items():
         assert np.array_equal(parts[key][0], values)

@@ -10,22 +10,25 @@ from hypothesis import strategies as st
 
 from tmssl.data.vienna import at_level, is_figurative
 from tmssl.retrieval.evaluation import chance
-from tmssl.retrieval.evaluation.metrics import (
-    Marks,
+from tmssl.retrieval.evaluation.metrics import normalised_average_rank
+from tmssl.retrieval.evaluation.relevance import Relevance
+from tmssl.retrieval.evaluation.scoring import (
+    GalleryLabels,
     Ranking,
     interval,
-    normalised_average_rank,
-    score,
+    mean_values,
+    measure,
+    summarize,
 )
-from tmssl.retrieval.evaluation.relevance import Relevance
+from tmssl.runs.events import Score
 
 CODES = ["01.01", "01.02.03", "02.01.01", "24.01", "26.01.01", "26.04", "27.05.01"]
 
 
 def random_case(
     seed: int, count: int = 14
-) -> tuple[Marks, np.ndarray, Ranking, dict[int, list[int]]]:
-    """Marks, queries, a random ranking of everything, and the full lists."""
+) -> tuple[GalleryLabels, np.ndarray, Ranking, dict[int, list[int]]]:
+    """Labels, queries, a random ranking of everything, and the full lists."""
     dice = random.Random(seed)
     vienna = [tuple(sorted(dice.sample(CODES, dice.randrange(4)))) for _ in range(count)]
     groups = [dice.choice(["", "a", "b", "c"]) for _ in range(count)]
@@ -47,11 +50,29 @@ def random_case(
         for q in queries.tolist()
     ]
     top = np.array([lists[q] for q in queries.tolist()])
-    return Marks(vienna, groups), queries, Ranking(top, mates), lists
+    return GalleryLabels(vienna, groups), queries, Ranking(top, mates), lists
+
+
+def score(
+    marks: GalleryLabels,
+    queries: np.ndarray,
+    rankings: dict[str, Ranking],
+    topk: list[int],
+    *,
+    excluded: list[np.ndarray] | None = None,
+    resamples: int = 1000,
+) -> list[Score]:
+    """The scores of the first ranking, the others its references."""
+    first, *others = (
+        measure(marks, queries, ranking, topk, excluded) for ranking in rankings.values()
+    )
+    names = list(rankings)[1:]
+    references = {name: mean_values(other) for name, other in zip(names, others, strict=True)}
+    return summarize(first, references, resamples=resamples)
 
 
 def slow(  # noqa: C901 - a definition is read in one piece
-    marks: Marks,
+    marks: GalleryLabels,
     queries: np.ndarray,
     lists: dict[int, list[int]],
     metric: str,
@@ -203,7 +224,7 @@ def test_hit_chance_is_the_hypergeometric_tail() -> None:
 
 def test_references_stand_beside_the_figure() -> None:
     marks, queries, ranking, _ = random_case(1)
-    reverse = Ranking(ranking.top[:, ::-1].copy(), ranking.mates)
+    reverse = Ranking(ranking.top[:, ::-1].copy(), ranking.group_ranks)
     told = score(marks, queries, {"this": ranking, "untrained": reverse}, [3])
     alone = {
         (s.metric, s.level, s.codes, s.k): s.value
@@ -219,21 +240,21 @@ def test_references_stand_beside_the_figure() -> None:
 
 
 def test_a_perfect_and_a_useless_list() -> None:
-    assert normalised_average_rank(np.array([1, 2, 3]), 100) == 0
-    assert normalised_average_rank(np.array([98, 99]), 100) > 0.6
+    assert normalised_average_rank(np.array([1, 2, 3]), 99) == 0
+    assert normalised_average_rank(np.array([98, 99]), 99) > 0.6
     codes = [("01.01",), ("01.01",), ("02.01",), ("02.01",)]
     for top, value in (([[1, 2, 3]], 1.0), ([[2, 3, 1]], 1 / 3)):
         ranking = Ranking(np.array(top), [np.empty(0, int)])
-        told = score(Marks(codes, [""] * 4), np.array([0]), {"this": ranking}, [3])
+        told = score(GalleryLabels(codes, [""] * 4), np.array([0]), {"this": ranking}, [3])
         maps = [s.value for s in told if (s.metric, s.level) == ("map", "division")]
         assert maps == [pytest.approx(value)] * 2
 
 
 def test_marks_without_codes_or_groups_have_no_figures() -> None:
     ranking = Ranking(np.array([[1, 2]]), [np.empty(0, int)])
-    assert score(Marks([()] * 3, [""] * 3), np.array([0]), {"this": ranking}, [2]) == []
+    assert score(GalleryLabels([()] * 3, [""] * 3), np.array([0]), {"this": ranking}, [2]) == []
     # Codes that nobody else has, and coarser ones than the level, cannot be found either.
-    lonely = Marks([("01.01",), ("02",), ("02",)], ["a", "b", "b"])
+    lonely = GalleryLabels([("01.01",), ("02",), ("02",)], ["a", "b", "b"])
     assert score(lonely, np.array([0]), {"this": ranking}, [2]) == []
     told = score(lonely, np.array([1]), {"this": Ranking(np.array([[2, 0]]), [np.array([1])])}, [2])
     assert {s.level for s in told} == {"category", "group"}
@@ -242,7 +263,7 @@ def test_marks_without_codes_or_groups_have_no_figures() -> None:
 def test_an_interval_drawn_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).random(50)
     whole = interval(values, 3)
-    monkeypatch.setattr("tmssl.retrieval.evaluation.metrics._DRAWN_AT_ONCE", 50 * 7)
+    monkeypatch.setattr("tmssl.retrieval.evaluation.scoring._DRAWS_AT_ONCE", 50 * 7)
     assert interval(values, 3) == whole
 
 
@@ -256,9 +277,9 @@ def test_half_a_million_marks_are_scored_in_seconds() -> None:
     ]
     queries = np.sort(dice.choice(count, wanted, replace=False))
     ranking = Ranking(dice.integers(0, count, (wanted, 100)), [np.empty(0, int)] * wanted)
-    begun = time.monotonic()
-    told = score(Marks(vienna, [""] * count), queries, {"this": ranking}, [10, 100])
-    assert time.monotonic() - begun < 40
+    begun = time.process_time()  # another process may keep the cores busy
+    told = score(GalleryLabels(vienna, [""] * count), queries, {"this": ranking}, [10, 100])
+    assert time.process_time() - begun < 80
     for s in told:  # a figure within 0 and 1 spreads no wider than a coin of the same mean
         assert s.chance is not None
         spread = math.sqrt(s.chance * (1 - s.chance) / s.queries)
@@ -298,7 +319,7 @@ def test_the_macro_average_equals_its_definition(seed: int) -> None:
 
 def test_macro_counts_every_division_once() -> None:
     vienna = [("01.01",), ("01.01",), ("01.01",), ("02.01",), ("02.01",), ("26.01",)]
-    marks, queries = Marks(vienna, [""] * 6), np.array([0, 1, 3])
+    marks, queries = GalleryLabels(vienna, [""] * 6), np.array([0, 1, 3])
     top = np.array([[1], [0], [5]])
     told = score(marks, queries, {"this": Ranking(top, [np.empty(0, int)] * 3)}, [1])
     macro = next(s for s in told if s.codes == "macro")
@@ -321,7 +342,7 @@ def test_shared_codes_come_rare_before_frequent() -> None:
 
 
 def without_one(
-    marks: Marks, queries: np.ndarray, lists: dict[int, list[int]], dice: random.Random
+    marks: GalleryLabels, queries: np.ndarray, lists: dict[int, list[int]], dice: random.Random
 ) -> tuple[Ranking, list[np.ndarray], dict[int, list[int]]]:
     """The same case with one mark that each query does not search."""
     gone = [np.array([dice.choice(lists[query])]) for query in queries.tolist()]
@@ -352,7 +373,7 @@ def test_a_thousand_random_cases_equal_their_definitions() -> None:
         gone = None
         if seed % 2:  # near-duplicates are left out
             ranking, gone, lists = without_one(marks, queries, lists, dice)
-        rows = score(marks, queries, {"this": ranking}, [1, 3, 12], left_out=gone, resamples=1)
+        rows = score(marks, queries, {"this": ranking}, [1, 3, 12], excluded=gone, resamples=1)
         told = {(s.metric, s.level, s.codes, s.k): s.value for s in rows}
         level = dice.choice(("category", "division", "section"))
         codes = dice.choice(("all", "figurative"))
@@ -385,7 +406,7 @@ def test_chance_without_near_duplicates_equals_a_simulation() -> None:
             for q in queries.tolist()
         ]
         ranking = Ranking(np.array([left[q] for q in queries.tolist()]), mates)
-        for s in score(marks, queries, {"x": ranking}, [3, 5], left_out=gone, resamples=1):
+        for s in score(marks, queries, {"x": ranking}, [3, 5], excluded=gone, resamples=1):
             key = (s.metric, s.level, s.codes, s.k)
             totals.setdefault(key, []).append(s.value or 0.0)
             expected[key] = s.chance or 0.0
@@ -402,7 +423,7 @@ def test_metus_formulas_on_a_worked_example() -> None:
     groups = ["a", "a", "", "", "a", "", "a", "", "", ""]
     top = np.array([[1, 2, 3, 4, 5, 6, 7, 8, 9]])
     ranking = Ranking(top, [np.array([1, 4, 6])])
-    rows = score(Marks([()] * 10, groups), np.array([0]), {"this": ranking}, [4])
+    rows = score(GalleryLabels([()] * 10, groups), np.array([0]), {"this": ranking}, [4])
     told = {s.metric: s.value for s in rows}
     assert told["group_nar"] == pytest.approx(0.125)
     assert told["group_metu_map"] == pytest.approx((1 / 1 + 2 / 2 + 3 / 5 + 4 / 7) / 4)

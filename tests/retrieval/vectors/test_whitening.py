@@ -181,7 +181,7 @@ def test_an_evaluation_whitens_its_encoders_and_says_so(run: Run) -> None:
     assert value(told, "ndcg") != value(plain, "ndcg")
     assert value(told, "ndcg", "HOG") != value(plain, "ndcg", "HOG")
     assert all(s.chance is not None for s in told.scores)
-    assert "whitened to 8 features, as are the encoders and HOG beside it" in table_lines(told)
+    assert "whitened to 8 features, as are the other encoders and HOG" in table_lines(told)
     assert read_matches(run.path / told.matches)[0].whitened == 8
     assert {"not whitened", "HOG"} < set(told.robustness[0].references)
     assert json.loads((run.eval / "epoch-0001-whitened8.json").read_text())["whitened"] == 8
@@ -206,7 +206,10 @@ def test_an_evaluation_by_a_factory_tells_its_overlap(run: Run) -> None:
     assert told.index == "SQ4"
     assert told.overlap is not None
     assert 0.3 < told.overlap <= 1
-    assert any("nearest marks by SQ4, overlap@10 with exact" in line for line in table_lines(told))
+    assert any(
+        "nearest marks by index SQ4, overlap@10 with exact search" in line
+        for line in table_lines(told)
+    )
     flat = evaluate(run, topk=[10], factory="Flat", whiten=8)
     assert flat.overlap == 1
     # A rank among all marks is never approximate.

@@ -27,14 +27,14 @@ class Facts(msgspec.Struct, rename={"version": "format"}):
     source_root: str
     attribution: str
 
+    @property
+    def identity(self) -> str:
+        """A digest of whose pixels a pack holds and how they were made.
 
-def identity(fingerprint: str, size: int, count: int, frame_bytes: int) -> str:
-    """A digest of whose pixels a pack holds and how they were made.
-
-    Bytes of the frame tell of images that changed and kept their sizes, which the fingerprint does not.
-    """
-    told = f"{FORMAT} {fingerprint} {size} {count} {frame_bytes}"
-    return hashlib.sha256(told.encode()).hexdigest()
+        Bytes of the frame tell of images that changed and kept their sizes, which the fingerprint does not.
+        """
+        words = f"{FORMAT} {self.fingerprint} {self.size} {self.count} {self.frame_bytes}"
+        return hashlib.sha256(words.encode()).hexdigest()
 
 
 def labels_changed(source: Path, pack: Path) -> bool:

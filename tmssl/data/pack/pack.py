@@ -46,6 +46,7 @@ class Pack:
         self.count = facts.count
         self.fingerprint = facts.fingerprint
         self.frame_bytes = facts.frame_bytes
+        self.identity = facts.identity
         self.source_root = facts.source_root
         self.attribution = facts.attribution
         self.marks = marks

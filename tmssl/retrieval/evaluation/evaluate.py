@@ -1,33 +1,36 @@
-"""Retrieval evaluation of a checkpoint: embed, search, score, and write down what was found."""
+"""Retrieval evaluation of a checkpoint: embed, search, score, and write the results into the run."""
 
 import hashlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
-import numpy as np
 import torch
 
 from tmssl.config import read_config
-from tmssl.data.pack.pack import Pack, open_pack
+from tmssl.data.pack.pack import open_pack
 from tmssl.data.vienna import title
 from tmssl.errors import InputError
 from tmssl.files import write_atomic
-from tmssl.retrieval.evaluation.evaluated_index import Searched, searched, whitened
-from tmssl.retrieval.evaluation.hits import describe_matches
-from tmssl.retrieval.evaluation.invariance import invariance
-from tmssl.retrieval.evaluation.matches import MatchesHeader, write_matches
-from tmssl.retrieval.evaluation.metrics import Marks, measure, one_division, score_rows
-from tmssl.retrieval.evaluation.near_duplicates import (
-    duplicates_path,
-    near_duplicates,
-    read_duplicates,
-    write_duplicates,
+from tmssl.retrieval.evaluation.encoder_index import (
+    EncoderIndex,
+    encoder_index,
+    whitened_descriptor,
 )
-from tmssl.retrieval.evaluation.references import Described, Question, ranked, reference_means
+from tmssl.retrieval.evaluation.invariance import invariance
+from tmssl.retrieval.evaluation.judgments import judge_matches
+from tmssl.retrieval.evaluation.matches import MatchesHeader, write_matches
+from tmssl.retrieval.evaluation.reference_scores import (
+    DescribedGallery,
+    rank_gallery,
+    reference_means,
+)
 from tmssl.retrieval.evaluation.robustness import changed_ranks, changed_rows, robustness
+from tmssl.retrieval.evaluation.scoring import Ranking, is_division, measure, summarize
 from tmssl.retrieval.evaluation.stability import stability
+from tmssl.retrieval.evaluation.task import EvaluationTask, prepare_task
 from tmssl.retrieval.vectors.baselines import (
     Descriptor,
     compared_descriptors,
@@ -35,14 +38,13 @@ from tmssl.retrieval.vectors.baselines import (
     hog_descriptor,
     untrained_descriptor,
 )
-from tmssl.retrieval.vectors.embed import hash_pack
 from tmssl.runs.events import Division, Eval, Finding, Score
 from tmssl.runs.findings.evaluation import evaluation_findings
 from tmssl.runs.folder import Run
 from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.training.checkpoints.store import Weights, find_checkpoint, load_weights
 from tmssl.training.learner import choose_device
-from tmssl.types import Indices, Progress, Vectors
+from tmssl.types import Progress
 
 
 def evaluate(
@@ -60,19 +62,19 @@ def evaluate(
     robust: bool = False,
     progress: Progress | None = None,
     phase: Callable[[str], None] | None = None,
-    tell: Callable[[str], None] | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> Eval:
-    """Evaluate a checkpoint, write its `eval` event and matches, and return the event.
+    """Evaluate a checkpoint, write its `eval` event and matches into the run, and return the event.
 
-    A second evaluation of the same weights takes their vectors from the kept index, and one with the
-    same queries and list lengths takes the kept references.
+    The index of the weights is kept in the run and reused; so are the scores of the references, for
+    the same queries and list lengths.
 
     Args:
         run: the run; its pack is the gallery.
         checkpoint: `best`, `last`, `epoch-0010` or a path.
         topk: list lengths; those above the gallery are cut to it.
-        queries: at most so many, drawn by seed; 0 takes all of the validation split, or all marks
-            where there is none.
+        queries: at most so many, drawn by seed; 0 takes the whole validation split, or all marks
+            if there is none.
         seed: of the sample of queries and of the bootstrap.
         device: `auto`, `cpu` or `cuda`.
         exclude_duplicates: leave near-duplicates of a query out of its list, of what is relevant to
@@ -80,27 +82,27 @@ def evaluate(
         whiten: features kept by PCA-whitening, of every encoder and of HOG; 0 does not whiten.
         factory: faiss's factory string of the index that gives the nearest marks; empty is exact.
         compare: further encoders, each a run, a file of weights, or `timm:NAME`.
-        robust: measure known-item recall of changed queries too.
+        robust: also measure known-item recall of changed queries.
         progress: called with (done, total) of the phase.
         phase: called with the name of each phase as it begins.
-        tell: called with what a person should know, such as a row that is left out.
+        warn: called with a line about a reference that is left out or an option without effect.
 
     Raises:
         InputError: no checkpoint, no pack, fewer than two marks, nothing to compare with, or a
             factory that faiss does not know.
     """
-    begun = time.monotonic()
+    started = time.monotonic()
     weights = load_weights(find_checkpoint(run, checkpoint))
     pack = open_pack(Path(read_config(run.config).data.pack))
 
-    def begin(name: str) -> Progress | None:
+    def start_phase(name: str) -> Progress | None:
         if phase:
             phase(name)
         return progress
 
     on = choose_device(device)
-    descriptors = _descriptors(weights, compare, on, tell)
-    question, split, alike = _question(
+    descriptors = _reference_descriptors(weights, compare, on, warn)
+    task = prepare_task(
         run,
         weights,
         pack,
@@ -108,90 +110,139 @@ def evaluate(
         queries=queries,
         seed=seed,
         device=on,
-        begin=begin,
+        start_phase=start_phase,
         exclude_duplicates=exclude_duplicates,
     )
-    own = searched(run, question, whiten=whiten, factory=factory)
-    if own.unwhitened:
-        descriptors = [*(whitened(one, whiten) for one in descriptors), own.unwhitened]
-    similarity, top, scores, changed = _answer(run, question, own, descriptors, seed, robust=robust)
+    index = encoder_index(run, task, whiten=whiten, factory=factory)
+    if index.unwhitened:
+        descriptors = [*(whitened_descriptor(d, whiten) for d in descriptors), index.unwhitened]
+    similarity, ranking = rank_gallery(
+        index.exact, task, "searching", approximate=index.approximate
+    )
+    scores, changed_scores = _scores(run, task, index, ranking, descriptors, seed, robust=robust)
     unused = {"--whiten": whiten, "--exclude-duplicates": exclude_duplicates, "--compare": compare}
-    if tell and not robust:
-        _tell_unused(scores, [option for option, given in unused.items() if given], tell)
-    found = describe_matches(pack, question.queries, top, similarity, alike)
-    header = _header(run, question, exclude_duplicates, whiten, factory)
-    steady = stability(run, header, weights.step, found, seed=seed)
-    stem = eval_stem(weights.epoch) + _manner_suffix(run, header)
-    matches = run.eval / f"{stem}.matches.jsonl"
-    write_matches(matches, header, found)
+    if warn and not robust and all(score.metric == "invariance" for score in scores):
+        _warn_unused([option for option, value in unused.items() if value], warn)
+    matches = judge_matches(pack, task.queries, ranking.top, similarity, task.duplicates)
+    header = _header(run, task, exclude_duplicates, whiten, factory)
+    stable = stability(run, header, weights.step, matches, seed=seed)
+    scores += [stable] if stable else []
+    stem = eval_stem(weights.epoch) + _variant_suffix(header)
+    matches_path = run.eval / f"{stem}.matches.jsonl"
+    write_matches(matches_path, header, matches)
     event = Eval(
-        epoch=weights.epoch,
-        step=weights.step,
-        checkpoint=_inside(run, weights.path),
-        split=split,
-        queries=len(question.queries),
-        gallery=pack.count,
-        matches=_inside(run, matches),
-        scores=[s for s in scores if not one_division(s.codes)] + ([steady] if steady else []),
-        divisions=[_division(s) for s in scores if one_division(s.codes)],
-        robustness=changed,
-        duplicates=sum(len(gone) for gone in alike),
-        duplicated=sum(len(gone) > 0 for gone in alike),
-        without_duplicates=exclude_duplicates,
-        whitened=whiten and own.index.d,
-        index=factory,
-        overlap=own.overlap,
-        seconds=time.monotonic() - begun,
+        **_facts(task, header, index),
+        matches=_relative(run, matches_path),
+        scores=[score for score in scores if not is_division(score.codes)],
+        divisions=[_division(score) for score in scores if is_division(score.codes)],
+        robustness=changed_scores,
+        seconds=time.monotonic() - started,
         t=time.time(),
     )
-    counts = {"marks": pack.count, "with_codes": sum(map(bool, question.marks.vienna))}
+    counts = {"marks": pack.count, "with_codes": sum(map(bool, task.labels.vienna))}
     _record(run, stem, event, evaluation_findings(event, counts))
     return event
 
 
-def _tell_unused(
-    scores: Sequence[Score], options: Sequence[str], tell: Callable[[str], None]
-) -> None:
-    """Say which options change no figure of marks without labels, of which only copies are searched for."""
-    if options and all(score.metric == "invariance" for score in scores):
-        tell(f"no label to score by, and invariance@1 does not hang on {' and '.join(options)}")
+def _warn_unused(options: Sequence[str], warn: Callable[[str], None]) -> None:
+    """Warn of options without effect where no mark has a label, so that only copies are searched for."""
+    if options:
+        warn(f"no mark has a label, and {' and '.join(options)} does not change invariance@1")
 
 
-def _question(
-    run: Run,
+def _facts(task: EvaluationTask, header: MatchesHeader, index: EncoderIndex) -> dict[str, Any]:
+    """The fields of an `eval` event that say what was evaluated, and how."""
+    return {
+        "epoch": task.weights.epoch,
+        "step": task.weights.step,
+        "checkpoint": header.checkpoint,
+        "split": task.split,
+        "queries": len(task.queries),
+        "gallery": task.pack.count,
+        "duplicates": sum(map(len, task.duplicates)),
+        "duplicated": sum(len(rows) > 0 for rows in task.duplicates),
+        "without_duplicates": header.without_duplicates,
+        "whitened": header.whitened and index.exact.d,
+        "index": header.index,
+        "overlap": index.overlap,
+    }
+
+
+def _header(
+    run: Run, task: EvaluationTask, exclude_duplicates: bool, whiten: int, factory: str
+) -> MatchesHeader:
+    """The first line of the matches file."""
+    return MatchesHeader(
+        pack=str(task.pack.folder),
+        fingerprint=task.pack.fingerprint,
+        checkpoint=_relative(run, task.weights.path),
+        epoch=task.weights.epoch,
+        topk=task.topk,
+        gallery=task.pack.count,
+        without_duplicates=exclude_duplicates,
+        whitened=whiten,
+        index=factory,
+        attribution=task.pack.attribution,
+    )
+
+
+def _reference_descriptors(
     weights: Weights,
-    pack: Pack,
-    topk: Sequence[int],
-    *,
-    queries: int,
-    seed: int,
+    compare: Sequence[str],
     device: torch.device,
-    exclude_duplicates: bool,
-    begin: Callable[[str], Progress | None],
-) -> tuple[Question, str, list[Indices]]:
-    """What is asked, where its queries came from, and the near-duplicates of each.
+    warn: Callable[[str], None] | None,
+) -> list[Descriptor]:
+    """What the evaluated encoder is compared with: what needs no training, then what `compare` names."""
+    model, size = weights.config.model.name, weights.config.data.image_size
+    compared = compared_descriptors(compare, model, size, device)
+    untrained = untrained_descriptor(model, weights.config.train.seed, size, device)
+    descriptors = [untrained, hash_descriptor()]
+    try:
+        descriptors.append(hog_descriptor())
+    except InputError as error:
+        if warn:
+            warn(str(error))
+    return descriptors + compared
 
-    Raises:
-        InputError: nothing is left that a query could find.
-    """
-    if pack.count < 2:
-        raise InputError(f"the pack holds {pack.count} mark; a search needs at least two")
-    rows, split = choose_queries(pack, queries, seed)
-    run.eval.mkdir(exist_ok=True)
-    alike = _duplicates(run, pack, rows, begin)
-    away = alike if exclude_duplicates else [np.empty(0, np.int64)] * len(rows)
-    most = pack.count - 1 - max(len(gone) for gone in away)
-    if most < 1:
-        raise InputError(
-            "without near-duplicates a query has nothing left to find; evaluate with them"
-        )
-    marks = Marks(pack.marks.codes(), pack.marks.column("group", str, ""))
-    lengths = sorted({min(k, most) for k in topk})
-    return Question(weights, pack, marks, rows, away, lengths, device, begin), split, alike
+
+def _scores(
+    run: Run,
+    task: EvaluationTask,
+    index: EncoderIndex,
+    ranking: Ranking,
+    descriptors: Sequence[Descriptor],
+    seed: int,
+    *,
+    robust: bool,
+) -> tuple[list[Score], list[Score]]:
+    """Every score, and those of changed queries; without any label only invariance@1 is scored."""
+    task.start_phase("scoring")
+    by_query = measure(task.labels, task.queries, ranking, task.topk, task.excluded)
+    rows = changed_rows(task, seed)
+    ranks = changed_ranks(task, index.descriptor, index.exact, rows) if robust else {}
+    references, reference_ranks = {}, {}
+    for descriptor in descriptors:
+        gallery = DescribedGallery(task, descriptor)
+        if by_query:
+            references[descriptor.name] = reference_means(run, gallery)
+        if robust:
+            exact, untied = gallery.indexes
+            reference_ranks[descriptor.name] = changed_ranks(
+                task, descriptor, untied or exact, rows
+            )
+            del exact, untied
+        del gallery  # an index of 538,000 marks takes 1.4 GB
+    changed = robustness(task, ranks, reference_ranks, seed=seed) if robust else []
+    if by_query:
+        return summarize(by_query, references, seed=seed), changed
+    progress = task.start_phase("copies")
+    return invariance(
+        task.weights, task.pack, task.queries, task.device, seed=seed, progress=progress
+    ), changed
 
 
 def _division(score: Score) -> Division:
-    """The figure of one division."""
+    """The score of one division."""
     return Division(
         code=score.codes,
         title=title(score.codes),
@@ -205,140 +256,36 @@ def _division(score: Score) -> Division:
     )
 
 
-def _descriptors(
-    weights: Weights,
-    compare: Sequence[str],
-    device: torch.device,
-    tell: Callable[[str], None] | None,
-) -> list[Descriptor]:
-    """Whose rows stand beside the evaluated encoder's: what needs no training, then what was asked for."""
-    model, size = weights.config.model.name, weights.config.data.image_size
-    asked = compared_descriptors(compare, model, size, device)
-    found = [
-        untrained_descriptor(model, weights.config.train.seed, size, device),
-        hash_descriptor(),
-    ]
-    try:
-        found.append(hog_descriptor())
-    except InputError as error:
-        if tell:
-            tell(str(error))
-    return found + asked
-
-
-def _duplicates(
-    run: Run, pack: Pack, rows: Indices, begin: Callable[[str], Progress | None]
-) -> list[Indices]:
-    """The near-duplicates of some queries, looked for where they are not kept."""
-    path = duplicates_path(run.eval, pack, rows)
-    found = read_duplicates(path)
-    if found is None or len(found) != len(rows):
-        hashes = hash_pack(pack, progress=begin("hashing"))
-        found = near_duplicates(pack, hashes, rows, begin("comparing near-duplicates"))
-        write_duplicates(path, found)
-    return found
-
-
-def choose_queries(pack: Pack, most: int, seed: int) -> tuple[Indices, str]:
-    """Rows of the queries, ascending, and where they came from: `validation` or `sample`."""
-    splits = pack.marks.column("split", str, "")
-    validation = [i for i, split in enumerate(splits) if split == "validation"]
-    rows = np.array(validation or range(pack.count), dtype=np.int64)
-    if most and len(rows) > most:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
-    return rows, "validation" if validation else "sample"
-
-
 def eval_stem(epoch: float) -> str:
     """`epoch-0024`, or `epoch-0024.40` within an epoch."""
     return f"epoch-{epoch:04.0f}" if epoch == int(epoch) else f"epoch-{epoch:07.2f}"
 
 
-def _manner_suffix(run: Run, header: MatchesHeader) -> str:
-    """What sets the files of an evaluation apart from those of a plain one of the same epoch."""
-    foreign = "" if not Path(header.checkpoint).is_absolute() else header.checkpoint
-    told = [f"whitened{header.whitened}"] if header.whitened else []
-    told += ["unique"] if header.without_duplicates else []
-    told += [
-        f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-        for kind, text in (("index", header.index), ("other", foreign))
-        if text
-    ]
-    return "".join(f"-{word}" for word in told)
+def _variant_suffix(header: MatchesHeader) -> str:
+    """What tells the files of an evaluation from those of a plain one of the same epoch."""
+    parts = [f"whitened{header.whitened}"] if header.whitened else []
+    parts += ["unique"] if header.without_duplicates else []
+    foreign = header.checkpoint if Path(header.checkpoint).is_absolute() else ""
+    for kind, text in (("index", header.index), ("other", foreign)):
+        if text:
+            parts.append(f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:8]}")
+    return "".join(f"-{part}" for part in parts)
 
 
-def _inside(run: Run, path: Path) -> str:
-    """A path relative to the run where it lies in it."""
+def _relative(run: Run, path: Path) -> str:
+    """A path relative to the run if it lies in it."""
     return str(path.relative_to(run.path)) if path.is_relative_to(run.path) else str(path)
 
 
-def _answer(
-    run: Run,
-    question: Question,
-    own: Searched,
-    descriptors: Sequence[Descriptor],
-    seed: int,
-    *,
-    robust: bool,
-) -> tuple[Vectors, Indices, list[Score], list[Score]]:
-    """Similarities and rows of the nearest marks, every figure, and those of changed queries."""
-    similarity, ranking = ranked(own.index, question, "searching", approximate=own.approximate)
-    question.begin("scoring")
-    figures = measure(
-        question.marks, question.queries, {"this": ranking}, question.topk, question.away
-    )["this"]
-    rows = changed_rows(question, seed)
-    ranks = changed_ranks(question, own.descriptor, own.index, rows) if robust else {}
-    references, others = {}, {}
-    for one in descriptors:
-        described = Described(question, one)
-        if figures:
-            references[one.name] = reference_means(run, question, described)
-        if robust:
-            index, untied = described.indexes()
-            others[one.name] = changed_ranks(question, one, untied or index, rows)
-        del described  # of 538,000 marks an index takes 1.4 GB
-    changed = robustness(question, ranks, others, seed=seed) if robust else []
-    if figures:
-        return similarity, ranking.top, score_rows(figures, references, seed=seed), changed
-    scores = invariance(
-        question.weights,
-        question.pack,
-        question.queries,
-        question.device,
-        seed=seed,
-        progress=question.begin("copies"),
+def _record(run: Run, stem: str, event: Eval, findings: Sequence[Finding]) -> None:
+    """Write the event beside its matches and into the journal, with findings that are new there."""
+    write_atomic(
+        run.eval / f"{stem}.json", msgspec.json.format(msgspec.json.encode(event), indent=1)
     )
-    return similarity, ranking.top, scores, changed
-
-
-def _header(
-    run: Run, question: Question, without_duplicates: bool, whiten: int, factory: str
-) -> MatchesHeader:
-    """What was searched, and with what."""
-    weights, pack = question.weights, question.pack
-    return MatchesHeader(
-        pack=str(pack.folder),
-        fingerprint=pack.fingerprint,
-        checkpoint=_inside(run, weights.path),
-        epoch=weights.epoch,
-        topk=question.topk,
-        gallery=pack.count,
-        without_duplicates=without_duplicates,
-        whitened=whiten,
-        index=factory,
-        attribution=pack.attribution,
-    )
-
-
-def _record(run: Run, stem: str, event: Eval, findings: list[Finding]) -> None:
-    """Keep the event beside its matches and append it to the journal, with findings it did not have."""
-    whole = msgspec.json.format(msgspec.json.encode(event), indent=1)
-    write_atomic(run.eval / f"{stem}.json", whole)
     journal = JournalWriter(run.journal)
     journal.write(event)
-    told = [(f.code, f.step) for f in read_journal(run.journal) if isinstance(f, Finding)]
+    known = {(f.code, f.step) for f in read_journal(run.journal) if isinstance(f, Finding)}
     for finding in findings:
-        if (finding.code, finding.step) not in told:
+        if (finding.code, finding.step) not in known:
             journal.write(finding)
     journal.close()

@@ -1,4 +1,4 @@
-"""What can be scored without any label: whether an augmented copy finds its own original."""
+"""invariance@1: whether an augmented copy finds its own original; needs no label."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +9,7 @@ from tmssl.data.pack.pack import Pack
 from tmssl.data.phash import hash_vectors
 from tmssl.data.views.recipe import VIEW_SETS
 from tmssl.data.views.views import augmented_view, plain_view
-from tmssl.retrieval.evaluation.metrics import interval
+from tmssl.retrieval.evaluation.scoring import ScoreKey, mean_score
 from tmssl.retrieval.vectors.embed import (
     features,
     inference_copy,
@@ -64,31 +64,19 @@ def invariance(
             copies[name].append(_vectors(encoder, copy))
         if progress:
             progress(begin + len(rows), len(queries))
-    found = {name: _own_is_nearest(copies[name], plain[name]) for name in encoders}
-    low, high = interval(found["this"], seed)
-    return [
-        Score(
-            metric="invariance",
-            level="copy",
-            codes="all",
-            k=1,
-            value=float(found["this"].mean()),
-            chance=1 / len(queries),
-            low=low,
-            high=high,
-            queries=len(queries),
-            references={name: float(told.mean()) for name, told in found.items() if name != "this"},
-        )
-    ]
+    hits = {name: _nearest_is_own(copies[name], plain[name]) for name in encoders}
+    references = {name: float(values.mean()) for name, values in hits.items() if name != "this"}
+    key = ScoreKey("invariance", "copy", "all", 1)
+    return [mean_score(key, hits["this"], 1 / len(queries), references, seed=seed)]
 
 
 def _vectors(encoder: nn.Module | None, view: Tensor) -> Vectors:
-    """Unit vectors of a view; without an encoder its perceptual hash."""
+    """Unit vectors of a view by an encoder, or by the perceptual hash for None."""
     return hash_vectors(view.mean(1)) if encoder is None else features(encoder, view)
 
 
-def _own_is_nearest(copies: list[Vectors], plain: list[Vectors]) -> npt.NDArray[np.float64]:
-    """1 for each copy that is nearer to its own original than to any other, ties lost, (q,)."""
+def _nearest_is_own(copies: list[Vectors], plain: list[Vectors]) -> npt.NDArray[np.float64]:
+    """1 for each copy that is nearer to its own original than to any other, 0 for ties, (q,)."""
     similarity = np.concatenate(copies) @ np.concatenate(plain).T
     own = similarity.diagonal().copy()
     np.fill_diagonal(similarity, -np.inf)

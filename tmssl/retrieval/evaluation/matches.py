@@ -27,15 +27,15 @@ class MatchesHeader(msgspec.Struct, frozen=True, kw_only=True):
     without_duplicates: bool = False
     """whether near-duplicates of a query were left out of its list"""
     whitened: int = 0
-    """features kept by PCA-whitening; 0 where it was not asked for"""
+    """features kept by PCA-whitening, as asked for; 0 is none"""
     index: str = ""
-    """faiss's factory string of an index that is not exact"""
+    """faiss's factory string of an approximate index; empty is exact"""
     attribution: str = ""
-    """licence line of the images, to be shown with them"""
+    """licence line of the images, shown with them"""
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True):
-    """One mark that was found."""
+    """One mark in the list of a query."""
 
     row: int = 0
     """row of the pack"""
@@ -49,7 +49,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     hit: bool = False
     """whether a figurative division, or the group, is shared"""
     duplicate: bool = False
-    """whether it is nearly the same picture as the query"""
+    """whether it is a near-duplicate of the query"""
     id: str = ""
     path: str = ""
     title: str = ""
@@ -66,26 +66,40 @@ class QueryMatches(msgspec.Struct, frozen=True, kw_only=True):
     vienna: list[str] = []
     group: str = ""
     first_hit: int = 0
-    """rank of the first hit among those searched for, 0 when there is none"""
+    """rank of the first hit in the list that was searched for, 0 if there is none"""
     matches: list[Match] = []
 
     @property
     def labelled(self) -> bool:
-        """Whether it has a code or a group that its matches can be judged by."""
+        """Whether it has a code or a group to judge its matches by."""
         return bool(self.vienna or self.group)
 
 
+def display_name(mark: Match | QueryMatches) -> str:
+    """The title of a mark, or what else names it."""
+    return mark.title or mark.id or mark.path
+
+
 def shared_codes(match: Match, query: QueryMatches) -> list[str]:
-    """The codes that a match shares with its query, each with its title, or that it shares none."""
+    """The shared codes with their titles, or one line that there are none."""
     codes = [f"{code} {title(code)}".strip() for code in match.shared]
     return codes or (["no shared code"] if query.labelled else [])
 
 
 def first_hit(query: QueryMatches) -> str:
-    """At which rank a query found what it sought, in words."""
+    """The rank of the first hit, in words."""
     if not query.labelled:
         return "no code to judge by"
     return f"first hit at {query.first_hit}" if query.first_hit else "no hit found"
+
+
+def verdict(match: Match, query: QueryMatches) -> str:
+    """`duplicate`, `same group`, `hit` or `miss`; `unlabelled` if the query has no label to judge by."""
+    if match.duplicate:
+        return "duplicate"
+    if not query.labelled:
+        return "unlabelled"
+    return "same group" if match.same_group else "hit" if match.hit else "miss"
 
 
 def write_matches(path: Path, header: MatchesHeader, queries: Iterable[QueryMatches]) -> None:
@@ -103,10 +117,8 @@ def read_matches(path: Path) -> tuple[MatchesHeader, list[QueryMatches]]:
     """
     try:
         first, *rest = path.read_bytes().splitlines()
-        decoder = msgspec.json.Decoder(QueryMatches)
-        return msgspec.json.decode(first, type=MatchesHeader), [
-            decoder.decode(line) for line in rest
-        ]
+        header = msgspec.json.decode(first, type=MatchesHeader)
+        return header, list(map(msgspec.json.Decoder(QueryMatches).decode, rest))
     except OSError as error:
         raise InputError(f"cannot read {safe(path)}: {error.strerror}; run `tmssl eval`") from error
     except ValueError as error:  # msgspec.DecodeError is one, as is an empty file

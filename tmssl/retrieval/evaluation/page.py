@@ -1,11 +1,27 @@
-"""An evaluation as one HTML file."""
+"""An evaluation as one HTML file: examples, their matches and every score."""
 
-from collections.abc import Sequence
+from pathlib import Path
 
 from tmssl.data.pack.pack import Pack
-from tmssl.retrieval.evaluation.matches import Match, MatchesHeader, QueryMatches, shared_codes
-from tmssl.retrieval.evaluation.selection import verdict
-from tmssl.retrieval.html import Cell, Figure, Table, data_uri, figures_table, named_codes, render
+from tmssl.files import write_atomic
+from tmssl.retrieval.evaluation.examples import Examples
+from tmssl.retrieval.evaluation.matches import (
+    Match,
+    MatchesHeader,
+    QueryMatches,
+    display_name,
+    shared_codes,
+    verdict,
+)
+from tmssl.retrieval.html import (
+    Cell,
+    MatchPicture,
+    Table,
+    data_uri,
+    named_codes,
+    render,
+    scores_table,
+)
 from tmssl.runs.eval_event import manner
 from tmssl.runs.events import Eval
 from tmssl.text import safe
@@ -13,66 +29,74 @@ from tmssl.text import safe
 _MATCHES = 10
 
 
+def write_page(
+    path: Path, name: str, event: Eval, header: MatchesHeader, examples: Examples, pack: Pack
+) -> None:
+    """Write an HTML page of an evaluation of the run `name`, its pictures inside.
+
+    Raises:
+        InputError: the file cannot be written.
+        PackError: the pack is damaged.
+    """
+    write_atomic(path, evaluation_page(name, event, header, examples, pack).encode())
+
+
 def evaluation_page(
-    name: str,
-    event: Eval,
-    header: MatchesHeader,
-    chosen: Sequence[tuple[str, QueryMatches]],
-    pack: Pack,
+    name: str, event: Eval, header: MatchesHeader, examples: Examples, pack: Pack
 ) -> str:
-    """An evaluation: its figures, the worst failures and a random sample with what was found.
+    """An evaluation: the worst failures and a random sample with their matches, and the scores.
 
     Args:
         name: of the run.
-        event: the figures.
+        event: holds the scores.
         header: of the matches file.
-        chosen: queries, each with the part of the page that it belongs to.
-        pack: whose pixels they are.
+        examples: queries by part.
+        pack: holds their pixels.
     """
     how = manner(event)
     facts = [
         f"{event.queries:,} queries ({event.split}) against {event.gallery:,} marks, checkpoint "
         f"{event.checkpoint}, epoch {event.epoch:.4g}" + (f", {how}" if how else ""),
-        "A frame marks a hit: a shared figurative Vienna division (dark: the same mark's group). Shared "
-        "codes stand rare before frequent.",
+        "A frame marks a hit: a shared figurative Vienna division (dark: the same group). Shared "
+        "codes are listed rare before frequent.",
         *([header.attribution] if header.attribution else []),
     ]
-    parts = dict.fromkeys(part for part, _ in chosen)
     tables = [
         Table(
             part,
             ["Query", "First hit", "Similarity", "Matches"],
-            [_query_row(query, pack) for which, query in chosen if which == part],
+            [_query_row(query, pack) for of_part, query in examples if of_part == part],
         )
-        for part in parts
+        for part in dict.fromkeys(part for part, _ in examples)
     ]
-    figures = [figures_table(event.scores)]
+    tables.append(scores_table(event.scores))
     if event.robustness:
-        figures.append(figures_table(event.robustness, "Queries that were changed, by change"))
-    return render(f"Retrieval of {name}", facts, [*tables, *figures])
+        tables.append(scores_table(event.robustness, "Changed queries, by change"))
+    return render(f"Retrieval of {name}", facts, tables)
 
 
 def _query_row(query: QueryMatches, pack: Pack) -> list[Cell]:
     """A query with its nearest marks."""
     matches = query.matches[:_MATCHES]
     own, *pictures = map(data_uri, pack.read([query.row, *(match.row for match in matches)]))
-    name = safe(query.title or query.id or query.path, 120)
-    figures = [
-        Figure(picture, verdict(match, query).split()[0], _caption(match, query))
-        for match, picture in zip(matches, pictures, strict=True)
-    ]
+    name = safe(display_name(query), 120)
     nearest = matches[0].similarity if matches else 0.0
     first = str(query.first_hit or ("none" if query.labelled else "-"))
     return [
         Cell([name, *named_codes(query.vienna)], name, picture=own),
         Cell([first], query.first_hit or 1e12),
         Cell([f"{nearest:.3f}"], nearest),
-        Cell(figures=figures),
+        Cell(matches=[_match(*pair, query) for pair in zip(matches, pictures, strict=True)]),
     ]
 
 
-def _caption(match: Match, query: QueryMatches) -> list[str]:
-    """What is under a match."""
-    name = safe(match.title or match.id or match.path, 60)
+def _match(match: Match, picture: str, query: QueryMatches) -> MatchPicture:
+    """A match with its caption."""
+    said = verdict(match, query)
     codes = [safe(line, 120) for line in shared_codes(match, query)]
-    return [f"{match.rank}. {match.similarity:.3f} {verdict(match, query)}", name, *codes]
+    caption = [
+        f"{match.rank}. {match.similarity:.3f} {said}",
+        safe(display_name(match), 60),
+        *codes,
+    ]
+    return MatchPicture(picture, said.split()[0], caption)

@@ -1,4 +1,4 @@
-"""Whether a query that was changed still finds its own original."""
+"""Robustness: whether a changed query (inverted, rotated, cut) still finds its own original."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -9,52 +9,52 @@ import torch
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from tmssl.data.preprocess import fit, ground_colour
-from tmssl.retrieval.evaluation.metrics import interval
-from tmssl.retrieval.evaluation.references import Question
+from tmssl.retrieval.evaluation.scoring import ScoreKey, mean_score
+from tmssl.retrieval.evaluation.task import EvaluationTask
 from tmssl.retrieval.index.exact import search_many
 from tmssl.retrieval.vectors.baselines import Descriptor
 from tmssl.runs.events import Score
 from tmssl.types import Indices
 
-_MOST = 300  # queries; each is changed in every way
+_LIMIT = 300  # queries; each is changed in every way
 _AT_ONCE = 64
 
 
-def _ground(image: Image.Image) -> tuple[int, ...]:
-    """The colour around a mark."""
+def _background(image: Image.Image) -> tuple[int, ...]:
+    """The background colour of a mark."""
     return tuple(int(value) for value in ground_colour(np.asarray(image)))
 
 
 def _compressed(image: Image.Image) -> Image.Image:
-    """As a JPEG of quality 20."""
+    """Compressed as a JPEG of quality 20."""
     file = io.BytesIO()
     image.save(file, "JPEG", quality=20)
     return Image.open(file).convert("RGB")
 
 
 def _with_word(image: Image.Image) -> Image.Image:
-    """With a name below it."""
+    """With a word below it."""
     width, height = image.size
-    canvas = Image.new("RGB", (width, height + height // 3), _ground(image))
+    canvas = Image.new("RGB", (width, height + height // 3), _background(image))
     canvas.paste(image, (0, 0))
-    ink = (0, 0, 0) if sum(_ground(image)) > 382 else (255, 255, 255)
+    ink = (0, 0, 0) if sum(_background(image)) > 382 else (255, 255, 255)
     font = ImageFont.load_default(height / 4)
     ImageDraw.Draw(canvas).text((width / 2, height), "Velmora", ink, font, anchor="ma")
     return canvas
 
 
 def _rotated(degrees: float) -> Callable[[Image.Image], Image.Image]:
-    """A rotation whose corners are filled with the ground."""
+    """A rotation that fills the corners with the background colour."""
 
     def turn(image: Image.Image) -> Image.Image:
         return image.rotate(
-            degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=_ground(image)
+            degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=_background(image)
         )
 
     return turn
 
 
-def _part(image: Image.Image) -> Image.Image:
+def _cropped(image: Image.Image) -> Image.Image:
     """The upper left two thirds of each side."""
     return image.crop((0, 0, image.width * 2 // 3, image.height * 2 // 3))
 
@@ -67,95 +67,84 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "rotated by 90": _rotated(90),
     "JPEG": _compressed,
     "with a wordmark": _with_word,
-    "a part of it": _part,
+    "a part of it": _cropped,
 }
-
 
 Ranks = Mapping[str, Indices]  # by change
 
 
-def changed_rows(question: Question, seed: int) -> Indices:
-    """The queries that are changed: all, or of more than 300 a seeded sample."""
-    rows = question.queries
-    if len(rows) > _MOST:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, _MOST, replace=False))
+def changed_rows(task: EvaluationTask, seed: int) -> Indices:
+    """The queries that are changed: all, or a seeded sample of 300."""
+    rows = task.queries
+    if len(rows) > _LIMIT:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, _LIMIT, replace=False))
     return rows
 
 
-def changed_ranks(question: Question, one: Descriptor, index: faiss.Index, rows: Indices) -> Ranks:
-    """Ranks from 0 of the originals of changed queries; those past the longest list have its length.
+def changed_ranks(
+    task: EvaluationTask, descriptor: Descriptor, index: faiss.Index, rows: Indices
+) -> Ranks:
+    """Ranks from 0 of the originals of changed queries, at most the longest list length.
 
-    A changed query is cropped to its ink and fitted anew, as a picture of a user is.
+    A changed query is cropped to its ink and fitted again, as a user's image is.
 
     Args:
-        question: whose pack, list lengths and device.
-        one: describes the changed queries.
+        task: pack, list lengths and device.
+        descriptor: embeds the changed queries.
         index: of its vectors of the pack.
         rows: of the queries.
     """
-    longest, found = max(question.topk), {}
-    away = dict(zip(question.queries.tolist(), question.away, strict=True))
-    reach = min(question.pack.count, longest + max(map(len, away.values()), default=0))
-    progress = question.begin(f"changed queries, {one.name}")
+    longest, size = max(task.topk), task.pack.size
+    excluded = dict(zip(task.queries.tolist(), task.excluded, strict=True))
+    length = min(task.pack.count, longest + max(map(len, excluded.values()), default=0))
+    progress = task.start_phase(f"changed queries, {descriptor.name}")
+    ranks = {}
     for done, (name, change) in enumerate(CHANGES.items()):
         parts = []
         for begin in range(0, len(rows), _AT_ONCE):
-            pictures = map(Image.fromarray, question.pack.read(rows[begin : begin + _AT_ONCE]))
-            changed = [fit(change(picture), question.pack.size) for picture in pictures]
-            parts.append(one.embed_images(torch.from_numpy(np.stack(changed))))
+            images = map(Image.fromarray, task.pack.read(rows[begin : begin + _AT_ONCE]))
+            changed = np.stack([fit(change(image), size) for image in images])
+            parts.append(descriptor.embed_images(torch.from_numpy(changed)))
             if progress:
                 progress(done * len(rows) + begin + len(changed), len(CHANGES) * len(rows))
-        queries = np.concatenate(parts)
-        listed = search_many(index, queries, reach, device=question.device)[1]
-        found[name] = np.array(
-            [
-                _rank(one, row, away[row], longest)
-                for one, row in zip(listed, rows.tolist(), strict=True)
-            ],
-            np.int64,
-        )
-    return found
+        listed = search_many(index, np.concatenate(parts), length, device=task.device)[1]
+        of_rows = [
+            _rank(of_query, row, excluded[row], longest)
+            for of_query, row in zip(listed, rows.tolist(), strict=True)
+        ]
+        ranks[name] = np.array(of_rows, np.int64)
+    return ranks
 
 
-def _rank(listed: Indices, row: int, away: Indices, longest: int) -> int:
-    """The place of a row in a list, from 0, without those that are left out; at most `longest`."""
-    before = listed[: np.flatnonzero(listed == row)[0]] if row in listed else listed
-    return min(longest, int((~np.isin(before, away)).sum())) if row in listed else longest
+def _rank(listed: Indices, row: int, excluded: Indices, longest: int) -> int:
+    """The rank of a row in a list, from 0, not counting excluded rows; at most `longest`."""
+    if row not in listed:
+        return longest
+    before = listed[: np.flatnonzero(listed == row)[0]]
+    return min(longest, int((~np.isin(before, excluded)).sum()))
 
 
 def robustness(
-    question: Question, own: Ranks, references: Mapping[str, Ranks], *, seed: int = 0
+    task: EvaluationTask, ranks: Ranks, references: Mapping[str, Ranks], *, seed: int = 0
 ) -> list[Score]:
     """Known-item recall@k of changed queries: the share whose original is among the first k marks.
 
     The chance level is k / marks.
 
     Args:
-        question: what is evaluated.
-        own: of the evaluated encoder.
+        task: list lengths and pack.
+        ranks: of the evaluated encoder.
         references: of those it is compared with, by name.
         seed: of the bootstrap.
     """
-    scores = []
-    for change in CHANGES:
-        for k in question.topk:
-            hits = (own[change] < k).astype(np.float64)
-            low, high = interval(hits, seed)
-            scores.append(
-                Score(
-                    metric="known_item",
-                    level="copy",
-                    codes=change,
-                    k=k,
-                    value=float(hits.mean()),
-                    chance=min(1.0, k / question.pack.count),
-                    low=low,
-                    high=high,
-                    queries=len(hits),
-                    references={
-                        name: float((ranks[change] < k).mean())
-                        for name, ranks in references.items()
-                    },
-                )
-            )
-    return scores
+    return [
+        mean_score(
+            ScoreKey("known_item", "copy", change, k),
+            (ranks[change] < k).astype(np.float64),
+            min(1.0, k / task.pack.count),
+            {name: float((of[change] < k).mean()) for name, of in references.items()},
+            seed=seed,
+        )
+        for change in CHANGES
+        for k in task.topk
+    ]

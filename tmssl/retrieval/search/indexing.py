@@ -8,7 +8,6 @@ from tmssl.data.pack.facts import Facts
 from tmssl.data.pack.pack import Pack, open_pack
 from tmssl.data.vienna import at_level
 from tmssl.files import write_atomic
-from tmssl.retrieval.evaluation.references import pack_identity
 from tmssl.retrieval.index.faiss_index import build_index, index_path, save_index
 from tmssl.retrieval.search.manifest import IndexManifest, manifest_path, write_manifest
 from tmssl.retrieval.search.traced_encoder import UntraceableError, trace_encoder
@@ -50,7 +49,7 @@ def index_run(
     image_size, model = weights.config.data.image_size, weights.config.model.name
     pack = open_pack(folder)
     run.index.mkdir(exist_ok=True)
-    index = index_path(run.index, weights, pack_identity(pack))
+    index = index_path(run.index, weights, pack.identity)
     encoder = trained_encoder(weights)
     if not index.exists():
         phase("embedding")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from tmssl.data.pack.facts import Facts, identity
+from tmssl.data.pack.facts import Facts
 from tmssl.files import write_atomic
 from tmssl.runs.checkpoints import digest, find_checkpoint, find_sidecar
 from tmssl.runs.folder import Run
@@ -41,7 +41,7 @@ class IndexManifest(msgspec.Struct, frozen=True, kw_only=True):
 
 def manifest_path(run: Run, facts: Facts, sha256: str) -> Path:
     """Where the card of a checkpoint over a pack is kept."""
-    pack = identity(facts.fingerprint, facts.size, facts.count, facts.frame_bytes)
+    pack = facts.identity
     return run.index / f"{sha256[:16]}-{pack[:16]}-{_VERSION}.card.json"
 
 

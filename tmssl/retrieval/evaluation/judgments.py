@@ -1,4 +1,4 @@
-"""Ranked rows -> matches, each judged a hit or a miss."""
+"""Relevance judgments: ranked rows -> matches, each a hit or a miss, as the matches file holds them."""
 
 from collections.abc import Sequence
 
@@ -7,33 +7,37 @@ from tmssl.retrieval.evaluation.matches import Match, QueryMatches
 from tmssl.retrieval.evaluation.relevance import Relevance
 from tmssl.types import Indices, Vectors
 
-_KEPT = 20  # matches written down for each query
+_STORED = 20  # matches of a query in the file
 
 
-def describe_matches(
+def judge_matches(
     pack: Pack, queries: Indices, top: Indices, similarity: Vectors, duplicates: Sequence[Indices]
 ) -> list[QueryMatches]:
-    """Each query with its nearest marks, in words; a hit shares a figurative division or the group.
+    """Each query with its nearest marks; a hit shares a figurative division or the group.
 
-    Where no mark has a figurative code, any shared code is a hit. `duplicates` are the rows of each
-    query's near-duplicates.
+    If no mark has a figurative code, any shared division is a hit.
+
+    Args:
+        pack: the gallery.
+        queries: rows of the queries, (q,).
+        top: rows found, (q, K).
+        similarity: cosines of those, (q, K).
+        duplicates: for each query the rows of its near-duplicates.
     """
     vienna = pack.marks.codes()
-    figurative = Relevance(vienna, "division", figurative=True)
     divisions = Relevance(vienna, "division")
-    judge = figurative if figurative.holders else divisions
-    found = []
+    figurative = Relevance(vienna, "division", figurative=True)
+    codes = (figurative if figurative.holders else divisions).codes
+    judged = []
     for query, rows, cosines, alike in zip(
         queries.tolist(), top.tolist(), similarity.tolist(), duplicates, strict=True
     ):
-        same = set(alike.tolist())
-        mark = pack.marks[query]
+        mark, duplicate_rows = pack.marks[query], set(alike.tolist())
         mates = [bool(mark.group) and pack.marks[row].group == mark.group for row in rows]
         hits = [
-            mate or bool(judge.codes[query] & judge.codes[row])
-            for row, mate in zip(rows, mates, strict=True)
+            mate or bool(codes[query] & codes[row]) for row, mate in zip(rows, mates, strict=True)
         ]
-        kept = [
+        matches = [
             Match(
                 row=row,
                 rank=rank,
@@ -41,15 +45,15 @@ def describe_matches(
                 shared=divisions.shared(query, row),
                 same_group=mates[rank - 1],
                 hit=hits[rank - 1],
-                duplicate=row in same,
+                duplicate=row in duplicate_rows,
                 id=pack.marks[row].id,
                 path=pack.marks[row].path,
                 title=pack.marks[row].title,
                 vienna=list(pack.marks[row].vienna),
             )
-            for rank, row in enumerate(rows[:_KEPT], 1)
+            for rank, row in enumerate(rows[:_STORED], 1)
         ]
-        found.append(
+        judged.append(
             QueryMatches(
                 row=query,
                 id=mark.id,
@@ -58,7 +62,7 @@ def describe_matches(
                 vienna=list(mark.vienna),
                 group=mark.group,
                 first_hit=hits.index(True) + 1 if any(hits) else 0,
-                matches=kept,
+                matches=matches,
             )
         )
-    return found
+    return judged

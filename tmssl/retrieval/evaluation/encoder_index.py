@@ -1,0 +1,114 @@
+"""The index of the evaluated encoder, kept in the run; whitened or approximate on request."""
+
+import dataclasses
+
+import faiss
+from torch import Tensor
+
+from tmssl.data.pack.pack import Pack
+from tmssl.errors import InputError
+from tmssl.retrieval.evaluation.task import EvaluationTask
+from tmssl.retrieval.index.approximate import factory_index, overlap_at_10
+from tmssl.retrieval.index.faiss_index import build_index, index_path, open_index, save_index
+from tmssl.retrieval.vectors.baselines import Descriptor, encoder_descriptor
+from tmssl.retrieval.vectors.embed import embed, trained_encoder
+from tmssl.retrieval.vectors.whitening import Whitening, fit_whitening, whitened_index
+from tmssl.runs.folder import Run
+from tmssl.text import safe
+from tmssl.types import Progress, Vectors
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderIndex:
+    """The gallery's vectors by the evaluated encoder, and how to embed further images alike."""
+
+    exact: faiss.Index
+    """whitened if asked for"""
+    descriptor: Descriptor
+    """embeds images as this index holds the gallery"""
+    unwhitened: Descriptor | None = None
+    """the same encoder without whitening, as a reference"""
+    approximate: faiss.Index | None = None
+    """gives the nearest marks in place of `exact`"""
+    overlap: float | None = None
+    """overlap@10 of `approximate` with `exact`"""
+
+
+def encoder_index(
+    run: Run, task: EvaluationTask, *, whiten: int = 0, factory: str = ""
+) -> EncoderIndex:
+    """Open the index of the encoder, after embedding the gallery if the run does not keep it.
+
+    Args:
+        run: the run.
+        task: weights, pack and device.
+        whiten: features kept by PCA-whitening; 0 does not whiten.
+        factory: faiss's factory string of an approximate index; empty searches exactly.
+
+    Raises:
+        InputError: a kept index is damaged or of other marks, faiss does not know the factory, or the
+            disk is full.
+    """
+    weights, pack = task.weights, task.pack
+    run.index.mkdir(exist_ok=True)
+    path = index_path(run.index, weights, pack.identity)
+    size, encoder = weights.config.data.image_size, trained_encoder(weights)
+    if not path.exists():
+        progress = task.start_phase("embedding")
+        vectors = embed(encoder, pack, image_size=size, device=task.device, progress=progress)
+        save_index(build_index(vectors), path)
+    index = open_index(path)
+    if index.ntotal != pack.count:
+        raise InputError(
+            f"{safe(path)} holds {index.ntotal:,} marks of {pack.count:,}; "
+            "remove it and evaluate again"
+        )
+    descriptor = encoder_descriptor("this", path.stem, encoder, size, task.device)
+    unwhitened = None
+    if whiten:
+        unwhitened = _reading(index, descriptor)
+        index, whitening, path = whitened_index(index, path, whiten, task.start_phase("whitening"))
+        embed_images = descriptor.embed_images
+        descriptor = dataclasses.replace(
+            descriptor, embed_images=lambda images: whitening(embed_images(images))
+        )
+    if not factory:
+        return EncoderIndex(index, descriptor, unwhitened)
+    progress = task.start_phase(f"building {safe(factory, 40)}")
+    approximate = factory_index(index, path, factory, progress)
+    return EncoderIndex(
+        index, descriptor, unwhitened, approximate, overlap_at_10(index, approximate)
+    )
+
+
+def _reading(index: faiss.Index, descriptor: Descriptor) -> Descriptor:
+    """The encoder without whitening, which reads the vectors of the pack from its index."""
+
+    def embed_pack(pack: Pack, _progress: Progress | None) -> Vectors:
+        return index.reconstruct_n(0, pack.count)
+
+    return dataclasses.replace(descriptor, name="not whitened", embed_pack=embed_pack)
+
+
+def whitened_descriptor(descriptor: Descriptor, features: int) -> Descriptor:
+    """A descriptor whose vectors are whitened by the statistics of its vectors of the pack.
+
+    `embed_pack` fits the whitening, so it must be called before `embed_images`. A hash stays as it
+    is: its bits are neither many nor of different variance.
+    """
+    if descriptor.has_ties:
+        return descriptor
+    fitted: list[Whitening] = []
+
+    def embed_pack(pack: Pack, progress: Progress | None) -> Vectors:
+        vectors = descriptor.embed_pack(pack, progress)
+        fitted[:] = [fit_whitening(vectors, features)]
+        return fitted[0](vectors)
+
+    def embed_images(images: Tensor) -> Vectors:
+        return fitted[0](descriptor.embed_images(images))
+
+    key = f"{descriptor.key} whitened {features}"
+    return dataclasses.replace(
+        descriptor, key=key, embed_pack=embed_pack, embed_images=embed_images
+    )
