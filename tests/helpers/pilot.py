@@ -43,6 +43,16 @@ async def until_text(pilot: Pilot[Any], text: str) -> None:
     await until(pilot, lambda: text in screen_text(pilot.app), f"for {text!r}")
 
 
+async def until_shows(pilot: Pilot[Any], selector: str, *texts: str) -> str:
+    """Wait until a widget of the topmost screen shows all of the texts; returns what it shows."""
+
+    def shown() -> str:
+        content = str(pilot.app.screen.query_one(selector).render())
+        return content if all(text in content for text in texts) else ""
+
+    return await until(pilot, shown, f"for {texts} in {selector}")
+
+
 async def until_screen(pilot: Pilot[Any], kind: type[Screen[Any]]) -> None:
     """Wait until the topmost screen is of a class and has been composed."""
     await until(

@@ -3,11 +3,14 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual.command import CommandPalette
 from textual.pilot import Pilot
+from textual.screen import Screen
 
-from tests.helpers.pilot import until_still, until_text
+from tests.helpers.pilot import until, until_still, until_text
 from tests.helpers.retrieved import retrieved_run
 from tmssl.config import Config, changed, to_dict, write_config
 from tmssl.runs.events import Checkpoint, End, Epoch, Finding, Segment, Started, Step
@@ -17,29 +20,35 @@ from tmssl.runs.journal import JournalWriter
 
 @dataclasses.dataclass(frozen=True)
 class Way:
-    """How a screen is reached from the curves, and what is on it when it is there."""
+    """How a screen is reached from the curves."""
 
     name: str
-    keys: tuple[str, ...]
-    shows: str
+    steps: tuple[tuple[str, str], ...] = ()
+    """keys to press, each with a text that is on the screen once its effect is there"""
 
+
+_MATCHES = ("m", "query 1/4")
+_RUNS = ("o", "2 runs")
 
 WAYS = (
-    Way("curves", (), "learning rate"),
-    Way("matches", ("m",), "query 1/4"),
-    Way("matches-compared", ("m", "d"), "now 2"),
-    Way("list", ("m", "t"), "page 1/1"),
-    Way("figures", ("m", "u"), "Figures of epoch-0006"),
-    Way("findings", ("f",), "the loss falls"),
-    Way("log", ("g",), "epoch 6"),
-    Way("config", ("c",), "[data]"),
-    Way("help", ("question_mark",), "Keys"),
-    Way("runs", ("o",), "2 runs"),
-    Way("comparison", ("o", "space", "down", "space", "c"), "settings that differ"),
-    Way("start", ("o", "n"), "recipes:"),
-    Way("resume", ("r",), "old LR"),
-    Way("evaluate", ("e",), "Evaluate which checkpoint"),
-    Way("palette", ("ctrl+p",), "Search"),
+    Way("curves"),
+    Way("matches", (_MATCHES,)),
+    Way("matches-compared", (_MATCHES, ("d", "now 2"))),
+    Way("list", (_MATCHES, ("t", "page 1/1"))),
+    Way("figures", (_MATCHES, ("u", "Figures of epoch-0006"))),
+    Way("findings", (("f", "the loss falls"),)),
+    Way("log", (("g", "epoch 6"),)),
+    Way("config", (("c", "[data]"),)),
+    Way("help", (("question_mark", "Keys"),)),
+    Way("runs", (_RUNS,)),
+    Way(
+        "comparison",
+        (_RUNS, ("space", "* "), ("down", "* "), ("space", "* "), ("c", "settings that differ")),
+    ),
+    Way("start", (_RUNS, ("n", "recipes:"))),
+    Way("resume", (("r", "old LR"),)),
+    Way("evaluate", (("e", "Evaluate which checkpoint"),)),
+    Way("palette", (("ctrl+p", "Search"),)),
 )
 
 
@@ -134,13 +143,20 @@ def steady_run(folder: Path) -> Run:
 
 
 async def reach(pilot: Pilot[None], way: Way) -> None:
-    """Press the keys of a way, and wait until it is there and still."""
+    """Press the keys of a way, and wait until its screen is there and still."""
     await until_text(pilot, "learning rate")
-    for key in way.keys:
-        await pilot.press(key)
-        await until_still(pilot)
-    await until_text(pilot, way.shows)
     await until_still(pilot)
+    for key, text in way.steps:
+        await pilot.press(key)
+        await until_text(pilot, text)
+        await until_still(pilot)
+    await until(pilot, lambda: _is_filled(pilot.app.screen), "for the palette's commands")
+    await until_still(pilot)
+
+
+def _is_filled(screen: Screen[Any]) -> bool:
+    """Whether a palette lists all its commands; between its opening and its search no worker runs."""
+    return not isinstance(screen, CommandPalette) or screen.has_class("-ready")
 
 
 @pytest.fixture(scope="module")

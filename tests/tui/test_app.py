@@ -1,5 +1,4 @@
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +6,10 @@ import pytest
 from textual.containers import ScrollableContainer
 from textual.pilot import Pilot
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from tests.helpers.marks import draw_marks
+from tests.helpers.pilot import until, until_screen, until_shows, until_still, until_text
 from tmssl.config import Config, changed, to_dict, write_config
 from tmssl.data.pack.pack import build_pack
 from tmssl.data.sources.catalogue import read_catalogue
@@ -21,8 +21,9 @@ from tmssl.runs.journal import JournalWriter
 from tui.app import WatchApp
 from tui.charts.widget import ChartView
 from tui.live.screen import LiveScreen
+from tui.matches.screen import MatchesScreen
 from tui.messages import StatusMessage
-from tui.runs.dialogs import ResumeDialog
+from tui.runs.dialogs import EvaluateDialog, ResumeDialog
 from tui.widgets.list import Choices
 from tui.widgets.text_screen import PageScreen
 
@@ -131,15 +132,11 @@ def text_of(app: WatchApp, selector: str) -> str:
     return str(app.screen.query_one(selector, Widget).render())
 
 
-async def settle(pilot: Pilot[None], seconds: float = 0.4) -> None:
-    """Let workers finish what was asked of them."""
-    await pilot.pause(seconds)
-    for _ in range(100):
-        busy = [w for w in pilot.app.workers if w.group in ("charts", "page", "matches")]
-        if all(w.is_finished for w in busy):
-            break
-        await pilot.pause(0.05)
-    await pilot.pause(0.05)
+async def loaded(pilot: Pilot[None]) -> None:
+    """Wait until the journal of the fixture is read and its curves are drawn."""
+    await until_text(pilot, "learning rate")
+    await until_shows(pilot, "#progress", "epoch 6.00/10")
+    await until_still(pilot)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -148,12 +145,11 @@ async def test_the_live_screen_says_what_matters_at_every_size(
 ) -> None:
     app = WatchApp(run)
     async with app.run_test(size=size) as pilot:
-        await settle(pilot)
         if size == (40, 10):
-            assert "too small" in text_of(app, "#small")
+            await until_shows(pilot, "#small", "too small")
             return
+        await loaded(pilot)
         assert "dead" in text_of(app, "#head")
-        assert "epoch 6.00/10" in text_of(app, "#progress")
         assert "chance 5.55" in text_of(app, "#learning")
         assert "division hit@10 0.62 (chance 0.41" in text_of(app, "#evaluation")
         assert "loss is chance" in text_of(app, "#finding")
@@ -168,16 +164,14 @@ async def test_the_live_screen_says_what_matters_at_every_size(
 async def test_a_growing_journal_shows_and_a_cut_one_starts_over(run: Run) -> None:
     app = WatchApp(run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot)
+        await loaded(pilot)
         journal = JournalWriter(run.journal)
         for i in range(61, 71):
             journal.write(step(i))
-        await settle(pilot, 1.2)
-        assert "epoch 7.00/10" in text_of(app, "#progress")
+        await until_shows(pilot, "#progress", "epoch 7.00/10")
         run.journal.write_bytes(b'{"kind":"step","step":1,"loss":NaN}\n{"kind":"odd"}\n{"ki')
-        await settle(pilot, 1.2)
+        await until(pilot, lambda: len(app.history.steps) == 1)
         assert app.history.steps[0].loss is None
-        assert len(app.history.steps) == 1
         journal.close()
 
 
@@ -186,10 +180,9 @@ async def test_a_journal_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> 
     write_config(Config(), run.config)
     app = WatchApp(run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot)
-        assert "waiting" in text_of(app, "#head")
+        await until_shows(pilot, "#head", "waiting")
         await pilot.press("r")
-        await pilot.pause()
+        await until_shows(pilot, "#status", "nothing to resume")
         assert isinstance(app.screen, LiveScreen)
 
 
@@ -200,24 +193,20 @@ async def test_a_journal_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> 
 async def test_pages_open_and_close(run: Run, key: str, word: str) -> None:
     app = WatchApp(run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot)
+        await loaded(pilot)
         await pilot.press(key)
-        await pilot.pause(0.2)
-        assert isinstance(app.screen, PageScreen)
-        shown = " ".join(str(part.render()) for part in app.screen.query(Static))
-        assert word in shown
+        await until_screen(pilot, PageScreen)
+        await until_shows(pilot, "#text", word)
         await pilot.press("escape")
-        await pilot.pause()
-        assert isinstance(app.screen, LiveScreen)
+        await until_screen(pilot, LiveScreen)
 
 
 async def test_a_finding_leads_to_its_place_in_the_curves(run: Run) -> None:
     app = WatchApp(run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot)
+        await loaded(pilot)
         await pilot.press("f")
-        await pilot.pause(0.2)
-        assert "1 finding, newest first" in text_of(app, "#where")
+        await until_shows(pilot, "#where", "1 finding, newest first")
         (line,) = [str(option.prompt) for option in app.screen.query_one(Choices).options]
         assert line.startswith("!! bad")
         about = text_of(app, "#about-finding")
@@ -226,56 +215,43 @@ async def test_a_finding_leads_to_its_place_in_the_curves(run: Run) -> None:
         journal = JournalWriter(run.journal)
         journal.write(Finding(code="new\x1b[2J", level="odd", text="\x1b]52;c;x\x07", step=40))
         journal.close()
-        for _ in range(100):
-            if "2 findings" in text_of(app, "#where"):
-                break
-            await pilot.pause(0.05)
+        await until_shows(pilot, "#where", "2 findings")
         assert "at-chance" in text_of(app, "#about-finding")  # the cursor stays on its finding
         await pilot.press("up")
-        await pilot.pause(0.1)
-        shown = text_of(app, "#about-finding")
-        assert "no advice" in shown
+        shown = await until_shows(pilot, "#about-finding", "no advice")
         assert not set(shown) & {"\x1b", "\x07"}
         await pilot.press("down", "enter")
-        await pilot.pause(0.2)
-        assert isinstance(app.screen, LiveScreen)
-        assert "step 9, epoch 0.9: loss 5.275" in text_of(app, "#status")
+        await until_screen(pilot, LiveScreen)
+        await until_shows(pilot, "#status", "step 9, epoch 0.9: loss 5.275")
 
 
 async def test_a_page_is_filtered_and_a_log_followed(run: Run) -> None:
     run.log.write_text("".join(f"line {i}\n" for i in range(200)) + "evil \x1b[2J\n")
     app = WatchApp(run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot)
+        await loaded(pilot)
         await pilot.press("g")
-        await pilot.pause(0.3)
+        await until_screen(pilot, PageScreen)
         page = app.screen.query_one("#page", ScrollableContainer)
-        assert page.scroll_offset.y == page.max_scroll_y > 0
+        await until(pilot, lambda: page.scroll_offset.y == page.max_scroll_y > 0)
         assert "\x1b" not in text_of(app, "#text")
         with run.log.open("a") as file:
             file.write("the newest line\n")
-        for _ in range(100):
-            if "newest" in text_of(app, "#text"):
-                break
-            await pilot.pause(0.05)
-        assert text_of(app, "#text").endswith("the newest line")
+        assert (await until_shows(pilot, "#text", "newest")).endswith("the newest line")
         await pilot.press("slash", *"LINE 19", "enter")
-        await pilot.pause(0.1)
+        await until(pilot, lambda: len(text_of(app, "#text").splitlines()) == 11)
         assert text_of(app, "#text").splitlines()[0] == "line 19"
-        assert len(text_of(app, "#text").splitlines()) == 11
         await pilot.press("escape")
-        await pilot.pause(0.1)
+        await until_shows(pilot, "#text", "line 5")
         assert isinstance(app.screen, PageScreen)
-        assert "line 5" in text_of(app, "#text")
 
 
 async def test_the_configuration_marks_what_is_not_the_default(run: Run) -> None:
     app = WatchApp(run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot)
+        await loaded(pilot)
         await pilot.press("c")
-        await pilot.pause(0.2)
-        lines = text_of(app, "#text").splitlines()
+        lines = (await until_shows(pilot, "#text", "[optim]")).splitlines()
         assert "* lr                   0.1  (default 0.2)" in lines
         assert any(line.startswith("  momentum ") for line in lines)
 
@@ -283,63 +259,55 @@ async def test_the_configuration_marks_what_is_not_the_default(run: Run) -> None
 async def test_help_begins_with_the_keys_of_the_screen_and_opens_once(run: Run) -> None:
     app = WatchApp(run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot)
+        await loaded(pilot)
         await pilot.press("m")
-        await pilot.pause(0.3)
+        await until_screen(pilot, MatchesScreen)
         await pilot.press("question_mark", "question_mark")
-        await pilot.pause(0.2)
-        assert text_of(app, "#text").splitlines()[0] == "matches"
+        shown = await until_shows(pilot, "#text", "Show this list of keys")
+        assert shown.splitlines()[0] == "matches"
         await pilot.press("escape")
-        await pilot.pause(0.1)
-        assert not isinstance(app.screen, PageScreen)
+        await until_screen(pilot, MatchesScreen)
 
 
 async def test_curve_keys_change_smoothing_axis_and_scale(run: Run) -> None:
     app = WatchApp(run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot)
+        await loaded(pilot)
         await pilot.press("plus")
-        await settle(pilot)
-        assert "smoothing 0.95" in text_of(app, "#status")
+        await until_shows(pilot, "#status", "smoothing 0.95")
         await pilot.press("l", "x", "x")
-        await settle(pilot)
-        assert "(log)" in text_of(app, "#loss")
-        assert "axis: time" in text_of(app, "#status")
+        await until_shows(pilot, "#loss", "(log)")
+        await until_shows(pilot, "#status", "axis: time")
 
 
 async def test_the_resume_dialog_plans_before_it_acts(run: Run) -> None:
     app = WatchApp(run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot)
+        await loaded(pilot)
         await pilot.press("r")
-        await pilot.pause(0.3)
-        assert isinstance(app.screen, ResumeDialog)
+        await until_screen(pilot, ResumeDialog)
         field = app.screen.query_one("#epochs", Input)
         assert field.value == "20"
-        assert "old LR" in text_of(app, "#plan")
-        assert "new plan" in text_of(app, "#plan-chart")
+        await until_shows(pilot, "#plan", "old LR")
+        await until_shows(pilot, "#plan-chart", "new plan")
         field.value = "6"
-        await pilot.pause(0.2)
-        assert "give --epochs above 6" in text_of(app, "#plan")
+        await until_shows(pilot, "#plan", "give --epochs above 6")
         field.value = "20"
         app.screen.query_one("#more", Input).value = "batch_size=8"
-        await pilot.pause(0.2)
-        assert "train.batch_size cannot change" in text_of(app, "#plan")
+        await until_shows(pilot, "#plan", "train.batch_size cannot change")
         await pilot.press("enter")
-        await pilot.pause()
+        await until_still(pilot)
         assert isinstance(app.screen, ResumeDialog)
         await pilot.press("escape")
-        await pilot.pause()
-        assert isinstance(app.screen, LiveScreen)
+        await until_screen(pilot, LiveScreen)
 
 
 async def test_evaluating_without_a_checkpoint_says_so(run: Run) -> None:
     app = WatchApp(run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot)
+        await loaded(pilot)
         await pilot.press("e")
-        await pilot.pause(0.2)
-        assert "no checkpoint yet" in text_of(app, "#status")
+        await until_shows(pilot, "#status", "no checkpoint yet")
 
 
 async def test_any_checkpoint_is_evaluated_and_a_failure_says_why(run: Run) -> None:
@@ -349,9 +317,10 @@ async def test_any_checkpoint_is_evaluated_and_a_failure_says_why(run: Run) -> N
         (run.checkpoints / f"{name}.pt").write_bytes(b"damaged")
     app = WatchApp(run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot)
+        await loaded(pilot)
         await pilot.press("e")
-        await pilot.pause(0.2)
+        await until_screen(pilot, EvaluateDialog)
+        await until(pilot, lambda: app.screen.query_one(Choices).option_count)
         lines = [str(option.prompt) for option in app.screen.query_one(Choices).options]
         assert ["last" in lines[0], "epoch        6  step        60  evaluated" in lines[0]] == [
             True,
@@ -359,22 +328,18 @@ async def test_any_checkpoint_is_evaluated_and_a_failure_says_why(run: Run) -> N
         ]
         assert "epoch-0003" in lines[1]
         await pilot.press("down", "enter")
-        deadline = time.monotonic() + 50
-        while "failed" not in text_of(app, "#status") and time.monotonic() < deadline:
-            await pilot.pause(0.2)
-        assert "damaged" in text_of(app, "#status")
+        await until_screen(pilot, LiveScreen)
+        await until_shows(pilot, "#status", "failed", "damaged")
 
 
 async def test_stopping_nobody_says_so(run: Run) -> None:
     app = WatchApp(run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot)
+        await loaded(pilot)
         await pilot.press("s")
-        await pilot.pause(0.2)
-        assert "nothing to stop" in text_of(app, "#status")
+        await until_shows(pilot, "#status", "nothing to stop")
         await pilot.press("k")
-        await pilot.pause(0.2)
-        assert "no trainer is running" in text_of(app, "#status")
+        await until_shows(pilot, "#status", "no trainer is running; the last checkpoint")
 
 
 def test_the_journal_of_the_fixture_is_json(run: Run) -> None:
@@ -389,30 +354,28 @@ async def test_an_imported_log_says_what_it_has_not(tmp_path: Path) -> None:
     journal.close()
     app = WatchApp(run)
     async with app.run_test(size=(100, 24)) as pilot:
-        await settle(pilot)
+        await until(pilot, lambda: app.history.imported)
         for key in "rem":
-            await pilot.press(key)
-            await pilot.pause(0.2)
             assert isinstance(app.screen, LiveScreen)
-            assert "imported from a log" in text_of(app, "#status")
+            app.screen.show_status("")
+            await pilot.press(key)
+            await until_shows(pilot, "#status", "imported from a log")
+            assert isinstance(app.screen, LiveScreen)
 
 
 async def test_words_that_are_too_long_for_their_line_are_shown_whole(run: Run) -> None:
     app = WatchApp(run)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
-        await settle(pilot)
+        await loaded(pilot)
         app.post_message(StatusMessage("not resumed: " + "why " * 30 + "the end", done=True))
-        await pilot.pause(0.5)
-        assert any("the end" in str(toast.render()) for toast in app.screen.query("Toast"))
+        await until_shows(pilot, "Toast", "the end")
 
 
 async def test_a_hostile_name_of_a_run_never_reaches_the_terminal(tmp_path: Path) -> None:
     run = create_run(tmp_path / "runs", "r\x1b]52;c;x\x07\u202e[b]")
     JournalWriter(run.journal).close()
-    for size in ((80, 24), (40, 10)):
+    for size, selector in (((80, 24), "#head"), ((40, 10), "#small")):
         app = WatchApp(run)
         async with app.run_test(size=size) as pilot:
-            await pilot.pause(0.2)
-            shown = text_of(app, "#head") + text_of(app, "#small")
-            assert "52;c;x" in shown
+            shown = await until_shows(pilot, selector, "52;c;x")
             assert not set(shown) & {"\x1b", "\x07", "\u202e"}

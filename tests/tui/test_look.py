@@ -11,13 +11,21 @@ from rich.color import ColorType
 from rich.style import Style
 from textual.screen import ModalScreen
 from textual.strip import Strip
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
-from tests.helpers.pilot import strips, until_still
+from tests.helpers.pilot import (
+    strips,
+    until,
+    until_screen,
+    until_shows,
+    until_still,
+    until_text,
+)
 from tests.helpers.screens import WAYS, Way, reach, steady
 from tmssl.runs.folder import Run
 from tui.app import WatchApp
 from tui.bindings import GLOBAL, TEXTUAL_KEYS, entries, key_table
+from tui.matches.screen import MatchesScreen
 from tui.options import Look
 from tui.preferences import Preferences, preferences_path, read_preferences, write_preferences
 from tui.theme import DARK, LIGHT, default_theme
@@ -108,17 +116,17 @@ async def test_what_was_chosen_is_there_the_next_time(steady: Run) -> None:
         assert app.theme == DARK.name
         await pilot.press("ctrl+t")
         await pilot.press("m")
-        await pilot.pause(0.3)
+        await until_text(pilot, "query 1/4")
         await pilot.press("t", "minus")
-        await pilot.pause(0.3)
+        await until(pilot, lambda: app.preferences.size)
     kept = json.loads(preferences_path().read_text())
     assert kept == {"theme": "tmssl-light", "listed": True, "size": 3}
     again = WatchApp(steady)
     async with again.run_test(size=(80, 24)) as pilot:
         assert again.theme == LIGHT.name
         await pilot.press("m")
-        await pilot.pause(0.5)
-        assert again.screen.query_one("#queries").display
+        await until_screen(pilot, MatchesScreen)
+        await until(pilot, lambda: again.screen.query_one("#queries").display)
 
 
 @pytest.mark.parametrize("held", ["", "{", "[]", '{"weight": 9}', '{"size": 99}', '{"theme": 1}'])
@@ -127,8 +135,7 @@ async def test_a_damaged_layout_is_told_and_passed_over(steady: Run, held: str) 
     preferences_path().write_text(held)
     app = WatchApp(steady)
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.pause(0.3)
-        assert "using the default layout" in str(app.screen.query_one("#status", Static).render())
+        await until_shows(pilot, "#status", "using the default layout")
         assert app.preferences == Preferences()
 
 

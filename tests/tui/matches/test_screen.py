@@ -11,6 +11,7 @@ from PIL import Image
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
+from tests.helpers.pilot import until, until_screen, until_shows, until_still
 from tests.helpers.retrieved import retrieved_run
 from tmssl.data.pack.pack import open_pack
 from tmssl.retrieval.evaluation.matches import read_matches
@@ -43,35 +44,14 @@ def text_of(app: WatchApp, selector: str) -> str:
     return str(app.screen.query_one(selector, Static).render())
 
 
-async def settle(pilot: Pilot[None], seconds: float = 0.2) -> None:
-    await pilot.pause(seconds)
-    for _ in range(200):
-        busy = [w for w in pilot.app.workers if w.group in ("page", "matches", "beside", "export")]
-        if all(worker.is_finished for worker in busy):
-            break
-        await pilot.pause(0.05)
-    await pilot.pause(0.1)
-
-
-async def shows(pilot: Pilot[None], selector: str, *texts: str) -> str:
-    """Wait until all of the texts are in a widget; returns what it shows."""
-    shown = ""
-    for _ in range(400):
-        shown = str(pilot.app.screen.query_one(selector, Static).render())
-        if all(text in shown for text in texts):
-            return shown
-        await pilot.pause(0.05)
-    raise AssertionError(f"{texts} not in {selector}: {shown}")
-
-
 async def opened(pilot: Pilot[None]) -> WatchApp:
     """The screen of the matches, with its first page drawn."""
-    await pilot.pause(0.3)
     await pilot.press("m")
-    await settle(pilot, 0.4)
+    await until_screen(pilot, MatchesScreen)
+    await until(pilot, lambda: str(pilot.app.screen.query_one("#gallery", Static).render()))
+    await until_still(pilot)
     app = pilot.app
     assert isinstance(app, WatchApp)
-    assert isinstance(app.screen, MatchesScreen)
     return app
 
 
@@ -79,7 +59,7 @@ async def opened(pilot: Pilot[None]) -> WatchApp:
 async def test_figures_list_and_page_say_what_was_found(run: Run, size: tuple[int, int]) -> None:
     async with WatchApp(run).run_test(size=size) as pilot:
         app = await opened(pilot)
-        page = await shows(pilot, "#gallery", "query 1/4")
+        page = await until_shows(pilot, "#gallery", "query 1/4")
         head = text_of(app, "#figures")
         assert "0.75" in head
         assert "0.25" in head  # chance
@@ -90,12 +70,12 @@ async def test_figures_list_and_page_say_what_was_found(run: Run, size: tuple[in
         assert "- miss" in page
         assert "03.01 Quadrupeds" in page  # a shared code with its title
         assert "rank 2" in page
-        await shows(
+        await until_shows(
             pilot, "#gallery-words", "2/2 epoch-0006, 24 marks searched, showing all  by OpenMoji"
         )
         assert app.screen.query_one("#queries").display == (size[0] > 100)
         await pilot.press("n", "n")
-        page = await shows(pilot, "#gallery", "query 3/4")
+        page = await until_shows(pilot, "#gallery", "query 3/4")
         assert not set(page) & {"\x1b", "\u202e"}
         assert "+ hit" in page
 
@@ -104,17 +84,17 @@ async def test_queries_are_filtered_searched_and_the_page_stays_on_its_query(run
     async with WatchApp(run).run_test(size=(80, 24)) as pilot:
         app = await opened(pilot)
         await pilot.press("a")
-        await shows(pilot, "#gallery", "query 1/1, no hit found, AP 0.00: m0")
+        await until_shows(pilot, "#gallery", "query 1/1, no hit found, AP 0.00: m0")
         await pilot.press("a", "a", "slash")
-        await pilot.pause()
+        await until(pilot, lambda: app.screen.query_one("#search", Input).has_focus)
         app.screen.query_one("#search", Input).value = "M3"
         await pilot.press("enter")
-        await shows(pilot, "#gallery", "query 1/1")
-        await shows(pilot, "#gallery", "= same")
-        await shows(pilot, "#gallery-words", "showing worst with 'M3'")
+        await until_shows(pilot, "#gallery", "query 1/1")
+        await until_shows(pilot, "#gallery", "= same")
+        await until_shows(pilot, "#gallery-words", "showing worst with 'M3'")
         await pilot.press("left_square_bracket")
-        await shows(pilot, "#gallery-words", "1/2 epoch-0003")
-        await shows(pilot, "#gallery", "m3 mark 3")
+        await until_shows(pilot, "#gallery-words", "1/2 epoch-0003")
+        await until_shows(pilot, "#gallery", "m3 mark 3")
 
 
 async def test_a_narrow_screen_shows_the_list_instead_and_a_wide_one_beside(run: Run) -> None:
@@ -122,50 +102,47 @@ async def test_a_narrow_screen_shows_the_list_instead_and_a_wide_one_beside(run:
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         await pilot.press("t")
-        await settle(pilot)
-        assert not app.screen.query_one("#gallery").display
-        listed = text_of(app, "#queries")
-        assert "page 1/1" in listed
-        assert "m1 mark 1" in listed
+        await until(pilot, lambda: not app.screen.query_one("#gallery").display)
+        listed = await until_shows(pilot, "#queries", "page 1/1", "m1 mark 1")
         assert not set(listed) & {"\x1b", "\u202e"}
         await pilot.press("end")
-        await settle(pilot)
-        (here,) = (line for line in text_of(app, "#queries").splitlines() if line.startswith(">"))
-        assert "m3 mark 3" in here
+
+        def chosen() -> str:
+            lines = text_of(app, "#queries").splitlines()
+            (line,) = (line for line in lines if line.startswith(">"))
+            return line
+
+        await until(pilot, lambda: "m3 mark 3" in chosen())
         await pilot.click("#queries", offset=(5, 2))
         await pilot.press("t")
-        await shows(pilot, "#gallery", "query 2/4")
+        await until_shows(pilot, "#gallery", "query 2/4")
         await pilot.resize_terminal(140, 40)
         await pilot.press("t")
-        await settle(pilot)
-        assert app.screen.query_one("#queries").display
-        assert app.screen.query_one("#gallery").display
+        parts = app.screen.query("#queries, #gallery")
+        await until(pilot, lambda: [part.display for part in parts] == [True, True])
 
 
 async def test_two_evaluations_stand_one_above_the_other(run: Run) -> None:
     async with WatchApp(run).run_test(size=(80, 24)) as pilot:
         app = await opened(pilot)
         await pilot.press("n", "d")
-        page = await shows(pilot, "#gallery", "now 2")
+        page = await until_shows(pilot, "#gallery", "now 2")
         assert "epoch-0006: first hit at 2, AP 0.50" in page
         assert "epoch-0003: first hit at 2, AP 0.50" in page
         assert "was 2" in page
         assert "now 2" in page
         assert "same rank" in page
         await pilot.press("d")
-        await settle(pilot)
-        assert "was 2" not in text_of(app, "#gallery")
+        await until(pilot, lambda: "was 2" not in text_of(app, "#gallery"))
 
 
 async def test_every_figure_and_the_history_are_a_page(run: Run) -> None:
     async with WatchApp(run).run_test(size=(80, 24)) as pilot:
-        app = await opened(pilot)
+        await opened(pilot)
         await pilot.press("u")
-        await pilot.pause(0.2)
-        assert isinstance(app.screen, PageScreen)
-        told = "\n".join(str(part.render()) for part in app.screen.query(Static))
-        assert "hit@10           0.750    0.250  3.00" in told
-        assert "division hit@10 by epoch (| is chance)" in told
+        await until_screen(pilot, PageScreen)
+        figures = "hit@10           0.750    0.250  3.00"
+        await until_shows(pilot, "#text", figures, "division hit@10 by epoch (| is chance)")
 
 
 @pytest.mark.parametrize(("key", "begins"), [("w", b"<!doctype html>"), ("W", b"\x89PNG")])
@@ -175,7 +152,7 @@ async def test_what_is_shown_is_written_as_a_page_or_a_sheet(
     async with WatchApp(run).run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         await pilot.press(key)
-        await shows(pilot, "#status", "4 queries written")
+        await until_shows(pilot, "#status", "4 queries written")
         path = run.path / "export" / f"epoch-0006.{'html' if key == 'w' else 'png'}"
         assert path.read_bytes().lower().startswith(begins.lower())
         if key == "w":
@@ -186,7 +163,7 @@ async def test_ascii_pictures_are_letters(run: Run) -> None:
     app = WatchApp(run, Look(ascii=True))
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
-        await shows(pilot, "#gallery", "@", "2. 0.933")
+        await until_shows(pilot, "#gallery", "@", "2. 0.933")
         shown = html.unescape(re.sub("<[^>]*>", "", app.export_screenshot().split("</style>")[1]))
         assert "query 1/4" in shown.replace("\xa0", " ")
         assert shown.replace("\xa0", " ").isascii()
@@ -202,9 +179,9 @@ async def test_without_an_evaluation_the_matches_say_what_to_do(tmp_path: Path) 
         path.unlink()
     async with WatchApp(made).run_test(size=(80, 24)) as pilot:
         app = await opened(pilot)
-        await shows(pilot, "#gallery", "no evaluation yet; press e")
+        await until_shows(pilot, "#gallery", "no evaluation yet; press e")
         await pilot.press("d", "i", "w", "u", "n", "a", "t", "pagedown", "end", "comma", "plus")
-        await settle(pilot)
+        await until_still(pilot)
         assert isinstance(app.screen, MatchesScreen)
 
 
@@ -214,10 +191,10 @@ async def test_damaged_matches_and_figures_are_told(tmp_path: Path) -> None:
     (made.eval / "epoch-0003.json").write_text("no JSON")
     async with WatchApp(made).run_test(size=(80, 24)) as pilot:
         await opened(pilot)
-        await shows(pilot, "#gallery", "is damaged")
+        await until_shows(pilot, "#gallery", "is damaged")
         await pilot.press("left_square_bracket")
-        await shows(pilot, "#figures", "the figures of epoch-0003 cannot be read")
-        await shows(pilot, "#gallery", "query 1/4")
+        await until_shows(pilot, "#figures", "the figures of epoch-0003 cannot be read")
+        await until_shows(pilot, "#gallery", "query 1/4")
 
 
 def test_evaluations_come_by_epoch_also_within_one(tmp_path: Path) -> None:

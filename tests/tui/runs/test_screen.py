@@ -1,16 +1,20 @@
 """The list of runs, as the monitor and `tmssl runs` show it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from textual.app import App
+from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
+from tests.helpers.pilot import until, until_screen, until_shows, until_still
 from tests.helpers.run_folders import hit, write_run
 from tmssl.config import Config, changed, to_dict
 from tmssl.runs.events import End, Finding, Segment, Started, Step
 from tmssl.runs.folder import hold_lock, open_run
 from tmssl.runs.journal import JournalWriter
-from tmssl.runs.listing import Listing, differing
+from tmssl.runs.listing import Listing, Row, differing
 from tui.app import WatchApp
 from tui.live.screen import LiveScreen
 from tui.runs.dialogs import StopDialog
@@ -49,10 +53,28 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def words(app: WatchApp) -> str:
+def words(app: App[None]) -> str:
     """Everything on the screen."""
     lines = [str(option.prompt) for option in app.screen.query_one(Choices).options]
     return "\n".join([*lines, *(str(part.render()) for part in app.screen.query(Static))])
+
+
+async def until_words(pilot: Pilot[None], *texts: str) -> str:
+    """Wait until all of the texts are on the screen of runs; returns everything there."""
+
+    def shown() -> str:
+        everything = words(pilot.app)
+        return everything if all(text in everything for text in texts) else ""
+
+    return await until(pilot, shown, f"for {texts}")
+
+
+async def listed(pilot: Pilot[None], count: int = 3) -> Choices:
+    """Wait until the list of runs is read whole; returns it."""
+    await until_screen(pilot, RunsScreen)
+    await until_words(pilot, f"{count} runs")
+    await until_still(pilot)
+    return pilot.app.screen.query_one(Choices)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60), (40, 10)])
@@ -61,81 +83,84 @@ async def test_every_run_is_a_line_and_the_cursor_tells_more(
 ) -> None:
     app = WatchApp(None, runs_folder=folder)
     async with app.run_test(size=size) as pilot:
-        await pilot.pause(0.5)
-        assert isinstance(app.screen, RunsScreen)
+        await listed(pilot)
         shown = words(app)
         assert not set(shown) & {"\x1b", "\x07"}
-        assert "3 runs" in shown
         assert "# finished" in shown
         if size[0] >= 80:
             assert "3.50 (5.55)" in shown
             assert "hit@10 0.75 (0.31)" in shown
         await pilot.press("down")
-        await pilot.pause(0.2)
-        assert "try sgd" in words(app)
-        assert "lr 0.3" in words(app)
+        await until_words(pilot, "try sgd", "lr 0.3")
 
 
 async def test_typing_filters_by_name_state_and_setting(folder: Path) -> None:
     app = WatchApp(None, runs_folder=folder)
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.pause(0.5)
+        choices = await listed(pilot)
+
+        async def until_listed(names: list[str]) -> None:
+            await until(pilot, lambda: [option.id for option in choices.options] == names)
+
         for typed, found in (("lr=0.3", ["b-second"]), ("FINISHED", ["a-first"]), ("none", [])):
             await pilot.press("slash")
             app.screen.query_one("#search", Input).value = ""
             await pilot.press(*typed, "enter")
-            await pilot.pause(0.1)
-            assert [o.id for o in app.screen.query_one(Choices).options] == found
-        assert "press esc for all" in words(app)
+            await until_listed(found)
+        await until_words(pilot, "press esc for all")
         await pilot.press("escape")
-        await pilot.pause(0.1)
-        assert app.screen.query_one(Choices).option_count == 3
+        await until(pilot, lambda: choices.option_count == 3)
 
 
-async def test_the_cursor_begins_on_what_runs_now(folder: Path) -> None:
+async def test_the_cursor_begins_on_what_runs_now(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+    rows = Listing.rows
+
+    def counted(listing: Listing) -> Iterator[Row]:
+        yield from rows(listing)
+        looks.append(listing)
+
+    monkeypatch.setattr(Listing, "rows", counted)
     with hold_lock(open_run(folder / "a-first")):  # the last to be read, and the first of the list
         app = WatchApp(None, runs_folder=folder)
         async with app.run_test(size=(80, 24)) as pilot:
-            await pilot.pause(0.5)
-            choices = app.screen.query_one(Choices)
+            choices = await listed(pilot)
             assert choices.options[0].id == choices.chosen == "a-first"
             await pilot.press("down")
-            chosen = choices.chosen
-            await pilot.pause(2.5)  # the next look
-            assert choices.chosen == chosen != "a-first"
+            await until(pilot, lambda: choices.chosen != "a-first")
+            chosen, before = choices.chosen, len(looks)
+            await until(pilot, lambda: len(looks) > before + 1)  # the folder was read anew
+            await until_still(pilot)
+            assert choices.chosen == chosen
 
 
 async def test_two_marked_runs_are_compared_and_one_is_opened(folder: Path) -> None:
     app = WatchApp(None, runs_folder=folder)
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.pause(0.5)
+        await listed(pilot)
         await pilot.press("c")
-        await pilot.pause(0.1)
-        assert "mark two runs" in words(app)
+        await until_words(pilot, "mark two runs")
         await pilot.press("end", "space", "up", "space", "c")
-        await pilot.pause(0.2)
-        assert isinstance(app.screen, PageScreen)
-        told = " ".join(str(part.render()) for part in app.screen.query(Static))
-        assert "settings that differ: 2" in told
-        assert "optim.lr" in told
-        assert "mild" in told
-        await pilot.press("escape", "enter")
-        await pilot.pause(0.3)
-        assert isinstance(app.screen, LiveScreen)
+        await until_screen(pilot, PageScreen)
+        await until_shows(pilot, "#text", "settings that differ: 2", "optim.lr", "mild")
+        await pilot.press("escape")
+        await until_screen(pilot, RunsScreen)
+        await pilot.press("enter")
+        await until_screen(pilot, LiveScreen)
         assert app.run_folder.name == "b-second"
         await pilot.press("o")
-        await pilot.pause(0.3)
-        assert app.screen.query_one(Choices).chosen == "b-second"
+        await until_screen(pilot, RunsScreen)
+        await until(pilot, lambda: app.screen.query_one(Choices).chosen == "b-second")
         await pilot.press("escape")
-        await pilot.pause(0.1)
-        assert isinstance(app.screen, LiveScreen)
+        await until_screen(pilot, LiveScreen)
 
 
 async def test_an_empty_folder_says_how_to_start(tmp_path: Path) -> None:
     app = WatchApp(None, runs_folder=tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.pause(0.3)
-        assert "no runs here yet" in words(app)
+        await until_words(pilot, "no runs here yet")
 
 
 def test_a_second_look_reads_what_is_new(folder: Path) -> None:
@@ -159,22 +184,24 @@ def test_a_second_look_reads_what_is_new(folder: Path) -> None:
 async def test_a_second_enter_does_no_harm(folder: Path) -> None:
     app = WatchApp(None, runs_folder=folder)
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.pause(0.5)
+        await listed(pilot)
         run = open_run(folder / "b-second")
         for _ in range(2):
             app.post_message(OpenRun(run))
-        await pilot.pause(0.5)
-        assert isinstance(app.screen, LiveScreen)
+        await until_screen(pilot, LiveScreen)
+        await until_still(pilot)
         assert app.run_folder == run
         await pilot.press("o")
-        await pilot.pause(0.5)
+        await listed(pilot)
         for _ in range(2):
             app.post_message(OpenRun(run))
-        await pilot.pause(0.5)
+        await until_screen(pilot, LiveScreen)
+        await until_still(pilot)
         assert isinstance(app.screen, LiveScreen)
         app.push_screen(dialog := StopDialog())
-        await pilot.pause(0.2)
+        await until_screen(pilot, StopDialog)
         dialog.action_answer(True)
         dialog.action_answer(True)
-        await pilot.pause(0.2)
+        await until_screen(pilot, LiveScreen)
+        await until_still(pilot)
         assert isinstance(app.screen, LiveScreen)

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from tests.helpers.marks import draw_marks
+from tests.helpers.pilot import until_screen, until_shows
 from tmssl.errors import InputError
 from tui.app import WatchApp
+from tui.runs.screen import RunsScreen
 from tui.runs.start_form import StartForm, answers
 from tui.subprocesses import run_command
 
@@ -59,25 +61,20 @@ async def test_the_form_shows_what_it_comes_to(tmp_path: Path, size: tuple[int, 
     marks = draw_marks(tmp_path / "marks", 2)
     app = WatchApp(None, runs_folder=tmp_path)
     async with app.run_test(size=size) as pilot:
-        await pilot.pause(0.3)
+        await until_screen(pilot, RunsScreen)
         await pilot.press("n")
-        await pilot.pause(0.3)
-        assert isinstance(app.screen, StartForm)
-        verdict = app.screen.query_one("#verdict", Static)
-        assert "give --data" in str(verdict.render())
+        await until_screen(pilot, StartForm)
+        await until_shows(pilot, "#verdict", "give --data")
         app.screen.query_one("#source", Input).value = str(marks)
         app.screen.query_one("#lr", Input).value = "0.3"
-        await pilot.pause(0.3)
-        assert "sgd to lr 3.00e-01" in str(verdict.render())
-        assert "planned" in str(app.screen.query_one("#plan-chart", Static).render())
+        await until_shows(pilot, "#verdict", "sgd to lr 3.00e-01")
+        await until_shows(pilot, "#plan-chart", "planned")
         app.screen.query_one("#lr", Input).value = "fast"
         await pilot.press("enter")
-        await pilot.pause(0.3)
-        assert "! bad setting" in str(verdict.render())
+        await until_shows(pilot, "#verdict", "! bad setting")
         assert isinstance(app.screen, StartForm)
         await pilot.press("escape")
-        await pilot.pause(0.1)
-        assert not isinstance(app.screen, StartForm)
+        await until_screen(pilot, RunsScreen)
 
 
 def test_a_child_tells_each_line_and_its_exit_code() -> None:
