@@ -26,8 +26,8 @@ from tmssl.data.pack.pack import Pack, build_pack, pack_size
 from tmssl.data.sampler import Sampler
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.training.learner import choose_device, create_learner, update, views_dtype
-from tmssl.training.loader import Feed
-from tmssl.training.machine import keep_freed_memory
+from tmssl.training.loader import ViewLoader
+from tmssl.training.numerics import keep_freed_memory
 
 _ROUNDS = 5
 _READ = 256  # images of a pack read at once
@@ -130,10 +130,12 @@ def _feed(
     views: str,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
-) -> Feed:
+) -> ViewLoader:
     """The trainer's own feed over a whole pack."""
     sampler = Sampler(np.arange(pack.count), batch_size, 0)
-    return Feed(pack, sampler, views=views, size=size, device=device, end=1 << 30, dtype=dtype)
+    return ViewLoader(
+        pack, sampler, views=views, size=size, device=device, end=1 << 30, dtype=dtype
+    )
 
 
 def _lightly_transform(size: int) -> object:

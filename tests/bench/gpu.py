@@ -15,7 +15,7 @@ import torch
 from tmssl.config import Config, changed
 from tmssl.training.learner import create_learner, update
 from tmssl.training.loader import Views
-from tmssl.training.machine import set_numerics
+from tmssl.training.numerics import set_numerics
 
 _ROUNDS, _STEPS, _WARM = 5, 4, 3
 

@@ -40,7 +40,7 @@ from tmssl.retrieval.search.traced_encoder import trace_encoder
 from tmssl.retrieval.vectors.embed import embed, forward, inference_copy, untrained_encoder
 from tmssl.retrieval.vectors.fold_bn import fold_bn
 from tmssl.runs.folder import Run, create_run
-from tmssl.training.machine import keep_freed_memory
+from tmssl.training.numerics import keep_freed_memory
 from tmssl.types import Indices, Vectors
 
 MODEL, SIZE, WIDTH = "efficientnet_b0", 224, 1280

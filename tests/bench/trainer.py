@@ -20,10 +20,10 @@ from tmssl.runs.folder import create_run
 from tmssl.runs.journal import JournalWriter
 from tmssl.toy.make import make_toy
 from tmssl.training.learner import create_learner, update
-from tmssl.training.loop import one_step
+from tmssl.training.loop import train_step
 from tmssl.training.loss import feature_std
 from tmssl.training.meter import Meter
-from tmssl.training.nonfinite import healthy
+from tmssl.training.rollback import roll_back_if_nonfinite
 from tmssl.training.saving import save
 from tmssl.training.session import Session, open_session
 
@@ -49,8 +49,8 @@ def main() -> None:
         rounds = _interleaved(steps, asked.steps)
         _print_speeds(rounds, asked)
         _print_costs(session, statistics.median(rounds["tmssl"]), asked.steps)
-        session.feed.close()
-        session.saver.close()
+        session.loader.close()
+        session.writer.close()
 
 
 def _arguments() -> argparse.Namespace:
@@ -96,12 +96,12 @@ def _contenders(
 ) -> dict[str, Callable[[], object]]:
     """Name to a function that takes one step."""
     config, device = session.config, session.learner.device
-    ready, views = create_learner(config, device), session.feed.views(0)
+    ready, views = create_learner(config, device), session.loader.views(0)
 
     def ours() -> None:  # as the loop does: it waits for a GPU only where it logs
-        one_step(session)
+        train_step(session)
         if device.type == "cpu" or session.step % config.train.log_every == 0:
-            healthy(session)
+            roll_back_if_nonfinite(session)
 
     steps: dict[str, Callable[[], object]] = {
         "tmssl": ours,
@@ -175,37 +175,37 @@ def _checkpoint_costs(session: Session, count: int) -> tuple[float, float, float
     for _ in range(_ROUNDS):
         begun = time.perf_counter()
         for _ in range(count):
-            one_step(session)
+            train_step(session)
         plain.append(time.perf_counter() - begun)
         begun = time.perf_counter()
         save(session, "time")
         for _ in range(count):
-            one_step(session)
+            train_step(session)
         beside.append(time.perf_counter() - begun)
-        saved = session.saver.wait()
+        saved = session.writer.wait()
         assert saved is not None
-        assert saved.asked is not None
-        stalls.append(saved.asked.stall_s)
+        assert saved.request is not None
+        stalls.append(saved.request.stall_s)
     return statistics.median(plain), statistics.median(beside), statistics.median(stalls)
 
 
 def _signal_costs(session: Session) -> tuple[float, float]:
     """Seconds that a logged step's figures take, with those of the steps before; and an epoch's."""
     learner = session.learner
-    done = update(learner, session.feed.views(session.step), 0.99, session.step + 1)
+    done = update(learner, session.loader.views(session.step), 0.99, session.step + 1)
     logged, epochs = [], []
     for _ in range(_ROUNDS):
         meter = Meter(learner.device)
         begun = time.perf_counter()
         for _ in range(Config().train.log_every):
             meter.add(done.result, 0.0)
-        meter.recent()
+        meter.read_steps()
         float(feature_std(done.result.queries))
         logged.append(time.perf_counter() - begun)
         for _ in range(1024 // len(done.result.features)):
             meter.add(done.result, 0.0)
         begun = time.perf_counter()
-        meter.epoch()
+        meter.read_epoch()
         epochs.append(time.perf_counter() - begun)
     return statistics.median(logged), statistics.median(epochs)
 

@@ -10,9 +10,9 @@ import torch
 
 from tmssl.config import Config, changed
 from tmssl.data.pack.pack import open_pack
-from tmssl.training.distributed import Ranks, joined_ranks
+from tmssl.training.distributed import Ranks, join_ranks
 from tmssl.training.learner import create_learner, update
-from tmssl.training.loader import Feed
+from tmssl.training.loader import ViewLoader
 from tmssl.training.optimizer import set_learning_rate
 from tmssl.training.session import create_sampler
 from tmssl.training.signals import SignalFlags
@@ -33,9 +33,9 @@ def learn_a_little(folder: Path, ranks: Ranks) -> dict[str, Any]:
     """Three steps with BN frozen, and what a process saw of them."""
     config = changed(Config(), {**SETTINGS, "data.pack": str(folder / "pack")})
     pack = open_pack(folder / "pack")
-    share = ranks.share(config.train.batch_size)
-    feed = Feed(
-        pack, create_sampler(pack, config), views="mild", size=32, device=_CPU, end=3, share=share
+    share = ranks.batch_slice(config.train.batch_size)
+    feed = ViewLoader(
+        pack, create_sampler(pack, config), views="mild", size=32, device=_CPU, end=3, part=share
     )
     learner = create_learner(config, _CPU, ranks)
     learner.model.eval()
@@ -50,7 +50,7 @@ def learn_a_little(folder: Path, ranks: Ranks) -> dict[str, Any]:
         "loss": losses,
         "grad_norm": norms,
         "rows": [feed.sampler.batch(step).anchors[share].tolist() for step in range(3)],
-        "keys": len(ranks.gathered(torch.zeros(share.stop - share.start, 2))),
+        "keys": len(ranks.gather(torch.zeros(share.stop - share.start, 2))),
         "weights": [float(p.detach().double().sum()) for p in learner.model.parameters()],
     }
 
@@ -59,18 +59,18 @@ def asked(ranks: Ranks) -> list[Any]:
     """What the ranks agree on when the second of them alone is signalled."""
     flags = SignalFlags()
     flags.install()
-    told = [ranks.agreed(flags, late=False)]
+    before = ranks.agree(flags, due=False)
     if ranks.rank == 1:
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGUSR1)
-    told.append(ranks.agreed(flags, late=ranks.rank == 0))
-    return [[stop.name, checkpoint, late] if stop else None for stop, checkpoint, late in told]
+    after = ranks.agree(flags, due=ranks.rank == 0)
+    return [[r.stop.name, r.checkpoint, r.due] if r.stop else None for r in (before, after)]
 
 
 def main() -> None:
     """Be one of the processes."""
     folder = Path(sys.argv[1])
-    with joined_ranks(_CPU) as ranks:
+    with join_ranks(_CPU) as ranks:
         seen = {**learn_a_little(folder, ranks), "asked": asked(ranks)}
         (folder / f"rank-{ranks.rank}.json").write_text(json.dumps(seen))
 

@@ -32,16 +32,16 @@ def again(run: Run, **settings: object) -> None:
 def train_until(run: Run, step: int) -> None:
     """Train up to a step, and stop as a signal does."""
     flags = SignalFlags()
-    real = loop.one_step
+    real = loop.train_step
 
-    def one_step(session: Session) -> float:
+    def train_step(session: Session) -> float:
         lr = real(session)
         if session.step == step:
             flags.stop = signal.SIGTERM
         return lr
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "one_step", one_step)
+        patch.setattr(loop, "train_step", train_step)
         assert train(run, flags) == 143
 
 

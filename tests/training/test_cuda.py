@@ -101,7 +101,7 @@ def waiting_is_an_error_but_where_it_must_be(monkeypatch: pytest.MonkeyPatch) ->
 
     Logging, looking for broken gradients, closing an epoch and saving may wait.
     """
-    for name in ("log_step", "healthy", "finish_epoch", "save"):
+    for name in ("log_step", "roll_back_if_nonfinite", "finish_epoch", "save"):
         monkeypatch.setattr(loop, name, may_wait(getattr(loop, name)))
     yield
     torch.cuda.set_sync_debug_mode("default")
@@ -140,7 +140,7 @@ def test_the_look_out_for_waiting_sees_it(
     waiting_is_an_error_but_where_it_must_be: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = loop.one_step
+    real = loop.train_step
 
     def waits(session: Session) -> float:
         """The real step, after which somebody looks at a weight on the GPU."""
@@ -148,7 +148,7 @@ def test_the_look_out_for_waiting_sees_it(
         next(session.learner.model.parameters()).sum().item()
         return lr
 
-    monkeypatch.setattr(loop, "one_step", waits)
+    monkeypatch.setattr(loop, "train_step", waits)
     with pytest.raises(RuntimeError, match="synchronizing"):
         train(new_run(tmp_path, pack, log_every=5), SignalFlags())
 

@@ -24,7 +24,7 @@ from tmssl.runs.folder import Run, create_run, holder, is_alive
 from tmssl.runs.history import read_history
 from tmssl.runs.journal import read_journal
 from tmssl.runs.launch import start_trainer, wait_until_begun
-from tmssl.training.distributed import ALONE, Ranks, with_synchronised_norms
+from tmssl.training.distributed import ALONE, Ranks, sync_batch_norms
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_two_processes_take_the_steps_of_one(world: Path) -> None:
 @pytest.mark.parametrize(("size", "count"), [(2, 7), (3, 64), (4, 4)])
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(size: int, count: int) -> None:
     with pytest.raises(ConfigError, match=f"give a multiple of {size}"):
-        Ranks(0, size).share(count)
+        Ranks(0, size).batch_slice(count)
     with pytest.raises(ConfigError, match=f"give a multiple of {size}"):
         changed(Config(), {"batch_size": count, "gpus": size})
 
@@ -77,7 +77,7 @@ def test_synchronised_norms_keep_the_activations_of_timms_layers() -> None:
     model = timm.create_model("test_efficientnet", num_classes=0).eval()
     view = torch.randn(2, 3, 32, 32)
     before, names = model(view), list(model.state_dict())
-    converted = with_synchronised_norms(model, Ranks(0, 2), torch.device("cuda"))
+    converted = sync_batch_norms(model, Ranks(0, 2), torch.device("cuda"))
     assert any(isinstance(layer, torch.nn.SyncBatchNorm) for layer in converted.modules())
     assert torch.equal(converted(view), before)
     assert list(converted.state_dict()) == names
@@ -86,7 +86,7 @@ def test_synchronised_norms_keep_the_activations_of_timms_layers() -> None:
 def test_a_cpu_and_a_process_alone_keep_their_own_norms() -> None:
     model = timm.create_model("test_efficientnet", num_classes=0)
     for ranks, device in ((ALONE, "cuda"), (Ranks(0, 2), "cpu")):
-        kept = with_synchronised_norms(model, ranks, torch.device(device))
+        kept = sync_batch_norms(model, ranks, torch.device(device))
         assert not any(isinstance(layer, torch.nn.SyncBatchNorm) for layer in kept.modules())
 
 

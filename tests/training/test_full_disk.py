@@ -29,12 +29,12 @@ from tmssl.runs.launch import start_trainer
 from tmssl.training import learner, loop, moco
 from tmssl.training.checkpoints.evaluations import Evaluations
 from tmssl.training.checkpoints.store import load_payload, save_checkpoint
-from tmssl.training.checkpoints.writer import Asked, Saver
+from tmssl.training.checkpoints.writer import CheckpointWriter, SaveRequest
 from tmssl.training.loop import train
-from tmssl.training.saving import journal_saved
+from tmssl.training.saving import journal_save
 from tmssl.training.session import Session
 from tmssl.training.signals import SignalFlags
-from tmssl.training.trainer_journal import PatientJournal
+from tmssl.training.trainer_journal import TrainerJournal
 
 ROOM_KIB = 200  # for the journal, and not for a checkpoint
 PER_EPOCH = 5
@@ -90,16 +90,16 @@ def codes(run: Run) -> list[str]:
 
 def after_steps(monkeypatch: pytest.MonkeyPatch, actions: dict[int, Any]) -> None:
     """Do something right after steps of these numbers, within the real loop and not while it saves."""
-    real = loop.one_step
+    real = loop.train_step
 
     def step(session: Session) -> float:
         lr = real(session)
         if session.step in actions:
-            journal_saved(session, session.saver.wait())
+            journal_save(session, session.writer.wait())
             actions[session.step]()
         return lr
 
-    monkeypatch.setattr(loop, "one_step", step)
+    monkeypatch.setattr(loop, "train_step", step)
 
 
 def test_a_run_whose_last_state_cannot_be_saved_fails_and_goes_on_from_the_one_before(
@@ -259,7 +259,7 @@ def test_what_the_journal_cannot_take_to_the_end_is_left_elsewhere_and_told(
     elsewhere.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
     path = tmpfs.folder / "metrics.jsonl"
-    journal = PatientJournal(path)
+    journal = TrainerJournal(path)
     told: list[Event] = [*events(60), End(status="failed", reason="no room")]
     tmpfs.fill()
     for event in told:
@@ -281,7 +281,7 @@ def test_events_that_nothing_can_take_are_named(
     tmpfs: SmallDisk, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmpfs.folder))
-    journal = PatientJournal(tmpfs.folder / "metrics.jsonl")
+    journal = TrainerJournal(tmpfs.folder / "metrics.jsonl")
     tmpfs.fill()
     for event in events(60):
         journal.write(event)
@@ -294,7 +294,7 @@ def test_events_that_nothing_can_take_are_named(
 
 def test_events_that_waited_are_written_in_order_when_there_is_room(disk: Disk) -> None:
     path = disk.folder / "metrics.jsonl"
-    journal = PatientJournal(path)
+    journal = TrainerJournal(path)
     journal.write(Step(step=0, epoch=0.0))
     disk.fill()
     for event in events(60):
@@ -361,27 +361,27 @@ def test_a_torch_writer_on_a_full_disk_says_what_the_disk_said(tmpfs: SmallDisk)
 def test_refused_checkpoints_wait_in_memory_for_their_names_alone_and_not_in_any_number(
     tmpfs: SmallDisk,
 ) -> None:
-    saver = Saver(tmpfs.folder)
+    writer = CheckpointWriter(tmpfs.folder)
     tmpfs.fill()
     given_up: list[str] = []
     for epoch in range(1, 8):
         names = (f"epoch-{epoch:04d}", f"eval-{epoch:04d}")
-        saver.save(Asked(payload(epoch), "epoch", best=epoch == 2, keep_as=names), 0.0)
-        saved = saver.wait()
+        writer.save(SaveRequest(payload(epoch), "epoch", best=epoch == 2, keep_as=names), 0.0)
+        saved = writer.wait()
         assert saved is not None
         assert saved.written is None
         given_up += saved.given_up
-    assert saver.unsaved
-    assert saver.owed == ("epoch-0004", "epoch-0005", "epoch-0006", "epoch-0007", "eval-0007")
+    assert writer.unsaved
+    assert writer.owed == ("epoch-0004", "epoch-0005", "epoch-0006", "epoch-0007", "eval-0007")
     assert sorted(given_up) == ["best", "epoch-0001", "epoch-0002", "epoch-0003"]
     tmpfs.free()
-    saved = saver.retry()
+    saved = writer.retry()
     assert saved.written is not None
     assert saved.written.step == 7
-    assert saved.kept == ("epoch-0007", "eval-0007", "epoch-0004", "epoch-0005", "epoch-0006")
-    assert not saver.unsaved
-    assert not saver.owed
-    saver.close()
+    assert saved.new_names == ("epoch-0007", "eval-0007", "epoch-0004", "epoch-0005", "epoch-0006")
+    assert not writer.unsaved
+    assert not writer.owed
+    writer.close()
 
 
 def test_the_best_evaluation_that_cannot_be_kept_is_kept_later(tmpfs: SmallDisk) -> None:
@@ -390,7 +390,7 @@ def test_the_best_evaluation_that_cannot_be_kept_is_kept_later(tmpfs: SmallDisk)
     sidecar = {"sha256": "x", "step": 5, "epoch": 1.0, "steps_per_epoch": 5}
     (run.checkpoints / "eval-0001.json").write_text(json.dumps(sidecar))
     score = Score(metric="map", level="division", codes="figurative", value=0.5, chance=0.1)
-    journal = PatientJournal(run.journal)
+    journal = TrainerJournal(run.journal)
     journal.write(Eval(epoch=1, step=5, checkpoint="checkpoints/eval-0001.pt", scores=[score]))
     journal.close()
     exhaust(tmpfs, left=0)

@@ -84,7 +84,7 @@ def test_a_scaler_goes_on_where_it_was(
     undisturbed = new_run(tmp_path, pack, "undisturbed", precision="float16")
     train(undisturbed, SignalFlags())
     stopped, flags = new_run(tmp_path, pack, "stopped", precision="float16"), SignalFlags()
-    real = loop.one_step
+    real = loop.train_step
 
     def step(session: Any) -> float:
         lr = real(session)
@@ -92,7 +92,7 @@ def test_a_scaler_goes_on_where_it_was(
         return lr
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "one_step", step)
+        patch.setattr(loop, "train_step", step)
         assert train(stopped, flags) == 143
     assert train(stopped, SignalFlags()) == 0
     assert losses(stopped) == losses(undisturbed)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tmssl.data.sampler import Sampler
-from tmssl.training.loader import Feed, Views
+from tmssl.training.loader import ViewLoader, Views
 from tmssl.training.meter import Meter
 from tmssl.training.moco import StepResult
 
@@ -33,9 +33,9 @@ class Slow:
 
 def feed(
     pixels: Slow | None = None, device: torch.device = CPU, dtype: torch.dtype = torch.float32
-) -> Feed:
+) -> ViewLoader:
     sampler = Sampler(np.arange(20), 4, 7)
-    return Feed(
+    return ViewLoader(
         pixels or Slow(), sampler, views="logo", size=32, device=device, end=100, dtype=dtype
     )
 
@@ -123,6 +123,6 @@ def test_a_meter_tells_what_the_gpu_waited() -> None:
     result = StepResult(torch.zeros(5).cuda(), *(torch.zeros(4, 2).cuda() for _ in range(3)))
     meter.add(result, views.idle or views.data_s)
     assert views.idle is not None
-    assert meter.recent()[2] == pytest.approx(views.idle.seconds())
-    assert meter.recent()[2] == 0  # it starts anew
+    assert meter.read_steps()[2] == pytest.approx(views.idle.seconds())
+    assert meter.read_steps()[2] == 0  # it starts anew
     slow.close()

@@ -111,7 +111,7 @@ def test_the_scaler_halves_at_each_overflow_without_a_step_and_then_goes_on(
     assert skipped > 2
     assert finite[-1]
     assert learner.scaler.get_scale() == high / 2**skipped
-    assert learner.guard.look().count == skipped
+    assert learner.nonfinite.read().count == skipped
     moved = zip(learner.model.encoder.parameters(), begun, strict=True)
     assert any(not torch.equal(p, old) for p, old in moved)
 

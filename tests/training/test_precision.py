@@ -12,7 +12,7 @@ from tmssl.config import Config, changed
 from tmssl.training.learner import choose_precision, create_learner, update, views_dtype
 from tmssl.training.loader import Views
 from tmssl.training.loss import contrast
-from tmssl.training.machine import numerics_of_its_own, set_numerics
+from tmssl.training.numerics import restored_numerics, set_numerics
 from tmssl.training.optimizer import parameter_groups
 
 
@@ -34,10 +34,10 @@ def test_logits_stay_in_float32_under_autocast() -> None:
 
 
 def test_tf32_is_allowed_on_cuda_unless_bitwise_sameness_is_asked_for() -> None:
-    with numerics_of_its_own():
+    with restored_numerics():
         set_numerics(torch.device("cuda"), deterministic=False)
         assert torch.get_float32_matmul_precision() == "high"
-    with numerics_of_its_own():
+    with restored_numerics():
         set_numerics(torch.device("cuda"), deterministic=True)
         assert torch.get_float32_matmul_precision() == "highest"
 
@@ -92,7 +92,7 @@ def test_denormals_are_flushed_on_every_thread_that_computes() -> None:
     # A process of its own, as a trainer is: its threads begin after the trainer has asked for it.
     words = (
         "import torch\n"
-        "from tmssl.training.machine import set_numerics\n"
+        "from tmssl.training.numerics import set_numerics\n"
         "set_numerics(torch.device('cpu'), deterministic=False)\n"
         "told = torch.full((1 << 22,), 1e-38).mul(1e-2)\n"
         "print(int(told.view(torch.int32).count_nonzero()))\n"
@@ -111,7 +111,7 @@ def test_denormals_are_flushed_on_every_thread_that_computes() -> None:
 def test_a_trainer_on_a_cpu_does_not_fault_in_the_same_memory_at_every_step() -> None:
     words = (
         "import resource, torch\n"
-        "from tmssl.training.machine import keep_freed_memory\n"
+        "from tmssl.training.numerics import keep_freed_memory\n"
         "def faults():\n"
         "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "    for _ in range(10): torch.ones(1 << 24)\n"

@@ -1,6 +1,6 @@
-"""`python -m tmssl.training RUN`: train the run in a folder, as its settings say.
+"""`python -m tmssl.training RUN`: train the run in a folder by its settings.
 
-`python -m tmssl.training --check CONFIG` says whether it would, before any images are packed.
+`python -m tmssl.training --check CONFIG` checks settings before any images are packed.
 
 Several GPUs: `torchrun --standalone --nproc-per-node 2 -m tmssl.training RUN`.
 """
@@ -12,31 +12,31 @@ from pathlib import Path
 from tmssl.config import read_config
 from tmssl.errors import TmsslError
 from tmssl.training.signals import SignalFlags
-from tmssl.training.trainer_journal import last_words
+from tmssl.training.trainer_journal import write_stderr
 
 
 def main() -> int:
-    """Train the run named on the command line; a named error is one line and its exit code."""
+    """Train the run of the command line; an error of ours is one line on stderr and an exit code."""
     flags = SignalFlags()
     flags.install()  # before the slow imports, so an early signal is not lost
-    asked, *more = sys.argv[1:] or [""]
-    if not asked or bool(more) != (asked == "--check"):
+    first, *rest = sys.argv[1:] or [""]
+    if not first or bool(rest) != (first == "--check"):
         print("usage: python -m tmssl.training RUN, or --check CONFIG", file=sys.stderr)  # noqa: T201 - words go to stderr
         return 2
     try:
-        if asked == "--check":
+        if first == "--check":
             from tmssl.training.learner import check_settings
 
-            check_settings(read_config(Path(more[0])))
+            check_settings(read_config(Path(rest[0])))
             return 0
         from tmssl.runs.folder import open_run
         from tmssl.training.loop import train
 
-        return train(open_run(Path(asked)), flags)
+        return train(open_run(Path(first)), flags)
     except TmsslError as error:
         rank = int(os.environ.get("RANK", "0"))  # set by torchrun
         name = f"tmssl, process {rank}" if rank else "tmssl"
-        last_words(f"{name}: {error}")
+        write_stderr(f"{name}: {error}")
         return error.exit_code
 
 

@@ -1,4 +1,4 @@
-"""The network whose features are compared: any timm model without its classifier."""
+"""The backbone: any timm model without its classifier, and where its weights come from."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def create_encoder(name: str, init: str = "") -> nn.Module:
 
     Args:
         name: any name of `timm.list_models()`.
-        init: empty for random weights from torch's generator, `imagenet` for timm's own from the
+        init: empty for random weights from torch's generator, `imagenet` for timm's weights from the
             hub, or a path as for `read_weights`.
 
     Raises:
@@ -49,13 +49,13 @@ def create_encoder(name: str, init: str = "") -> nn.Module:
 
 
 def read_weights(path: Path) -> dict[str, Any]:
-    """Weights by name, from a tmssl checkpoint, a run's folder (its best one), or timm.
+    """Weights by name, from a tmssl checkpoint, a run's folder (its best one), or a file of timm.
 
-    timm's are state dicts or training checkpoints, by `torch.save` or as `.safetensors`; of those that
-    hold an average of the weights too, the average is taken.
+    timm's files are state dicts or training checkpoints, by `torch.save` or as `.safetensors`; where
+    one also has an average of the weights, that is read.
 
     Raises:
-        ConfigError: there is no file, or it cannot be read.
+        ConfigError: there is no file, or none that can be read.
     """
     if path.is_dir():
         path = find_checkpoint(open_run(path), "best")
@@ -66,23 +66,23 @@ def read_weights(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return dict(load_state_dict(str(path)))
-        held = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(held, dict):
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(content, dict):
             return {}
-        if isinstance(held.get("encoder"), dict):
-            return dict(clean_state_dict(held["encoder"]))
+        if isinstance(content.get("encoder"), dict):
+            return dict(clean_state_dict(content["encoder"]))
         return dict(load_state_dict(str(path), weights_only=True))
     except OSError as error:
         raise ConfigError(f"cannot read {safe(path)}: {safe(error.strerror or error)}") from error
     except UNREADABLE as error:
         raise ConfigError(
-            f"{safe(path)} holds no weights, or is damaged{why_unreadable(error)}; give a timm state dict by torch.save or as "
-            ".safetensors, a tmssl checkpoint, or a run"
+            f"{safe(path)} holds no weights, or is damaged{why_unreadable(error)}; give a timm "
+            "state dict by torch.save or as .safetensors, a tmssl checkpoint, or a run"
         ) from error
 
 
 def _with_weights(encoder: nn.Module, name: str, path: Path) -> nn.Module:
-    """An encoder with the weights of a file; a classifier in it is left out."""
+    """Load the weights of a file into an encoder, without the file's classifier."""
     weights = read_weights(path)
     wanted = encoder.state_dict()
     fitting = {
@@ -107,7 +107,7 @@ def feature_count(encoder: nn.Module) -> int:
 
 
 def image_size_error(name: str, image_size: int, error: Exception) -> ConfigError:
-    """What to say when a model refuses a view's size."""
+    """The error of a model that cannot take images of a size."""
     return ConfigError(
         f"{safe(name)} cannot take {image_size} px images: {safe(error, 200)}; "
         "give another --image-size or --model"

@@ -1,32 +1,26 @@
-"""How many images go through the encoder at once: what the memory takes, found or learnt the hard way."""
+"""How many images go through the encoder at once: the largest chunk that fits the memory."""
 
 import contextlib
 import copy
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from tmssl.doctor.machine import usable_memory
 from tmssl.training.moco import MoCo, moco_step
 
-_SHARE_CPU = (
-    0.5  # of the memory may go to activations: the pack's cache and other processes live there too
-)
-_SHARE_CUDA = 0.9
+# Shares of the memory for activations; a CPU's also holds the pack's cache and other processes.
+_SHARE_CPU, _SHARE_CUDA = 0.5, 0.9
 _SMALLEST = 2  # a BN layer cannot train on one
 
 Autocast = Callable[[], contextlib.AbstractContextManager[object]]
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error is one that a smaller chunk may cure; cuDNN without memory finds no engine."""
-    told = str(error)
-    return isinstance(error, torch.OutOfMemoryError) or any(
-        words in told
-        for words in ("can't allocate memory", "STATUS_ALLOC_FAILED", "unable to find an engine")
-    )
+    """Whether a smaller chunk may avoid an error; cuDNN without memory finds no engine."""
+    signs = ("can't allocate memory", "STATUS_ALLOC_FAILED", "unable to find an engine")
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in signs)
 
 
 def halved(chunk_size: int) -> int | None:
@@ -35,38 +29,32 @@ def halved(chunk_size: int) -> int | None:
 
 
 def memory_bytes(device: torch.device) -> int:
-    """Memory of a GPU that other programs leave us, or of this machine as its control group allows."""
+    """Memory of a GPU that other programs do not use, or of this machine."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limits = [physical]
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        if Path(path).is_file():
-            told = Path(path).read_text("ascii").strip()
-            limits += [int(told)] if told.isdecimal() else []
-    return min(limits)
+    return usable_memory()
 
 
 def activation_bytes(model: MoCo, image_size: int) -> int:
-    """What autograd keeps for one image more in a chunk of queries, measured on a small chunk."""
+    """Bytes that autograd keeps for one more image in a chunk of queries, measured on small chunks."""
     device = next(model.parameters()).device
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
 
-    def kept(count: int) -> int:
-        held: dict[int, int] = {}
+    def saved_bytes(count: int) -> int:
+        sizes: dict[int, int] = {}
 
         def note(tensor: Tensor) -> Tensor:
             storage = tensor.untyped_storage()
             if storage.data_ptr() not in weights:
-                held[storage.data_ptr()] = storage.nbytes()
+                sizes[storage.data_ptr()] = storage.nbytes()
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             query, _ = model(_blank(count, image_size, device))
         del query
-        return sum(held.values())
+        return sum(sizes.values())
 
-    return max(1, (kept(4) - kept(2)) // 2)
+    return max(1, (saved_bytes(4) - saved_bytes(2)) // 2)
 
 
 def _blank(count: int, image_size: int, device: torch.device) -> Tensor:
@@ -76,10 +64,10 @@ def _blank(count: int, image_size: int, device: torch.device) -> Tensor:
 
 
 def fitting_chunk(model: MoCo, batch_size: int, image_size: int, autocast: Autocast) -> int:
-    """The largest chunk that fits, at most the batch: by trying on a GPU, by measure on a CPU.
+    """The largest chunk that fits, at most the batch: tried on a GPU, estimated on a CPU.
 
-    A GPU says when its memory is full; a CPU would swap or be killed, so there the activations of
-    one image are measured and half of the memory is shared out. `model` is left as it was.
+    A GPU reports that its memory is full. A CPU would swap or be killed, so there it is half of the
+    memory divided by the activations of one image. `model` does not change.
     """
     device = next(model.parameters()).device
     probe = copy.deepcopy(model).train()
@@ -107,13 +95,13 @@ def fitting_chunk(model: MoCo, batch_size: int, image_size: int, autocast: Autoc
             return False
         return torch.cuda.max_memory_allocated(device) < _SHARE_CUDA * memory_bytes(device)
 
-    found = largest_fitting(batch_size, fits)
+    chunk_size = largest_fitting(batch_size, fits)
     probe.zero_grad(set_to_none=True)
-    return found
+    return chunk_size
 
 
 def largest_fitting(batch_size: int, fits: Callable[[int], bool]) -> int:
-    """The first of N, N / 2, N / 4, ... that fits, or the smallest chunk there is."""
+    """The first of N, N / 2, N / 4, ... that fits, or the smallest chunk."""
     chunk_size = batch_size
     while not fits(chunk_size):
         smaller = halved(chunk_size)

@@ -1,9 +1,9 @@
-"""Several processes that train one model, started by `torchrun`; a process alone passes through here.
+"""Several processes that train one model, started by `torchrun`; also serves a single process.
 
-Each process (a rank) takes its slice of every global batch, compares its queries with the keys of all,
-and DDP averages the gradients: with N marks in the global batch and n on each of W ranks, the mean over
-ranks of a mean over n queries is the mean over N, so the step is the one that a single process would
-take. Rank 0 alone writes.
+Each process (a rank) takes its slice of every global batch and compares its queries with the keys of all
+ranks; DDP averages the gradients. With N marks in the global batch and n on each rank, the mean over
+ranks of the mean over n queries is the mean over N, so the step is that of a single process. Only rank 0
+writes.
 """
 
 import contextlib
@@ -28,24 +28,36 @@ class RankLostError(TrainingError):
 
 
 @dataclasses.dataclass(frozen=True)
+class Requests:
+    """What was requested before a step, of any rank."""
+
+    stop: signal.Signals | None
+    """the signal that requested a stop"""
+    checkpoint: bool
+    """whether a signal requested a checkpoint"""
+    due: bool
+    """whether the last checkpoint is too old"""
+
+
+@dataclasses.dataclass(frozen=True)
 class Ranks:
-    """The processes that train together, and which of them this is."""
+    """The processes that train together, and the number of this one."""
 
     rank: int = 0
     size: int = 1
     control: dist.ProcessGroup | None = None
-    """carries small host values, so that agreeing on them never waits for a GPU"""
+    """exchanges small host values, without a wait for a GPU"""
 
     @property
-    def first(self) -> bool:
-        """Whether this process writes what the run keeps."""
+    def is_first(self) -> bool:
+        """Whether this process writes the files of the run."""
         return self.rank == 0
 
-    def share(self, count: int) -> slice:
-        """The part of a global batch that this rank trains on.
+    def batch_slice(self, count: int) -> slice:
+        """The part of a global batch of `count` that this rank trains on.
 
         Raises:
-            ConfigError: it cannot be divided evenly, or leaves one mark to a rank.
+            ConfigError: the ranks cannot share it evenly, or get one mark each.
         """
         own = count // self.size
         if own * self.size != count or (self.size > 1 and own < 2):
@@ -55,60 +67,62 @@ class Ranks:
             )
         return slice(self.rank * own, (self.rank + 1) * own)
 
-    def gathered(self, keys: Tensor) -> Tensor:
+    def gather(self, keys: Tensor) -> Tensor:
         """The keys (n, d) of every rank in order of rank, (size * n, d), without gradient."""
         if self.size == 1:
             return keys
-        everyone = [torch.empty_like(keys) for _ in range(self.size)]
-        dist.all_gather(everyone, keys.contiguous())
-        return torch.cat(everyone)
+        gathered = [torch.empty_like(keys) for _ in range(self.size)]
+        dist.all_gather(gathered, keys.contiguous())
+        return torch.cat(gathered)
 
     def mean(self, figures: Tensor) -> Tensor:
-        """The mean over ranks, which replaces `figures`."""
+        """The mean over ranks, in place."""
         if self.size > 1:
             dist.all_reduce(figures)
             figures /= self.size
         return figures
 
-    def agreed(self, flags: SignalFlags, *, late: bool) -> tuple[signal.Signals | None, bool, bool]:
-        """What any rank was asked for before this step: to stop, to write a checkpoint, and that one is due.
+    def agree(self, flags: SignalFlags, *, due: bool) -> Requests:
+        """The requests to any rank, the same for all, whatever signal comes meanwhile.
 
-        Every rank gets the same answer, whatever arrives at one of them meanwhile.
+        Clears the flag of a requested checkpoint.
         """
         stop, checkpoint = flags.stop, flags.checkpoint
         if checkpoint:  # a signal that comes just now keeps its flag
             flags.checkpoint = False
         if self.control is None:
-            return stop, checkpoint, late
-        asked = torch.tensor([stop or 0, int(checkpoint), int(late)])
-        dist.all_reduce(asked, op=dist.ReduceOp.MAX, group=self.control)
-        number, checkpoints, lates = asked.tolist()
-        return signal.Signals(number) if number else None, bool(checkpoints), bool(lates)
+            return Requests(stop, checkpoint, due)
+        values = torch.tensor([stop or 0, int(checkpoint), int(due)])
+        dist.all_reduce(values, op=dist.ReduceOp.MAX, group=self.control)
+        number, any_checkpoint, any_due = values.tolist()
+        return Requests(
+            signal.Signals(number) if number else None, bool(any_checkpoint), bool(any_due)
+        )
 
-    def least(self, value: int) -> int:
-        """The smallest of what the ranks hold."""
+    def min(self, value: int) -> int:
+        """The smallest value of any rank."""
         if self.control is None:
             return value
-        least = torch.tensor(value)
-        dist.all_reduce(least, op=dist.ReduceOp.MIN, group=self.control)
-        return int(least)
+        smallest = torch.tensor(value)
+        dist.all_reduce(smallest, op=dist.ReduceOp.MIN, group=self.control)
+        return int(smallest)
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Wait until every rank is here."""
         if self.control is not None:
             dist.barrier(group=self.control)
 
     def check_same(self, facts: dict[str, Any]) -> None:
-        """Refuse to train on different things.
+        """Refuse to train on different data or settings.
 
         Raises:
-            TrainingError: the ranks hold different facts.
+            TrainingError: the ranks have different values.
         """
         if self.control is None:
             return
-        told: list[dict[str, Any]] = [{} for _ in range(self.size)]
-        dist.all_gather_object(told, facts, group=self.control)
-        differing = [name for name in facts if any(other[name] != told[0][name] for other in told)]
+        every: list[dict[str, Any]] = [{} for _ in range(self.size)]
+        dist.all_gather_object(every, facts, group=self.control)
+        differing = [name for name in facts if any(f[name] != every[0][name] for f in every)]
         if differing:
             raise TrainingError(
                 f"the processes see a different {', '.join(differing)}; "
@@ -120,8 +134,8 @@ ALONE = Ranks()
 
 
 @contextlib.contextmanager
-def joined_ranks(device: torch.device) -> Iterator[Ranks]:
-    """Join the processes that `torchrun` started with this one; alone without it.
+def join_ranks(device: torch.device) -> Iterator[Ranks]:
+    """Join the other processes that `torchrun` started; without it this process is alone.
 
     Args:
         device: where this run trains; each rank takes the GPU of its local number.
@@ -135,11 +149,13 @@ def joined_ranks(device: torch.device) -> Iterator[Ranks]:
         yield ALONE
         return
     if device.type == "cuda":
-        here, there = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
-        if here > there:
-            raise ConfigError(f"gpus is {here} and this machine has {there}; give --gpus {there}")
+        wanted, present = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
+        if wanted > present:
+            raise ConfigError(
+                f"gpus is {wanted} and this machine has {present}; give --gpus {present}"
+            )
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    with named_losses():
+    with rank_lost_errors():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
         try:
             control = dist.new_group(backend="gloo")
@@ -150,8 +166,8 @@ def joined_ranks(device: torch.device) -> Iterator[Ranks]:
 
 
 @contextlib.contextmanager
-def named_losses() -> Iterator[None]:
-    """Turn what the collectives say when their peer vanishes into a `RankLostError`."""
+def rank_lost_errors() -> Iterator[None]:
+    """Raise a `RankLostError` instead of the error of a collective whose peer is gone."""
     try:
         yield
     except RuntimeError as error:
@@ -162,10 +178,10 @@ def named_losses() -> Iterator[None]:
         ) from error
 
 
-def with_synchronised_norms(module: nn.Module, ranks: Ranks, device: torch.device) -> nn.Module:
-    """BN over the global batch, on CUDA; torch has none for CPUs, where each rank normalises alone.
+def sync_batch_norms(module: nn.Module, ranks: Ranks, device: torch.device) -> nn.Module:
+    """Let BN layers normalise over the global batch; on a CPU, for which torch has none, over the rank's.
 
-    timm's conversion, since torch's own drops the activation of timm's BN layers.
+    By timm's conversion, since torch's drops the activation of timm's BN layers.
     """
     if ranks.size == 1 or device.type != "cuda":
         return module
@@ -173,13 +189,13 @@ def with_synchronised_norms(module: nn.Module, ranks: Ranks, device: torch.devic
     return converted
 
 
-def averaging(module: nn.Module, ranks: Ranks) -> nn.Module:
-    """A module whose backward pass averages the gradient over ranks; alone the module itself."""
+def average_gradients(module: nn.Module, ranks: Ranks) -> nn.Module:
+    """The module wrapped so that its backward pass averages the gradient over ranks, if several."""
     return module if ranks.size == 1 else DistributedDataParallel(module)
 
 
-def accumulating(module: nn.Module) -> contextlib.AbstractContextManager[None]:
-    """Add to this rank's gradient only; a later pass outside averages all of it at once."""
+def without_averaging(module: nn.Module) -> contextlib.AbstractContextManager[None]:
+    """Accumulate the gradient of this rank alone; a later pass outside averages all of it at once."""
     if isinstance(module, DistributedDataParallel):
         return module.no_sync()
     return contextlib.nullcontext()

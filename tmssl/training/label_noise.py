@@ -1,7 +1,7 @@
-"""How far marks that share a Vienna code look alike: the label noise of weak supervision, measured.
+"""The label noise of weak supervision: how much more alike partners look than random marks.
 
-A code says what a mark depicts, not what it looks like. Where partners are hardly more alike than
-marks drawn at random, learning to bring them together is learning noise.
+A Vienna code says what a mark depicts, not what it looks like. Where partners look hardly more alike
+than random marks, training that brings them together learns noise.
 """
 
 import time
@@ -32,63 +32,61 @@ def measure_positives(
     image_size: int,
     stop: Callable[[], bool],
 ) -> Positives | None:
-    """The event that tells how alike partners are, under the encoder as it is and under a hash.
+    """Measure how alike partners are, by the present encoder and by a perceptual hash.
 
-    The random pairs are the same marks with their partners exchanged, so both kinds hold each mark
+    Random pairs are the same marks with exchanged partners, so that both kinds contain each mark
     equally often.
 
     Args:
-        learner: its encoder is left as it was.
+        learner: its encoder does not change.
         pack: the marks.
-        sampler: one with partners.
-        epoch: whose draws are looked at, from 0.
+        sampler: a sampler with partners.
+        epoch: whose pairs are measured, from 0.
         image_size: side of the encoder's input.
-        stop: asked between batches; when it says yes nothing is measured.
+        stop: called between batches; true ends the measurement.
 
     Returns:
         The event without its place in the run; None when stopped.
     """
     begun = time.perf_counter()
     marks, partners = sampler.pairs(4 * _PAIRS, epoch)
-    has = marks != partners
-    first, second = marks[has][:_PAIRS], partners[has][:_PAIRS]
+    paired = marks != partners
+    first, second = marks[paired][:_PAIRS], partners[paired][:_PAIRS]
     if len(first) < 2:
-        return Positives(with_partner=float(has.mean()))
-    seen = _vectors(learner, pack, np.concatenate([first, second]), image_size, stop)
-    if seen is None:
+        return Positives(with_partner=float(paired.mean()))
+    vectors = _embed(learner, pack, np.concatenate([first, second]), image_size, stop)
+    if vectors is None:
         return None
-    encoder, hashed = (
-        _told_apart(vectors[: len(first)], vectors[len(first) :]) for vectors in seen
-    )
+    by_encoder, by_hash = (_compare_pairs(v[: len(first)], v[len(first) :]) for v in vectors)
     return Positives(
         pairs=len(first),
-        with_partner=float(has.mean()),
-        encoder_partners=encoder[0],
-        encoder_random=encoder[1],
-        encoder_auc=encoder[2],
-        hash_partners=hashed[0],
-        hash_random=hashed[1],
-        hash_auc=hashed[2],
-        noise=min(1.0, 2 * (1 - max(encoder[2], hashed[2]))),
+        with_partner=float(paired.mean()),
+        encoder_partners=by_encoder[0],
+        encoder_random=by_encoder[1],
+        encoder_auc=by_encoder[2],
+        hash_partners=by_hash[0],
+        hash_random=by_hash[1],
+        hash_auc=by_hash[2],
+        noise=min(1.0, 2 * (1 - max(by_encoder[2], by_hash[2]))),
         seconds=time.perf_counter() - begun,
     )
 
 
-def _told_apart(first: Vectors, second: Vectors) -> tuple[float, float, float]:
-    """Mean cosine of rows that belong together, of rows that don't, and the AUC between them."""
-    alike = (first * second).sum(1)
+def _compare_pairs(first: Vectors, second: Vectors) -> tuple[float, float, float]:
+    """Mean cosine of partners, which stand in the same row, of random pairs, and the AUC."""
+    partners = (first * second).sum(1)
     random = (first * np.roll(second, 1, axis=0)).sum(1)
-    return float(alike.mean()), float(random.mean()), auc(alike, random)
+    return float(partners.mean()), float(random.mean()), auc(partners, random)
 
 
-def auc(alike: npt.NDArray[np.floating], random: npt.NDArray[np.floating]) -> float:
-    """Probability that a draw of `alike` exceeds one of `random`, ties half: 0.5 tells nothing apart."""
-    difference = alike[:, None] - random[None, :]
+def auc(partners: npt.NDArray[np.floating], random: npt.NDArray[np.floating]) -> float:
+    """Probability that a value of `partners` exceeds one of `random`, ties half: 0.5 is chance."""
+    difference = partners[:, None] - random[None, :]
     return float(((difference > 0) + 0.5 * (difference == 0)).mean())
 
 
 @torch.no_grad()
-def _vectors(
+def _embed(
     learner: Learner, pack: Pack, rows: Indices, image_size: int, stop: Callable[[], bool]
 ) -> tuple[Vectors, Vectors] | None:
     """Unit vectors of some marks, (n, f) by the encoder and (n, 64) by the hash."""
@@ -101,9 +99,9 @@ def _vectors(
             hashes.append(hash_vectors(images.float().mean(3)))
             view = plain_view(images.to(learner.device), image_size)
             with learner.autocast():
-                # Past torch.compile, which would compile evaluation for these few batches.
-                found = encoder.forward(view.contiguous(memory_format=torch.channels_last))
-            features.append(found.float().cpu().numpy())
+                # `forward` goes past torch.compile, which would compile for these few batches.
+                output = encoder.forward(view.contiguous(memory_format=torch.channels_last))
+            features.append(output.float().cpu().numpy())
     finally:
         encoder.train()
     return unit(np.concatenate(features)), np.concatenate(hashes)

@@ -1,4 +1,4 @@
-"""Weights, optimizer and precision: everything a step changes, and how it is saved and restored."""
+"""Weights, optimizer and precision: all that a step changes, and its state in a checkpoint."""
 
 import contextlib
 import dataclasses
@@ -13,18 +13,19 @@ from tmssl.errors import ConfigError, TrainingError
 from tmssl.text import safe
 from tmssl.training.backbone import create_encoder, image_size_error
 from tmssl.training.chunking import fitting_chunk, halved, out_of_memory
-from tmssl.training.distributed import ALONE, Ranks, averaging, with_synchronised_norms
-from tmssl.training.guard import Guard
+from tmssl.training.distributed import ALONE, Ranks, average_gradients, sync_batch_norms
 from tmssl.training.loader import Views
 from tmssl.training.moco import MoCo, StepResult, moco_step
+from tmssl.training.nonfinite import NonfiniteCounter
 from tmssl.training.optimizer import create_optimizer, step_where
 
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+_NETWORKS = "encoder projector predictor momentum_encoder momentum_projector".split()
 
 
 @dataclasses.dataclass
 class Learner:
-    """What learns, on its device."""
+    """A model in training, on its device."""
 
     model: MoCo
     optimizer: torch.optim.Optimizer
@@ -33,19 +34,19 @@ class Learner:
     precision: str
     temperature: float
     chunk_size: int
-    """images that go through the encoder at once; running out of memory halves it"""
-    guard: Guard
-    passes: torch.nn.Module
-    """the model as the gradient goes through it: averaged over ranks where there are several"""
+    """images that go through the encoder at once; halved when memory runs out"""
+    nonfinite: NonfiniteCounter
+    wrapped: nn.Module
+    """the model, wrapped where gradients are averaged over ranks"""
     ranks: Ranks = ALONE
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
-        """Lower precision where the settings ask for it."""
+        """The context that computes in the precision of the settings."""
         return autocast(self.device, self.precision)
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
-    """Matrix products and convolutions in a lower precision; nothing for float32."""
+    """A context with matrix products and convolutions in a lower precision; none for float32."""
     kind = _AUTOCAST.get(precision)
     return torch.autocast(device.type, dtype=kind) if kind else contextlib.nullcontext()
 
@@ -54,7 +55,7 @@ def choose_device(wanted: str) -> torch.device:
     """The device of `auto`, `cpu` or `cuda`.
 
     Raises:
-        ConfigError: CUDA is asked for and is not there.
+        ConfigError: CUDA is wanted and absent.
     """
     if wanted == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device is cuda and torch sees no GPU; check the driver, or --device cpu")
@@ -64,7 +65,7 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def choose_precision(wanted: str, device: torch.device) -> str:
-    """What `auto` means on a device: bfloat16 on CUDA, float16 on cards without it, else float32."""
+    """The precision of `auto` on a device: bfloat16 on CUDA, float16 on cards without it, else float32."""
     if wanted != "auto":
         return wanted
     if device.type != "cuda":
@@ -73,19 +74,19 @@ def choose_precision(wanted: str, device: torch.device) -> str:
 
 
 def views_dtype(learner: Learner) -> torch.dtype:
-    """The type of its views: bfloat16 or float16 on a GPU that trains in it, else float32.
+    """The type of views: bfloat16 or float16 on a GPU that trains in it, else float32.
 
-    The first layer would round them to it anyway; a CPU is slower in either.
+    The first layer rounds them to it anyway; a CPU is slower in either.
     """
     on_gpu = learner.device.type == "cuda"
     return _AUTOCAST.get(learner.precision, torch.float32) if on_gpu else torch.float32
 
 
 def check_settings(config: Config) -> None:
-    """Refuse settings that no images could make trainable.
+    """Refuse settings that cannot be trained, whatever the images.
 
     Raises:
-        ConfigError: an unknown model or weights, a size that the model refuses, or no such device.
+        ConfigError: an unknown model, weights or device, or an image size that the model refuses.
     """
     choose_device(config.train.device)
     with torch.random.fork_rng(devices=[]):
@@ -106,10 +107,9 @@ def create_learner(config: Config, device: torch.device, ranks: Ranks = ALONE) -
     _probe(model.encoder, config)
     model = model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # nn.Module.to's stub lacks this form
     precision = choose_precision(config.train.precision, device)
-    chunk_size = _chunk_size(
-        model, config, precision, ranks
-    )  # before anything hangs on other ranks
-    with_synchronised_norms(model, ranks, device)
+    # Before the BN layers depend on other ranks.
+    chunk_size = _choose_chunk_size(model, config, precision, ranks)
+    sync_batch_norms(model, ranks, device)
     if config.train.compile:
         model.encoder.compile()
         model.momentum_encoder.compile()
@@ -120,31 +120,31 @@ def create_learner(config: Config, device: torch.device, ranks: Ranks = ALONE) -
         weight_decay=config.optim.weight_decay,
     )
     return Learner(
-        model,
-        optimizer,
-        torch.amp.GradScaler(device.type, enabled=precision == "float16"),
-        device,
-        precision,
-        config.optim.temperature,
-        chunk_size,
-        Guard(model),
-        averaging(model, ranks),
-        ranks,
+        model=model,
+        optimizer=optimizer,
+        scaler=torch.amp.GradScaler(device.type, enabled=precision == "float16"),
+        device=device,
+        precision=precision,
+        temperature=config.optim.temperature,
+        chunk_size=chunk_size,
+        nonfinite=NonfiniteCounter(model),
+        wrapped=average_gradients(model, ranks),
+        ranks=ranks,
     )
 
 
-def _chunk_size(model: MoCo, config: Config, precision: str, ranks: Ranks) -> int:
-    """The chunk that the settings ask for; `auto` measures or tries, and all ranks take the smallest."""
+def _choose_chunk_size(model: MoCo, config: Config, precision: str, ranks: Ranks) -> int:
+    """The chunk size of the settings; for `auto` what fits the memory of every rank."""
     wanted, own = config.train.chunk_size, config.train.batch_size // ranks.size
     if wanted != "auto":
         return wanted or own
     device = next(model.parameters()).device
     cast = functools.partial(autocast, device, precision)
-    return ranks.least(fitting_chunk(model, own, config.data.image_size, cast))
+    return ranks.min(fitting_chunk(model, own, config.data.image_size, cast))
 
 
 def _probe(encoder: nn.Module, config: Config) -> None:
-    """Let the encoder refuse the image size before any data is read."""
+    """Refuse an image size that the encoder cannot take, before any data is read."""
     size = config.data.image_size
     try:
         with torch.inference_mode():
@@ -155,22 +155,22 @@ def _probe(encoder: nn.Module, config: Config) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Update:
-    """What a step did, still on the device."""
+    """The result of a step, still on the device."""
 
     result: StepResult
     grad_norm: Tensor
     """L2 norm of the gradient"""
     finite: Tensor
-    """a bool: loss and gradient were finite, so the weights were changed"""
+    """a bool: loss and gradient were finite, so the weights have changed"""
 
 
 def update(learner: Learner, views: Views, momentum: float, step: int) -> Update:
-    """One step: momentum encoder, keys, gradient, and the optimizer unless something is not finite.
+    """Train step number `step`, counted from 1; one that is not finite leaves the weights alone.
 
-    Nothing here waits for the device; `learner.guard` counts what was skipped.
+    Never waits for the device; `learner.nonfinite` counts the skipped steps.
 
     Raises:
-        TrainingError: not even the smallest chunk fits the memory.
+        TrainingError: the smallest chunk does not fit the memory.
     """
     learner.model.update_momentum(momentum)
     result = _gradient(learner, views)
@@ -180,32 +180,32 @@ def update(learner: Learner, views: Views, momentum: float, step: int) -> Update
     finite = norm.isfinite() & result.figures[0].isfinite()
     step_where(learner.optimizer, finite)
     learner.scaler.update()
-    learner.guard.add(finite, step)
+    learner.nonfinite.add(finite, step)
     return Update(result, norm, finite)
 
 
 def _gradient(learner: Learner, views: Views) -> StepResult:
-    """The gradient of a step, in chunks half as large for as long as memory runs out."""
+    """Compute the gradient of a step; halves the chunk size while memory runs out."""
     while True:
         try:
             return _try_gradient(learner, views)
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
-            # Other ranks are half-way through this step and cannot begin it again.
+            # Other ranks are in the middle of this step and cannot repeat it.
             smaller = halved(learner.chunk_size) if learner.ranks.size == 1 else None
             if smaller is None:
                 raise TrainingError(
                     f"out of memory with chunks of {learner.chunk_size}: {safe(error, 200)}; "
                     "give a smaller --chunk-size (or auto), --batch-size, --image-size or --model"
                 ) from error
-        learner.chunk_size = smaller  # here, where the failed step's tensors are gone
+        learner.chunk_size = smaller  # here, after the tensors of the failed step are freed
         if learner.device.type == "cuda":
             torch.cuda.empty_cache()
 
 
 def _try_gradient(learner: Learner, views: Views) -> StepResult:
-    """The gradient of a step in chunks of the present size."""
+    """Compute the gradient of a step in chunks of the present size."""
     learner.optimizer.zero_grad(set_to_none=True)
 
     def backward(loss: Tensor) -> None:
@@ -219,22 +219,14 @@ def _try_gradient(learner: Learner, views: Views) -> StepResult:
             temperature=learner.temperature,
             chunk_size=learner.chunk_size,
             backward=backward,
-            passes=learner.passes,
+            wrapped=learner.wrapped,
             ranks=learner.ranks,
         )
 
 
 def learner_state(learner: Learner) -> dict[str, Any]:
-    """Everything `restore_learner` needs, copied to the CPU so that training can go on meanwhile."""
-    model = learner.model
-    parts = {
-        "encoder": model.encoder,
-        "projector": model.projector,
-        "predictor": model.predictor,
-        "momentum_encoder": model.momentum_encoder,
-        "momentum_projector": model.momentum_projector,
-    }
-    state: dict[str, Any] = {name: part.state_dict() for name, part in parts.items()}
+    """The state for `restore_learner`, copied to the CPU so that training can go on."""
+    state: dict[str, Any] = {name: getattr(learner.model, name).state_dict() for name in _NETWORKS}
     state["optimizer"] = learner.optimizer.state_dict()
     state["scaler"] = learner.scaler.state_dict()
     state["chunk_size"] = learner.chunk_size
@@ -254,22 +246,21 @@ def _copied(value: Any) -> Any:
 
 
 def restore_learner(learner: Learner, state: dict[str, Any], *, same_optimizer: bool) -> None:
-    """Put the learner where `learner_state` was taken.
+    """Restore the state that `learner_state` returned.
 
-    Settings such as weight decay come from the configuration in force, not from the checkpoint;
-    an optimizer of another name starts with fresh averages.
+    Settings such as weight decay stay those of the learner; another optimizer starts with fresh
+    averages.
     """
-    model = learner.model
-    for name in ("encoder", "projector", "predictor", "momentum_encoder", "momentum_projector"):
-        getattr(model, name).load_state_dict(state[name])
+    for name in _NETWORKS:
+        getattr(learner.model, name).load_state_dict(state[name])
     settings = [
         {name: value for name, value in group.items() if name != "params"}
         for group in learner.optimizer.param_groups
     ]
     if same_optimizer:
         learner.optimizer.load_state_dict(state["optimizer"])
-    for group, kept in zip(learner.optimizer.param_groups, settings, strict=True):
-        group.update(kept)
-    if state["scaler"]:  # empty where no scaler was needed; one begins anew at a change to float16
+    for group, own in zip(learner.optimizer.param_groups, settings, strict=True):
+        group.update(own)
+    if state["scaler"]:  # empty without float16, where a new scaler starts
         learner.scaler.load_state_dict(state["scaler"])
-    learner.guard.look()  # BN's averages are whole now
+    learner.nonfinite.read()  # takes the restored BN statistics as its backup

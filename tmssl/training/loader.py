@@ -1,4 +1,4 @@
-"""Pixels for the next step, read and sent to the GPU while this one computes."""
+"""The views of each step; the pixels of the next are read and copied while this one computes."""
 
 import dataclasses
 import time
@@ -6,35 +6,35 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from tmssl.data.sampler import Batch, Sampler
 from tmssl.data.views.recipe import VIEW_SETS
 from tmssl.data.views.views import augmented_view
+from tmssl.types import Indices, Pixels
 
 
-class Pixels(Protocol):
+class PixelSource(Protocol):
     """Reads images by row, as `tmssl.data.pack.pack.Pack` does."""
 
-    def read(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    def read(self, indices: Indices) -> Pixels:
         """uint8 (n, s, s, 3)."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
-class Idle:
-    """The time between two points that a GPU passes: the end of the step before, and its pixels' arrival."""
+class IdleTime:
+    """The time between two events on a GPU: the end of the previous step, and the arrival of pixels."""
 
     before: torch.cuda.Event
     after: torch.cuda.Event
 
     def seconds(self) -> float:
-        """How long it was, once the device has passed both.
+        """Its length.
 
         Raises:
-            RuntimeError: it has not.
+            RuntimeError: the device has not passed both events yet.
         """
         return self.before.elapsed_time(self.after) / 1000
 
@@ -46,44 +46,47 @@ class Views:
     first: Tensor
     second: Tensor
     data_s: float
-    """seconds that this process waited; a GPU may have been at work on earlier steps all the while"""
-    idle: Idle | None = None
+    """seconds that this process waited; a GPU may have computed earlier steps meanwhile"""
+    idle: IdleTime | None = None
     """how long a GPU itself had nothing to do; None on a CPU"""
 
 
 @dataclasses.dataclass(frozen=True)
-class _Ready:
+class _Batch:
     """The pixels of one step, uint8 (n, h, w, 3), on the device."""
 
     batch: Batch
     anchors: Tensor
     positives: Tensor
     copied: torch.cuda.Event | None
-    """when a GPU has them; None on a CPU"""
+    """passed when a GPU has them; None on a CPU"""
 
 
-class Feed:
-    """Batches of views in order of step, with one batch of pixels read ahead in a thread.
+class ViewLoader:
+    """Makes the views of each step; a thread reads the pixels of one batch ahead.
 
-    On a GPU they are there before their step begins: copied from pinned memory on a stream of their
-    own. On a CPU views are made when they are asked for, since cores that train have no time to spare.
-    Of every batch it gives the `share` that this process trains on, in `dtype`.
+    A GPU has the pixels before their step begins: they are copied from pinned memory on a stream of
+    their own. On a CPU views are made on demand, since the cores that train have no time to spare.
     """
 
     def __init__(
         self,
-        pixels: Pixels,
+        pixels: PixelSource,
         sampler: Sampler,
         *,
         views: str,
         size: int,
         device: torch.device,
         end: int,
-        share: slice = slice(None),
+        part: slice = slice(None),
         dtype: torch.dtype = torch.float32,
     ) -> None:
+        """A loader for the `part` of each batch that this process trains on, up to step `end`.
+
+        `views` is a name of `VIEW_SETS`, `size` the side of a view in pixels, `dtype` its type.
+        """
         self.sampler = sampler
-        self._share = share
+        self._part = part
         self._pixels = pixels
         self._recipes = VIEW_SETS[views]
         self._size = size
@@ -94,23 +97,23 @@ class Feed:
         self._copies: torch.cuda.Stream | None = None
         if device.type == "cuda":
             self._copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's
-        self._ahead: tuple[int, Future[_Ready]] | None = None
+        self._ahead: tuple[int, Future[_Batch]] | None = None
 
     def views(self, step: int) -> Views:
-        """The views of a step; the pixels of the next are asked for before this returns."""
-        begun, done = time.perf_counter(), self._point()
+        """The views of a step; starts reading the pixels of the next."""
+        begun, done = time.perf_counter(), self._record_event()
         if self._ahead is None or self._ahead[0] != step:
             self._ahead = (step, self._reader.submit(self._read, step))
         try:
             ready = self._ahead[1].result()
-        except torch.OutOfMemoryError:  # read while the step before filled the GPU; now it is free
+        except torch.OutOfMemoryError:  # the previous step filled the GPU; now it is free
             ready = self._read(step)
         data_s = time.perf_counter() - begun
         if step + 1 < self._end:
             self._ahead = (step + 1, self._reader.submit(self._read, step + 1))
         self._await_copies(ready)
-        arrived = self._point()
-        idle = Idle(done, arrived) if done is not None and arrived is not None else None
+        arrived = self._record_event()
+        idle = IdleTime(done, arrived) if done is not None and arrived is not None else None
         batch = ready.batch
         return Views(
             self._view(ready.anchors, batch.anchors, batch.epoch, 0),
@@ -123,42 +126,43 @@ class Feed:
         """Let the reader thread end."""
         self._reader.shutdown(wait=True, cancel_futures=True)
 
-    def _read(self, step: int) -> _Ready:
+    def _read(self, step: int) -> _Batch:
         """The pixels of both views of a step, on the device or on their way to it."""
         whole = self.sampler.batch(step)
-        anchors, positives = whole.anchors[self._share], whole.positives[self._share]
+        anchors, positives = whole.anchors[self._part], whole.positives[self._part]
         first = self._tensor(anchors)
         same = np.array_equal(positives, anchors)
         second = first if same else self._tensor(positives)
         copied = self._copies.record_event() if self._copies is not None else None
-        return _Ready(Batch(whole.epoch, anchors, positives), first, second, copied)
+        return _Batch(Batch(whole.epoch, anchors, positives), first, second, copied)
 
-    def _tensor(self, rows: npt.NDArray[np.int64]) -> Tensor:
+    def _tensor(self, rows: Indices) -> Tensor:
+        """Pixels on the device, or on their way to it."""
         images = torch.from_numpy(self._pixels.read(rows))
         if self._copies is None:
             return images.to(self._device)
         with torch.cuda.stream(self._copies):
             return images.pin_memory().to(self._device, non_blocking=True)
 
-    def _point(self) -> torch.cuda.Event | None:
-        """A point in what a GPU has been given to do, which keeps the time when it gets there."""
+    def _record_event(self) -> torch.cuda.Event | None:
+        """A timed event behind the work that a GPU has been given so far."""
         if self._copies is None:
             return None
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch's
         event.record(torch.cuda.current_stream(self._device))
         return event
 
-    def _await_copies(self, ready: _Ready) -> None:
-        """Let the GPU begin with the views of a step once it has the pixels; the host goes on."""
+    def _await_copies(self, ready: _Batch) -> None:
+        """Let the GPU wait for the pixels of a step, without a wait of the host."""
         if ready.copied is None:
             return
         training = torch.cuda.current_stream(self._device)
         training.wait_event(ready.copied)
         for images in (ready.anchors, ready.positives):
-            images.record_stream(training)  # their memory is free only when the views are made
+            images.record_stream(training)  # keeps their memory until the views are made
 
-    def _view(self, images: Tensor, rows: npt.NDArray[np.int64], epoch: int, view: int) -> Tensor:
-        """One augmented view on the device, laid out as convolutions like it."""
+    def _view(self, images: Tensor, rows: Indices, epoch: int, view: int) -> Tensor:
+        """One augmented view on the device, in channels-last layout."""
         return augmented_view(
             images,
             rows,

@@ -1,4 +1,4 @@
-"""The training loop."""
+"""The training loop, and the life of a trainer around it."""
 
 import contextlib
 import math
@@ -13,30 +13,31 @@ from tmssl.runs.events import End, Epoch, Finding, Step
 from tmssl.runs.folder import Run, hold_lock
 from tmssl.runs.history import read_history
 from tmssl.runs.journal import JournalWriter, read_journal
-from tmssl.runs.schedule import momentum, planned_learning_rate
-from tmssl.training.checkpoints.evaluations import kept_for_evaluation
-from tmssl.training.distributed import RankLostError, Ranks, joined_ranks, named_losses
+from tmssl.runs.schedule import momentum
+from tmssl.training.checkpoints.evaluations import evaluation_name
+from tmssl.training.distributed import RankLostError, Ranks, join_ranks, rank_lost_errors
 from tmssl.training.label_noise import measure_positives
 from tmssl.training.learner import Update, choose_device, update
 from tmssl.training.loss import feature_std
-from tmssl.training.machine import gpu_use, numerics_of_its_own
+from tmssl.training.machine import gpu_use
 from tmssl.training.meter import memory_gib
-from tmssl.training.nonfinite import healthy
+from tmssl.training.numerics import restored_numerics
 from tmssl.training.optimizer import set_learning_rate
+from tmssl.training.rollback import roll_back_if_nonfinite
 from tmssl.training.saving import (
-    finish_evaluations,
-    is_late,
-    journal_saved,
+    is_checkpoint_due,
+    journal_evaluations,
+    journal_save,
     save,
-    settle,
-    take_in_evaluations,
+    wait_for_evaluations,
+    wait_until_saved,
 )
 from tmssl.training.session import Session, open_session
 from tmssl.training.signals import EXIT_CODES, SignalFlags
-from tmssl.training.trainer_journal import PatientJournal
+from tmssl.training.trainer_journal import TrainerJournal
 
-_DIAGNOSE_EVERY = 50  # steps between looks at the history within an epoch
-_HASTE_S = 2.0  # whoever stops a trainer waits for it, so a full disk gets no longer than this
+_DIAGNOSE_EVERY = 50  # steps between diagnoses within an epoch
+_STOP_PATIENCE_S = 2.0  # for a full disk, since someone waits for the trainer to stop
 
 
 def train(run: Run, flags: SignalFlags) -> int:
@@ -46,51 +47,51 @@ def train(run: Run, flags: SignalFlags) -> int:
         InputError: the run cannot be opened for training; nothing was changed.
     """
     device = choose_device(read_config(run.config).train.device)
-    with joined_ranks(device) as ranks, numerics_of_its_own():
-        if not ranks.first:
-            _follow_first(run, ranks, flags)
+    with join_ranks(device) as ranks, restored_numerics():
+        if not ranks.is_first:
+            _train_unrecorded(run, ranks, flags)
             return 0
         with hold_lock(run):
-            _lead(run, ranks, flags)
+            _train_recorded(run, ranks, flags)
     # torchrun takes any other code than 0 for a crash, and says so at length.
     return EXIT_CODES[flags.stop] if flags.stop and ranks.size == 1 else 0
 
 
-def _lead(run: Run, ranks: Ranks, flags: SignalFlags) -> None:
-    """Train and write the journal: the whole of it for a process alone, rank 0's part else."""
-    journal = PatientJournal(run.journal)
+def _train_recorded(run: Run, ranks: Ranks, flags: SignalFlags) -> None:
+    """Train and write the journal, as rank 0 or as the only process."""
+    journal = TrainerJournal(run.journal)
     session, end = None, None
     try:
-        with named_losses():
-            ranks.wait()  # the others may read the journal now
+        with rank_lost_errors():
+            ranks.barrier()  # the others may read the journal now
             session = open_session(run, journal, ranks)
-            end = learn(session, flags)
+            end = run_steps(session, flags)
     except RankLostError as error:
         journal.write(_rank_lost(run, error))
         raise
     finally:
         raised = sys.exc_info()[1]
         if session is not None or not isinstance(raised, InputError):  # else nothing was changed
-            # Whatever broke, the journal says so before a traceback goes to train.log.
+            # The journal gets its last event before a traceback goes to train.log.
             journal.write(end or _failed(raised))
         journal.sync()
         journal.close()
 
 
-def _follow_first(run: Run, ranks: Ranks, flags: SignalFlags) -> None:
-    """Train without writing anything, unless rank 0 is lost and nobody has said so."""
+def _train_unrecorded(run: Run, ranks: Ranks, flags: SignalFlags) -> None:
+    """Train without writing anything, unless rank 0 is lost and the journal has no end."""
     try:
-        with named_losses():
-            ranks.wait()
-            learn(open_session(run, None, ranks), flags)
+        with rank_lost_errors():
+            ranks.barrier()
+            run_steps(open_session(run, None, ranks), flags)
     except RankLostError as error:
         with contextlib.suppress(RunError), hold_lock(run):
-            _tell_for_first(run, error)
+            _end_journal(run, error)
         raise
 
 
-def _tell_for_first(run: Run, error: RankLostError) -> None:
-    """End the journal of a run whose rank 0 is gone, once."""
+def _end_journal(run: Run, error: RankLostError) -> None:
+    """End the journal in place of rank 0, which is gone, unless another rank has done so."""
     events = read_journal(run.journal) if run.journal.exists() else []
     if events and isinstance(events[-1], End):
         return
@@ -101,7 +102,7 @@ def _tell_for_first(run: Run, error: RankLostError) -> None:
 
 
 def _rank_lost(run: Run, error: RankLostError) -> Finding:
-    """The finding that a process of several is gone, at the last step that was journaled."""
+    """The finding that one of several processes is gone, at the last step that was journaled."""
     history = read_history(read_journal(run.journal))
     return Finding(
         code="rank-lost",
@@ -116,172 +117,139 @@ def _rank_lost(run: Run, error: RankLostError) -> Finding:
 
 
 def _failed(error: BaseException | None) -> End:
-    """The last line of a life that broke."""
+    """The last event of a trainer that failed."""
     name = "" if isinstance(error, TmsslError) else f"{type(error).__name__}: "
     return End(status="failed", reason=f"{name}{error}", t=time.time())
 
 
-def learn(session: Session, flags: SignalFlags) -> End:
-    """The loop: one screen, in reading order."""
-    asked = False
+def run_steps(session: Session, flags: SignalFlags) -> End:
+    """The training loop, in reading order."""
+    requested = False  # a checkpoint, by a signal; a rollback leaves it pending
     try:
-        write_positives(session, flags)
-        session.write_findings()  # what the plan itself shows
+        journal_positives(session, flags)
+        session.write_new_findings()  # on the settings alone
         while session.step < session.total_steps:
-            stop, checkpoint, late = session.ranks.agreed(flags, late=is_late(session))
-            asked = asked or checkpoint
-            if stop is not None:
-                healthy(session)
+            asked = session.ranks.agree(flags, due=is_checkpoint_due(session))
+            requested = requested or asked.checkpoint
+            if asked.stop is not None:
+                roll_back_if_nonfinite(session)
                 save(session, "stop")
-                settle(session, flags, _HASTE_S)
-                return _end(session, "stopped", f"asked to by {stop.name}")
-            lr = one_step(session)
-            logged = _due(session, session.config.train.log_every)
-            cheap = session.learner.device.type == "cpu"  # there is nothing to wait for
-            if (logged or asked or late or cheap) and not healthy(session):
+                wait_until_saved(session, flags, _STOP_PATIENCE_S)
+                return _end(session, "stopped", f"asked to by {asked.stop.name}")
+            lr = train_step(session)
+            may_wait = session.learner.device.type == "cpu" or requested or asked.due
+            if (may_wait or _is_logged(session)) and roll_back_if_nonfinite(session):
                 continue
-            if _due(session, _DIAGNOSE_EVERY):
-                session.write_findings()
+            if _is_every(session, _DIAGNOSE_EVERY):
+                session.write_new_findings()
             if session.step % session.steps_per_epoch == 0:
                 finish_epoch(session, lr)
-            elif asked or late:
-                save(session, "signal" if asked else "time")
-            asked = False
-            journal_saved(session, session.saver.poll())
-            take_in_evaluations(session)
-        settle(session, flags, 60 * session.config.train.checkpoint_minutes)
-        finish_evaluations(session, flags)
+            elif requested or asked.due:
+                save(session, "signal" if requested else "time")
+            requested = False
+            journal_save(session, session.writer.poll())
+            journal_evaluations(session)
+        wait_until_saved(session, flags, session.checkpoint_interval_s)
+        wait_for_evaluations(session, flags)
         return _end(session, "finished", f"{session.config.train.epochs} epochs done")
     finally:
-        session.feed.close()
-        journal_saved(session, session.saver.wait())
-        session.saver.close()
+        session.loader.close()
+        journal_save(session, session.writer.wait())
+        session.writer.close()
 
 
-def write_positives(session: Session, flags: SignalFlags) -> None:
-    """Journal how alike positives are where they come from Vienna codes."""
+def journal_positives(session: Session, flags: SignalFlags) -> None:
+    """Journal how alike positives are, where they come from Vienna codes."""
     data = session.config.data
-    if data.positives == "instance" or not session.ranks.first:
+    if data.positives == "instance" or not session.ranks.is_first:
         return
     event = measure_positives(
         session.learner,
         session.pack,
-        session.feed.sampler,
+        session.loader.sampler,
         epoch=int(session.epoch),
         image_size=data.image_size,
         stop=lambda: flags.stop is not None,
     )
     if event is not None:
         place = {"segment": session.segment, "step": session.step, "epoch": session.epoch}
-        session.write(
-            msgspec.structs.replace(event, level=data.vienna_level, t=time.time(), **place)
-        )
+        session.write(msgspec.structs.replace(event, level=data.vienna_level, **place))
 
 
-def one_step(session: Session) -> float:
+def train_step(session: Session) -> float:
     """Train one step, journal it when it is due, and return its learning rate."""
-    lr = _learning_rate(session)
-    set_learning_rate(session.learner.optimizer, lr)
+    learner, lr = session.learner, session.learning_rate
+    set_learning_rate(learner.optimizer, lr)
     m = momentum(session.step, total_steps=session.total_steps, start=session.config.optim.momentum)
-    views = session.feed.views(session.step)
-    chunk_size = session.learner.chunk_size
+    views = session.loader.views(session.step)
+    chunk_size = learner.chunk_size
     session.step += 1
-    done = update(session.learner, views, m, session.step)
+    done = update(learner, views, m, session.step)
     session.meter.add(done.result, views.idle or views.data_s)
-    if session.learner.chunk_size < chunk_size:
-        session.write(_halved(session, chunk_size))
-    if _due(session, session.config.train.log_every):
+    if learner.chunk_size < chunk_size:
+        session.write_finding(
+            "out-of-memory",
+            "warning",
+            f"memory ran out with {chunk_size} images at once; going on with "
+            f"{learner.chunk_size}, still against all {session.config.train.batch_size} keys",
+            "nothing to do; --chunk-size auto would have found a size that fits before the start",
+        )
+    if _is_logged(session):
         log_step(session, done, lr=lr, m=m)
     return lr
 
 
-def _halved(session: Session, before: int) -> Finding:
-    """The finding that memory ran out."""
-    return Finding(
-        code="out-of-memory",
-        level="warning",
-        step=session.step,
-        epoch=session.epoch,
-        text=f"memory ran out with {before} images at once; going on with "
-        f"{session.learner.chunk_size}, still against all {session.config.train.batch_size} keys",
-        advice="nothing to do; --chunk-size auto would have found a size that fits before the start",
-        t=time.time(),
-    )
-
-
 def log_step(session: Session, done: Update, *, lr: float, m: float) -> None:
-    """Journal the means since the last logged step."""
-    use = gpu_use(session.learner.device)  # while it is still at work on this step
-    figures, step_s, data_s = session.meter.recent()
-    loss, ce, top1, positive, negative = figures
+    """Journal the means over the steps since the last logged one."""
+    device = session.learner.device
+    use = gpu_use(device)  # before the reading below waits for the device
+    means, step_s, data_s = session.meter.read_steps()
     session.write(
         Step(
             step=session.step,
             epoch=session.epoch,
-            loss=loss,
-            ce=ce,
-            top1=top1,
             lr=lr,
             momentum=m,
             grad_norm=float(done.grad_norm),
             feature_std=float(feature_std(done.result.queries)),
-            positive_cosine=positive,
-            negative_cosine=negative,
             img_s=session.config.train.batch_size / step_s if step_s else None,
             data_s=data_s,
             step_s=step_s,
-            mem_gib=memory_gib(session.learner.device),
+            mem_gib=memory_gib(device),
             gpu_util=use,
-            t=time.time(),
+            **means,
         )
     )
 
 
 def finish_epoch(session: Session, lr: float) -> None:
     """Journal the epoch, look for findings, and save a checkpoint."""
-    figures, seconds, shape = session.meter.epoch()
-    loss, ce, top1 = figures[:3]
+    means = session.meter.read_epoch()
     epoch = session.step // session.steps_per_epoch
-    session.write(
-        Epoch(
-            epoch=epoch,
-            step=session.step,
-            loss=loss,
-            ce=ce,
-            top1=top1,
-            lr=lr,
-            seconds=seconds,
-            t=time.time(),
-            **shape,
-        )
-    )
-    session.write_findings()
-    lowest = math.isfinite(loss) and (session.best is None or loss < session.best)
-    if lowest:
+    session.write(Epoch(epoch=epoch, step=session.step, lr=lr, **means))
+    session.write_new_findings()
+    loss = means["loss"]
+    is_lowest = math.isfinite(loss) and (session.best is None or loss < session.best)
+    if is_lowest:
         session.best = loss
-    every, last = session.config.train.keep_every, session.step >= session.total_steps
+    every, is_last = session.config.train.keep_every, session.step >= session.total_steps
     keep_as = [f"epoch-{epoch:04d}"] if every and epoch % every == 0 else []
-    if session.evaluations.due(epoch, last=last):
-        keep_as.append(kept_for_evaluation(epoch))
-    best = lowest and session.evaluations.best is None
-    save(session, "end" if last else "epoch", best=best, keep_as=tuple(keep_as))
+    if session.evaluations.due(epoch, last=is_last):
+        keep_as.append(evaluation_name(epoch))
+    best = is_lowest and session.evaluations.best is None
+    save(session, "end" if is_last else "epoch", best=best, keep_as=tuple(keep_as))
 
 
-def _learning_rate(session: Session) -> float:
-    """The learning rate of the next step."""
-    return planned_learning_rate(
-        session.step,
-        session.config.optim,
-        steps_per_epoch=session.steps_per_epoch,
-        epochs=session.config.train.epochs,
-    )
+def _is_logged(session: Session) -> bool:
+    """Whether the step just done is journaled."""
+    return _is_every(session, session.config.train.log_every)
 
 
-def _due(session: Session, every: int) -> bool:
-    """Whether this step is logged: every so many, and at the end of an epoch."""
-    return session.step % every == 0 or session.step % session.steps_per_epoch == 0
+def _is_every(session: Session, steps: int) -> bool:
+    """Whether so many steps are done again, or an epoch."""
+    return session.step % steps == 0 or session.step % session.steps_per_epoch == 0
 
 
 def _end(session: Session, status: str, reason: str) -> End:
-    """The last line of this life of the run."""
+    """The last event of a trainer that did not fail."""
     return End(status=status, reason=reason, step=session.step, epoch=session.epoch, t=time.time())

@@ -1,4 +1,4 @@
-"""The contrastive loss of MoCo v3 and what else its logits tell."""
+"""The contrastive loss of MoCo v3, and measures of how well features are spread."""
 
 import dataclasses
 
@@ -9,10 +9,10 @@ from torch.nn import functional
 
 @dataclasses.dataclass(frozen=True)
 class Contrast:
-    """One direction's comparison of n queries with N keys; every field keeps its device."""
+    """One direction's comparison of n queries with N keys; all on the device."""
 
     ce: Tensor
-    """mean cross-entropy in nats; it carries the gradient"""
+    """mean cross-entropy in nats; with gradient"""
     top1: Tensor
     """share of queries nearest to their own key"""
     positive: Tensor
@@ -62,11 +62,8 @@ def rank_me(features: Tensor) -> float:
 
 def alignment(first: Tensor, second: Tensor) -> float:
     """Mean squared distance of positives on the unit sphere (Wang and Isola 2020, section 4.1)."""
-    first, second = (
-        functional.normalize(first.float(), dim=1),
-        functional.normalize(second.float(), dim=1),
-    )
-    return float((first - second).square().sum(1).mean())
+    unit_1, unit_2 = (functional.normalize(x.float(), dim=1) for x in (first, second))
+    return float((unit_1 - unit_2).square().sum(1).mean())
 
 
 def uniformity(features: Tensor) -> float:

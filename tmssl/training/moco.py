@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tmssl.training.backbone import feature_count
-from tmssl.training.distributed import ALONE, Ranks, accumulating
+from tmssl.training.distributed import ALONE, Ranks, without_averaging
 from tmssl.training.loss import Contrast, contrast
 
 
@@ -36,6 +36,10 @@ def predictor(hidden: int, dimensions: int) -> nn.Sequential:
         nn.ReLU(inplace=True),
         nn.Linear(hidden, dimensions, bias=False),
     )
+
+
+# What a step measures, each a mean over the batch; fields of the journal's step events.
+FIGURES = ("loss", "ce", "top1", "positive_cosine", "negative_cosine")
 
 
 class MoCo(nn.Module):
@@ -65,21 +69,21 @@ class MoCo(nn.Module):
     @torch.no_grad()
     def update_momentum(self, momentum: float) -> None:
         """Move the momentum networks: w_m <- m w_m + (1 - m) w (eq. 2 of MoCo, He et al. 2020)."""
-        learning: list[Tensor] = [*self.encoder.parameters(), *self.projector.parameters()]
-        averaged: list[Tensor] = [
+        trained: list[Tensor] = [*self.encoder.parameters(), *self.projector.parameters()]
+        averages: list[Tensor] = [
             *self.momentum_encoder.parameters(),
             *self.momentum_projector.parameters(),
         ]
-        torch._foreach_lerp_(averaged, learning, 1 - momentum)
+        torch._foreach_lerp_(averages, trained, 1 - momentum)
 
 
 def even_chunks(count: int, chunk_size: int) -> list[slice]:
-    """Slices of nearly equal length, none above `chunk_size`, and none of one, which would break BN.
+    """Slices of nearly equal length, at most `chunk_size`.
 
-    So an odd count in chunks of two has one of three.
+    None is of one, which would break BN; so an odd count in chunks of two has one of three.
     """
-    pieces = min(-(-count // chunk_size), max(1, count // 2))
-    bounds = [count * piece // pieces for piece in range(pieces + 1)]
+    chunks = min(-(-count // chunk_size), max(1, count // 2))
+    bounds = [count * chunk // chunks for chunk in range(chunks + 1)]
     return [slice(begin, end) for begin, end in itertools.pairwise(bounds)]
 
 
@@ -88,13 +92,13 @@ class StepResult:
     """What one step measured, still on the device."""
 
     figures: Tensor
-    """(5,): loss, ce, top1, positive cosine, hardest negative cosine; means over the batch"""
+    """(5,), in the order of `FIGURES`"""
     features: Tensor
     """backbone features of the first chunk of view 1, (c, f)"""
     queries: Tensor
-    """predictions of the same, (c, d)"""
+    """its predictions, (c, d)"""
     keys: Tensor
-    """their positives' keys, (c, d)"""
+    """the keys of its positives, (c, d)"""
 
 
 def moco_step(
@@ -105,38 +109,38 @@ def moco_step(
     temperature: float,
     chunk_size: int,
     backward: Callable[[Tensor], None],
-    passes: nn.Module | None = None,
+    wrapped: nn.Module | None = None,
     ranks: Ranks = ALONE,
 ) -> StepResult:
     """Accumulate the gradient of ctr(q1, k2) + ctr(q2, k1), ctr = 2 tau CE (Chen et al. 2021).
 
-    Keys carry no gradient, so all N of them are encoded first and the queries then go through
-    chunk by chunk: the same gradient as at once, up to BN's statistics, for the memory of a chunk
-    of one view. With several ranks the views are this one's share, the keys are everyone's, and `passes` is the
-    model as `tmssl.training.distributed.averaging` wraps it.
+    Keys carry no gradient, so all N of them are encoded first, and then the queries chunk by chunk.
+    The gradient is that of the whole batch, up to BN's statistics, for the memory of one chunk. With
+    several ranks the views are this rank's part, the keys are those of all ranks, and `wrapped` is the
+    model as `tmssl.training.distributed.average_gradients` wraps it.
     """
-    count, learning = len(view_1), passes or model
+    count, network = len(view_1), wrapped or model
     own = ranks.rank * count
     chunks = even_chunks(count, chunk_size)
-    keys_1 = ranks.gathered(torch.cat([model.keys(view_1[chunk]) for chunk in chunks]))
-    keys_2 = ranks.gathered(torch.cat([model.keys(view_2[chunk]) for chunk in chunks]))
-    total, first = torch.zeros(5, device=view_1.device), None
-    passed = [(chunk, *pair) for chunk in chunks for pair in ((view_1, keys_2), (view_2, keys_1))]
-    for done, (chunk, view, keys) in enumerate(passed, 1):
-        unfinished = done < len(passed)
-        share = (chunk.stop - chunk.start) / count
-        with accumulating(learning) if unfinished else contextlib.nullcontext():
-            query, features = learning(view[chunk])
-            told = contrast(query, keys, temperature, own + chunk.start)
-            backward(2 * temperature * told.ce * share)
-        total += _figures(told, temperature) * share
+    keys_1 = ranks.gather(torch.cat([model.keys(view_1[chunk]) for chunk in chunks]))
+    keys_2 = ranks.gather(torch.cat([model.keys(view_2[chunk]) for chunk in chunks]))
+    total, first = torch.zeros(len(FIGURES), device=view_1.device), None
+    passes = [(chunk, *pair) for chunk in chunks for pair in ((view_1, keys_2), (view_2, keys_1))]
+    for number, (chunk, view, keys) in enumerate(passes, 1):
+        weight = (chunk.stop - chunk.start) / count
+        is_last = number == len(passes)
+        with contextlib.nullcontext() if is_last else without_averaging(network):
+            query, features = network(view[chunk])
+            result = contrast(query, keys, temperature, own + chunk.start)
+            backward(2 * temperature * result.ce * weight)
+        total += _figures(result, temperature) * weight
         first = first or (features.detach(), query.detach(), keys[own:][chunk])
     assert first is not None
     return StepResult(ranks.mean(total), *first)
 
 
-def _figures(told: Contrast, temperature: float) -> Tensor:
-    """What one direction adds to the loss and to the means over both, (5,)."""
-    ce = told.ce.detach()
-    means = (ce, told.top1, told.positive, told.negative)
+def _figures(result: Contrast, temperature: float) -> Tensor:
+    """What one direction adds to the figures of both, (5,)."""
+    ce = result.ce.detach()
+    means = (ce, result.top1, result.positive, result.negative)
     return torch.stack([2 * temperature * ce, *(mean / 2 for mean in means)])

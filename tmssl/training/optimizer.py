@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 def parameter_groups(modules: list[nn.Module], weight_decay: float) -> list[dict[str, object]]:
     """Parameters in two groups: matrices and filters decay; BN, biases and other vectors do not."""
-    moved = [p for module in modules for p in module.parameters() if p.requires_grad]
+    trained = [p for module in modules for p in module.parameters() if p.requires_grad]
     return [
-        {"params": [p for p in moved if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in moved if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
 
 
@@ -28,38 +28,38 @@ def create_optimizer(
         if name == "sgd"
         else Lars(groups, lr=lr, momentum=0.9)
     )
-    # The first step would make them; fused SGD leaves them unwritten when that step is masked.
-    for parameter in learning(optimizer):
+    # The first step would create them; fused SGD leaves them uninitialised when that step is masked.
+    for parameter in trained_parameters(optimizer):
         optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return optimizer
 
 
-def learning(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """Every parameter that an optimizer moves."""
+def trained_parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """Every parameter that an optimizer changes."""
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 @torch.no_grad()
 def step_where(optimizer: torch.optim.Optimizer, finite: Tensor) -> None:
-    """Step where `finite`, a bool on the device, holds, else change nothing; never waits for it.
+    """Step if `finite`, a bool on the device, is true, else change nothing; never waits for it.
 
-    Fused optimizers take a mask, as `GradScaler` hands it to them; for others what a step changes is
-    put back.
+    Fused optimizers take a mask, as `GradScaler` passes it to them; for others the state before the
+    step is restored.
     """
     if getattr(optimizer, "_step_supports_amp_scaling", False):
         masked: Any = optimizer
         masked.grad_scale, masked.found_inf = None, (~finite).float()
         optimizer.step()
         return
-    changing = learning(optimizer)
-    changing += [kept for p in changing for kept in optimizer.state[p].values()]
-    before = [tensor.clone() for tensor in changing]
+    tensors = trained_parameters(optimizer)
+    tensors += [value for p in tensors for value in optimizer.state[p].values()]
+    before = [tensor.clone() for tensor in tensors]
     optimizer.step()
-    for tensor, old in zip(changing, before, strict=True):
+    for tensor, old in zip(tensors, before, strict=True):
         tensor.copy_(torch.where(finite, tensor, old))
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """The learning rate of every group."""
+    """Set the learning rate of every group."""
     for group in optimizer.param_groups:
         group["lr"] = lr

@@ -15,7 +15,7 @@ from tmssl.config import Config, changed, differences, from_dict, read_config, t
 from tmssl.data.pack.pack import Pack, open_pack
 from tmssl.data.sampler import CodeIndex, Sampler
 from tmssl.errors import CheckpointError, ConfigError
-from tmssl.runs.events import Event, Segment, Started
+from tmssl.runs.events import Event, Finding, Segment, Started
 from tmssl.runs.findings.diagnose import new_findings
 from tmssl.runs.folder import Run
 from tmssl.runs.history import History, read_history
@@ -23,7 +23,7 @@ from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.runs.schedule import chance_ce, chance_loss, planned_learning_rate, solved_loss
 from tmssl.training.checkpoints.evaluations import Evaluations
 from tmssl.training.checkpoints.store import find_checkpoint, load_payload
-from tmssl.training.checkpoints.writer import Saver
+from tmssl.training.checkpoints.writer import CheckpointWriter
 from tmssl.training.distributed import ALONE, Ranks
 from tmssl.training.learner import (
     Learner,
@@ -32,18 +32,14 @@ from tmssl.training.learner import (
     restore_learner,
     views_dtype,
 )
-from tmssl.training.loader import Feed
-from tmssl.training.machine import (
-    code_commit,
-    device_name,
-    keep_freed_memory,
-    set_numerics,
-    versions,
-)
+from tmssl.training.loader import ViewLoader
+from tmssl.training.machine import code_commit, device_name, versions
 from tmssl.training.meter import Meter
+from tmssl.training.numerics import keep_freed_memory, set_numerics
+from tmssl.types import Indices
 
-# Settings that decide what a loss means; a change of N, too, which is fixed within a run.
-_JUDGED = {
+# Losses under different values of these cannot be compared. So it is with N, which no resume changes.
+_LOSS_SETTINGS = {
     "optim.temperature",
     "data.positives",
     "data.vienna_share",
@@ -52,7 +48,7 @@ _JUDGED = {
 }
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(kw_only=True)
 class Session:
     """The state of a trainer between two steps."""
 
@@ -61,22 +57,22 @@ class Session:
     journal: JournalWriter | None
     """None on every rank but the first"""
     history: History
+    ranks: Ranks
+    pack: Pack
+    loader: ViewLoader
     learner: Learner
-    feed: Feed
     meter: Meter
-    saver: Saver
+    writer: CheckpointWriter
+    evaluations: Evaluations
     steps_per_epoch: int
     step: int
     """steps done"""
-    best: float | None
-    """lowest mean loss of an epoch so far"""
     segment: int
     """number of the segment in force"""
-    pack: Pack
-    saved_at: float
+    best: float | None
+    """lowest mean loss of an epoch so far"""
+    saved_at: float = dataclasses.field(default_factory=time.monotonic)
     """`time.monotonic()` of the last checkpoint"""
-    ranks: Ranks
-    evaluations: Evaluations
     refused_at: float | None = None
     """`time.monotonic()` at which the disk began to refuse checkpoints; None while it takes them"""
 
@@ -90,16 +86,44 @@ class Session:
         """Epochs done, a fraction."""
         return self.step / self.steps_per_epoch
 
+    @property
+    def learning_rate(self) -> float:
+        """The planned learning rate of the next step."""
+        return self.planned_lr(self.config)
+
+    @property
+    def checkpoint_interval_s(self) -> float:
+        """Seconds after which a checkpoint is due, also within an epoch."""
+        return 60 * self.config.train.checkpoint_minutes
+
+    def planned_lr(self, config: Config) -> float:
+        """The learning rate of the next step under some settings."""
+        per_epoch, epochs = self.steps_per_epoch, config.train.epochs
+        return planned_learning_rate(
+            self.step, config.optim, steps_per_epoch=per_epoch, epochs=epochs
+        )
+
     def write(self, event: Event) -> None:
-        """Append an event to the journal and to our own reading of it."""
+        """Append an event, with the present time, to the journal and to the history."""
+        if "t" in event.__struct_fields__:
+            event = msgspec.structs.replace(event, t=time.time())
         if self.journal is not None:
             self.journal.write(event)
         self.history.add([event])
 
-    def write_findings(self) -> None:
-        """Journal what the history newly shows."""
+    def write_finding(
+        self, code: str, level: str, text: str, advice: str, step: int | None = None
+    ) -> None:
+        """Journal a finding, at the present step if no other is given."""
+        step = self.step if step is None else step
+        epoch = step / self.steps_per_epoch
+        finding = Finding(code=code, level=level, text=text, advice=advice, step=step, epoch=epoch)
+        self.write(finding)
+
+    def write_new_findings(self) -> None:
+        """Journal what the history shows since the previous look."""
         for finding in new_findings(self.history):
-            self.write(msgspec.structs.replace(finding, t=time.time()))
+            self.write(finding)
 
 
 def open_session(run: Run, journal: JournalWriter | None, ranks: Ranks = ALONE) -> Session:
@@ -119,106 +143,96 @@ def open_session(run: Run, journal: JournalWriter | None, ranks: Ranks = ALONE) 
     payload = last_payload(run)
     if payload is not None:
         _check_same_data(payload, pack)
-    learner = opened_learner(config, payload, device, ranks)
-    ranks.check_same(
-        {
-            "checkpoint": payload and payload["step"],
-            "pack": pack.fingerprint,
-            "config": config,
-        }
-    )
+    learner = open_learner(config, payload, device, ranks)
+    step = payload["step"] if payload else 0
+    ranks.check_same({"checkpoint": payload and step, "pack": pack.fingerprint, "config": config})
     session = Session(
-        run,
-        config,
-        journal,
-        history,
-        learner,
-        Feed(
-            pack,
-            sampler,
-            views=config.data.views,
-            size=config.data.image_size,
-            device=device,
-            end=config.train.epochs * sampler.steps_per_epoch,
-            share=ranks.share(config.train.batch_size),
-            dtype=views_dtype(learner),
-        ),
-        Meter(device),
-        Saver(run.checkpoints),
-        sampler.steps_per_epoch,
-        step=payload["step"] if payload else 0,
-        best=_best(payload, config),
-        segment=len(history.segments),
-        pack=pack,
-        saved_at=time.monotonic(),
+        run=run,
+        config=config,
+        journal=journal,
+        history=history,
         ranks=ranks,
-        evaluations=_evaluations(run, config, ranks),
+        pack=pack,
+        loader=_create_loader(config, pack, sampler, learner),
+        learner=learner,
+        meter=open_meter(config, payload, device),
+        writer=CheckpointWriter(run.checkpoints),
+        evaluations=Evaluations(
+            run,
+            every=config.train.eval_every if ranks.is_first else 0,
+            best_by=config.train.best_by,
+        ),
+        steps_per_epoch=sampler.steps_per_epoch,
+        step=step,
+        segment=len(history.segments),
+        best=payload["best"] if payload and _losses_comparable(payload, config) else None,
     )
-    restore_meter(session, payload)
     if history.started is None:
         session.write(_started(run, pack, device, ranks))
-    session.evaluations.resume(session.step)
-    before = from_dict(payload["config"]) if payload else None
-    reason = "resume" if history.segments else "start"
-    session.write(new_segment(session, before, reason=reason))
+    session.evaluations.resume(step)
+    old = from_dict(payload["config"]) if payload else None
+    session.write(new_segment(session, old, reason="resume" if history.segments else "start"))
     return session
 
 
-def opened_learner(
+def _create_loader(config: Config, pack: Pack, sampler: Sampler, learner: Learner) -> ViewLoader:
+    """The loader of this rank's part of every batch."""
+    return ViewLoader(
+        pack,
+        sampler,
+        views=config.data.views,
+        size=config.data.image_size,
+        device=learner.device,
+        end=config.train.epochs * sampler.steps_per_epoch,
+        part=learner.ranks.batch_slice(config.train.batch_size),
+        dtype=views_dtype(learner),
+    )
+
+
+def open_learner(
     config: Config, payload: dict[str, Any] | None, device: torch.device, ranks: Ranks
 ) -> Learner:
-    """A learner under these settings, fresh or where a checkpoint was taken."""
+    """A learner under these settings, with fresh weights or those of a checkpoint."""
     if payload is None:
         return create_learner(config, device, ranks)
-    # What a run began from may be gone by now; its checkpoint holds everything.
+    # The checkpoint holds every weight, and the file that the run began from may be gone.
     learner = create_learner(changed(config, {"model.init": ""}), device, ranks)
     old = from_dict(payload["config"])
     same_optimizer = old.optim.optimizer == config.optim.optimizer
     restore_learner(learner, payload, same_optimizer=same_optimizer)
     if old.train.chunk_size == config.train.chunk_size and old.train.gpus == config.train.gpus:
-        learner.chunk_size = payload["chunk_size"]  # which memory may have halved
+        learner.chunk_size = payload["chunk_size"]  # it may have been halved for lack of memory
     return learner
 
 
-def restore_meter(session: Session, payload: dict[str, Any] | None) -> None:
-    """Go on with the epoch of a checkpoint, whose mean is then of all its steps.
+def open_meter(config: Config, payload: dict[str, Any] | None, device: torch.device) -> Meter:
+    """A meter that goes on with the epoch of a checkpoint, so that its mean is of all its steps.
 
-    Where the loss means something else by now, the mean is of the steps since.
+    It starts anew where losses cannot be compared any more.
     """
-    if payload is not None and _comparable(payload, session.config):
-        session.meter.restore(payload["meter"])
+    meter = Meter(device)
+    if payload is not None and _losses_comparable(payload, config):
+        meter.restore(payload["meter"])
+    return meter
 
 
-def _best(payload: dict[str, Any] | None, config: Config) -> float | None:
-    """The lowest loss so far, if this configuration's losses can be compared with it."""
-    return payload["best"] if payload is not None and _comparable(payload, config) else None
-
-
-def _comparable(payload: dict[str, Any], config: Config) -> bool:
-    """Whether losses of a checkpoint's settings and of these can be compared."""
-    return not _JUDGED & set(differences(from_dict(payload["config"]), config))
-
-
-def _evaluations(run: Run, config: Config, ranks: Ranks) -> Evaluations:
-    """The evaluations beside the training, which rank 0 alone starts."""
-    every = config.train.eval_every if ranks.first else 0
-    return Evaluations(run, every=every, best_by=config.train.best_by)
-
-
-def training_rows(pack: Pack) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Rows that are learnt from: every mark that is not kept for validation."""
-    splits = pack.marks.column("split", str, "")
-    return np.array([i for i, split in enumerate(splits) if split != "validation"], np.int64)
+def _losses_comparable(payload: dict[str, Any], config: Config) -> bool:
+    """Whether losses under a checkpoint's settings and under these mean the same."""
+    return not _LOSS_SETTINGS & set(differences(from_dict(payload["config"]), config))
 
 
 def create_sampler(pack: Pack, config: Config) -> Sampler:
-    """The sampler of a run's settings, with an index of codes where positives come from them."""
-    rows = training_rows(pack)
-    settings = config.data
-    partners = None
+    """The sampler of a run's settings, over the marks that are not kept for validation.
+
+    Raises:
+        ConfigError: positives come from Vienna codes, and no mark has one.
+    """
+    splits = pack.marks.column("split", str, "")
+    rows: Indices = np.array([i for i, s in enumerate(splits) if s != "validation"], np.int64)
+    settings, partners = config.data, None
     if settings.positives != "instance":
-        every = pack.marks.codes()
-        codes = [every[row] for row in rows]
+        codes_by_row = pack.marks.codes()
+        codes = [codes_by_row[row] for row in rows]
         if not any(codes):
             raise ConfigError(
                 f"positives are '{settings.positives}' and no mark has a Vienna code; "
@@ -239,7 +253,7 @@ def last_payload(run: Run) -> dict[str, Any] | None:
 
 
 def _check_same_data(payload: dict[str, Any], pack: Pack) -> None:
-    """A checkpoint goes on only with the images it was trained on."""
+    """Refuse to go on with other images than a checkpoint was trained on."""
     if payload["data_fingerprint"] != pack.fingerprint:
         raise CheckpointError(
             f"the pack at {pack.folder} holds other images than this run was trained on; "
@@ -248,8 +262,8 @@ def _check_same_data(payload: dict[str, Any], pack: Pack) -> None:
 
 
 def _started(run: Run, pack: Pack, device: torch.device, ranks: Ranks) -> Started:
-    """The first line of a journal."""
-    splits = [split == "validation" for split in pack.marks.column("split", str, "")]
+    """The first event of a journal."""
+    validation = pack.marks.column("split", str, "").count("validation")
     return Started(
         name=run.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -260,8 +274,8 @@ def _started(run: Run, pack: Pack, device: torch.device, ranks: Ranks) -> Starte
         data_fingerprint=pack.fingerprint,
         counts={
             "marks": pack.count,
-            "train": pack.count - sum(splits),
-            "validation": sum(splits),
+            "train": pack.count - validation,
+            "validation": validation,
             "with_codes": sum(map(bool, pack.marks.codes())),
             "quarantined": len(pack.quarantine),
         },
@@ -269,19 +283,12 @@ def _started(run: Run, pack: Pack, device: torch.device, ranks: Ranks) -> Starte
 
 
 def new_segment(session: Session, old: Config | None, *, reason: str) -> Segment:
-    """The line that opens a segment; `old` is what the weights were trained under until now."""
-    config, step = session.config, session.step
+    """The event that opens a segment; `old` are the settings that the weights were trained under."""
+    config = session.config
     keys, tau = config.train.batch_size, config.optim.temperature
-    per_epoch = session.steps_per_epoch
-
-    def planned(settings: Config) -> float:
-        return planned_learning_rate(
-            step, settings.optim, steps_per_epoch=per_epoch, epochs=settings.train.epochs
-        )
-
     return Segment(
         number=session.segment,
-        step=step,
+        step=session.step,
         epoch=session.epoch,
         reason=reason,
         config=dict(to_dict(config)),
@@ -291,9 +298,8 @@ def new_segment(session: Session, old: Config | None, *, reason: str) -> Segment
         chance_ce=chance_ce(keys),
         batch_size=keys,
         chunk_size=session.learner.chunk_size,
-        steps_per_epoch=per_epoch,
+        steps_per_epoch=session.steps_per_epoch,
         epochs=config.train.epochs,
-        lr_before=planned(old) if old else None,
-        lr_after=planned(config),
-        t=time.time(),
+        lr_before=session.planned_lr(old) if old else None,
+        lr_after=session.learning_rate,
     )

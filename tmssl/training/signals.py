@@ -1,4 +1,4 @@
-"""Signals become flags that the loop reads between steps; nothing is interrupted half-way."""
+"""Signals set flags that the loop reads between steps, so that no step is interrupted."""
 
 import signal
 from types import FrameType
@@ -7,26 +7,26 @@ EXIT_CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
 
 
 class SignalFlags:
-    """TERM and INT ask to stop, USR1 asks for a checkpoint, HUP is ignored.
+    """TERM and INT request a stop, USR1 requests a checkpoint, HUP is ignored.
 
     A closed terminal sends HUP, and training must outlive it.
     """
 
     def __init__(self) -> None:
         self.stop: signal.Signals | None = None
-        """the signal that asked to stop, or None"""
+        """the signal that requested a stop, or None"""
         self.checkpoint = False
-        """whether a checkpoint was asked for; whoever takes that up clears this"""
+        """whether a checkpoint was requested; the reader that acts on it clears it"""
 
     def install(self) -> None:
-        """Take over the process's signals; only the main thread may."""
-        signal.signal(signal.SIGTERM, self._ask_to_stop)
-        signal.signal(signal.SIGINT, self._ask_to_stop)
-        signal.signal(signal.SIGUSR1, self._ask_for_checkpoint)
+        """Install the handlers; only the main thread may."""
+        signal.signal(signal.SIGTERM, self._request_stop)
+        signal.signal(signal.SIGINT, self._request_stop)
+        signal.signal(signal.SIGUSR1, self._request_checkpoint)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    def _ask_to_stop(self, number: int, _frame: FrameType | None) -> None:
+    def _request_stop(self, number: int, _frame: FrameType | None) -> None:
         self.stop = signal.Signals(number)
 
-    def _ask_for_checkpoint(self, _number: int, _frame: FrameType | None) -> None:
+    def _request_checkpoint(self, _number: int, _frame: FrameType | None) -> None:
         self.checkpoint = True

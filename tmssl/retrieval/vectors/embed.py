@@ -15,7 +15,7 @@ from tmssl.errors import CheckpointError
 from tmssl.retrieval.vectors.fold_bn import fold_bn
 from tmssl.training.backbone import create_encoder
 from tmssl.training.checkpoints.store import Weights
-from tmssl.training.machine import keep_freed_memory
+from tmssl.training.numerics import keep_freed_memory
 from tmssl.types import Indices, Progress, Vectors
 
 Taken = Callable[[], Vectors]

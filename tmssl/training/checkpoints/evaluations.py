@@ -1,7 +1,7 @@
-"""Evaluations while training goes on: children that score kept checkpoints, and the best by their figures.
+"""Evaluations while training goes on: child processes score checkpoints, and the best is kept as `best`.
 
-The trainer never searches: a child of its own loads the checkpoint, which has a second name so that no
-later one takes its place, and appends an `eval` event to the journal. The trainer reads it there.
+The trainer never searches. A child loads the checkpoint, which has a second name so that no later one
+replaces it, and appends an `eval` event to the journal, where the trainer reads it.
 """
 
 import os
@@ -22,27 +22,28 @@ from tmssl.training.checkpoints.store import link_checkpoint
 _RETRY_S = 10.0  # between tries to keep the best checkpoint on a full disk
 
 
-def kept_for_evaluation(epoch: int) -> str:
+def evaluation_name(epoch: int) -> str:
     """The name under which an epoch's checkpoint waits for its evaluation."""
     return f"{FOR_EVALUATION}{epoch:04d}"
 
 
 class Evaluations:
-    """One child at a time; what came meanwhile waits, and a newer checkpoint takes an older one's turn."""
+    """Runs one child at a time; of the checkpoints that wait meanwhile only the newest is evaluated."""
 
     def __init__(self, run: Run, *, every: int, best_by: str) -> None:
         self.best: Judgement | None = None
-        """the best evaluation so far, or None while the loss decides"""
+        """the best evaluation so far; None while the loss decides"""
+        self.unkept = ""
+        """the checkpoint that was found best while the disk refused it the name `best`; else empty"""
         self._run = run
         self._every = every
         self._best_by = best_by
         self._tail = Tail(run.journal)
         self._child: subprocess.Popen[bytes] | None = None
-        self._name = ""
-        self._waiting = ""
-        self._told_missing = False
-        self._untold: list[Finding] = []
-        self._unkept = ""  # evaluated best, and refused that name by the disk
+        self._running = ""  # name of the checkpoint that the child evaluates
+        self._next = ""
+        self._events: list[Event] = []  # for the next poll
+        self._warned = False
         self._retry_at = 0.0
 
     def due(self, epoch: int, *, last: bool) -> bool:
@@ -51,185 +52,154 @@ class Evaluations:
 
     @property
     def busy(self) -> bool:
-        """Whether an evaluation is running or waits."""
-        return self._child is not None or bool(self._waiting)
-
-    @property
-    def unkept(self) -> str:
-        """The checkpoint that was found best and that the disk refused that name, or nothing."""
-        return self._unkept
+        """Whether an evaluation runs or waits."""
+        return self._child is not None or bool(self._next)
 
     def resume(self, step: int) -> None:
-        """Take up what earlier lives evaluated up to `step`, and what they left unevaluated.
+        """Take over what earlier segments evaluated up to `step`, and begin what they left.
 
-        `best` is the figure of the checkpoint that is kept as best, under the metric of now; one that
-        was evaluated in no life of this run leaves it to the loss.
+        `best` becomes the figure, under the present metric, of the checkpoint that is kept as best;
+        where this run never evaluated that one, the loss decides.
         """
         if not self._every:
             return
-        own = self._news()
-        kept = self._step_of("best")
-        for event in own:
-            if event.step == kept:
-                self.best = judged(event, self._best_by)
-        done = {event.step: event for event in own}
+        evaluated = {event.step: event for event in self._read_evals()}
+        best_step = self._step_of("best")
+        if best_step in evaluated:
+            self.best = judged(evaluated[best_step], self._best_by)
         for path in sorted(self._run.checkpoints.glob(f"{FOR_EVALUATION}*.pt")):
-            found = self._step_of(path.stem)
-            if found is None or found > step:
-                self._forget(path.stem)
-            elif found in done:  # an earlier life had no room to keep it as best
-                self._compare(done[found], path.stem)
-                if self._unkept != path.stem:
-                    self._forget(path.stem)
+            own_step = self._step_of(path.stem)
+            if own_step is None or own_step > step:
+                self._remove(path.stem)
+            elif own_step in evaluated:  # there was no room then to keep it as best
+                self._compare(evaluated[own_step], path.stem)
             else:
                 self.begin(path.stem)
 
-    def begin_if_kept(self, name: str) -> None:
-        """Evaluate the checkpoint that a save has just put on the disk under this name, if it is for that."""
-        if name.startswith(FOR_EVALUATION):
-            self.begin(name)
-
     def begin(self, name: str) -> None:
-        """Evaluate the checkpoint of this name, which is on the disk, as soon as no other is under way."""
+        """Evaluate the checkpoint of this name, which is on the disk, as soon as no other is running."""
         if self._child is not None:
-            if self._waiting:
-                self._forget(self._waiting)
-            self._waiting = name
+            if self._next:
+                self._remove(self._next)
+            self._next = name
             return
-        self._name = name
+        self._running = name
         path = self._run.checkpoints / f"{name}.pt"
         try:
-            with self._log_file() as log:
+            with self._open_log() as log:
                 self._child = subprocess.Popen(
                     [sys.executable, "-m", "tmssl.retrieval", str(self._run.path), str(path)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
-                    env={
-                        key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"
-                    },
+                    env={k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"},
                 )
-        except OSError as error:  # no process or no memory for one
-            self._untold.append(_failed(name, f"could not begin: {error.strerror or error}"))
-            self._forget(name)
+        except OSError as error:  # no process, or no memory for one
+            self._add_failure(name, f"could not begin: {error.strerror or error}")
+            self._remove(name)
 
     def poll(self) -> list[Event]:
-        """What an evaluation that has ended brought: its event, and a finding when it matters.
+        """The evaluations that have ended since the previous poll, and findings where they matter."""
+        if self.unkept and time.monotonic() > self._retry_at:
+            self._keep_best(self.unkept)
+        if self._child is not None and self._child.poll() is not None:
+            self._finish(self._child.returncode, self._running)
+        events, self._events = self._events, []
+        return events
 
-        A checkpoint that is the best so far becomes `best`, later if the disk refuses it now.
-        """
-        if self._unkept and time.monotonic() > self._retry_at:
-            self._keep_best(self._unkept)
-        told: list[Event] = [*self._untold]
-        self._untold = []
-        if self._child is None or self._child.poll() is None:
-            return told
-        code, name = self._child.returncode, self._name
+    def _finish(self, code: int, name: str) -> None:
+        """Take in what a child that has ended wrote into the journal, and begin the next evaluation."""
         self._child = None
-        own = [event for event in self._news() if Path(event.checkpoint).stem == name]
-        if not own:
-            said = f"ended with code {code}: {last_log_line(self._log)}"
-            told.append(_failed(name, said))
-        for event in own:
+        evals = [event for event in self._read_evals() if Path(event.checkpoint).stem == name]
+        if not evals:
+            self._add_failure(name, f"ended with code {code}: {last_log_line(self._log)}")
+            self._remove(name)
+        for event in evals:
+            self._events.append(event)
             self._compare(event, name)
-        if name != self._unkept:
-            self._forget(name)
-        if self._waiting:
-            name, self._waiting = self._waiting, ""
+        if self._next:
+            name, self._next = self._next, ""
             self.begin(name)
-        told += [*own, *self._untold]
-        self._untold = []
-        return told
 
     def _compare(self, event: Eval, name: str) -> None:
-        """Let a checkpoint that an evaluation finds the best so far become `best`."""
-        found = judged(event, self._best_by)
-        if found is None and self._best_by in FIGURES and not self._told_missing:
-            self._untold.append(_missing(self._best_by))
-            self._told_missing = True
-        if found is not None and (self.best is None or found.value > self.best.value):
-            self._untold.append(_new_best(found, self.best))
-            self.best = found
+        """Keep a checkpoint as `best` if its evaluation is the best so far, and remove its second name."""
+        result = judged(event, self._best_by)
+        if result is None and self._best_by in FIGURES and not self._warned:
+            self._warned = True
+            self._add(
+                "best-by-missing",
+                "warning",
+                f"evaluations have no figure '{self._best_by}' here, so the loss chooses the best "
+                "checkpoint",
+                "go on with `tmssl train --resume --best-by auto`, or give marks the labels it needs",
+            )
+        if result is not None and (self.best is None or result.value > self.best.value):
+            previous = f"before: {self.best}" if self.best else "kept as checkpoints/best.pt"
+            self._add("best", "good", f"best so far: {result}", previous)
+            self.best = result
             self._keep_best(name)
+        elif name != self.unkept:
+            self._remove(name)
 
     def _keep_best(self, name: str) -> None:
-        """Give a checkpoint the name `best`, or remember to try again."""
-        before, self._unkept = self._unkept, ""
+        """Link a checkpoint as `best`, and remove its second name; a full disk leaves that for later."""
+        previous, self.unkept = self.unkept, ""
         try:
             link_checkpoint(self._run.checkpoints, name, "best")
         except OSError as error:
-            self._unkept, self._retry_at = name, time.monotonic() + _RETRY_S
-            if before != name:
-                self._untold.append(_not_kept(name, error))
-        if before and before != self._unkept:
-            self._forget(before)
+            self.unkept, self._retry_at = name, time.monotonic() + _RETRY_S
+            if previous != name:
+                reason = error.strerror or error
+                self._add(
+                    "checkpoint-failed",
+                    "bad",
+                    f"{name} is the best so far and could not be kept as best: {reason}",
+                    "free disk space now; it is tried again",
+                )
+        else:
+            self._remove(name)
+        if previous and previous != name:
+            self._remove(previous)
+
+    def _add(self, code: str, level: str, text: str, advice: str) -> None:
+        """Let the next poll return a finding."""
+        self._events.append(Finding(code=code, level=level, text=text, advice=advice))
+
+    def _add_failure(self, name: str, failure: str) -> None:
+        """The finding that an evaluation has no result."""
+        self._add(
+            "evaluation-failed",
+            "warning",
+            f"the evaluation of {name} {failure}",
+            "training goes on; eval/evaluations.log says more",
+        )
 
     @property
     def _log(self) -> Path:
         return self._run.eval / "evaluations.log"
 
-    def _log_file(self) -> BinaryIO:
-        """The log, opened for a child's words; a full disk takes none, which must not matter."""
+    def _open_log(self) -> BinaryIO:
+        """The log of the children; /dev/null where a full disk has no room for it."""
         try:
             return self._log.open("ab")
         except OSError:
             return Path(os.devnull).open("ab")
 
-    def _news(self) -> list[Eval]:
-        """Evaluations of kept checkpoints that the journal has got since the last look."""
-        events: list[Eval] = []
+    def _read_evals(self) -> list[Eval]:
+        """Evaluations of checkpoints kept for it that the journal has got since the previous call."""
+        events: list[Event] = []
         while self._tail.behind:
-            told = [event for event in self._tail.poll()[0] if isinstance(event, Eval)]
-            events += [e for e in told if Path(e.checkpoint).name.startswith(FOR_EVALUATION)]
-        return events
+            events += self._tail.poll()[0]
+        evals = [event for event in events if isinstance(event, Eval)]
+        return [e for e in evals if Path(e.checkpoint).name.startswith(FOR_EVALUATION)]
 
     def _step_of(self, name: str) -> int | None:
         """The step of a checkpoint by its sidecar, None without one."""
         sidecar = find_sidecar(self._run.checkpoints, name)
         return None if sidecar is None else sidecar.step
 
-    def _forget(self, name: str) -> None:
-        """Remove the second name of a checkpoint that has been evaluated."""
+    def _remove(self, name: str) -> None:
+        """Remove the second name of a checkpoint."""
         for suffix in ("pt", "json"):
             (self._run.checkpoints / f"{name}.{suffix}").unlink(missing_ok=True)
-
-
-def _failed(name: str, said: str) -> Finding:
-    """The finding that an evaluation brought nothing."""
-    return Finding(
-        code="evaluation-failed",
-        level="warning",
-        text=f"the evaluation of {name} {said}",
-        advice="training goes on; eval/evaluations.log says more",
-    )
-
-
-def _not_kept(name: str, error: OSError) -> Finding:
-    """The finding that the disk has no room for the name `best`."""
-    return Finding(
-        code="checkpoint-failed",
-        level="bad",
-        text=f"{name} is the best so far and could not be kept as best: {error.strerror or error}",
-        advice="free disk space now; it is tried again",
-    )
-
-
-def _missing(best_by: str) -> Finding:
-    """The finding that the labels do not allow the figure that was asked for."""
-    return Finding(
-        code="best-by-missing",
-        level="warning",
-        text=f"evaluations have no figure '{best_by}' here, so the loss chooses the best checkpoint",
-        advice="go on with `tmssl train --resume --best-by auto`, or give marks the labels it needs",
-    )
-
-
-def _new_best(found: Judgement, before: Judgement | None) -> Finding:
-    """The finding that a checkpoint is the best so far."""
-    return Finding(
-        code="best",
-        level="good",
-        text=f"best so far: {found}",
-        advice=f"before: {before}" if before else "kept as checkpoints/best.pt",
-    )

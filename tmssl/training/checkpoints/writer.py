@@ -1,4 +1,4 @@
-"""Checkpoints written by a thread while training goes on, and what a full disk refused of them."""
+"""Checkpoints written by a thread while training goes on; what a full disk refuses waits in memory."""
 
 import dataclasses
 import time
@@ -11,12 +11,12 @@ from tmssl.runs.checkpoints import FOR_EVALUATION
 from tmssl.text import safe
 from tmssl.training.checkpoints.store import Written, save_beside, save_checkpoint
 
-_MOST_OWED = 4  # refused checkpoints that are held in memory for the names they were to have
+_MOST_PAYLOADS = 4  # refused checkpoints that wait in memory for their names
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
-    """A checkpoint to be written; nobody changes its payload any more."""
+class SaveRequest:
+    """A checkpoint to write; nobody changes its payload any more."""
 
     payload: dict[str, Any]
     reason: str
@@ -24,146 +24,142 @@ class Asked:
     keep_as: tuple[str, ...] = ()
     """names beside `last` and `best`, such as `epoch-0010`"""
     stall_s: float = 0.0
-    """how long training stood still for it"""
+    """how long training waited for it"""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names that it is to have beside `last`."""
+        return ("best", *self.keep_as) if self.best else self.keep_as
 
 
 @dataclasses.dataclass(frozen=True)
-class Saved:
-    """How a save went."""
+class SaveResult:
+    """The outcome of a save."""
 
-    asked: Asked | None
+    request: SaveRequest | None
     """None where only names of earlier checkpoints were tried again"""
     written: Written | None
-    """None when it failed"""
+    """None when the disk refused it"""
     problem: str
-    """why it, or a name, was refused; else empty"""
+    """why it, or one of its names, was refused; else empty"""
     caught_up: tuple[str, ...] = ()
-    """names that earlier checkpoints were refused and have got by now"""
+    """names of earlier checkpoints that were refused then and are written now"""
     given_up: tuple[str, ...] = ()
-    """names of checkpoints that waited in memory and made room for newer ones there"""
+    """names of earlier checkpoints that left memory unwritten, to make room for newer ones"""
 
     @property
-    def kept(self) -> tuple[str, ...]:
-        """Names that checkpoints have got, this one's and those of earlier ones."""
-        own: set[str] = set()
-        if self.asked is not None and self.written is not None:
-            own = set(self.asked.keep_as) - set(self.written.refused)
-        return (*sorted(own), *self.caught_up)
+    def new_names(self) -> tuple[str, ...]:
+        """Names that are on the disk now: this checkpoint's, then those of earlier ones."""
+        if self.request is None or self.written is None:
+            return self.caught_up
+        return (*sorted(set(self.request.keep_as) - set(self.written.refused)), *self.caught_up)
 
 
-class Saver:
-    """One checkpoint at a time is on its way; asking for another waits for the one before.
+class CheckpointWriter:
+    """Writes one checkpoint at a time; a second save waits for the first.
 
-    Of a refused one the weights stay in memory for the names that later ones do not take over, and
-    are written once the disk takes them.
+    The weights of a refused checkpoint stay in memory for the names that later checkpoints do not
+    take over, and are written once the disk takes them.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-        self._pending: Future[Saved] | None = None
-        # Only the thread changes these, and others look when it has nothing to do.
-        self._refused: Asked | None = None
-        self._owed: dict[str, dict[str, Any]] = {}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._future: Future[SaveResult] | None = None
+        # Only the thread changes these; others read them while it is idle.
+        self._refused: SaveRequest | None = None
+        self._owed: dict[str, dict[str, Any]] = {}  # name to payload, oldest first
 
     @property
     def unsaved(self) -> bool:
-        """Whether the newest checkpoint was refused; to be asked when none is on its way."""
+        """Whether the newest checkpoint was refused; read it while no save is under way."""
         return self._refused is not None
 
     @property
     def owed(self) -> tuple[str, ...]:
-        """Names that refused checkpoints still wait for; to be asked when none is on its way."""
+        """Names that refused checkpoints still wait for; read it while no save is under way."""
         return tuple(self._owed)
 
-    def save(self, asked: Asked, begun: float) -> Saved | None:
-        """Start writing a checkpoint; returns how the one before went.
+    def save(self, request: SaveRequest, begun: float) -> SaveResult | None:
+        """Start writing a checkpoint; returns the result of the previous save, if not yet returned.
 
         `begun` is the `time.perf_counter()` at which training began to wait.
         """
-        finished = self.wait()
-        stall_s = time.perf_counter() - begun
-        self._pending = self._writer.submit(
-            self._write, dataclasses.replace(asked, stall_s=stall_s)
-        )
-        return finished
+        previous = self.wait()
+        request = dataclasses.replace(request, stall_s=time.perf_counter() - begun)
+        self._future = self._thread.submit(self._write, request)
+        return previous
 
-    def retry(self) -> Saved:
-        """Write once more what was refused, and wait for it; to be asked when none is on its way."""
-        assert self._pending is None
-        if self._refused is not None:
-            return self._writer.submit(self._write, self._refused).result()
-        caught_up, problem = self._writer.submit(self._catch_up).result()
-        return Saved(None, None, problem, caught_up)
+    def retry(self) -> SaveResult:
+        """Write again what was refused, and wait for it; call it while no save is under way."""
+        assert self._future is None
+        return self._thread.submit(self._write, self._refused).result()
 
     def forgo(self, name: str) -> None:
-        """Let no refused checkpoint have a name any more, which another one has got since."""
+        """Let no refused checkpoint wait for a name that another has got since."""
         self._owed.pop(name, None)
 
-    def poll(self) -> Saved | None:
-        """How the save on its way went, once it is done."""
-        return self.wait() if self._pending is not None and self._pending.done() else None
+    def poll(self) -> SaveResult | None:
+        """The result of the save under way, once it is done."""
+        return self.wait() if self._future is not None and self._future.done() else None
 
-    def wait(self) -> Saved | None:
-        """Wait for the save on its way, if there is one."""
-        if self._pending is None:
+    def wait(self) -> SaveResult | None:
+        """Wait for the save under way, if there is one, and return its result."""
+        if self._future is None:
             return None
-        saved = self._pending.result()
-        self._pending = None
-        return saved
+        result = self._future.result()
+        self._future = None
+        return result
 
     def close(self) -> None:
-        """Let the writing thread end."""
-        self._writer.shutdown(wait=True)
+        """Let the thread end."""
+        self._thread.shutdown(wait=True)
 
-    def _write(self, asked: Asked) -> Saved:
-        """Write in the thread; a full disk is a result, since training must go on."""
-        names = [*(["best"] if asked.best else []), *asked.keep_as]
+    def _write(self, request: SaveRequest | None) -> SaveResult:
+        """Write a checkpoint, then what earlier ones were refused; runs in the thread.
+
+        A full disk is a result and not an error, since training must go on.
+        """
+        if request is None:
+            return SaveResult(None, None, *self._catch_up())
         try:
             written = save_checkpoint(
-                self._folder, asked.payload, best=asked.best, keep_as=asked.keep_as
+                self._folder, request.payload, best=request.best, keep_as=request.keep_as
             )
         except OSError as error:
-            self._refused = asked
-            given_up = self._owe(asked.payload, names)
-            return Saved(asked, None, safe(error.strerror or error), given_up=given_up)
+            self._refused = request
+            given_up = self._owe(request, request.names)
+            return SaveResult(request, None, safe(error.strerror or error), given_up=given_up)
         self._refused = None
-        for name in names:
-            self._owed.pop(name, None)
-        given_up = self._owe(asked.payload, written.refused)
-        caught_up, problem = self._catch_up()
-        return Saved(asked, written, written.problem or problem, caught_up, given_up)
+        given_up = self._owe(request, written.refused)
+        problem, caught_up = self._catch_up()
+        return SaveResult(request, written, written.problem or problem, caught_up, given_up)
 
-    def _owe(self, payload: dict[str, Any], names: Sequence[str]) -> tuple[str, ...]:
-        """Keep a payload for the names that it was refused; returns those that others waited for in vain.
+    def _owe(self, request: SaveRequest, refused: Sequence[str]) -> tuple[str, ...]:
+        """Keep a payload for the names it was refused; returns the names given up for it.
 
-        Only the newest checkpoint that is to be evaluated waits, as only it would be evaluated.
+        Earlier checkpoints no longer wait for names that this one takes. Of checkpoints to be
+        evaluated only the newest waits, as only that would be evaluated.
         """
-        for name in names:
-            old = [n for n in self._owed if n == name or _both_evaluated(n, name)]
-            for each in old:
-                del self._owed[each]
-            self._owed[name] = payload
+        evaluated = any(name.startswith(FOR_EVALUATION) for name in request.names)
+        for name in self.owed:
+            if name in request.names or (evaluated and name.startswith(FOR_EVALUATION)):
+                del self._owed[name]
+        self._owed |= dict.fromkeys(refused, request.payload)
         given_up = []
-        while len({id(held) for held in self._owed.values()}) > _MOST_OWED:
-            oldest = next(iter(self._owed))
-            given_up.append(oldest)
-            del self._owed[oldest]
+        while len(set(map(id, self._owed.values()))) > _MOST_PAYLOADS:
+            given_up.append(next(iter(self._owed)))
+            del self._owed[given_up[-1]]
         return tuple(given_up)
 
-    def _catch_up(self) -> tuple[tuple[str, ...], str]:
-        """Write what earlier checkpoints were refused; returns the names, and what stopped it."""
+    def _catch_up(self) -> tuple[str, tuple[str, ...]]:
+        """Write what earlier checkpoints were refused; returns what stopped it, and the new names."""
         caught_up: list[str] = []
         for name, payload in list(self._owed.items()):
             try:
                 save_beside(self._folder, payload, name)
             except OSError as error:
-                return tuple(caught_up), safe(error.strerror or error)
+                return safe(error.strerror or error), tuple(caught_up)
             self._owed.pop(name, None)
             caught_up.append(name)
-        return tuple(caught_up), ""
-
-
-def _both_evaluated(one: str, other: str) -> bool:
-    """Whether both names are of checkpoints that wait for an evaluation."""
-    return one.startswith(FOR_EVALUATION) and other.startswith(FOR_EVALUATION)
+        return "", tuple(caught_up)

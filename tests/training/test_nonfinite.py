@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from tmssl.training.guard import Guard
-from tmssl.training.optimizer import create_optimizer, learning, step_where
+from tmssl.training.nonfinite import NonfiniteCounter
+from tmssl.training.optimizer import create_optimizer, step_where, trained_parameters
 
 
 def taken(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
     """Everything that a step may change, copied."""
-    state = [t for p in learning(optimizer) for t in optimizer.state[p].values()]
-    return [t.detach().clone() for t in [*learning(optimizer), *state]]
+    state = [t for p in trained_parameters(optimizer) for t in optimizer.state[p].values()]
+    return [t.detach().clone() for t in [*trained_parameters(optimizer), *state]]
 
 
 @pytest.mark.parametrize("name", ["sgd", "lars", "adamw"])
@@ -41,32 +41,32 @@ def test_a_masked_step_changes_nothing_and_the_next_is_as_if_it_had_not_been(
         assert torch.allclose(left, right, atol=1e-7)
 
 
-def test_a_guard_counts_rows_across_looks() -> None:
-    guard = Guard(nn.BatchNorm1d(2))
+def test_rows_are_counted_across_reads() -> None:
+    counter = NonfiniteCounter(nn.BatchNorm1d(2))
     good, bad = torch.tensor(True), torch.tensor(False)
     for step, finite in enumerate([good, bad, bad], 1):
-        guard.add(finite, step)
-    seen = guard.look()
+        counter.add(finite, step)
+    seen = counter.read()
     assert (seen.count, seen.longest, seen.streak, seen.last) == (2, 2, 2, 3)
-    guard.add(bad, 4)
-    seen = guard.look()
+    counter.add(bad, 4)
+    seen = counter.read()
     assert (seen.count, seen.longest, seen.streak, seen.last) == (1, 3, 3, 4)
-    guard.add(good, 5)
-    seen = guard.look()
+    counter.add(good, 5)
+    seen = counter.read()
     assert (seen.count, seen.streak) == (0, 0)
-    assert guard.look().longest == 0
+    assert counter.read().longest == 0
 
 
-def test_averages_that_took_in_nan_go_back_to_the_last_look() -> None:
+def test_averages_that_took_in_nan_go_back_to_the_last_read() -> None:
     norm = nn.BatchNorm1d(2).train()
-    guard = Guard(norm)
+    counter = NonfiniteCounter(norm)
     norm(torch.randn(8, 2))
-    guard.add(torch.tensor(True), 1)
-    guard.look()
+    counter.add(torch.tensor(True), 1)
+    counter.read()
     assert norm.running_mean is not None
     kept = norm.running_mean.clone()
     norm(torch.full((8, 2), float("nan")))
-    guard.add(torch.tensor(False), 2)
+    counter.add(torch.tensor(False), 2)
     assert bool(norm.running_mean.isnan().all())
-    guard.look()
+    counter.read()
     assert torch.equal(norm.running_mean, kept)
