@@ -261,12 +261,12 @@ def embed(
     Raises:
         UnreadableError: a file is no image, or is damaged.
     """
-    from tmssl.retrieval.vectors.embed import features
+    from tmssl.retrieval.vectors.embed import embed_views
 
     parts = []
     for begin in range(0, len(images), batch_size):
         part = images[begin : begin + batch_size]
-        parts.append(features(encoder.network, encoder.preprocess(part)))
+        parts.append(embed_views(encoder.network, encoder.preprocess(part)))
         if progress:
             progress(begin + len(part), len(images))
     return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)

@@ -37,7 +37,7 @@ from tmssl.retrieval.index.exact import search_many, search_one
 from tmssl.retrieval.index.faiss_index import build_index, open_index, save_index
 from tmssl.retrieval.search.manifest import IndexManifest, manifest_path, write_manifest
 from tmssl.retrieval.search.traced_encoder import trace_encoder
-from tmssl.retrieval.vectors.embed import embed, forward, inference_copy, untrained_encoder
+from tmssl.retrieval.vectors.embed import embed_pack, forward, inference_copy, untrained_encoder
 from tmssl.retrieval.vectors.fold_bn import fold_bn
 from tmssl.runs.folder import Run, create_run
 from tmssl.training.numerics import keep_freed_memory
@@ -101,7 +101,7 @@ def embedding(folder: Path, rounds: int) -> None:
         ]
         seconds = interleaved(
             {
-                "embed": partial(embed, encoder, pack, image_size=SIZE, device=device),
+                "embed": partial(embed_pack, encoder, pack, image_size=SIZE, device=device),
                 "bare": partial(forward_all, encoder, views),
             },
             rounds,

@@ -33,7 +33,7 @@ from tmssl.data.sources.marks import Mark, MarkTable
 from tmssl.data.views.recipe import VIEW_SETS, ViewRecipe
 from tmssl.recipes import recipe_path
 from tmssl.retrieval.vectors.baselines import hog_descriptor
-from tmssl.retrieval.vectors.embed import embed, hash_pack, trained_encoder, untrained_encoder
+from tmssl.retrieval.vectors.embed import embed_pack, hash_pack, trained_encoder, untrained_encoder
 from tmssl.runs.folder import create_run
 from tmssl.training.checkpoints.store import find_checkpoint, load_weights
 from tmssl.training.learner import choose_device
@@ -137,7 +137,7 @@ def learn(asked: Asked, folder: Path, config: Config) -> tuple[Asked, tuple[floa
     seconds = time.monotonic() - begun
     encoder = trained_encoder(load_weights(find_checkpoint(run, "last")))
     device = choose_device(config.train.device)
-    vectors = embed(encoder, pack, image_size=config.data.image_size, device=device)
+    vectors = embed_pack(encoder, pack, image_size=config.data.image_size, device=device)
     return asked, figures(vectors, list(pack.marks)), seconds
 
 
@@ -145,7 +145,7 @@ def references(pack: Pack, config: Config) -> Iterator[tuple[str, Vectors]]:
     """Vectors that no training made."""
     device, size = choose_device(config.train.device), config.data.image_size
     encoder = untrained_encoder(config.model.name, 0)
-    yield "(untrained)", embed(encoder, pack, image_size=size, device=device)
+    yield "(untrained)", embed_pack(encoder, pack, image_size=size, device=device)
     yield "(perceptual hash)", hash_pack(pack)
     yield "(HOG)", hog_descriptor().embed_pack(pack, None)
 

@@ -31,7 +31,7 @@ from tmssl.retrieval.export.encoder import (
     open_exported,
     preprocessing,
 )
-from tmssl.retrieval.vectors.embed import features, trained_encoder
+from tmssl.retrieval.vectors.embed import embed_views, trained_encoder
 from tmssl.runs.folder import Run
 from tmssl.training.checkpoints.store import load_weights
 
@@ -146,7 +146,7 @@ def test_embeddings_are_the_encoders_in_the_order_of_the_marks(
     vectors, names, note = _read_embeddings(form, target)
     assert vectors.shape == (40, told["provenance"]["features"])
     assert vectors.dtype == np.float32
-    assert (vectors[:5] * features(encoder, view)).sum(1).min() > 0.9999
+    assert (vectors[:5] * embed_views(encoder, view)).sum(1).min() > 0.9999
     assert names[:2] == [("m0", "images/0000.png", "mark 0"), ("m1", "images/0001.png", "mark 1")]
     assert note == told["provenance"]
     assert not [path for path in target.parent.iterdir() if path.name.startswith(".")]

@@ -26,7 +26,7 @@ from tmssl.retrieval.index.exact import search_one
 from tmssl.retrieval.search.gallery import open_gallery
 from tmssl.retrieval.search.logos import read_logo
 from tmssl.retrieval.search.search import find_matches
-from tmssl.retrieval.vectors.embed import embed, trained_encoder
+from tmssl.retrieval.vectors.embed import embed_pack, trained_encoder
 from tmssl.runs.folder import Run, create_run
 from tmssl.training.checkpoints.store import load_weights
 from tmssl.training.loop import train
@@ -108,7 +108,7 @@ def test_json_is_a_record_that_can_be_repeated(run: Run, logo: Path) -> None:
 def test_it_finds_what_comparing_everything_finds(run: Run, images: Path) -> None:
     gallery = open_gallery(run)
     weights = load_weights(run.checkpoints / "best.pt")
-    vectors = embed(
+    vectors = embed_pack(
         trained_encoder(weights),
         open_pack(gallery.folder),
         image_size=32,

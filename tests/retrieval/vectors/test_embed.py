@@ -10,7 +10,7 @@ from tmssl.data.phash import hash_vectors, unit
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.retrieval.index.faiss_index import build_index
 from tmssl.retrieval.index.leave_one_out import search_rows
-from tmssl.retrieval.vectors.embed import break_ties, embed, hash_pack, untrained_encoder
+from tmssl.retrieval.vectors.embed import break_ties, embed_pack, hash_pack, untrained_encoder
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
 def test_embeddings_are_unit_rows_in_the_order_of_the_pack(pack: Pack) -> None:
     encoder = untrained_encoder("test_efficientnet", 3)
     told: list[tuple[int, int]] = []
-    vectors = embed(
+    vectors = embed_pack(
         encoder,
         pack,
         image_size=32,
@@ -32,7 +32,7 @@ def test_embeddings_are_unit_rows_in_the_order_of_the_pack(pack: Pack) -> None:
     )
     assert vectors.dtype == np.float32
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    whole = embed(encoder, pack, image_size=32, device=torch.device("cpu"), batch_size=40)
+    whole = embed_pack(encoder, pack, image_size=32, device=torch.device("cpu"), batch_size=40)
     assert np.allclose(vectors, whole, atol=1e-5)
     assert len(np.unique(vectors.round(4), axis=0)) == 40
     assert told == [(16, 40), (32, 40), (40, 40)]
@@ -44,12 +44,12 @@ def test_a_gpu_embeds_in_bfloat16_within_a_thousandth_of_float32(tmp_path: Path)
     marks = read_catalogue(draw_marks(tmp_path / "marks", 40, size=256))
     pack = build_pack(marks, tmp_path / "pack", pack_size(224))
     encoder = untrained_encoder("efficientnet_b0", 0)
-    plain = embed(encoder, pack, image_size=224, device=torch.device("cpu"), batch_size=20)
+    plain = embed_pack(encoder, pack, image_size=224, device=torch.device("cpu"), batch_size=20)
     seen: list[torch.dtype] = []
     hook = encoder.get_submodule("conv_stem").register_forward_hook(
         lambda module, given, made: seen.append(made.dtype)
     )
-    quick = embed(encoder, pack, image_size=224, device=torch.device("cuda"), batch_size=20)
+    quick = embed_pack(encoder, pack, image_size=224, device=torch.device("cuda"), batch_size=20)
     hook.remove()
     assert seen == [torch.bfloat16, torch.bfloat16]
     assert quick.dtype == np.float32

@@ -10,8 +10,8 @@ from tmssl.errors import InputError
 from tmssl.retrieval.evaluation.task import EvaluationTask
 from tmssl.retrieval.index.approximate import factory_index, overlap_at_10
 from tmssl.retrieval.index.faiss_index import build_index, index_path, open_index, save_index
-from tmssl.retrieval.vectors.baselines import Descriptor, encoder_descriptor
-from tmssl.retrieval.vectors.embed import embed, trained_encoder
+from tmssl.retrieval.vectors.descriptor import Descriptor, encoder_descriptor
+from tmssl.retrieval.vectors.embed import embed_pack, trained_encoder
 from tmssl.retrieval.vectors.whitening import Whitening, fit_whitening, whitened_index
 from tmssl.runs.folder import Run
 from tmssl.text import safe
@@ -55,7 +55,7 @@ def encoder_index(
     size, encoder = weights.config.data.image_size, trained_encoder(weights)
     if not path.exists():
         progress = task.start_phase("embedding")
-        vectors = embed(encoder, pack, image_size=size, device=task.device, progress=progress)
+        vectors = embed_pack(encoder, pack, image_size=size, device=task.device, progress=progress)
         save_index(build_index(vectors), path)
     index = open_index(path)
     if index.ntotal != pack.count:

@@ -32,12 +32,12 @@ from tmssl.retrieval.evaluation.scoring import Ranking, is_division, measure, su
 from tmssl.retrieval.evaluation.stability import stability
 from tmssl.retrieval.evaluation.task import EvaluationTask, prepare_task
 from tmssl.retrieval.vectors.baselines import (
-    Descriptor,
     compared_descriptors,
     hash_descriptor,
     hog_descriptor,
     untrained_descriptor,
 )
+from tmssl.retrieval.vectors.descriptor import Descriptor
 from tmssl.runs.events import Division, Eval, Finding, Score
 from tmssl.runs.findings.evaluation import evaluation_findings
 from tmssl.runs.folder import Run

@@ -11,7 +11,7 @@ from tmssl.data.views.recipe import VIEW_SETS
 from tmssl.data.views.views import augmented_view, plain_view
 from tmssl.retrieval.evaluation.scoring import ScoreKey, mean_score
 from tmssl.retrieval.vectors.embed import (
-    features,
+    embed_views,
     inference_copy,
     trained_encoder,
     untrained_encoder,
@@ -72,7 +72,7 @@ def invariance(
 
 def _vectors(encoder: nn.Module | None, view: Tensor) -> Vectors:
     """Unit vectors of a view by an encoder, or by the perceptual hash for None."""
-    return hash_vectors(view.mean(1)) if encoder is None else features(encoder, view)
+    return hash_vectors(view.mean(1)) if encoder is None else embed_views(encoder, view)
 
 
 def _nearest_is_own(copies: list[Vectors], plain: list[Vectors]) -> npt.NDArray[np.float64]:

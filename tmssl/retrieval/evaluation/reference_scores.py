@@ -16,7 +16,7 @@ from tmssl.retrieval.evaluation.scoring import Ranking, ScoreKey, mean_values, m
 from tmssl.retrieval.evaluation.task import EvaluationTask
 from tmssl.retrieval.index.faiss_index import build_index
 from tmssl.retrieval.index.leave_one_out import mate_ranks, search_rows
-from tmssl.retrieval.vectors.baselines import Descriptor
+from tmssl.retrieval.vectors.descriptor import Descriptor
 from tmssl.retrieval.vectors.embed import break_ties
 from tmssl.runs.folder import Run
 from tmssl.types import Indices, Vectors

@@ -12,7 +12,7 @@ from tmssl.data.preprocess import fit, ground_colour
 from tmssl.retrieval.evaluation.scoring import ScoreKey, mean_score
 from tmssl.retrieval.evaluation.task import EvaluationTask
 from tmssl.retrieval.index.exact import search_many
-from tmssl.retrieval.vectors.baselines import Descriptor
+from tmssl.retrieval.vectors.descriptor import Descriptor
 from tmssl.runs.events import Score
 from tmssl.types import Indices
 

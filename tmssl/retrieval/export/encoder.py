@@ -18,7 +18,7 @@ from tmssl.data.preprocess import FORMATS, INK, MARGIN
 from tmssl.data.views.views import MEAN, STD, plain_view
 from tmssl.errors import InputError, TmsslError
 from tmssl.files import write_atomic
-from tmssl.retrieval.vectors.embed import features
+from tmssl.retrieval.vectors.embed import embed_views
 from tmssl.runs.checkpoints import digest
 from tmssl.runs.folder import Run
 from tmssl.text import safe
@@ -256,7 +256,7 @@ def lowest_cosine(encoder: nn.Module, exported: Encoder, view: Tensor) -> float:
     """
     with torch.inference_mode():
         theirs = unit(exported(view).float().numpy())
-    return float((features(encoder, view) * theirs).sum(1).min())
+    return float((embed_views(encoder, view) * theirs).sum(1).min())
 
 
 def checked(encoder: nn.Module, form: str, target: Path, image_size: int) -> float | None:

@@ -11,7 +11,7 @@ from tmssl.files import write_atomic
 from tmssl.retrieval.index.faiss_index import build_index, index_path, save_index
 from tmssl.retrieval.search.manifest import IndexManifest, manifest_path, write_manifest
 from tmssl.retrieval.search.traced_encoder import UntraceableError, trace_encoder
-from tmssl.retrieval.vectors.embed import embed, trained_encoder
+from tmssl.retrieval.vectors.embed import embed_pack, trained_encoder
 from tmssl.retrieval.vectors.fold_bn import fold_bn
 from tmssl.runs.checkpoints import digest
 from tmssl.runs.folder import Run
@@ -57,7 +57,7 @@ def index_run(
         # No name keeps the vectors: of 538,000 marks they take 2.8 GB.
         save_index(
             build_index(
-                embed(encoder, pack, image_size=image_size, device=target, progress=progress)
+                embed_pack(encoder, pack, image_size=image_size, device=target, progress=progress)
             ),
             index,
         )

@@ -1,11 +1,9 @@
-"""What turns marks into unit vectors beside the encoder that is evaluated: the rows it is compared with."""
+"""Descriptors that an evaluation compares with: an untrained encoder, a hash, HOG, and those of --compare."""
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import timm
@@ -14,14 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tmssl.data.pack.pack import Pack
-from tmssl.data.phash import hash_vectors, unit
-from tmssl.data.views.views import normalised, plain_view
+from tmssl.data.phash import unit
+from tmssl.data.views.views import normalised
 from tmssl.errors import CheckpointError, ConfigError, InputError
+from tmssl.retrieval.vectors.descriptor import Descriptor, encoder_descriptor
 from tmssl.retrieval.vectors.embed import (
-    embed,
-    features,
+    describe_pack,
+    hash_images,
     hash_pack,
-    inference_copy,
     trained_encoder,
     untrained_encoder,
 )
@@ -32,58 +30,15 @@ from tmssl.training.backbone import create_encoder
 from tmssl.training.checkpoints.store import find_checkpoint, load_known
 from tmssl.types import Progress, Vectors
 
-_AT_ONCE = 128
 # Of a few settings the one that found most group mates among the toy marks for the least numbers: 324.
 _HOG_SIDE, _HOG_CELL, _HOG_BLOCK = 64, 16, 2
 _TIMM = "timm:"
 
 
-@dataclasses.dataclass(frozen=True)
-class Descriptor:
-    """One way to describe marks by unit vectors."""
-
-    name: str
-    """of its row"""
-    key: str
-    """a digest or words that change whenever its vectors do"""
-    embed_pack: Callable[[Pack, Progress | None], Vectors]
-    """every mark of a pack, (count, f)"""
-    embed_images: Callable[[Tensor], Vectors]
-    """uint8 images (n, h, w, 3), (n, f)"""
-    has_ties: bool = False
-    """whether many marks are exactly alike to it"""
-
-
-def encoder_descriptor(
-    name: str, key: str, encoder: nn.Module, image_size: int, device: torch.device
-) -> Descriptor:
-    """An encoder as a descriptor.
-
-    Args:
-        name: of its row.
-        key: of its weights.
-        encoder: from (n, 3, s, s) to (n, f).
-        image_size: s.
-        device: where it runs.
-    """
-
-    @cache
-    def prepared() -> nn.Module:
-        return inference_copy(encoder, device)
-
-    def embed_pack(pack: Pack, progress: Progress | None) -> Vectors:
-        return embed(encoder, pack, image_size=image_size, device=device, progress=progress)
-
-    def embed_images(images: Tensor) -> Vectors:
-        return features(prepared(), plain_view(images.to(device), image_size))
-
-    return Descriptor(name, f"{key} {image_size}", embed_pack, embed_images)
-
-
 def untrained_descriptor(
     model: str, seed: int, image_size: int, device: torch.device
 ) -> Descriptor:
-    """The encoder as it was before the first step of a run."""
+    """The encoder of a run before its first step."""
     encoder = untrained_encoder(model, seed)
     return encoder_descriptor("untrained", f"untrained {model} {seed}", encoder, image_size, device)
 
@@ -94,14 +49,11 @@ def hash_descriptor() -> Descriptor:
     def embed_pack(pack: Pack, progress: Progress | None) -> Vectors:
         return hash_pack(pack, progress=progress)
 
-    def embed_images(images: Tensor) -> Vectors:
-        return hash_vectors(images.float().mean(3))
-
-    return Descriptor("perceptual hash", "phash", embed_pack, embed_images, has_ties=True)
+    return Descriptor("perceptual hash", "phash", embed_pack, hash_images, has_ties=True)
 
 
 def hog_descriptor() -> Descriptor:
-    """Histograms of oriented gradients of the ink crop (Dalal and Triggs 2005), by scikit-image.
+    """Histograms of oriented gradients (Dalal and Triggs 2005), by scikit-image.
 
     Raises:
         InputError: scikit-image is not installed.
@@ -113,89 +65,86 @@ def hog_descriptor() -> Descriptor:
             "there is no HOG row, since scikit-image is not installed; `pip install scikit-image`"
         ) from error
 
+    cell, block = (_HOG_CELL, _HOG_CELL), (_HOG_BLOCK, _HOG_BLOCK)
+
     def embed_images(images: Tensor) -> Vectors:
         grey = functional.interpolate(
             images.float().mean(3)[:, None], (_HOG_SIDE, _HOG_SIDE), mode="bilinear", antialias=True
         )[:, 0].numpy()
-        cells: dict[str, Any] = {
-            "pixels_per_cell": (_HOG_CELL, _HOG_CELL),
-            "cells_per_block": (_HOG_BLOCK, _HOG_BLOCK),
-        }
-        return unit(np.stack([hog(one / 255, orientations=9, **cells) for one in grey]))
+        histograms = [
+            hog(image / 255, orientations=9, pixels_per_cell=cell, cells_per_block=block)
+            for image in grey
+        ]
+        return unit(np.stack(histograms))
 
     def embed_pack(pack: Pack, progress: Progress | None) -> Vectors:
-        parts = []
-        for begin in range(0, pack.count, _AT_ONCE):
-            rows = np.arange(begin, min(begin + _AT_ONCE, pack.count))
-            parts.append(embed_images(torch.from_numpy(pack.read(rows))))
-            if progress:
-                progress(begin + len(rows), pack.count)
-        return np.concatenate(parts)
+        return describe_pack(pack, embed_images, progress=progress)
 
-    return Descriptor("HOG", f"hog {_HOG_SIDE} {_HOG_CELL} {_HOG_BLOCK}", embed_pack, embed_images)
+    key = f"hog {_HOG_SIDE} {_HOG_CELL} {_HOG_BLOCK}"
+    return Descriptor("HOG", key, embed_pack, embed_images)
 
 
 def compared_descriptors(
-    asked: Sequence[str], model: str, image_size: int, device: torch.device
+    sources: Sequence[str], model: str, image_size: int, device: torch.device
 ) -> list[Descriptor]:
-    """The encoders that `--compare` names, each a run, a file of weights, or `timm:NAME`.
+    """The encoders that `--compare` names; a repeated name gets a number.
 
     Args:
-        asked: what was given.
+        sources: each a run, a file of weights, or `timm:NAME`.
         model: timm's name of the run's encoder, which a file of timm's weights must fit.
         image_size: of the run, at which such weights are compared.
         device: where they run.
 
     Raises:
-        InputError: a run or a checkpoint that is none.
-        ConfigError: no such model or file, or weights that cannot be fetched, read or fitted.
+        InputError: a run or a checkpoint is none.
+        ConfigError: there is no such model or file, or weights cannot be fetched, read or fitted.
     """
-    found: list[Descriptor] = []
-    for one in dict.fromkeys(asked):
-        descriptor = _compared(one, model, image_size, device)
-        alike = sum(other.name.split(" #")[0] == descriptor.name for other in found)
-        name = f"{descriptor.name} #{alike + 1}" if alike else descriptor.name
-        found.append(dataclasses.replace(descriptor, name=name))
-    return found
+    descriptors: list[Descriptor] = []
+    for source in dict.fromkeys(sources):
+        descriptor = _compared_descriptor(source, model, image_size, device)
+        same_name = sum(other.name.split(" #")[0] == descriptor.name for other in descriptors)
+        if same_name:
+            descriptor = dataclasses.replace(descriptor, name=f"{descriptor.name} #{same_name + 1}")
+        descriptors.append(descriptor)
+    return descriptors
 
 
-def _compared(asked: str, model: str, image_size: int, device: torch.device) -> Descriptor:
+def _compared_descriptor(
+    source: str, model: str, image_size: int, device: torch.device
+) -> Descriptor:
     """One encoder that `--compare` names."""
-    if asked.startswith(_TIMM):
-        return _of_timm(asked, device)
-    path = Path(asked)
+    if source.startswith(_TIMM):
+        return _timm_descriptor(source, device)
+    path = Path(source)
     if not path.exists():
         raise ConfigError(
-            f"--compare is '{safe(asked, 100)}', which is neither a run nor a file; "
+            f"--compare is '{safe(source, 100)}', which is neither a run nor a file; "
             "give a run's folder, a file of weights, or timm:NAME"
         )
-    name = path.resolve().name if path.is_dir() else path.name
+    name = safe(path.resolve().name if path.is_dir() else path.name, 40)
     if path.is_dir():
         path = find_checkpoint(open_run(path), "best")
     try:
         key, weights = load_known(path)
-    except CheckpointError:  # it is no checkpoint of ours, so it must be timm's
-        key, encoder = digest(path), create_encoder(model, str(path))
-        return encoder_descriptor(safe(name, 40), f"{key} {model}", encoder, image_size, device)
-    own = weights.config
-    return encoder_descriptor(
-        safe(name, 40), key, trained_encoder(weights), own.data.image_size, device
-    )
+        encoder, image_size = trained_encoder(weights), weights.config.data.image_size
+    except CheckpointError:  # not a checkpoint of ours, so it must be timm's
+        key, encoder = f"{digest(path)} {model}", create_encoder(model, str(path))
+    return encoder_descriptor(name, key, encoder, image_size, device)
 
 
-def _of_timm(asked: str, device: torch.device) -> Descriptor:
-    """A model with timm's own weights, at the size and with the colour scale that they were made for."""
-    model = asked.removeprefix(_TIMM)
+def _timm_descriptor(source: str, device: torch.device) -> Descriptor:
+    """A model with timm's own weights, at the image size and channel scale of their training."""
+    model = source.removeprefix(_TIMM)
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # our error is one line
     encoder = create_encoder(model, "imagenet")
-    made_for = timm.get_pretrained_cfg(model)
-    scaled = nn.Sequential(_Rescaled(made_for.mean, made_for.std), encoder)
-    key = f"{asked} {made_for.tag} {timm.__version__}"
-    return encoder_descriptor(safe(model, 40), key, scaled, made_for.input_size[-1], device)
+    pretrained = timm.get_pretrained_cfg(model)
+    rescaled = nn.Sequential(_Renormalise(pretrained.mean, pretrained.std), encoder)
+    key = f"{source} {pretrained.tag} {timm.__version__}"
+    return encoder_descriptor(safe(model, 40), key, rescaled, pretrained.input_size[-1], device)
 
 
-class _Rescaled(nn.Module):
-    """A view with ImageNet's mean and deviation taken out as one with others taken out."""
+class _Renormalise(nn.Module):
+    """From a view normalised by ImageNet's mean and deviation to one normalised by others."""
 
     mean: Tensor
     std: Tensor
@@ -207,6 +156,7 @@ class _Rescaled(nn.Module):
 
     def forward(self, view: Tensor) -> Tensor:
         """The view, (n, 3, s, s)."""
-        zero = normalised(torch.zeros_like(view[:1, :, :1, :1]))
-        scale = normalised(torch.ones_like(view[:1, :, :1, :1])) - zero
+        pixel = view[:1, :, :1, :1]
+        zero = normalised(torch.zeros_like(pixel))
+        scale = normalised(torch.ones_like(pixel)) - zero
         return ((view - zero) / scale - self.mean) / self.std
