@@ -62,7 +62,7 @@ def check_place(option: str, file: Path | None) -> None:
 
 def say_of_labels(run: Run) -> None:
     """Say that a run's labels were changed since it began, which it does not follow."""
-    from tmssl.data.pack.facts import labels_changed
+    from tmssl.data.pack.info import labels_changed
 
     if not run.config.is_file():
         return

@@ -210,7 +210,7 @@ def _images_here(run: Run, old: Config, settings: dict[str, Any]) -> dict[str, A
         ConfigError: they are other images.
     """
     from cli.commands.pack import prepare_pack
-    from tmssl.data.pack.pack import open_pack
+    from tmssl.data.pack.reader import open_pack
 
     given = settings.get("data.source")
     source = Path(given or old.data.source).resolve()

@@ -12,7 +12,7 @@ import pytest
 
 from tests.helpers.marks import draw_marks
 from tmssl.config import Config, read_config, write_config
-from tmssl.data.pack.pack import build_pack
+from tmssl.data.pack.builder import build_pack
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import CatalogueError, CheckpointError, ConfigError, InputError, TmsslError
 from tmssl.retrieval.index.faiss_index import open_index

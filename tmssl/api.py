@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor, nn
 
-    from tmssl.data.pack.pack import Pack
+    from tmssl.data.pack.reader import Pack
     from tmssl.retrieval.search.gallery import Gallery
     from tmssl.retrieval.search.results import SearchMatch
     from tmssl.types import Progress, Vectors
@@ -167,11 +167,11 @@ def open_pack(source: str | Path | TrainedRun) -> "Pack":
     Raises:
         PackError: it is missing, truncated or of another format.
     """
-    from tmssl.data.pack import pack
+    from tmssl.data.pack import reader
 
     if isinstance(source, TrainedRun):
         source = source.config.data.pack
-    return pack.open_pack(Path(source))
+    return reader.open_pack(Path(source))
 
 
 class Encoder:
@@ -196,8 +196,8 @@ class Encoder:
         """
         import torch
 
-        from tmssl.data.pack.pack import pack_size
-        from tmssl.data.views.views import plain_view
+        from tmssl.data.pack.cache import pack_size
+        from tmssl.data.views.augment import plain_view
 
         size = pack_size(self.image_size)
         pixels = torch.from_numpy(np.stack([_square(image, size) for image in images]))
@@ -207,9 +207,9 @@ class Encoder:
 
 def _square(image: "Image | str | Path", size: int) -> npt.NDArray[np.uint8]:
     """An image as a pack holds it, uint8 (size, size, 3)."""
-    from tmssl.data.preprocess import picture_square
+    from tmssl.data.preprocess import load_square
 
-    return picture_square(Path(image) if isinstance(image, str) else image, size)
+    return load_square(Path(image) if isinstance(image, str) else image, size)
 
 
 def load_encoder(

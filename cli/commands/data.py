@@ -16,7 +16,7 @@ from tmssl.errors import PackError
 from tmssl.text import count, safe
 
 if TYPE_CHECKING:
-    from tmssl.data.inspect.summary import Shapes
+    from tmssl.data.inspect.summary import Summary
     from tmssl.data.inspect.survey import Survey
     from tmssl.data.sources.catalogue import Catalogue
     from tmssl.retrieval.evaluation.corpus_chance import HitChance
@@ -43,7 +43,7 @@ def data(
     json_output: JsonOutput = False,
 ) -> None:
     """Say what a source holds: join, codes, chance levels, sizes, copies; and show a sample."""
-    from tmssl.data.inspect.summary import shapes
+    from tmssl.data.inspect.summary import summarize
     from tmssl.data.sources.catalogue import read_catalogue
     from tmssl.retrieval.evaluation.corpus_chance import hit_chances
 
@@ -55,7 +55,7 @@ def data(
     if not json_output:
         _print_labels(catalogue, chances, divisions, width)
     survey = None if sample == 0 else _look(catalogue, sample, workers)
-    found = shapes(catalogue.marks, survey) if survey else None
+    found = summarize(catalogue.marks, survey) if survey else None
     if json_output:
         _print_json(catalogue, chances, found)
         return
@@ -105,16 +105,16 @@ def _look(catalogue: "Catalogue", sample: int | None, workers: int) -> "Survey":
     from cli.output.progress import progress_bar
     from tmssl.data.inspect import survey
 
-    rows = survey.sample(len(catalogue.marks), sample)
+    rows = survey.sample_rows(len(catalogue.marks), sample)
     with progress_bar("looking at images") as update:
-        return survey.look(catalogue.places, rows, workers=workers, progress=update)
+        return survey.survey_images(catalogue.locations, rows, workers=workers, progress=update)
 
 
 def sheet_lines(catalogue: "Catalogue", survey: "Survey", width: int) -> list[str]:
     """A contact sheet: some of the images that can be read, spread over all, as they are packed."""
     from cli.output.pictures import CELL, fitting, side_by_side
-    from tmssl.data.preprocess import picture_square
-    from tmssl.data.sources.archive import open_image
+    from tmssl.data.preprocess import load_square
+    from tmssl.data.sources.location import open_image
 
     across = fitting(width)
     readable = survey.seen["row"]
@@ -124,7 +124,7 @@ def sheet_lines(catalogue: "Catalogue", survey: "Survey", width: int) -> list[st
     for begin in range(0, len(chosen), across):
         marks = [catalogue.marks[row] for row in chosen[begin : begin + across]]
         try:
-            pictures = [picture_square(open_image(catalogue.place(mark)), _SIDE) for mark in marks]
+            pictures = [load_square(open_image(catalogue.location(mark)), _SIDE) for mark in marks]
         except PackError:
             return [*lines, "the images change while they are looked at"]
         captions = [
@@ -135,7 +135,9 @@ def sheet_lines(catalogue: "Catalogue", survey: "Survey", width: int) -> list[st
     return lines
 
 
-def _print_json(catalogue: "Catalogue", chances: "list[HitChance]", found: "Shapes | None") -> None:
+def _print_json(
+    catalogue: "Catalogue", chances: "list[HitChance]", found: "Summary | None"
+) -> None:
     """Everything as one JSON object; lists of what is wrong are whole."""
     import msgspec
 

@@ -29,7 +29,7 @@ def demo(
     from cli.output.evaluation import print_matches, print_table
     from cli.start import start_run
     from tmssl.config import changed, read_config
-    from tmssl.data.pack.pack import open_pack
+    from tmssl.data.pack.reader import open_pack
     from tmssl.recipes import recipe_path
 
     recipe = read_config(recipe_path("toy"))

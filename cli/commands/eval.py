@@ -107,7 +107,7 @@ def _print(run: Run, event: Eval, show: int, seed: int, json_output: bool) -> No
     import msgspec
 
     from cli.output.evaluation import print_matches, print_robustness, print_table, say_data
-    from tmssl.data.pack.pack import open_pack
+    from tmssl.data.pack.reader import open_pack
     from tmssl.retrieval.evaluation.matches import read_matches
 
     if json_output:
@@ -126,7 +126,7 @@ def _write_sheets(
     """The page and the sheet, where they are asked for."""
     if html is None and png is None:
         return
-    from tmssl.data.pack.pack import open_pack
+    from tmssl.data.pack.reader import open_pack
     from tmssl.retrieval.evaluation.contact_sheet import write_contact_sheet
     from tmssl.retrieval.evaluation.examples import choose_examples
     from tmssl.retrieval.evaluation.matches import read_matches

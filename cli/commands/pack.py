@@ -14,7 +14,7 @@ from cli.signals import outlive_terminal
 from tmssl.text import count, safe
 
 if TYPE_CHECKING:
-    from tmssl.data.pack.pack import Pack
+    from tmssl.data.pack.reader import Pack
 
 
 ImagesUnder = Annotated[
@@ -57,7 +57,8 @@ def _prepared(
 ) -> tuple["Pack", int]:
     """The pack of a source, and how many images were decoded for it just now."""
     from cli.output.progress import progress_bar
-    from tmssl.data.pack.pack import build_pack, pack_folder, pack_size
+    from tmssl.data.pack.builder import build_pack
+    from tmssl.data.pack.cache import pack_folder, pack_size
     from tmssl.data.sources.catalogue import read_catalogue
 
     catalogue = read_catalogue(source, also_under)

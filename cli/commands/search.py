@@ -114,7 +114,7 @@ def _write_page(
     path: Path, record: "SearchRecord", pictures: "Sequence[Pixels]", gallery: "Gallery"
 ) -> None:
     """The search as a page."""
-    from tmssl.data.pack.pack import open_pack
+    from tmssl.data.pack.reader import open_pack
     from tmssl.files import write_atomic
     from tmssl.retrieval.search.page import search_page
 

@@ -222,7 +222,7 @@ def _leave(run: Run, detach: bool, *, begun: bool) -> None:
 
 def _preview(config: Config, path: Path) -> None:
     """Show what a configuration makes of its marks without starting its run."""
-    from tmssl.data.pack.pack import open_pack
+    from tmssl.data.pack.reader import open_pack
     from tmssl.data.views.preview import preview_views
 
     data = config.data

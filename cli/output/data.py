@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tmssl.text import count, rate, safe
 
 if TYPE_CHECKING:
-    from tmssl.data.inspect.summary import Copies, Shapes
+    from tmssl.data.inspect.summary import CopyCounts, Summary
     from tmssl.retrieval.evaluation.corpus_chance import HitChance
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -66,7 +66,7 @@ def chance_lines(chances: "Sequence[HitChance]") -> list[str]:
     return lines
 
 
-def shape_lines(shapes: "Shapes", width: int) -> list[str]:
+def shape_lines(shapes: "Summary", width: int) -> list[str]:
     """Sizes, aspects, what cannot be read, and copies."""
     readable = sum(shapes.formats.values())
     of = count(shapes.looked_at, "image")
@@ -91,7 +91,7 @@ def shape_lines(shapes: "Shapes", width: int) -> list[str]:
     return lines
 
 
-def _size_lines(shapes: "Shapes", readable: int, width: int) -> list[str]:
+def _size_lines(shapes: "Summary", readable: int, width: int) -> list[str]:
     """Formats, sizes and a bar for each range of aspects."""
     from tmssl.data.inspect.summary import ASPECTS
 
@@ -119,7 +119,7 @@ def _size_lines(shapes: "Shapes", readable: int, width: int) -> list[str]:
     return lines
 
 
-def _copy_lines(name: str, copies: "Copies", width: int) -> list[str]:
+def _copy_lines(name: str, copies: "CopyCounts", width: int) -> list[str]:
     """How many copies there are, and the largest groups."""
     if not copies.groups:
         return [f"  no {name}"]

@@ -14,7 +14,7 @@ from tmssl.runs.events import Eval, Score
 from tmssl.text import number, safe
 
 if TYPE_CHECKING:
-    from tmssl.data.pack.pack import Pack
+    from tmssl.data.pack.reader import Pack
 
 
 _RESET = "\x1b[0m"

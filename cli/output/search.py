@@ -117,7 +117,7 @@ def match_lines(answer: SearchResult) -> list[str]:
 
 def picture_lines(answer: SearchResult, logo: "Logo", gallery: "Gallery", width: int) -> list[str]:
     """A logo and as many matches as fit beside it, with the titles of the codes they share."""
-    from tmssl.data.pack.pack import open_pack
+    from tmssl.data.pack.reader import open_pack
 
     matches = answer.matches[: fitting(width) - 1]
     pack = open_pack(gallery.folder, gallery.marks)

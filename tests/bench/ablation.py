@@ -19,7 +19,9 @@ from pathlib import Path
 import torch
 
 from tmssl.config import Config, changed, write_config
-from tmssl.data.pack.pack import Pack, build_pack, pack_size
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.pack.cache import pack_size
+from tmssl.data.pack.reader import Pack
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.retrieval.evaluation.evaluate import evaluate
 from tmssl.retrieval.evaluation.invariance import invariance

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tmssl.data.pack.pack import open_pack
+from tmssl.data.pack.reader import open_pack
 from tmssl.data.sampler import CodeIndex, Sampler
 
 _BATCH, _PARTNERS = 1024, 10_000

@@ -22,7 +22,9 @@ from torchvision.datasets import ImageFolder
 
 from tests.bench.rivals import TwoCrops, endless
 from tmssl.config import Config, changed
-from tmssl.data.pack.pack import Pack, build_pack, pack_size
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.pack.cache import pack_size
+from tmssl.data.pack.reader import Pack
 from tmssl.data.sampler import Sampler
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.training.learner import choose_device, create_learner, update, views_dtype

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 from tmssl.config import Config, changed, read_config, write_config
-from tmssl.data.pack.pack import build_pack, pack_size
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.pack.cache import pack_size
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.recipes import recipe_path
 from tmssl.retrieval.evaluation.evaluate import evaluate

@@ -27,12 +27,13 @@ from sklearn.neighbors import NearestNeighbors
 
 from tests.helpers.marks import draw_marks
 from tmssl.config import Config, changed, write_config
-from tmssl.data.pack.facts import FACTS, FORMAT, ROWS, Facts
-from tmssl.data.pack.pack import build_pack, pack_size
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.pack.cache import pack_size
+from tmssl.data.pack.info import FORMAT, INFO_FILE, MARKS_FILE, PackInfo
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.data.sources.marks import Mark
+from tmssl.data.views.augment import augmented_view, plain_view
 from tmssl.data.views.recipe import VIEW_SETS
-from tmssl.data.views.views import augmented_view, plain_view
 from tmssl.retrieval.index.exact import search_many, search_one
 from tmssl.retrieval.index.faiss_index import build_index, open_index, save_index
 from tmssl.retrieval.search.manifest import IndexManifest, manifest_path, write_manifest
@@ -234,7 +235,7 @@ def synthetic_run(folder: Path, marks: int) -> Run:
     """A run with an untrained encoder over marks that have rows and vectors, but no pixels."""
     run, pack = create_run(folder / "runs", "synthetic"), folder / "rows"
     pack.mkdir()
-    facts = Facts(
+    facts = PackInfo(
         version=FORMAT,
         fingerprint="0" * 64,
         size=pack_size(SIZE),
@@ -243,8 +244,8 @@ def synthetic_run(folder: Path, marks: int) -> Run:
         source_root=str(folder / "none"),
         attribution="",
     )
-    (pack / FACTS).write_bytes(msgspec.json.encode(facts))
-    with (pack / ROWS).open("wb") as file:
+    (pack / INFO_FILE).write_bytes(msgspec.json.encode(facts))
+    with (pack / MARKS_FILE).open("wb") as file:
         for i in range(marks):
             mark = Mark(
                 f"{i:06d}.jpg",

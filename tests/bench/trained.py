@@ -16,7 +16,8 @@ import torch
 
 from tests.bench.ablation import sources
 from tmssl.config import Config, changed, write_config
-from tmssl.data.pack.pack import build_pack, pack_size
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.pack.cache import pack_size
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.retrieval.evaluation.evaluate import evaluate
 from tmssl.runs.events import Eval, Score

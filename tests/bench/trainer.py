@@ -14,7 +14,8 @@ import torch
 
 from tests.bench.rivals import LightlyExample, PlainLoop
 from tmssl.config import Config, changed, write_config
-from tmssl.data.pack.pack import build_pack, pack_size
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.pack.cache import pack_size
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.runs.folder import create_run
 from tmssl.runs.journal import JournalWriter

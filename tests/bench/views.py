@@ -27,7 +27,9 @@ import torch
 
 from tests.bench.ablation import sources
 from tmssl.config import Config, changed, read_config, write_config
-from tmssl.data.pack.pack import Pack, build_pack, open_pack, pack_size
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.pack.cache import pack_size
+from tmssl.data.pack.reader import Pack, open_pack
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.data.sources.marks import Mark, MarkTable
 from tmssl.data.views.recipe import VIEW_SETS, ViewRecipe

@@ -11,7 +11,8 @@ from cli.app import main
 from tests.helpers.marks import draw_marks
 from tests.helpers.tiny_run import tiny_run
 from tmssl.config import changed, read_config, write_config
-from tmssl.data.pack.pack import build_pack, pack_size
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.pack.cache import pack_size
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.retrieval.evaluation.evaluate import evaluate
 from tmssl.retrieval.index.faiss_index import build_index, save_index

@@ -9,9 +9,9 @@ import pytest
 
 from tests.helpers.images import BAD, KINDS, encoded, logo, turned
 from tests.helpers.marks import draw_marks
-from tmssl.data.inspect.survey import look_at
-from tmssl.data.pack.pack import build_pack
-from tmssl.data.preprocess import UnreadableError, picture_square
+from tmssl.data.inspect.survey import inspect_images
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.preprocess import UnreadableError, load_square
 from tmssl.data.sources.catalogue import read_catalogue
 
 _CASES = 10_000
@@ -68,7 +68,7 @@ def test_ten_thousand_damaged_files_are_decoded_or_refused() -> None:
     for case in range(_CASES):
         data = mutated(files, random.Random(case))
         try:
-            square = picture_square(io.BytesIO(data), 16)
+            square = load_square(io.BytesIO(data), 16)
             assert square.shape == (16, 16, 3)
             outcomes[True] += 1
         except UnreadableError as error:
@@ -84,7 +84,7 @@ def test_some_damaged_files_are_looked_at_and_packed_alike(tmp_path: Path) -> No
     for case in range(200):
         (folder / "images" / f"x{case:03d}.png").write_bytes(mutated(files, random.Random(case)))
     catalogue = read_catalogue(folder)
-    table, reasons = look_at(catalogue.places[:], np.arange(202))
+    table, reasons = inspect_images(catalogue.locations[:], np.arange(202))
     pack = build_pack(catalogue, tmp_path / "p", 32)
     assert (len(table), len(reasons)) == (pack.count, len(pack.quarantine))
     assert {path for path, _ in pack.quarantine} == {catalogue.marks[row].path for row in reasons}

@@ -13,11 +13,11 @@ from PIL import Image, ImageDraw
 
 from tmssl.data.preprocess import (
     UnreadableError,
-    fit,
+    fit_square,
     ink_box,
-    on_white,
-    picture_square,
-    read_picture,
+    load_image,
+    load_square,
+    to_rgb,
 )
 
 RED = (200, 30, 30)
@@ -37,14 +37,14 @@ def on_clear(colour: tuple[int, int, int], opacity: int = 255) -> Image.Image:
 
 
 def test_a_white_drawing_on_a_transparent_ground_goes_on_black() -> None:
-    square = fit(read_picture(encoded(on_clear((255, 255, 255)), "PNG")), 32)
+    square = fit_square(load_image(encoded(on_clear((255, 255, 255)), "PNG")), 32)
     assert square[0, 0].max() == 0
     assert square[16, 16].min() == 255
 
 
 def test_a_dark_or_coloured_drawing_on_a_transparent_ground_goes_on_white() -> None:
     for colour in ((0, 0, 0), RED, (250, 250, 0)):
-        pixels = np.asarray(read_picture(encoded(on_clear(colour), "PNG")))
+        pixels = np.asarray(load_image(encoded(on_clear(colour), "PNG")))
         assert pixels[0, 0].min() == 255
         assert tuple(pixels[20, 20]) == colour
 
@@ -52,12 +52,12 @@ def test_a_dark_or_coloured_drawing_on_a_transparent_ground_goes_on_white() -> N
 @pytest.mark.parametrize("alpha", [0, 255])
 def test_an_image_that_shows_nothing_stays_white(alpha: int) -> None:
     clear = Image.new("RGBA", (9, 9), (255, 255, 255, alpha))
-    assert np.asarray(read_picture(encoded(clear, "PNG"))).min() == 255
-    assert np.asarray(on_white(Image.new("RGBA", (9, 9), (0, 0, 0, 0)))).min() == 255
+    assert np.asarray(load_image(encoded(clear, "PNG"))).min() == 255
+    assert np.asarray(to_rgb(Image.new("RGBA", (9, 9), (0, 0, 0, 0)))).min() == 255
 
 
 def test_half_transparent_ink_is_half_way_to_white() -> None:
-    pixels = np.asarray(read_picture(encoded(on_clear((0, 0, 0), opacity=128), "PNG")))
+    pixels = np.asarray(load_image(encoded(on_clear((0, 0, 0), opacity=128), "PNG")))
     assert abs(int(pixels[20, 20, 0]) - 127) <= 1
 
 
@@ -65,18 +65,18 @@ def test_sixteen_bit_greys_are_scaled_by_their_depth_not_by_their_brightest() ->
     values = np.full((20, 20), 65535, np.uint16)
     values[5:15, 5:15] = 32768
     for kind in ("PNG", "TIFF"):
-        assert np.asarray(read_picture(encoded(Image.fromarray(values), kind)))[10, 10, 0] == 128
+        assert np.asarray(load_image(encoded(Image.fromarray(values), kind)))[10, 10, 0] == 128
         dark = Image.fromarray(np.full((20, 20), 250, np.uint16))
-        assert np.asarray(read_picture(encoded(dark, kind))).max() == 1
+        assert np.asarray(load_image(encoded(dark, kind))).max() == 1
 
 
 def test_floating_point_tiffs_are_read_by_the_range_they_use() -> None:
     ramp = np.linspace(0, 1, 400, dtype=np.float32).reshape(20, 20)
     for scale in (1, 255, 65535):
-        pixels = np.asarray(read_picture(encoded(Image.fromarray(ramp * scale), "TIFF")))
+        pixels = np.asarray(load_image(encoded(Image.fromarray(ramp * scale), "TIFF")))
         assert (pixels.min(), pixels.max()) == (0, 255)
     ramp[3, 3] = np.nan
-    assert read_picture(encoded(Image.fromarray(ramp), "TIFF")).size == (20, 20)
+    assert load_image(encoded(Image.fromarray(ramp), "TIFF")).size == (20, 20)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -87,7 +87,7 @@ def test_exif_orientation_is_applied_once(kind: str, orientation: int) -> None:
     exif = Image.Exif()  # type: ignore[no-untyped-call]  # Pillow leaves it so
     exif[0x0112] = orientation
     stored = image.transpose(UNDO[orientation]) if orientation > 1 else image
-    pixels = np.asarray(read_picture(encoded(stored, kind, exif=exif)))
+    pixels = np.asarray(load_image(encoded(stored, kind, exif=exif)))
     assert pixels.shape == (32, 64, 3)
     assert pixels[8, 16, 1] < 80
     assert pixels[24, 48, 1] > 200
@@ -107,18 +107,18 @@ UNDO = {
 def test_the_content_decides_not_the_name(tmp_path: Path) -> None:
     image = Image.new("RGB", (20, 20), RED)
     (tmp_path / "logo.png").write_bytes(encoded(image, "BMP").getvalue())
-    assert np.asarray(read_picture(tmp_path / "logo.png"))[5, 5].tolist() == list(RED)
+    assert np.asarray(load_image(tmp_path / "logo.png"))[5, 5].tolist() == list(RED)
 
 
 @pytest.mark.parametrize("kind", ["ICO", "PPM", "PDF"])
 def test_other_formats_are_not_opened(kind: str) -> None:
     with pytest.raises(UnreadableError, match="not an image of a known format"):
-        read_picture(encoded(Image.new("RGB", (32, 32)), kind))
+        load_image(encoded(Image.new("RGB", (32, 32)), kind))
 
 
 def test_a_reason_names_no_folder(tmp_path: Path) -> None:
     with pytest.raises(UnreadableError, match="No such file") as caught:
-        read_picture(tmp_path / "gone.png")
+        load_image(tmp_path / "gone.png")
     assert str(tmp_path) not in str(caught.value)
 
 
@@ -127,16 +127,16 @@ def test_a_large_scan_is_read_at_a_fraction_and_warns_nobody() -> None:
     scan.paste(0, (3000, 3300, 4000, 3700))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        image = read_picture(encoded(scan, "PNG"))
+        image = load_image(encoded(scan, "PNG"))
     assert image.size == (2334, 2334)
-    square = fit(image, 64)
+    square = fit_square(image, 64)
     assert square[32, 32].max() == 0
     assert square[0, 0].min() == 255
 
 
 def test_one_pixel_and_a_thin_strip_are_images() -> None:
-    assert (fit(read_picture(encoded(Image.new("RGB", (1, 1), RED), "PNG")), 16) == RED).all()
-    strip = fit(read_picture(encoded(Image.new("RGB", (400, 8), RED), "PNG")), 64)
+    assert (fit_square(load_image(encoded(Image.new("RGB", (1, 1), RED), "PNG")), 16) == RED).all()
+    strip = fit_square(load_image(encoded(Image.new("RGB", (400, 8), RED), "PNG")), 64)
     assert (strip[32] == RED).all()
 
 
@@ -152,9 +152,9 @@ def test_the_fit_neither_moves_nor_stretches_what_the_margins_were() -> None:
         ImageDraw.Draw(image).ellipse((left, top, left + 59, top + 29), fill=RED)
         return image
 
-    first = fit(drawn(100, 100, 20, 30), 48)
+    first = fit_square(drawn(100, 100, 20, 30), 48)
     for other in (drawn(300, 90, 11, 40), drawn(90, 400, 15, 301)):
-        assert np.array_equal(fit(other, 48), first)
+        assert np.array_equal(fit_square(other, 48), first)
 
 
 MODES: dict[str, Callable[[Image.Image], Image.Image]] = {
@@ -167,8 +167,8 @@ MODES: dict[str, Callable[[Image.Image], Image.Image]] = {
 def test_every_mode_becomes_the_same_square(mode: str) -> None:
     image = Image.new("RGB", (60, 40), "white")
     image.paste((0, 0, 0), (20, 10, 40, 30))
-    expected = fit(image, 32)
-    got = fit(on_white(MODES[mode](image)), 32)
+    expected = fit_square(image, 32)
+    got = fit_square(to_rgb(MODES[mode](image)), 32)
     assert np.abs(got.astype(int) - expected).max() <= 2
 
 
@@ -177,4 +177,4 @@ def test_reading_needs_no_torch(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
     with pytest.raises(UnreadableError):
-        picture_square(tmp_path, 16)
+        load_square(tmp_path, 16)

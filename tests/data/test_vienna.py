@@ -10,10 +10,10 @@ from tmssl.data.sampler import CodeIndex
 from tmssl.data.vienna import (
     LEVELS,
     at_level,
+    idf,
     is_figurative,
     parse_code,
     parse_codes,
-    rarity,
     title,
 )
 from tmssl.errors import CodeError
@@ -155,7 +155,7 @@ def test_titles_come_from_the_embedded_table() -> None:
 
 
 def test_rarity_is_inverse_document_frequency() -> None:
-    told = rarity([("a", "b"), ("a",), (), ("a", "a")])
+    told = idf([("a", "b"), ("a",), (), ("a", "a")])
     assert told == {"a": math.log(4 / 3), "b": math.log(4)}
 
 

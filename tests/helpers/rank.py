@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from tmssl.config import Config, changed
-from tmssl.data.pack.pack import open_pack
+from tmssl.data.pack.reader import open_pack
 from tmssl.training.distributed import Ranks, join_ranks
 from tmssl.training.learner import create_learner, update
 from tmssl.training.loader import ViewLoader

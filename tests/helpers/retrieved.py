@@ -6,7 +6,7 @@ import msgspec
 from PIL import Image
 
 from tests.helpers.marks import draw_marks
-from tmssl.data.pack.pack import build_pack
+from tmssl.data.pack.builder import build_pack
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.retrieval.evaluation.matches import Match, MatchesHeader, QueryMatches, write_matches
 from tmssl.runs.events import Eval, Score, Segment

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.marks import draw_marks
-from tmssl.data.pack.pack import build_pack, pack_size
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.pack.cache import pack_size
 from tmssl.data.sources.catalogue import read_catalogue
 
 

@@ -14,7 +14,8 @@ import torch
 
 from tests.helpers.marks import draw_marks
 from tmssl.config import Config, changed, read_config, write_config
-from tmssl.data.pack.pack import build_pack, pack_size
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.pack.cache import pack_size
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.runs.events import End
 from tmssl.runs.folder import Run, create_run

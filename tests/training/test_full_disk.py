@@ -17,7 +17,8 @@ import torch
 from tests.helpers.full_disk import Disk, SmallDisk, full_disk, small_disk
 from tests.helpers.marks import draw_marks
 from tmssl.config import Config, changed, read_config, write_config
-from tmssl.data.pack.pack import build_pack, pack_size
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.pack.cache import pack_size
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import ConfigError, RunError, TrainingError
 from tmssl.runs.checkpoints import digest, read_sidecar, valid_checkpoints

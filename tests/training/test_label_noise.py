@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from tests.helpers.marks import draw_marks
 from tmssl.config import Config, changed, read_config, write_config
-from tmssl.data.pack.pack import Pack, build_pack, pack_size
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.pack.cache import pack_size
+from tmssl.data.pack.reader import Pack
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.runs.events import Positives, Segment
 from tmssl.runs.findings.diagnose import diagnose

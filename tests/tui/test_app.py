@@ -11,7 +11,7 @@ from textual.widgets import Input
 from tests.helpers.marks import draw_marks
 from tests.helpers.pilot import until, until_screen, until_shows, until_still, until_text
 from tmssl.config import Config, changed, to_dict, write_config
-from tmssl.data.pack.pack import build_pack
+from tmssl.data.pack.builder import build_pack
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.retrieval.evaluation.matches import Match, MatchesHeader, QueryMatches, write_matches
 from tmssl.runs.events import Eval, Finding, Score, Segment, Started, Step

@@ -1,6 +1,6 @@
 """One image file becomes RGB on white, cropped to its ink and fitted into a square.
 
-Pack, query and index go through `picture_square`, so what is compared was treated alike.
+Pack, query and index go through `load_square`, so what is compared was treated alike.
 """
 
 import errno
@@ -85,7 +85,7 @@ class Shape(NamedTuple):
     """one of FORMATS"""
 
 
-def read_picture(file: Path | BinaryIO) -> Image.Image:
+def load_image(file: Path | BinaryIO) -> Image.Image:
     """The first frame of an image file as RGB on white, upright by its EXIF orientation.
 
     JPEG, PNG, GIF, WEBP, BMP and TIFF are told by their content, whatever the name says. An image
@@ -94,10 +94,10 @@ def read_picture(file: Path | BinaryIO) -> Image.Image:
     Raises:
         UnreadableError: the reason in a few words.
     """
-    return read_shaped(file)[0]
+    return load_image_and_shape(file)[0]
 
 
-def read_shaped(file: Path | BinaryIO) -> tuple[Image.Image, Shape]:
+def load_image_and_shape(file: Path | BinaryIO) -> tuple[Image.Image, Shape]:
     """The same, and the shape of the file as it is stored.
 
     Raises:
@@ -114,7 +114,7 @@ def read_shaped(file: Path | BinaryIO) -> tuple[Image.Image, Shape]:
                     image.draft("RGB", (LARGE, LARGE))  # decode a huge scan at a lower scale
                 image.load()
                 ImageOps.exif_transpose(image, in_place=True)
-                upright = on_white(image)
+                upright = to_rgb(image)
                 factor = max(upright.size) // LARGE
                 return upright.reduce(factor) if factor > 1 else upright, shape
     except UnreadableError:
@@ -149,7 +149,7 @@ def _check_size(width: int, height: int) -> None:
         raise UnreadableError(f"{width} x {height} pixels, longer than {MAX_ASPECT:.0f} to 1")
 
 
-def on_white(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
     """Any mode as RGB: transparency over white, 16-bit greys scaled to 8.
 
     A white drawing on a transparent ground (3 % of a set of real logos) would vanish on white, so
@@ -241,7 +241,7 @@ def ink_box(pixels: Pixels) -> tuple[int, int, int, int]:
     )
 
 
-def fit(image: Image.Image, size: int) -> Pixels:
+def fit_square(image: Image.Image, size: int) -> Pixels:
     """Ink crop, then the largest undistorted fit into a square of `size` pixels.
 
     The square is filled with the image's own ground where its border is of one colour, so that a
@@ -267,7 +267,7 @@ def fit(image: Image.Image, size: int) -> Pixels:
     return np.asarray(square, dtype=np.uint8)
 
 
-def picture_square(file: Path | BinaryIO | Image.Image, size: int) -> Pixels:
+def load_square(file: Path | BinaryIO | Image.Image, size: int) -> Pixels:
     """An image file or a PIL image as the uint8 square (size, size, 3) that is packed and compared.
 
     Raises:
@@ -275,5 +275,5 @@ def picture_square(file: Path | BinaryIO | Image.Image, size: int) -> Pixels:
     """
     if isinstance(file, Image.Image):
         upright = ImageOps.exif_transpose(file)  # None only where it works in place
-        return fit(on_white(upright or file), size)
-    return fit(read_picture(file), size)
+        return fit_square(to_rgb(upright or file), size)
+    return fit_square(load_image(file), size)

@@ -21,7 +21,7 @@ def _mixed(words: Hashes) -> Hashes:
     return words ^ (words >> np.uint64(31))
 
 
-def hashed(*keys: npt.ArrayLike) -> Hashes:
+def random_bits(*keys: npt.ArrayLike) -> Hashes:
     """64 random bits for each combination of integer keys, which broadcast against each other.
 
     Each key must be >= 0; the order of the keys matters.
@@ -35,4 +35,4 @@ def hashed(*keys: npt.ArrayLike) -> Hashes:
 
 def uniform(*keys: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """A number in [0, 1) for each combination of integer keys."""
-    return (hashed(*keys) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return (random_bits(*keys) >> np.uint64(11)).astype(np.float64) * 2.0**-53

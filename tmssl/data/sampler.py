@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tmssl.data.rng import hashed, uniform
-from tmssl.data.vienna import at_level, rarity
+from tmssl.data.rng import random_bits, uniform
+from tmssl.data.vienna import at_level, idf
 from tmssl.errors import ConfigError
 from tmssl.types import Floats, Indices
 
@@ -22,7 +22,7 @@ class CodeIndex:
 
     def __init__(self, codes_per_mark: Sequence[Iterable[str]], level: str) -> None:
         cut = [sorted(at_level(codes, level)) for codes in codes_per_mark]
-        weights = rarity(cut)
+        weights = idf(cut)
         names = sorted(weights)
         number = {name: i for i, name in enumerate(names)}
         mark_of = np.repeat(np.arange(len(cut)), [len(codes) for codes in cut])
@@ -122,7 +122,9 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
 
 def order(count: int, seed: int, epoch: int) -> Indices:
     """A permutation of range(count), the same for any number of workers: sorted by random words."""
-    return np.argsort(hashed(seed, epoch, _ORDER, np.arange(count)), kind="stable").astype(np.int64)
+    return np.argsort(random_bits(seed, epoch, _ORDER, np.arange(count)), kind="stable").astype(
+        np.int64
+    )
 
 
 class Sampler:

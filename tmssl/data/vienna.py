@@ -154,7 +154,7 @@ def title(code: str) -> str:
     return f"{found}{_EUIPO}" if found and own_section and not found.endswith(_EUIPO) else found
 
 
-def rarity(codes_per_mark: Sequence[Iterable[str]]) -> dict[str, float]:
+def idf(codes_per_mark: Sequence[Iterable[str]]) -> dict[str, float]:
     """Inverse document frequency of each code, log(marks / marks with it)."""
     counts = Counter(code for codes in codes_per_mark for code in set(codes))
     return {code: math.log(len(codes_per_mark) / count) for code, count in counts.items()}

@@ -19,7 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 
-from tmssl.data.pack.workers import begin_worker, deaf_children
+from tmssl.data.pack.workers import init_worker, terminal_signals_ignored
 from tmssl.doctor.machine import worker_count
 from tmssl.errors import CatalogueError, ConfigError, TmsslError
 from tmssl.text import safe
@@ -239,10 +239,10 @@ def _draw_all(
             yield _draw_chunk(chunk, seed, size, images)
         return
     pool = ProcessPoolExecutor(
-        min(workers, len(chunks)), multiprocessing.get_context("spawn"), begin_worker
+        min(workers, len(chunks)), multiprocessing.get_context("spawn"), init_worker
     )
     try:
-        with deaf_children():
+        with terminal_signals_ignored():
             futures = [pool.submit(_draw_chunk, chunk, seed, size, images) for chunk in chunks]
         for future in as_completed(futures):
             yield future.result()

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tmssl.data.pack.pack import Pack
-from tmssl.data.phash import hash_vectors, unit
+from tmssl.data.pack.reader import Pack
+from tmssl.data.phash import hash_vectors, l2_normalize
 from tmssl.data.sampler import Sampler
-from tmssl.data.views.views import plain_view
+from tmssl.data.views.augment import plain_view
 from tmssl.runs.events import Positives
 from tmssl.training.learner import Learner
 from tmssl.types import Indices, Vectors
@@ -104,4 +104,4 @@ def _embed(
             features.append(output.float().cpu().numpy())
     finally:
         encoder.train()
-    return unit(np.concatenate(features)), np.concatenate(hashes)
+    return l2_normalize(np.concatenate(features)), np.concatenate(hashes)

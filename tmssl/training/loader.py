@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from tmssl.data.sampler import Batch, Sampler
+from tmssl.data.views.augment import augmented_view
 from tmssl.data.views.recipe import VIEW_SETS
-from tmssl.data.views.views import augmented_view
 from tmssl.types import Indices, Pixels
 
 
 class PixelSource(Protocol):
-    """Reads images by row, as `tmssl.data.pack.pack.Pack` does."""
+    """Reads images by row, as `tmssl.data.pack.reader.Pack` does."""
 
     def read(self, indices: Indices) -> Pixels:
         """uint8 (n, s, s, 3)."""

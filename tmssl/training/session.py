@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from tmssl.config import Config, changed, differences, from_dict, read_config, to_dict
-from tmssl.data.pack.pack import Pack, open_pack
+from tmssl.data.pack.reader import Pack, open_pack
 from tmssl.data.sampler import CodeIndex, Sampler
 from tmssl.errors import CheckpointError, ConfigError
 from tmssl.runs.events import Event, Finding, Segment, Started

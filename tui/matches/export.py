@@ -14,7 +14,7 @@ from tui.matches.evaluations import LoadedEvaluation
 from tui.paths import display_path
 
 if TYPE_CHECKING:
-    from tmssl.data.pack.pack import Pack
+    from tmssl.data.pack.reader import Pack
 
 
 @lru_cache(maxsize=2)
@@ -24,7 +24,7 @@ def pack_of(folder: str) -> "Pack":
     Raises:
         PackError: it is missing or damaged.
     """
-    from tmssl.data.pack.pack import open_pack
+    from tmssl.data.pack.reader import open_pack
 
     return open_pack(Path(folder))
 

@@ -14,7 +14,7 @@ from tui.matches.query_list import query_name
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-    from tmssl.data.pack.pack import Pack
+    from tmssl.data.pack.reader import Pack
 
 _WORDS = 5  # lines around the picture
 
@@ -23,14 +23,14 @@ def original(pack: "Pack", row: int, path: str) -> "tuple[Picture, str]":
     """The image file of a row where it still is, else what the pack has of it; and which it is, in words."""
     from PIL import Image
 
-    from tmssl.data.preprocess import UnreadableError, read_picture
-    from tmssl.data.sources.archive import open_image
+    from tmssl.data.preprocess import UnreadableError, load_image
+    from tmssl.data.sources.location import open_image
 
     root = Path(pack.source_root)
     file = root / path
     if path and root.is_dir() and file.resolve().is_relative_to(root.resolve()):
         try:
-            picture = read_picture(open_image(str(file)))
+            picture = load_image(open_image(str(file)))
         except UnreadableError:  # gone, or changed since
             pass
         else:

@@ -15,7 +15,7 @@ from tui.matches.query_list import precision, query_name
 from tui.theme import QUIET
 
 if TYPE_CHECKING:
-    from tmssl.data.pack.pack import Pack
+    from tmssl.data.pack.reader import Pack
 
 _GAP = 2
 _CELLS = range(18, 4, -1)  # rows of a match's picture, large before small

@@ -17,12 +17,12 @@ from PIL import Image
 
 from tests.helpers.l3d import l3d
 from tests.helpers.marks import draw_marks
-from tmssl.data.inspect.duplicates import near, same
-from tmssl.data.inspect.summary import shapes
-from tmssl.data.inspect.survey import look, sample
-from tmssl.data.sources.archive import Place
+from tmssl.data.inspect.duplicates import exact_groups, near_groups
+from tmssl.data.inspect.summary import summarize
+from tmssl.data.inspect.survey import sample_rows, survey_images
+from tmssl.data.phash import hamming_distances
 from tmssl.data.sources.catalogue import read_catalogue
-from tmssl.data.spectrum import distances
+from tmssl.data.sources.location import ImageLocation
 from tmssl.retrieval.evaluation.corpus_chance import HitChance, hit_chances
 
 COMMAND = [sys.executable, "-m", "cli", "data"]
@@ -100,7 +100,9 @@ def corpus(folder: Path) -> Path:
 @pytest.mark.timeout(30)  # a pipe would be waited for without end
 def test_copies_blanks_and_damage_are_found(tmp_path: Path) -> None:
     catalogue = read_catalogue(corpus(tmp_path / "m"))
-    found = shapes(catalogue.marks, look(catalogue.places, sample(len(catalogue.marks), None)))
+    found = summarize(
+        catalogue.marks, survey_images(catalogue.locations, sample_rows(len(catalogue.marks), None))
+    )
     assert (found.total, found.looked_at, sum(found.formats.values())) == (19, 19, 16)
     assert found.unreadable == {
         "not an image of a known format, or empty": 2,
@@ -122,10 +124,10 @@ def test_a_sample_is_the_same_each_time_and_said_to_be_one(tmp_path: Path) -> No
     assert "looked at a sample of 10 of 30 images" in first
     assert "copies are sought within the sample only" in first
     assert "looked at" not in told(tmp_path, "m", "--sample", "0").stdout
-    assert len(set(sample(1000, 100).tolist())) == 100
+    assert len(set(sample_rows(1000, 100).tolist())) == 100
 
 
-def places_of(folder: Path, **files: bytes) -> list[Place]:
+def places_of(folder: Path, **files: bytes) -> list[ImageLocation]:
     for name, data in files.items():
         (folder / name).write_bytes(data)
     return [str(folder / name) for name in files]
@@ -136,14 +138,16 @@ def test_the_shape_told_is_of_the_upright_file(tmp_path: Path) -> None:
     exif[0x0112] = 6
     file = io.BytesIO()
     Image.new("RGB", (3000, 2000), "red").save(file, "JPEG", exif=exif)
-    survey = look(places_of(tmp_path, turned=file.getvalue()), np.arange(1))
+    survey = survey_images(places_of(tmp_path, turned=file.getvalue()), np.arange(1))
     assert survey.seen[["width", "height"]].tolist() == [(2000, 3000)]
 
 
 def test_several_processes_see_the_same(tmp_path: Path) -> None:
     catalogue = read_catalogue(draw_marks(tmp_path / "m", 600, size=24))
-    rows = sample(600, None)
-    alone, together = (look(catalogue.places, rows, workers=workers) for workers in (1, 2))
+    rows = sample_rows(600, None)
+    alone, together = (
+        survey_images(catalogue.locations, rows, workers=workers) for workers in (1, 2)
+    )
     assert np.array_equal(alone.seen, together.seen)
 
 
@@ -195,18 +199,20 @@ def test_near_hashes_are_grouped_as_by_comparing_each_with_each(
         if bin(int(hashes[one]) ^ int(hashes[other])).count("1") <= 4:
             low, high = sorted((label[one], label[other]))
             label = [low if each == high else each for each in label]
-    assert near(hashes).tolist() == label
+    assert near_groups(hashes).tolist() == label
 
 
 def test_equal_digests_share_a_label_and_distances_are_counted_in_bits() -> None:
-    assert same(np.array([7, 9, 7, 1], np.uint64)).tolist() == [0, 1, 0, 3]
-    assert distances(np.array([0, 5], np.uint64), np.array([2**64 - 1, 4], np.uint64)).tolist() == [
+    assert exact_groups(np.array([7, 9, 7, 1], np.uint64)).tolist() == [0, 1, 0, 3]
+    assert hamming_distances(
+        np.array([0, 5], np.uint64), np.array([2**64 - 1, 4], np.uint64)
+    ).tolist() == [
         64,
         1,
     ]
-    assert near(np.empty(0, np.uint64)).tolist() == []
+    assert near_groups(np.empty(0, np.uint64)).tolist() == []
     with pytest.raises(ValueError, match="0 to 4 bits"):
-        near(np.arange(3, dtype=np.uint64), 5)
+        near_groups(np.arange(3, dtype=np.uint64), 5)
 
 
 def drawn(vienna: list[tuple[str, ...]], k: int, length: int) -> float:

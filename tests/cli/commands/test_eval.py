@@ -18,7 +18,9 @@ from cli.commands.eval import cut_words
 from cli.output.evaluation import picture_lines
 from tests.helpers.marks import draw_marks
 from tmssl.config import Config, changed, write_config
-from tmssl.data.pack.pack import Pack, build_pack, open_pack, pack_size
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.pack.cache import pack_size
+from tmssl.data.pack.reader import Pack, open_pack
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import ConfigError, InputError, TmsslError
 from tmssl.retrieval.evaluation.matches import Match, MatchesHeader, QueryMatches, read_matches

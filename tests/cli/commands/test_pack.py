@@ -18,7 +18,7 @@ from PIL import Image
 
 from cli.commands.pack import prepare_pack
 from tests.helpers.marks import draw_marks
-from tmssl.data.pack.pack import open_pack
+from tmssl.data.pack.reader import open_pack
 
 COMMAND = [sys.executable, "-m", "cli", "pack"]
 

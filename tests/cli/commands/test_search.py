@@ -19,7 +19,9 @@ from cli.app import app
 from cli.output.search import picture_lines
 from tests.helpers.marks import draw_marks
 from tmssl.config import Config, changed, write_config
-from tmssl.data.pack.pack import build_pack, open_pack, pack_size
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.pack.cache import pack_size
+from tmssl.data.pack.reader import open_pack
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import InputError, TmsslError
 from tmssl.retrieval.index.exact import search_one

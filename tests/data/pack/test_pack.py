@@ -15,8 +15,11 @@ from PIL import Image, ImageDraw
 from tests.helpers.images import BAD, KINDS, encoded, logo, turned
 from tests.helpers.marks import draw_marks
 from tmssl.data.pack import parts as building
-from tmssl.data.pack.pack import PER_CHUNK, Pack, build_pack, open_pack, pack_folder, pack_size
-from tmssl.data.preprocess import UnreadableError, fit, ink_box, picture_square, read_picture
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.pack.cache import pack_folder, pack_size
+from tmssl.data.pack.frame import PER_CHUNK
+from tmssl.data.pack.reader import Pack, open_pack
+from tmssl.data.preprocess import UnreadableError, fit_square, ink_box, load_image, load_square
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import PackError
 
@@ -24,7 +27,7 @@ from tmssl.errors import PackError
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_every_kind_becomes_a_dark_figure_on_white(kind: str) -> None:
     KINDS[kind].seek(0)
-    image = read_picture(KINDS[kind])
+    image = load_image(KINDS[kind])
     assert image.mode == "RGB"
     pixels = np.asarray(image)
     assert pixels[0, 0].min() > 245
@@ -32,13 +35,13 @@ def test_every_kind_becomes_a_dark_figure_on_white(kind: str) -> None:
 
 
 def test_exif_turns_a_photograph_upright() -> None:
-    assert read_picture(turned()).size == (40, 60)
+    assert load_image(turned()).size == (40, 60)
 
 
 @pytest.mark.parametrize("kind", list(BAD))
 def test_what_cannot_be_read_has_a_reason(kind: str) -> None:
     with pytest.raises(UnreadableError) as caught:
-        read_picture(io.BytesIO(BAD[kind]))
+        load_image(io.BytesIO(BAD[kind]))
     assert 3 < len(str(caught.value)) < 150
     if kind == "bomb":
         assert "pixels" in str(caught.value)
@@ -51,14 +54,14 @@ def test_what_cannot_be_read_has_a_reason(kind: str) -> None:
 )
 def test_no_bytes_raise_anything_else(data: bytes, head: bytes) -> None:
     try:
-        read_picture(io.BytesIO(head + data))
+        load_image(io.BytesIO(head + data))
     except UnreadableError as error:
         assert str(error)  # noqa: PT017 - both outcomes are right
 
 
 def test_ink_is_cropped_with_a_margin_and_fitted_undistorted() -> None:
     assert ink_box(np.asarray(logo())) == (19, 9, 41, 31)
-    square = fit(logo(), 64)
+    square = fit_square(logo(), 64)
     assert square.shape == (64, 64, 3)
     red = (square[:, :, 1] < 100).nonzero()
     height, width = np.ptp(red[0]), np.ptp(red[1])
@@ -68,22 +71,25 @@ def test_ink_is_cropped_with_a_margin_and_fitted_undistorted() -> None:
 
 @pytest.mark.parametrize("colour", ["white", "black", (30, 90, 160)])
 def test_an_image_of_one_colour_is_unharmed(colour: str) -> None:
-    assert len(np.unique(fit(Image.new("RGB", (50, 30), colour), 32).reshape(-1, 3), axis=0)) == 1
+    assert (
+        len(np.unique(fit_square(Image.new("RGB", (50, 30), colour), 32).reshape(-1, 3), axis=0))
+        == 1
+    )
 
 
 def test_a_full_bleed_picture_keeps_its_edges_and_a_coloured_ground_its_colour() -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 80, 3), dtype=np.uint8))
     assert ink_box(np.asarray(noise)) == (0, 0, 80, 40)
-    square = fit(noise, 64)
+    square = fit_square(noise, 64)
     assert (square[:15] == 255).all()
     blue = Image.new("RGB", (80, 40), (20, 40, 160))
     ImageDraw.Draw(blue).ellipse((30, 10, 50, 30), fill="white")
-    assert tuple(fit(blue, 64)[0, 0]) == (20, 40, 160)
+    assert tuple(fit_square(blue, 64)[0, 0]) == (20, 40, 160)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 90), (300, 7)])
 def test_odd_sizes_fit(size: tuple[int, int]) -> None:
-    assert fit(Image.new("RGB", size, "red"), 32).shape == (32, 32, 3)
+    assert fit_square(Image.new("RGB", size, "red"), 32).shape == (32, 32, 3)
 
 
 def test_sizes_leave_room_for_crops() -> None:
@@ -102,7 +108,7 @@ def test_a_pack_gives_back_what_was_fitted(tmp_path: Path) -> None:
     )
     assert (pack.count, pack.size, told[-1]) == (30, 48, (30, 30))
     rows = [7, 0, 29, 7]
-    expected = [picture_square(tmp_path / "m" / pack.marks[row].path, 48) for row in rows]
+    expected = [load_square(tmp_path / "m" / pack.marks[row].path, 48) for row in rows]
     assert np.array_equal(pack.read(rows), np.stack(expected))
     assert [mark.path for mark in pack.marks] == [mark.path for mark in catalogue.marks]
     assert pack.marks[1].vienna == catalogue.marks[1].vienna
@@ -162,7 +168,6 @@ def test_the_attribution_of_a_source_goes_with_its_pack(tmp_path: Path) -> None:
 
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "PER_PART", 8)
-    monkeypatch.setattr("tmssl.data.pack.pack.PER_PART", 8)
 
 
 def test_an_interrupted_build_goes_on_and_ends_the_same(

@@ -18,8 +18,9 @@ import pytest
 
 from tests.helpers.marks import draw_marks
 from tmssl.data.pack import parts as building
-from tmssl.data.pack.pack import build_pack, open_pack
-from tmssl.data.pack.parts import only_builder, part_name
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.pack.parts import build_lock, part_name
+from tmssl.data.pack.reader import open_pack
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import PackError
 
@@ -30,14 +31,13 @@ SIZE = 32
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of 8 images, and worker processes for any number of them."""
     monkeypatch.setattr(building, "PER_PART", 8)
-    monkeypatch.setattr("tmssl.data.pack.pack.PER_PART", 8)
-    monkeypatch.setattr(building, "_ALONE", 0)
+    monkeypatch.setattr(building, "_SERIAL_BELOW", 0)
 
 
 def test_two_builders_of_one_pack_do_not_meet(tmp_path: Path) -> None:
     catalogue = read_catalogue(draw_marks(tmp_path / "m", 4))
     with (
-        only_builder(tmp_path / "p.building"),
+        build_lock(tmp_path / "p.building"),
         pytest.raises(PackError, match=r"another process is building .*/p; wait"),
     ):
         build_pack(catalogue, tmp_path / "p", SIZE)
@@ -60,7 +60,7 @@ def test_a_disk_without_room_is_refused_before_decoding(
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     catalogue = read_catalogue(draw_marks(tmp_path / "m", 4))
     (tmp_path / "file").write_text("x")
-    with pytest.raises(PackError, match=r"cannot write .*; what is finished stays") as caught:
+    with pytest.raises(PackError, match=r"cannot write .*; finished parts are kept") as caught:
         build_pack(catalogue, tmp_path / "file" / "p", SIZE)
     assert "\n" not in str(caught.value)
 
@@ -74,7 +74,7 @@ def test_a_disk_that_fills_up_is_one_line_and_nothing_is_lost(
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))  # too small for a part, the frame
     try:
-        with pytest.raises(PackError, match=r"cannot write .*what is finished stays") as caught:
+        with pytest.raises(PackError, match=r"cannot write .*finished parts are kept") as caught:
             build_pack(catalogue, tmp_path / "p", SIZE, workers=1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -189,16 +189,16 @@ def test_several_threads_read_one_pack(tmp_path: Path) -> None:
 CHILD = """
 from pathlib import Path
 from tmssl.data.pack import parts as building
-from tmssl.data.pack import pack
+from tmssl.data.pack.builder import build_pack
 from tmssl.data.sources.catalogue import read_catalogue
 if __name__ == "__main__":
-    building.PER_PART, pack.PER_PART, building._ALONE = 8, 8, 0
+    building.PER_PART, building._SERIAL_BELOW = 8, 0
     m, p = Path({0!r}), Path({1!r})
     def hold(done, total):
         if done >= 16:
             print("ready", flush=True)
             __import__("time").sleep(60)
-    pack.build_pack(read_catalogue(m), p, 32, workers=2, progress=hold)
+    build_pack(read_catalogue(m), p, 32, workers=2, progress=hold)
 """
 
 

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from tests.helpers.marks import draw_marks
 from tmssl.data.pack import parts as building
-from tmssl.data.pack.pack import build_pack
+from tmssl.data.pack.builder import build_pack
 from tmssl.data.preprocess import UnreadableError
-from tmssl.data.sources.archive import Piece, read_archive, read_piece
+from tmssl.data.sources.archive import read_archive
 from tmssl.data.sources.catalogue import read_catalogue
+from tmssl.data.sources.location import Member, read_member
 from tmssl.errors import CatalogueError
 
 
@@ -47,8 +48,7 @@ def test_an_archive_is_the_same_catalogue_and_pack_as_its_folder_without_extract
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(building, "PER_PART", 8)
-    monkeypatch.setattr("tmssl.data.pack.pack.PER_PART", 8)
-    monkeypatch.setattr(building, "_ALONE", 0)
+    monkeypatch.setattr(building, "_SERIAL_BELOW", 0)
     folder = draw_marks(tmp_path / "m", 40, validation=4)
     (folder / "ATTRIBUTION.txt").write_text("drawn by a test\nand more")
     (folder / "images" / "broken.png").write_bytes(b"not an image")
@@ -160,9 +160,9 @@ def test_members_that_cannot_be_unpacked_go_to_the_quarantine(tmp_path: Path) ->
         archive.writestr("other.png", picture, zipfile.ZIP_BZIP2)
         archive.writestr("secret.png", picture)
         archive.writestr("damaged.png", picture * 9, zipfile.ZIP_DEFLATED)
-    pieces = {name: read_archive(target).place(name) for name in ("secret.png", "damaged.png")}
+    found = {name: read_archive(target).location(name) for name in ("secret.png", "damaged.png")}
     data = bytearray(target.read_bytes())
-    secret, damaged = (piece.offset for piece in pieces.values() if isinstance(piece, Piece))
+    secret, damaged = (member.offset for member in found.values() if isinstance(member, Member))
     data[secret + 6] |= 1
     data[damaged + 60 : damaged + 90] = b"\xff" * 30
     target.write_bytes(data)
@@ -178,14 +178,14 @@ def test_members_that_cannot_be_unpacked_go_to_the_quarantine(tmp_path: Path) ->
 def test_an_archive_that_changes_under_a_build_is_told(tmp_path: Path) -> None:
     archive = as_tar(draw_marks(tmp_path / "m", 5), tmp_path / "a.tar")
     catalogue = read_catalogue(archive)
-    place = catalogue.place(catalogue.marks[-1])
-    assert isinstance(place, Piece)
+    member = catalogue.location(catalogue.marks[-1])
+    assert isinstance(member, Member)
     archive.write_bytes(b"")
     with pytest.raises(UnreadableError, match="the archive ends before the image does"):
-        read_piece(place)
+        read_member(member)
     archive.unlink()
     with pytest.raises(UnreadableError, match="No such file"):
-        read_piece(place)
+        read_member(member)
 
 
 @settings(max_examples=150, deadline=None)
@@ -212,17 +212,17 @@ def test_any_damage_to_an_archive_is_told_or_harmless(
         with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as packed:
             packed.writestr("a.png", data)
     damaged = bytearray(whole.getvalue()[: len(whole.getvalue()) - cut % 200])
-    for place, value in flips:
-        if place < len(damaged):
-            damaged[place] = value
+    for position, value in flips:
+        if position < len(damaged):
+            damaged[position] = value
     target = tmp_path_factory.mktemp("a") / f"a.{kind}"
     target.write_bytes(damaged)
     try:
         found = read_archive(target)
         for path in found.images:
-            piece = found.place(path)
-            assert isinstance(piece, Piece)
-            read_piece(piece)
+            member = found.location(path)
+            assert isinstance(member, Member)
+            read_member(member)
     except (CatalogueError, UnreadableError) as error:
         assert str(error).isprintable()  # noqa: PT017 - both outcomes are right
 

@@ -6,7 +6,7 @@ import pytest
 from tests.helpers.l3d import images
 from tests.helpers.marks import draw_marks
 from tmssl.data.sources.catalogue import read_catalogue
-from tmssl.data.sources.folder import Bounds, read_folder
+from tmssl.data.sources.folder import AllowedFolders, read_folder
 from tmssl.errors import CatalogueError
 
 
@@ -15,7 +15,9 @@ def test_a_folder_is_read_at_any_depth_without_hidden_files(tmp_path: Path) -> N
     (tmp_path / "notes.txt").write_text("x")
     catalogue = read_catalogue(tmp_path)
     assert [mark.path for mark in catalogue.marks] == ["a/c.jpg", "a/deep/d.webp", "b.PNG"]
-    assert read_folder(tmp_path, Bounds(tmp_path)).images == [mark.path for mark in catalogue.marks]
+    assert read_folder(tmp_path, AllowedFolders(tmp_path)).images == [
+        mark.path for mark in catalogue.marks
+    ]
     assert catalogue.report.images == 3
     assert catalogue.report.labels == 0
 

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from tests.helpers.marks import draw_marks
-from tmssl.data.pack.facts import FACTS, labels_changed
-from tmssl.data.pack.pack import build_pack, open_pack
-from tmssl.data.preprocess import UnreachableError, cannot_read, read_picture
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.pack.info import INFO_FILE, labels_changed
+from tmssl.data.pack.reader import open_pack
+from tmssl.data.preprocess import UnreachableError, cannot_read, load_image
 from tmssl.data.sampler import steps_per_epoch
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import CatalogueError, ConfigError, PackError
@@ -84,7 +85,7 @@ def test_a_cell_too_many_is_an_error_with_its_line(tmp_path: Path) -> None:
 
 def test_a_folder_for_images_that_is_none_is_told(tmp_path: Path) -> None:
     drawn(tmp_path / "a.png")
-    with pytest.raises(CatalogueError, match="which is no folder"):
+    with pytest.raises(CatalogueError, match="which is not a folder"):
         read_catalogue(tmp_path, tmp_path / "typo")
 
 
@@ -112,7 +113,7 @@ def test_a_folder_of_somebody_else_beside_a_pack_is_left_alone(tmp_path: Path) -
     precious = tmp_path / "pack.building" / "precious.txt"
     precious.parent.mkdir()
     precious.write_text("mine")
-    with pytest.raises(PackError, match=r"holds precious.txt, which is no part of a pack"):
+    with pytest.raises(PackError, match=r"holds precious.txt, which does not belong to a pack"):
         build_pack(catalogue, tmp_path / "pack", 32)
     assert precious.read_text() == "mine"
 
@@ -137,7 +138,7 @@ def test_a_pack_that_is_replaced_is_known_as_one_at_every_moment(
             patch.setattr(Path, "unlink", unlink)
             with pytest.raises(KeyboardInterrupt):
                 build_pack(other, tmp_path / "pack", 32)
-        assert (tmp_path / "pack" / FACTS).is_file()
+        assert (tmp_path / "pack" / INFO_FILE).is_file()
     assert build_pack(other, tmp_path / "pack", 32).count == 5
 
 
@@ -153,7 +154,7 @@ def test_a_pack_follows_its_source_to_another_place(tmp_path: Path) -> None:
 
 def test_a_large_jpeg_keeps_the_resolution_of_a_png(tmp_path: Path) -> None:
     Image.new("RGB", (3000, 2100), "white").save(tmp_path / "a.jpg")
-    assert read_picture(tmp_path / "a.jpg").size == (3000, 2100)
+    assert load_image(tmp_path / "a.jpg").size == (3000, 2100)
 
 
 def test_a_set_without_marks_to_train_on_says_so() -> None:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from tests.helpers.l3d import images, l3d
 from tests.helpers.marks import draw_marks
-from tmssl.data.pack.pack import build_pack
+from tmssl.data.pack.builder import build_pack
 from tmssl.data.sources.catalogue import read_catalogue
-from tmssl.data.sources.folder import Bounds, read_folder
-from tmssl.data.sources.join import images_of_labels
+from tmssl.data.sources.folder import AllowedFolders, read_folder
+from tmssl.data.sources.matching import match_labels
 from tmssl.errors import CatalogueError
 
 
@@ -33,7 +33,7 @@ from tmssl.errors import CatalogueError
     ],
 )
 def test_a_label_finds_its_image_however_it_is_spelled(label: str) -> None:
-    assert images_of_labels([label], ["img/Ab.JPG", "img/b.jpg"]) == {label: "img/Ab.JPG"}
+    assert match_labels([label], ["img/Ab.JPG", "img/b.jpg"]) == {label: "img/Ab.JPG"}
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,12 @@ def test_a_label_finds_its_image_however_it_is_spelled(label: str) -> None:
     ],
 )
 def test_doubt_joins_nothing(labels: list[str], files: list[str]) -> None:
-    assert images_of_labels(labels, files) == {}
+    assert match_labels(labels, files) == {}
 
 
 def test_a_looser_spelling_never_takes_an_image_from_its_own_label() -> None:
     labels = ["gone/a.jpg", "here/a.jpg"]
-    assert images_of_labels(labels, ["here/a.jpg"]) == {"here/a.jpg": "here/a.jpg"}
+    assert match_labels(labels, ["here/a.jpg"]) == {"here/a.jpg": "here/a.jpg"}
 
 
 def test_the_same_path_written_twice_is_a_duplicate_not_a_loss(tmp_path: Path) -> None:
@@ -78,14 +78,14 @@ names = st.lists(
 def test_a_join_gives_each_image_at_most_one_label_in_any_order(
     labels: list[str], files: list[str], dice: random.Random
 ) -> None:
-    found = images_of_labels(labels, files)
+    found = match_labels(labels, files)
     assert set(found) <= set(labels)
     assert set(found.values()) <= set(files)
     assert len(set(found.values())) == len(found)
     assert all(found[label] == label for label in labels if label in files)
     dice.shuffle(labels)
     dice.shuffle(files)
-    assert images_of_labels(labels, files) == found
+    assert match_labels(labels, files) == found
 
 
 def test_what_the_report_counts_adds_up(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_names_that_are_not_utf_8_are_left_out_and_told(tmp_path: Path) -> None:
         file.write((tmp_path / "a.png").read_bytes())
     catalogue = read_catalogue(tmp_path)
     assert [mark.path for mark in catalogue.marks] == ["a.png"]
-    assert "1 file left out since its name is not UTF-8" in catalogue.report.lines()[-1]
+    assert "1 file left out because its name is not UTF-8" in catalogue.report.lines()[-1]
     assert build_pack(catalogue, tmp_path / "p", 32).count == 1
 
 
@@ -239,7 +239,10 @@ def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
     images(tmp_path / "set", "b.png")
     (tmp_path / "set" / "linked").symlink_to(tmp_path / "disk")
     (tmp_path / "disk" / "loop").symlink_to(tmp_path / "set")
-    assert read_folder(tmp_path / "set", Bounds(tmp_path)).images == ["b.png", "linked/a.png"]
+    assert read_folder(tmp_path / "set", AllowedFolders(tmp_path)).images == [
+        "b.png",
+        "linked/a.png",
+    ]
 
 
 def test_a_copy_has_the_same_fingerprint_and_a_changed_image_another(tmp_path: Path) -> None:
@@ -276,7 +279,7 @@ def test_l3d_in_miniature_is_read_without_a_flag_and_each_defect_is_counted(
     told = "\n".join(report.lines())
     for words in (
         "23 label rows, 20 joined",
-        "20 label rows joined under another spelling",
+        "20 label rows matched by another spelling",
         "5 label rows with a bare string",
         "4 label rows without a title",
         "3 labels without an image",
@@ -311,7 +314,7 @@ def test_a_column_of_us_design_search_codes_is_kept_and_not_read_as_vienna(
     assert catalogue.marks[0].vienna == ("27.05",)
     assert catalogue.marks[0].extra == {column: "26.01.21"}
     assert catalogue.report.us_codes == ("26.01.21",)
-    assert "1 US design search code, another scheme" in "\n".join(catalogue.report.lines())
+    assert "1 US design search code, not a Vienna code" in "\n".join(catalogue.report.lines())
 
 
 def test_us_codes_among_vienna_codes_are_refused_with_a_clear_word(tmp_path: Path) -> None:
@@ -320,7 +323,7 @@ def test_us_codes_among_vienna_codes_are_refused_with_a_clear_word(tmp_path: Pat
     report = read_catalogue(tmp_path).report
     assert (report.us_codes, report.bad_codes) == (("US 26.01.21",), ())
     (tmp_path / "labels.csv").write_text("path,vienna\na.png,USPTO 26.01.21\nb.png,DSC: 260121\n")
-    with pytest.raises(CatalogueError, match=r"another scheme than Vienna's; name that column"):
+    with pytest.raises(CatalogueError, match=r"not a Vienna code; rename that column"):
         read_catalogue(tmp_path)
 
 

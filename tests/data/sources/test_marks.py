@@ -42,8 +42,8 @@ def test_rows_are_their_marks(marks: list[Mark]) -> None:
 
 
 def test_many_rows_are_decoded_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_AT_ONCE", 4)
-    monkeypatch.setattr(module, "_BLOCK", 10)
+    monkeypatch.setattr(module, "_DECODED_TOGETHER", 4)
+    monkeypatch.setattr(module, "_SCAN_BYTES", 10)
     for count in (0, 1, 3, 4, 5, 8, 9):
         marks = [Mark(path=f"{i}.png") for i in range(count)]
         assert list(MarkTable.of(marks)) == marks

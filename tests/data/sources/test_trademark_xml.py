@@ -93,7 +93,7 @@ def test_a_folder_of_registers_and_images_joins_in_spite_of_case_and_suffix(tmp_
     assert by_path["img/77.jpg"].vienna == ("03.07", "26.01.03")
     assert catalogue.report.joined == catalogue.report.labels == 3
     assert catalogue.report.us_codes == ("26.01.21",)
-    assert "US design search code, another scheme, not read" in "\n".join(catalogue.report.lines())
+    assert "US design search code, not a Vienna code" in "\n".join(catalogue.report.lines())
     assert by_path["img/000000001.JPG"].extra == {"design_search_code": "26.01.21"}
 
 

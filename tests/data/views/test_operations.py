@@ -13,6 +13,7 @@ import torch
 from torchvision.transforms.v2 import functional as reference
 
 from tmssl.data.views import stylings
+from tmssl.data.views.augment import MEAN, STD, augmented_view, normalised
 from tmssl.data.views.colour import (
     blended,
     blurred,
@@ -27,7 +28,6 @@ from tmssl.data.views.colour import (
 from tmssl.data.views.crop import crop_parameters, cropped
 from tmssl.data.views.recipe import VIEW_SETS
 from tmssl.data.views.segments import COLOURS, recoloured_pieces
-from tmssl.data.views.views import MEAN, STD, augmented_view, normalised
 
 InterpolationMode = reference.InterpolationMode
 COLOURS_OF_PIECES = torch.rand(6, COLOURS, 3, generator=torch.Generator().manual_seed(2))

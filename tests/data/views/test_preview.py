@@ -7,11 +7,11 @@ from PIL import Image
 
 from cli.app import main
 from tests.helpers.marks import draw_marks
-from tmssl.data.pack.pack import build_pack
+from tmssl.data.pack.builder import build_pack
 from tmssl.data.sources.catalogue import read_catalogue
+from tmssl.data.views.augment import augmented_view, plain_view
 from tmssl.data.views.preview import preview_views
 from tmssl.data.views.recipe import VIEW_SETS
-from tmssl.data.views.views import augmented_view, plain_view
 from tmssl.errors import ConfigError
 
 

@@ -11,11 +11,11 @@ from hypothesis.extra import numpy as st_numpy
 from scipy import ndimage
 
 from tests.helpers.marks import draw_marks
-from tmssl.data.pack.pack import build_pack
+from tmssl.data.pack.builder import build_pack
 from tmssl.data.sources.catalogue import read_catalogue
+from tmssl.data.views.augment import augmented_view, normalised
 from tmssl.data.views.recipe import ViewRecipe
 from tmssl.data.views.segments import COLOURS, connected, kinds, recoloured_pieces
-from tmssl.data.views.views import augmented_view, normalised
 
 
 def labelled(kind: np.ndarray) -> np.ndarray:

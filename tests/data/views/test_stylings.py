@@ -10,8 +10,8 @@ import torch
 from scipy import ndimage
 
 from tmssl.data.views import stylings
+from tmssl.data.views.augment import augmented_view, normalised
 from tmssl.data.views.recipe import VIEW_SETS, ViewRecipe
-from tmssl.data.views.views import augmented_view, normalised
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import torch
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as reference
 
+from tmssl.data.views.augment import augmented_view, normalised, plain_view
 from tmssl.data.views.crop import crop_parameters
 from tmssl.data.views.recipe import VIEW_SETS, ViewRecipe
-from tmssl.data.views.views import augmented_view, normalised, plain_view
 
 
 def test_crops_are_distributed_as_torchvisions() -> None:

@@ -10,7 +10,9 @@ import torch
 from cli.output.evaluation import robustness_bars, robustness_lines
 from tests.helpers.marks import draw_marks
 from tmssl.config import Config, changed, write_config
-from tmssl.data.pack.pack import Pack, build_pack, open_pack, pack_size
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.pack.cache import pack_size
+from tmssl.data.pack.reader import Pack, open_pack
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.data.vienna import title
 from tmssl.errors import CheckpointError, ConfigError, InputError, PackError

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from cli.app import app
 from tests.helpers.tiny_run import tiny_run
-from tmssl.data.pack.pack import cache_folder
+from tmssl.data.pack.cache import cache_folder
 from tmssl.errors import InputError
 from tmssl.retrieval.index.approximate import factory_index, overlap_at_10
 from tmssl.retrieval.index.faiss_index import build_index, open_index, save_index

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tmssl.config import Config
-from tmssl.data.phash import unit
+from tmssl.data.phash import l2_normalize
 from tmssl.errors import InputError
 from tmssl.retrieval.index.faiss_index import build_index, index_path, open_index, save_index
 from tmssl.retrieval.index.leave_one_out import search_rows
@@ -14,7 +14,7 @@ from tmssl.training.checkpoints.store import Weights
 
 
 def unit_vectors(count: int, width: int = 24, seed: int = 0) -> np.ndarray:
-    return unit(np.random.default_rng(seed).normal(size=(count, width)))
+    return l2_normalize(np.random.default_rng(seed).normal(size=(count, width)))
 
 
 def test_an_index_survives_the_disk(tmp_path: Path) -> None:

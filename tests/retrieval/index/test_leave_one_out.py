@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tmssl.data.phash import unit
+from tmssl.data.phash import l2_normalize
 from tmssl.retrieval.index import leave_one_out
 from tmssl.retrieval.index.faiss_index import build_index
 from tmssl.retrieval.index.leave_one_out import mate_ranks, search_rows
 
 
 def unit_vectors(count: int, width: int = 24, seed: int = 0) -> np.ndarray:
-    return unit(np.random.default_rng(seed).normal(size=(count, width)))
+    return l2_normalize(np.random.default_rng(seed).normal(size=(count, width)))
 
 
 def test_searching_finds_what_sorting_finds() -> None:
@@ -51,7 +51,9 @@ def test_the_whole_gallery_can_be_listed() -> None:
 
 
 def test_mates_come_last_among_ties_and_never_share_a_rank() -> None:
-    vectors = unit(np.array([[1, 0], [1, 0.1], [1, 0.1], [0, 1], [1, 2.0]], dtype=np.float64))
+    vectors = l2_normalize(
+        np.array([[1, 0], [1, 0.1], [1, 0.1], [0, 1], [1, 2.0]], dtype=np.float64)
+    )
     index = build_index(vectors)
     ranks = mate_ranks(index, np.array([0, 3]), [np.array([1, 3]), np.array([], int)])
     assert [one.tolist() for one in ranks] == [[2, 4], []]

@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from tests.helpers.marks import draw_marks
-from tmssl.data.pack.pack import Pack, build_pack, pack_size
-from tmssl.data.phash import hash_vectors, unit
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.pack.cache import pack_size
+from tmssl.data.pack.reader import Pack
+from tmssl.data.phash import hash_vectors, l2_normalize
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.retrieval.index.faiss_index import build_index
 from tmssl.retrieval.index.leave_one_out import search_rows
@@ -70,7 +72,7 @@ def test_an_untrained_encoder_is_decided_by_its_seed_and_disturbs_no_other() -> 
 
 
 def test_rows_become_unit_rows_and_zeros_stay() -> None:
-    told = unit(np.array([[3.0, 4.0], [0.0, 0.0]]))
+    told = l2_normalize(np.array([[3.0, 4.0], [0.0, 0.0]]))
     assert told.tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0, 0]]
 
 

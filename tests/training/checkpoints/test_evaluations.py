@@ -11,7 +11,8 @@ import pytest
 from cli.start import planned_resume
 from tests.helpers.marks import draw_marks
 from tmssl.config import BestBy, Config, changed, write_config
-from tmssl.data.pack.pack import build_pack, pack_size
+from tmssl.data.pack.builder import build_pack
+from tmssl.data.pack.cache import pack_size
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import RunError
 from tmssl.runs.events import Eval, Finding, Score

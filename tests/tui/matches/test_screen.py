@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 
 from tests.helpers.pilot import until, until_screen, until_shows, until_still
 from tests.helpers.retrieved import retrieved_run
-from tmssl.data.pack.pack import open_pack
+from tmssl.data.pack.reader import open_pack
 from tmssl.retrieval.evaluation.matches import read_matches
 from tmssl.runs.events import Eval, Score
 from tmssl.runs.folder import Run

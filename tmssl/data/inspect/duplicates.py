@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from tmssl.data.spectrum import distances
+from tmssl.data.phash import hamming_distances
 from tmssl.types import Hashes, Indices
 
 NEAR = 4  # bits of 64 in which the hashes of near duplicates differ at most
@@ -17,13 +17,13 @@ _BLOCKS, _AGREEING = 7, 3
 _BITS = 64
 
 
-def same(digests: npt.NDArray[np.uint64]) -> Indices:
+def exact_groups(digests: npt.NDArray[np.uint64]) -> Indices:
     """For each row the first row with the same digest, (n,)."""
     _, first, group = np.unique(digests, return_index=True, return_inverse=True)
     return first[group.reshape(-1)].astype(np.int64)
 
 
-def near(hashes: Hashes, most: int = NEAR) -> Indices:
+def near_groups(hashes: Hashes, most: int = NEAR) -> Indices:
     """For each row the lowest row of its group, (n,).
 
     Two hashes are of one group when a chain of hashes leads from one to the other of which
@@ -72,7 +72,7 @@ def _look_into(unique: Hashes, mask: np.uint64, most: int, label: Indices) -> No
         one, other = rows[:-apart][same_part], rows[apart:][same_part]
         differ = label[one] != label[other]
         one, other = one[differ], other[differ]
-        close = distances(unique[one], unique[other]) <= most
+        close = hamming_distances(unique[one], unique[other]) <= most
         _join(label, one[close], other[close])
         if not same_part.any():
             return

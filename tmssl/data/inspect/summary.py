@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tmssl.data.inspect.duplicates import near, same
+from tmssl.data.inspect.duplicates import exact_groups, near_groups
 from tmssl.data.inspect.survey import Survey, groups_of
 from tmssl.data.preprocess import FORMATS
 from tmssl.data.sources.marks import Mark
@@ -18,7 +18,7 @@ _SHOWN = 3  # paths of a group that are kept as examples
 _GROUPS = 20  # groups that are kept as examples
 
 
-class Copies(msgspec.Struct, frozen=True):
+class CopyCounts(msgspec.Struct, frozen=True):
     """Groups of images that are the same, or nearly."""
 
     images: int
@@ -31,7 +31,7 @@ class Copies(msgspec.Struct, frozen=True):
     """of the largest groups, some paths"""
 
 
-class Shapes(msgspec.Struct, frozen=True):
+class Summary(msgspec.Struct, frozen=True):
     """What the images of a corpus are like."""
 
     total: int
@@ -51,20 +51,20 @@ class Shapes(msgspec.Struct, frozen=True):
     """how many lie between the bounds of ASPECTS, narrow before wide"""
     blank: int
     """images of one colour"""
-    exact: Copies
+    exact: CopyCounts
     """files of the same bytes"""
-    near: Copies
+    near: CopyCounts
     """other files whose perceptual hashes are near; images of one colour are left out"""
 
 
-def shapes(marks: Sequence[Mark], survey: Survey) -> Shapes:
+def summarize(marks: Sequence[Mark], survey: Survey) -> Summary:
     """The figures of a survey of some marks' images."""
     seen = survey.seen
-    first = same(seen["digest"])
+    first = exact_groups(seen["digest"])
     distinct = np.flatnonzero((first == np.arange(len(seen))) & ~seen["blank"])
-    alike = near(seen["hash"][distinct])
+    alike = near_groups(seen["hash"][distinct])
     reasons = Counter(" ".join(_words(reason)) for reason in survey.unreadable.values())
-    return Shapes(
+    return Summary(
         total=survey.total,
         looked_at=survey.looked_at,
         unreadable=dict(reasons.most_common()),
@@ -109,11 +109,11 @@ def _quantiles(values: npt.NDArray[np.integer]) -> dict[str, int]:
 
 def _copies(
     marks: Sequence[Mark], rows: npt.NDArray[np.int64], label: npt.NDArray[np.int64]
-) -> Copies:
+) -> CopyCounts:
     """The groups that labels make of some rows."""
     groups = [[marks[row] for row in rows[group].tolist()] for group in groups_of(label)]
     held_out = [{mark.split == "validation" for mark in group} for group in groups]
-    return Copies(
+    return CopyCounts(
         images=sum(map(len, groups)),
         groups=len(groups),
         largest=max(map(len, groups), default=0),

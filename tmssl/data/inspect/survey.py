@@ -10,11 +10,11 @@ from contextlib import closing
 import numpy as np
 import numpy.typing as npt
 
-from tmssl.data.pack.workers import Stop, spread
-from tmssl.data.preprocess import FORMATS, UnreadableError, fit, read_shaped
-from tmssl.data.rng import hashed
-from tmssl.data.sources.archive import Place, read_bytes
-from tmssl.data.spectrum import SIDE, as_words, low_frequencies
+from tmssl.data.pack.workers import Stop, map_unordered
+from tmssl.data.phash import HASH_SIDE, hash_bits, pack_bits
+from tmssl.data.preprocess import FORMATS, UnreadableError, fit_square, load_image_and_shape
+from tmssl.data.rng import random_bits
+from tmssl.data.sources.location import ImageLocation, read_bytes
 from tmssl.types import Indices, Progress
 
 _PER_JOB = 128
@@ -55,16 +55,16 @@ class Survey:
         return len(self.seen) + len(self.unreadable)
 
 
-def sample(total: int, most: int | None) -> Indices:
+def sample_rows(total: int, most: int | None) -> Indices:
     """All rows, or `most` of them drawn without repeats, the same ones each time; ascending."""
     if most is None or most >= total:
         return np.arange(total)
-    drawn = np.argsort(hashed(0, 0, _SAMPLE, np.arange(total)), kind="stable")
+    drawn = np.argsort(random_bits(0, 0, _SAMPLE, np.arange(total)), kind="stable")
     return np.sort(drawn[:most]).astype(np.int64)
 
 
-def look(
-    places: Sequence[Place],
+def survey_images(
+    places: Sequence[ImageLocation],
     rows: Indices,
     *,
     workers: int = 0,
@@ -92,7 +92,7 @@ def look(
     tables, unreadable, done = [np.empty(0, SEEN)], dict[int, str](), 0
     if progress:
         progress(0, len(rows))
-    with closing(spread(look_at, jobs, together, stop)) as results:
+    with closing(map_unordered(inspect_images, jobs, together, stop)) as results:
         for table, reasons in results:
             tables.append(table)
             unreadable |= reasons
@@ -103,10 +103,12 @@ def look(
     return Survey(seen[np.argsort(seen["row"])], unreadable, len(places))
 
 
-def look_at(places: list[Place], rows: Indices) -> tuple[npt.NDArray[np.void], dict[int, str]]:
+def inspect_images(
+    places: list[ImageLocation], rows: Indices
+) -> tuple[npt.NDArray[np.void], dict[int, str]]:
     """What is seen of some images, of dtype SEEN, and the reason for each that cannot be read."""
     table = np.empty(len(places), SEEN)
-    small = np.empty((len(places), SIDE, SIDE), np.float32)
+    small = np.empty((len(places), HASH_SIDE, HASH_SIDE), np.float32)
     reasons: dict[int, str] = {}
     count = 0
     for place, row in zip(places, rows.tolist(), strict=True):
@@ -117,16 +119,16 @@ def look_at(places: list[Place], rows: Indices) -> tuple[npt.NDArray[np.void], d
         else:
             count += 1
     table, small = table[:count], small[:count]
-    table["hash"] = as_words(low_frequencies(small))
+    table["hash"] = pack_bits(hash_bits(small))
     table["blank"] = small.std(axis=(1, 2)) < _BLANK
     return table, reasons
 
 
 def _facts(row: int, data: bytes) -> tuple[tuple[object, ...], npt.NDArray[np.float32]]:
     """A row of SEEN but for its hash, and the picture's brightness, (32, 32)."""
-    picture, shape = read_shaped(io.BytesIO(data))
+    picture, shape = load_image_and_shape(io.BytesIO(data))
     digest = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
-    grey = fit(picture, SIDE).astype(np.float32) @ _LUMA
+    grey = fit_square(picture, HASH_SIDE).astype(np.float32) @ _LUMA
     kind = FORMATS.index(shape.format)
     return (row, shape.width, shape.height, len(data), digest, 0, kind, False), grey
 

@@ -1,9 +1,10 @@
-"""Parts of a pack, decoded by all cores; each is complete or absent, so a build can go on."""
+"""The parts of a pack that workers decode. A part is complete or absent, so a build can continue."""
 
+import dataclasses
 import fcntl
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import blosc2
 import numpy as np
 
 from tmssl.data.pack.frame import COMPRESSION
-from tmssl.data.pack.workers import spread
-from tmssl.data.preprocess import UnreachableError, UnreadableError, picture_square
-from tmssl.data.sources.archive import Place, open_image
+from tmssl.data.pack.info import FORMAT
+from tmssl.data.pack.workers import Stop, map_unordered
+from tmssl.data.preprocess import UnreachableError, UnreadableError, load_square
+from tmssl.data.sources.location import ImageLocation, open_image
 from tmssl.errors import PackError
 from tmssl.files import atomic_path
 from tmssl.text import safe
@@ -21,9 +23,24 @@ from tmssl.types import Pixels, Progress
 
 PER_PART = 64  # images that a worker has in memory: 12 MiB at 256 px
 
-_ALONE = 512  # fewer images than this are quicker without other processes
-_SAMPLED = 32  # images whose packed size stands for all
-_RESERVE = 1.25  # of disk, since a sample may be smaller than the rest
+_SERIAL_BELOW = 512  # images; fewer are decoded faster without other processes
+_SAMPLED = 32  # images from which the packed size of all is estimated
+_MARGIN = 1.25  # on that estimate
+
+
+@dataclasses.dataclass(frozen=True)
+class BuildOptions:
+    """The settings of one build, as `build_pack` describes them."""
+
+    size: int
+    workers: int
+    progress: Progress | None = None
+    stop: Stop = None
+
+
+def parts_token(fingerprint: str, size: int) -> str:
+    """A text that is the same for two builds only if each can use the parts of the other."""
+    return f"{FORMAT} {fingerprint} {size} {PER_PART}"
 
 
 def part_name(number: int) -> str:
@@ -31,12 +48,18 @@ def part_name(number: int) -> str:
     return f"part-{number:06d}.b2"
 
 
+def is_part_file(path: Path) -> bool:
+    """Whether a file is a part, or the reasons beside one."""
+    return path.name.startswith("part-")
+
+
 @contextmanager
-def only_builder(building: Path) -> Iterator[None]:
-    """Hold the right to build in a folder; whoever holds it loses it by ending, however it ends.
+def build_lock(building: Path) -> Iterator[None]:
+    """Lock the folder `building` for this process; the lock ends with the process at the latest.
 
     Raises:
-        PackError: another process builds there, or nothing can be written there.
+        PackError: another process holds it.
+        OSError: the lock file cannot be written.
     """
     lock = building.with_name(f"{building.name}.lock")
     try:
@@ -54,94 +77,86 @@ def only_builder(building: Path) -> Iterator[None]:
         ) from None
 
 
-def check_disk(places: Sequence[Place], building: Path, size: int) -> None:
-    """Refuse a build that the disk has no room for, going by a sample of the images.
+def check_free_space(locations: Sequence[ImageLocation], building: Path, size: int) -> None:
+    """Refuse a build for which the disk has too little room, as estimated from some of the images.
 
-    The finished parts and the frame made of them are there at once.
+    Twice their size is needed, since all parts exist until the frame is complete.
 
     Raises:
         PackError: too little is free.
     """
-    there = sum(part.stat().st_size for part in building.glob("part-*"))
-    need = int(2 * _RESERVE * _packed_bytes(places, size)) - there
+    existing = sum(part.stat().st_size for part in building.glob("part-*"))
+    needed = int(2 * _MARGIN * _estimate_bytes(locations, size)) - existing
     free = shutil.disk_usage(building).free
-    if need > free:
+    if needed > free:
         raise PackError(
-            f"packing {len(places):,} images at {size} px takes about {need / 2**30:.1f} GiB and "
-            f"{free / 2**30:.1f} GiB are free in {safe(building.parent)}; "
+            f"packing {len(locations):,} images at {size} px takes about {needed / 2**30:.1f} GiB "
+            f"and {free / 2**30:.1f} GiB are free in {safe(building.parent)}; "
             "set TMSSL_CACHE to a larger disk"
         )
 
 
-def _packed_bytes(places: Sequence[Place], size: int) -> float:
-    """Bytes that the images will take, judged by some that are spread over all of them."""
-    chosen = places[:: -(-len(places) // _SAMPLED)]
-    lengths = []
-    for place in chosen:
+def _estimate_bytes(locations: Sequence[ImageLocation], size: int) -> float:
+    """Bytes that the packed images will take, estimated from some that are spread over all."""
+    chosen = locations[:: -(-len(locations) // _SAMPLED)]
+    total = 0
+    for location in chosen:
         try:
-            lengths.append(
-                len(blosc2.compress2(picture_square(open_image(place), size), **COMPRESSION))
-            )
+            square = load_square(open_image(location), size)
         except UnreadableError:
-            lengths.append(0)
-    return sum(lengths) / max(1, len(chosen)) * len(places)
+            continue
+        total += len(blosc2.compress2(square, **COMPRESSION))
+    return total / max(1, len(chosen)) * len(locations)
 
 
 def build_parts(
-    places: Sequence[Place],
-    building: Path,
-    size: int,
-    *,
-    workers: int,
-    progress: Progress | None,
-    stop: Callable[[], bool] | None,
+    locations: Sequence[ImageLocation], building: Path, options: BuildOptions
 ) -> dict[int, str]:
-    """Write every part that is missing; returns the reason for each image that cannot be read.
+    """Write every missing part; returns row and reason of each image that cannot be read.
 
-    A part's places are only made when it is about to be decoded, so memory stays flat.
+    Jobs are made when a worker is about to take them, so memory stays flat.
 
     Raises:
-        PackError: a worker was killed, or an image cannot be read just now.
-        KeyboardInterrupt: `stop` said yes; finished parts stay.
+        PackError: a worker was killed, or an image is unreachable for now.
+        KeyboardInterrupt: `options.stop` returned True; finished parts stay.
     """
-    parts = range(-(-len(places) // PER_PART))
+    parts = range(-(-len(locations) // PER_PART))
     missing = [number for number in parts if not (building / part_name(number)).is_file()]
     jobs = (
-        (places[n * PER_PART : (n + 1) * PER_PART], str(building / part_name(n)), size)
+        (locations[n * PER_PART : (n + 1) * PER_PART], str(building / part_name(n)), options.size)
         for n in missing
     )
-    left = sum(min(PER_PART, len(places) - number * PER_PART) for number in missing)
-    done = len(places) - left
-    if progress:
-        progress(done, len(places))
-    alone = len(missing) * PER_PART <= _ALONE
-    together = 1 if alone else min(workers, len(missing))
-    with closing(spread(write_part, jobs, together, stop)) as finished:
-        for looked_at in finished:
-            done += looked_at
-            if progress:
-                progress(done, len(places))
-    return _quarantine(building, parts)
+    done = len(locations) - sum(min(PER_PART, len(locations) - n * PER_PART) for n in missing)
+    serial = len(missing) * PER_PART <= _SERIAL_BELOW
+    workers = 1 if serial else min(options.workers, len(missing))
+    progress = options.progress or (lambda _done, _total: None)
+    progress(done, len(locations))
+    with closing(map_unordered(write_part, jobs, workers, options.stop)) as finished:
+        for attempted in finished:
+            done += attempted
+            progress(done, len(locations))
+    return _read_reasons(building, parts)
 
 
-def write_part(places: Sequence[Place], target: str, size: int) -> int:
-    """Decode some images into one part; returns how many were looked at.
+def write_part(locations: Sequence[ImageLocation], target: str, size: int) -> int:
+    """Decode some images into one part; returns how many were attempted.
 
-    The reasons for those that cannot be read are written before the part itself appears.
+    The reasons for unreadable ones are written before the part itself appears.
 
     Raises:
-        PackError: the bytes of one cannot be had just now.
+        PackError: an image is unreachable for now.
     """
-    images, count = np.empty((len(places), size, size, 3), np.uint8), 0
+    images, count = np.empty((len(locations), size, size, 3), np.uint8), 0
     reasons: dict[int, str] = {}
-    for i, place in enumerate(places):
+    for i, location in enumerate(locations):
         try:
-            images[count] = picture_square(open_image(place), size)
+            images[count] = load_square(open_image(location), size)
             count += 1
-        except UnreachableError as error:  # to leave it out for good would be wrong
+        except UnreachableError as error:  # quarantine would leave it out for good
+            file = location if isinstance(location, str) else location.archive
             raise PackError(
-                f"{safe(place if isinstance(place, str) else place.archive)} was listed and cannot be read: "
-                f"{error}; bring it back, make it readable or move it away, then start again"
+                f"{safe(file)} was listed and cannot be read: {error}; bring it back, make it "
+                "readable or move it away, then start again"
             ) from error
         except UnreadableError as error:
             reasons[i] = str(error)
@@ -149,19 +164,19 @@ def write_part(places: Sequence[Place], target: str, size: int) -> int:
         fresh.write_bytes(json.dumps(reasons).encode())
     with atomic_path(Path(target)) as fresh:
         fresh.write_bytes(blosc2.pack_array2(images[:count], cparams=COMPRESSION))
-    return len(places)
+    return len(locations)
 
 
 def read_parts(building: Path, count: int) -> Iterator[Pixels]:
-    """The images of the parts of `count` places, in order; unreadable ones are not among them."""
+    """The readable images of the parts of `count` locations, in order."""
     for number in range(-(-count // PER_PART)):
         yield blosc2.unpack_array2((building / part_name(number)).read_bytes())
 
 
-def _quarantine(building: Path, parts: range) -> dict[int, str]:
-    """Row to reason, over all parts."""
-    found: dict[int, str] = {}
+def _read_reasons(building: Path, parts: range) -> dict[int, str]:
+    """Row and reason of each unreadable image, over all parts."""
+    reasons: dict[int, str] = {}
     for number in parts:
-        reasons = json.loads((building / f"{part_name(number)}.json").read_text("utf-8"))
-        found.update((number * PER_PART + int(i), reason) for i, reason in reasons.items())
-    return found
+        of_part = json.loads((building / f"{part_name(number)}.json").read_text("utf-8"))
+        reasons.update((number * PER_PART + int(i), reason) for i, reason in of_part.items())
+    return reasons

@@ -1,4 +1,4 @@
-"""Work spread over processes that know nothing of torch, end with their parent and leave it Ctrl-C."""
+"""Worker processes: they never import torch, ignore Ctrl-C and end with their parent."""
 
 import multiprocessing
 import os
@@ -15,20 +15,25 @@ import blosc2
 
 from tmssl.errors import PackError
 
-_OF_A_TERMINAL = (signal.SIGINT, signal.SIGHUP)  # reach the whole foreground group
+Result = TypeVar("Result")
+Stop = Callable[[], bool] | None
+"""Asked between jobs whether to stop."""
+
+_TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP)  # sent to the whole foreground group
+_QUEUED = 2  # jobs in flight for each worker, so that none idles and memory stays flat
 
 
 @contextmanager
-def deaf_children() -> Iterator[None]:
-    """Processes started inside ignore Ctrl-C and a hang-up even while they import.
+def terminal_signals_ignored() -> Iterator[None]:
+    """Processes that are started inside ignore Ctrl-C and a hang-up, even while they import.
 
-    Only the parent is to act on them. Signals can only be set in the main thread; elsewhere
-    `begin_worker` does the same a little later.
+    Only the parent acts on them. Signals can be set in the main thread alone; in another thread,
+    `init_worker` does the same a little later.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in _OF_A_TERMINAL}
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _TERMINAL_SIGNALS}
     try:
         yield
     finally:
@@ -36,71 +41,66 @@ def deaf_children() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def begin_worker() -> None:
+def init_worker() -> None:
     """Leave the terminal's signals to the parent, and end with it even if it is killed outright."""
-    for number in _OF_A_TERMINAL:
+    for number in _TERMINAL_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    """Wait until the parent is gone, then end this worker, which would wait for work forever."""
+def _exit_with_parent() -> None:
+    """End this worker once its parent is gone, as it would wait for work forever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
 
 
-Result = TypeVar("Result")
-Stop = Callable[[], bool] | None
+def _init_decoder() -> None:
+    """`init_worker`, and one thread of blosc2."""
+    init_worker()
+    blosc2.set_nthreads(1)
 
-_AHEAD = 2  # jobs on their way for each worker, so that none waits and memory stays flat
 
+def map_unordered(
+    work: Callable[..., Result], jobs: Iterable[tuple[Any, ...]], workers: int, stop: Stop = None
+) -> Generator[Result, None, None]:
+    """The results of `work(*job)` for every job, in the order in which they finish.
 
-def check(stop: Stop) -> None:
-    """End the work where it is asked to.
+    A job is taken from `jobs` only when a worker is about to need it. With one worker, the work is
+    done in this process. Close the generator (`contextlib.closing`) to end the workers early.
 
     Raises:
-        KeyboardInterrupt: `stop` said yes.
+        PackError: a worker was killed.
+        KeyboardInterrupt: `stop` returned True.
     """
+    if workers > 1:
+        yield from _map_in_processes(work, iter(jobs), workers, stop)
+        return
+    for job in jobs:
+        _raise_if_stopped(stop)
+        yield work(*job)
+
+
+def _raise_if_stopped(stop: Stop) -> None:
     if stop is not None and stop():
         raise KeyboardInterrupt
 
 
-def spread(
-    work: Callable[..., Result], jobs: Iterable[tuple[Any, ...]], workers: int, stop: Stop = None
-) -> Generator[Result, None, None]:
-    """The results of `work(*job)` for every job, each as it is finished.
-
-    Jobs are taken from their iterable only when they are about to be done. With one worker it is
-    this process. Close it (`contextlib.closing`) to end the workers where its reader fails.
-
-    Raises:
-        PackError: a worker was killed.
-        KeyboardInterrupt: `stop` said yes.
-    """
-    if workers > 1:
-        yield from _together(work, iter(jobs), workers, stop)
-        return
-    for job in jobs:
-        check(stop)
-        yield work(*job)
-
-
-def _together(
+def _map_in_processes(
     work: Callable[..., Result], jobs: Iterator[tuple[Any, ...]], workers: int, stop: Stop
 ) -> Generator[Result, None, None]:
-    """`spread` over several processes."""
+    """`map_unordered` over several processes."""
     context = multiprocessing.get_context("forkserver")
     running: set[Future[Result]] = set()
-    with deaf_children():  # the server of the workers, from which they inherit it
+    with terminal_signals_ignored():  # workers inherit this from the fork server
         forkserver.ensure_running()
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_init_decoder) as pool:
         try:
             while True:
-                check(stop)
-                while len(running) < _AHEAD * workers and (job := next(jobs, None)) is not None:
+                _raise_if_stopped(stop)
+                while len(running) < _QUEUED * workers and (job := next(jobs, None)) is not None:
                     running.add(pool.submit(work, *job))
                 if not running:
                     return
@@ -109,17 +109,11 @@ def _together(
                     yield future.result()
         except BrokenProcessPool as error:
             raise PackError(
-                "a process that decodes images was killed, most likely for memory; "
-                "go on with fewer --workers, finished parts are kept; in a script of your own "
-                "let only `if __name__ == '__main__':` build a pack"
+                "a process that decodes images was killed, most likely for memory; continue with "
+                "fewer --workers, finished parts are kept; a script that builds a pack must do so "
+                "under `if __name__ == '__main__':`"
             ) from error
         except BaseException:
-            # Waits for what is being done, lest it meet the files of whoever begins anew.
+            # Wait for running jobs, or they would write among the files of the next build.
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _begin_worker() -> None:
-    """As every worker begins, and with one thread of blosc2."""
-    begin_worker()
-    blosc2.set_nthreads(1)

@@ -1,48 +1,36 @@
-"""A tar or zip of images, read where it lies: members are found once and read by their offsets."""
+"""A tar or zip of images, read in place: its members are listed once, then read at their offsets."""
 
 import io
 import os
 import posixpath
-import stat
-import struct
 import tarfile
 import zipfile
-import zlib
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
-from tmssl.data.preprocess import UnreadableError, cannot_read
 from tmssl.data.sources.folder import ATTRIBUTION, is_image
+from tmssl.data.sources.location import Member
 from tmssl.data.sources.table import choose_labels, is_label_file
 from tmssl.errors import CatalogueError
 from tmssl.text import safe
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer as Buffer
+    from _typeshed import WriteableBuffer
+
+_SUFFIXES = (".tar", ".zip")
+_COMPRESSED = (".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz", ".zst")
+_Entry = tuple[str, int, int, int]  # name, offset, bytes in the archive, bytes once unpacked
 
 
-class Piece(NamedTuple):
-    """Where the bytes of one member are."""
-
-    archive: str
-    offset: int
-    """of the bytes in a tar, of the local header in a zip"""
-    length: int
-    """bytes as they lie there"""
-    size: int
-    """bytes once unpacked"""
-    zipped: bool
-
-
-class Pieces:
-    """Name to piece, for an eighth of the memory that a dictionary of pieces takes."""
+class MemberTable:
+    """Name to member, for an eighth of the memory of a dictionary."""
 
     def __init__(self, archive: Path, *, zipped: bool) -> None:
         self._archive, self._zipped = str(archive), zipped
         self._rows: dict[str, int] = {}
-        self._numbers = array("q")  # offset, length and size of each
+        self._numbers = array("q")  # offset, stored and size of each
 
     def __contains__(self, name: str) -> bool:
         return name in self._rows
@@ -50,41 +38,29 @@ class Pieces:
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
 
-    def __getitem__(self, name: str) -> Piece:
+    def __getitem__(self, name: str) -> Member:
         row = 3 * self._rows[name]
-        offset, length, size = self._numbers[row : row + 3]
-        return Piece(self._archive, offset, length, size, self._zipped)
+        offset, stored, size = self._numbers[row : row + 3]
+        return Member(self._archive, offset, stored, size, self._zipped)
 
-    def add(self, name: str, offset: int, length: int, size: int) -> None:
-        """Say where a member is; the last of a name counts, as when an archive is unpacked."""
+    def add(self, name: str, offset: int, stored: int, size: int) -> None:
+        """Add a member; the last one of a name counts, as when an archive is unpacked."""
         self._rows[name] = len(self._numbers) // 3
-        self._numbers.extend((offset, length, size))
-
-
-_SUFFIXES = (".tar", ".zip")
-_COMPRESSED = (".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz", ".zst")
-_LARGEST = 1 << 28  # bytes of one image
-_LOCAL = struct.Struct("<4s2xHH16xHH")  # of a zip member: signature, flags, method, two lengths
-_ENCRYPTED, _STORED, _DEFLATED = 1, 0, 8
-
-
-Place = str | Piece
-"""an image file, or a member of an archive"""
-_Member = tuple[str, int, int, int]  # name, offset, length, size
+        self._numbers.extend((offset, stored, size))
 
 
 class Archive:
-    """The images and labels of an archive."""
+    """The images and labels of an archive; `Folder` has the same methods."""
 
-    def __init__(self, root: Path, members: Pieces) -> None:
+    def __init__(self, root: Path, members: MemberTable) -> None:
         self.root = root
         self.images = sorted(name for name in members if is_image(name))
         self.labels = choose_labels(name for name in members if is_label_file(name))
-        self.outside: list[str] = []  # such members are refused
+        self.outside: list[str] = []  # `read_archive` refuses such members
         self._members = members
 
-    def place(self, path: str) -> Place:
-        """Where an image's bytes are."""
+    def location(self, path: str) -> Member:
+        """Where the bytes of an image are."""
         return self._members[path]
 
     def length(self, path: str) -> int:
@@ -92,17 +68,17 @@ class Archive:
         return self._members[path].size
 
     def open(self, path: str) -> BinaryIO:
-        """A member for reading from its beginning; of a zip, unpacked as it is read.
+        """A member, open for reading; one of a zip is unpacked as it is read.
 
         Raises:
             OSError: it cannot be read.
         """
-        piece = self._members[path]
-        if piece.zipped:
+        member = self._members[path]
+        if member.zipped:
             with zipfile.ZipFile(self.root) as archive:
-                info = next(i for i in archive.infolist() if i.header_offset == piece.offset)
+                info = next(i for i in archive.infolist() if i.header_offset == member.offset)
                 return archive.open(info)  # type: ignore[return-value]  # typeshed: IO[bytes]
-        return io.BufferedReader(_Window(self.root, piece))
+        return io.BufferedReader(_TarMember(member))
 
     def attribution(self) -> str:
         """The text of ATTRIBUTION.txt, or nothing."""
@@ -112,12 +88,12 @@ class Archive:
             return file.read(1 << 16).decode("utf-8", "replace")
 
 
-class _Window(io.RawIOBase):
-    """The bytes of one member of a tar as a file of its own."""
+class _TarMember(io.RawIOBase):
+    """A member of a tar as a file."""
 
-    def __init__(self, archive: Path, piece: Piece) -> None:
-        self._file = archive.open("rb")
-        self._begin, self._length, self._at = piece.offset, piece.length, 0
+    def __init__(self, member: Member) -> None:
+        self._file = Path(member.archive).open("rb")  # noqa: SIM115 - `close` closes it
+        self._begin, self._length, self._position = member.offset, member.stored, 0
 
     def readable(self) -> bool:
         return True
@@ -126,16 +102,16 @@ class _Window(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._length}[whence]
-        self._at = max(0, start + offset)
-        return self._at
+        bases = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._length}
+        self._position = max(0, bases[whence] + offset)
+        return self._position
 
-    def readinto(self, buffer: "Buffer", /) -> int:
-        wanted = min(len(memoryview(buffer)), max(0, self._length - self._at))
-        self._file.seek(self._begin + self._at)
-        data = self._file.read(wanted)
-        memoryview(buffer)[: len(data)] = data
-        self._at += len(data)
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        view = memoryview(buffer)
+        self._file.seek(self._begin + self._position)
+        data = self._file.read(min(len(view), max(0, self._length - self._position)))
+        view[: len(data)] = data
+        self._position += len(data)
         return len(data)
 
     def close(self) -> None:
@@ -144,15 +120,15 @@ class _Window(io.RawIOBase):
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file's suffix is one of an archive, of a kind that can be read in place or not."""
+    """Whether a file has the suffix of an archive, readable in place or not."""
     return path.suffix.lower() in _SUFFIXES + _COMPRESSED
 
 
 def read_archive(path: Path) -> Archive:
-    """The members of a tar or zip; links within a tar are followed, other special files left out.
+    """List the images and labels of a tar or zip; hard links in a tar are followed.
 
     Raises:
-        CatalogueError: it is damaged, compressed as a whole, or holds a path that leads out of it.
+        CatalogueError: it is damaged, compressed as a whole, or has a path that leads out of it.
     """
     if path.suffix.lower() in _COMPRESSED:
         raise CatalogueError(
@@ -160,13 +136,13 @@ def read_archive(path: Path) -> Archive:
             "unpack it to a .tar or a folder first"
         )
     zipped = path.suffix.lower() == ".zip"
-    members = Pieces(path, zipped=zipped)
+    members = MemberTable(path, zipped=zipped)
     try:
-        for name, *where in _zip_members(path) if zipped else _tar_members(path):
+        for name, *numbers in _zip_entries(path) if zipped else _tar_entries(path):
             plain = _inside(path, name)
             hidden = any(part.startswith(".") for part in plain.split("/"))
             if not hidden and (is_image(plain) or is_label_file(plain) or plain == ATTRIBUTION):
-                members.add(plain, *where)
+                members.add(plain, *numbers)
     except (tarfile.TarError, zipfile.BadZipFile, OSError, ValueError, EOFError) as error:
         raise CatalogueError(
             f"cannot read {safe(path)}: {safe(error, 200)}; it may be cut off or no archive"
@@ -175,7 +151,11 @@ def read_archive(path: Path) -> Archive:
 
 
 def _inside(archive: Path, name: str) -> str:
-    """A member's path without `./`; one that leads out of the archive is refused."""
+    """A member's path without `./`.
+
+    Raises:
+        CatalogueError: it leads out of the archive.
+    """
     plain = posixpath.normpath(name.replace("\\", "/"))
     if plain.startswith("/") or plain.split("/")[0] == ".." or plain[1:2] == ":":
         raise CatalogueError(
@@ -185,23 +165,23 @@ def _inside(archive: Path, name: str) -> str:
     return plain
 
 
-def _tar_members(path: Path) -> Iterator[_Member]:
-    """Files of a tar with their places; a hard link has the place of the file that it means."""
-    places = Pieces(path, zipped=False)
+def _tar_entries(path: Path) -> Iterator[_Entry]:
+    """The files of a tar; a hard link has the offset of its target."""
+    files = MemberTable(path, zipped=False)
     with tarfile.open(path, "r:") as archive:
-        while (member := archive.next()) is not None:
+        while (info := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]  # else it keeps a kilobyte for each
-            if member.isreg() and not member.issparse():
-                places.add(member.name, member.offset_data, member.size, member.size)
-                yield member.name, member.offset_data, member.size, member.size
-            elif member.islnk() and member.linkname in places:
-                meant = places[member.linkname]
-                yield member.name, meant.offset, meant.length, meant.size
+            if info.isreg() and not info.issparse():
+                files.add(info.name, info.offset_data, info.size, info.size)
+                yield info.name, info.offset_data, info.size, info.size
+            elif info.islnk() and info.linkname in files:
+                target = files[info.linkname]
+                yield info.name, target.offset, target.stored, target.size
         _check_end(path, archive.offset)
 
 
 def _check_end(path: Path, offset: int) -> None:
-    """Refuse a tar that goes on where its members end: tarfile takes a damaged header for the end."""
+    """Refuse a tar that goes on after its last member: tarfile takes a damaged header for the end."""
     with path.open("rb") as file:
         file.seek(offset)
         rest = file.read(tarfile.BLOCKSIZE)
@@ -209,97 +189,9 @@ def _check_end(path: Path, offset: int) -> None:
         raise tarfile.ReadError(f"a damaged header at byte {offset:,}")
 
 
-def _zip_members(path: Path) -> Iterator[_Member]:
-    """Files of a zip with their places."""
+def _zip_entries(path: Path) -> Iterator[_Entry]:
+    """The files of a zip."""
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             if not info.is_dir():
                 yield info.filename, info.header_offset, info.compress_size, info.file_size
-
-
-def open_image(place: Place) -> Path | BinaryIO:
-    """What `read_picture` takes, for an image file or a member of an archive.
-
-    Raises:
-        UnreadableError: the file is none that ends, or the member is damaged, encrypted, too large
-            or packed in an unknown way.
-    """
-    if not isinstance(place, str):
-        return io.BytesIO(read_piece(place))
-    _check_file(place)
-    return Path(place)
-
-
-def read_bytes(place: Place) -> bytes:
-    """The bytes of an image file or of a member of an archive.
-
-    Raises:
-        UnreadableError: as `open_image`, or the file is gone or above 256 MiB.
-    """
-    if not isinstance(place, str):
-        return read_piece(place)
-    _check_file(place)
-    try:
-        with open(place, "rb") as file:  # noqa: PTH123 - half a million times
-            data = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise cannot_read(error) from error
-    if len(data) > _LARGEST:
-        raise UnreadableError(f"above the limit of {_LARGEST:,} bytes")
-    return data
-
-
-def _check_file(path: str) -> None:
-    """Refuse pipes and devices, which would be waited for without end."""
-    try:
-        mode = os.stat(path).st_mode  # noqa: PTH116 - half a million times
-    except OSError as error:
-        raise cannot_read(error) from error
-    if not stat.S_ISREG(mode):
-        raise UnreadableError("not a regular file")
-
-
-def read_piece(piece: Piece) -> bytes:
-    """The bytes of a member, read by their offset, so that many processes can read one archive.
-
-    Raises:
-        UnreadableError: the member is damaged, encrypted, too large or packed in an unknown way.
-    """
-    if max(piece.length, piece.size) > _LARGEST:
-        raise UnreadableError(f"{piece.size:,} bytes, above the limit of {_LARGEST:,}")
-    try:
-        archive = os.open(piece.archive, os.O_RDONLY)
-        try:
-            if piece.zipped:
-                return _unzipped(archive, piece)
-            data = os.pread(archive, piece.length, piece.offset)
-        finally:
-            os.close(archive)
-    except OSError as error:
-        raise cannot_read(error) from error
-    if len(data) < piece.length:
-        raise UnreadableError("the archive ends before the image does")
-    return data
-
-
-def _unzipped(archive: int, piece: Piece) -> bytes:
-    """The bytes of a zip's member, by its local header."""
-    head = os.pread(archive, _LOCAL.size, piece.offset)
-    if len(head) < _LOCAL.size:
-        raise UnreadableError("the archive ends before the image does")
-    signature, flags, method, name, extra = _LOCAL.unpack(head)
-    if signature != b"PK\x03\x04":
-        raise UnreadableError("the archive has changed or is damaged here")
-    if flags & _ENCRYPTED:
-        raise UnreadableError("encrypted in the archive")
-    data = os.pread(archive, piece.length, piece.offset + _LOCAL.size + name + extra)
-    if method == _DEFLATED:
-        try:
-            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, piece.size + 1)
-        except zlib.error as error:
-            raise UnreadableError(f"damaged in the archive ({safe(error, 60)})") from error
-    elif method != _STORED:
-        raise UnreadableError(f"packed by method {method}; only stored and deflated are read")
-    if len(data) != piece.size:
-        raise UnreadableError("damaged in the archive: not the length that it says")
-    return data

@@ -1,4 +1,4 @@
-"""A folder of images, in any depth, and the labels in it."""
+"""A folder of images, at any depth, and the labels in it."""
 
 import os
 from pathlib import Path
@@ -13,33 +13,33 @@ ATTRIBUTION = "ATTRIBUTION.txt"
 
 
 def is_image(name: str) -> bool:
-    """Whether a file's suffix is one of an image."""
+    """Whether a file has the suffix of an image."""
     return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 - half a million times
 
 
-class Bounds:
-    """The folders in which files must lie once links are followed, so that no link and no table leads elsewhere."""
+class AllowedFolders:
+    """The folders that files must lie in once links are resolved; no link or table leads elsewhere."""
 
     def __init__(self, *folders: Path) -> None:
-        self._tops = [os.path.join(os.path.realpath(folder), "") for folder in folders]  # noqa: PTH118 - strings, as below
-        self._known: dict[str, bool] = {}
+        self._roots = [os.path.join(os.path.realpath(folder), "") for folder in folders]  # noqa: PTH118 - strings, as below
+        self._checked: dict[str, bool] = {}
 
-    def hold(self, path: str) -> bool:
-        """Whether a file or folder lies inside; costs little more than a look at whether it is a link."""
+    def contain(self, path: str) -> bool:
+        """Whether a file or folder lies inside; only links and each folder once are resolved."""
         folder, _, name = path.rpartition("/")
         if name in ("", ".", "..") or os.path.islink(path):  # noqa: PTH114 - half a million times
-            return self._inside(path)
-        if folder not in self._known:
-            self._known[folder] = self._inside(folder)
-        return self._known[folder]
+            return self._resolves_inside(path)
+        if folder not in self._checked:
+            self._checked[folder] = self._resolves_inside(folder)
+        return self._checked[folder]
 
-    def _inside(self, path: str) -> bool:
+    def _resolves_inside(self, path: str) -> bool:
         real = os.path.join(os.path.realpath(path), "")  # noqa: PTH118 - strings
-        return any(real.startswith(top) for top in self._tops)
+        return any(real.startswith(root) for root in self._roots)
 
 
 class Folder:
-    """The images and labels of a folder; paths are relative to it, sorted."""
+    """The images and labels of a folder; paths are relative to it and sorted."""
 
     def __init__(
         self, root: Path, images: list[str], labels: list[str], outside: list[str]
@@ -48,21 +48,21 @@ class Folder:
         self.images = images
         self.labels = labels
         self.outside = outside
-        """what is left out since it leads out of the bounds"""
+        """paths that are left out because they lead out of the allowed folders"""
 
-    def place(self, path: str) -> str:
-        """Where an image's bytes are."""
+    def location(self, path: str) -> str:
+        """Where the bytes of an image are."""
         return os.path.join(self.root, path)  # noqa: PTH118 - half a million times
 
     def length(self, path: str) -> int:
         """Bytes of an image file; -1 where there is none."""
         try:
-            return os.stat(self.place(path)).st_size  # noqa: PTH116 - half a million times
+            return os.stat(self.location(path)).st_size  # noqa: PTH116 - half a million times
         except OSError:
             return -1
 
     def open(self, path: str) -> BinaryIO:
-        """A file for reading.
+        """A file, open for reading.
 
         Raises:
             OSError: it cannot be read.
@@ -75,46 +75,44 @@ class Folder:
         return path.read_text("utf-8", errors="replace") if path.is_file() else ""
 
 
-def read_folder(root: Path, bounds: Bounds) -> Folder:
-    """Images under a folder and its labels; hidden files and folders are left out.
+def read_folder(root: Path, allowed: AllowedFolders) -> Folder:
+    """List the images and labels under a folder; hidden files and folders are left out.
 
-    Links to folders are followed, each folder once; what leads out of the bounds is left out.
+    Links to folders are followed, each folder once.
 
     Raises:
         CatalogueError: a folder cannot be listed.
     """
-    found: list[str] = []
+    images: list[str] = []
     labels: list[str] = []
     outside: list[str] = []
-    seen = set()
-    for parent, folders, files in os.walk(root, onerror=_cannot_list, followlinks=True):
+    visited = set()
+    for parent, folders, files in os.walk(root, onerror=_raise_unlistable, followlinks=True):
         state = os.stat(parent)  # noqa: PTH116 - os.walk gives strings
-        if (state.st_dev, state.st_ino) in seen:
+        if (state.st_dev, state.st_ino) in visited:
             folders.clear()
             continue
-        seen.add((state.st_dev, state.st_ino))
-        inside = Path(parent).relative_to(root).as_posix()
-        before = "" if inside == "." else f"{inside}/"
-        shown = [name for name in files if is_image(name) or is_label_file(name)]
-        away = [
-            name
-            for name in (*folders, *shown)
-            if not name.startswith(".") and not bounds.hold(f"{parent}/{name}")
-        ]
-        outside += [before + name for name in away]
+        visited.add((state.st_dev, state.st_ino))
+        relative = Path(parent).relative_to(root).as_posix()
+        prefix = "" if relative == "." else f"{relative}/"
+        names = [name for name in files if is_image(name) or is_label_file(name)]
+        visible = [name for name in (*folders, *names) if not name.startswith(".")]
+        barred = {name for name in visible if not allowed.contain(f"{parent}/{name}")}
+        outside += [prefix + name for name in visible if name in barred]
+        readable = set(visible) - barred
         # Links come last, so that an image has the path of its own folder.
         folders[:] = sorted(
-            (name for name in folders if name[0] != "." and name not in away),
+            readable.intersection(folders),
             key=lambda name: (os.path.islink(f"{parent}/{name}"), name),  # noqa: PTH114 - used at once; strings
         )
-        shown = [name for name in shown if name[0] != "." and name not in away]
-        found += [before + name for name in shown if is_image(name)]
-        labels += [before + name for name in shown if is_label_file(name)]
-    return Folder(root, sorted(found), choose_labels(labels), outside)
+        images += [prefix + name for name in names if name in readable and is_image(name)]
+        labels += [prefix + name for name in names if name in readable and is_label_file(name)]
+    return Folder(root, sorted(images), choose_labels(labels), outside)
 
 
-def _cannot_list(error: OSError) -> None:
-    """Half of the images, silently, would be worse than none."""
+def _raise_unlistable(error: OSError) -> None:
+    """Stop: half of the images without a word would be worse than none."""
     raise CatalogueError(
-        f"cannot list {safe(error.filename)}: {safe(error.strerror)}; make it readable or move it away"
+        f"cannot list {safe(error.filename)}: {safe(error.strerror)}; "
+        "make it readable or move it away"
     ) from error

@@ -1,221 +1,149 @@
-"""Which image a label means: by its path, or by its file name where that leaves no doubt."""
+"""Joining labels to images: the marks, the report, and the errors of a join that went wrong."""
 
-import dataclasses
-import posixpath
-import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
+import msgspec
 
-from tmssl.data.sources.folder import SUFFIXES
-from tmssl.data.sources.marks import Mark, MarkTable, mark_of
-from tmssl.data.sources.table import LABEL_FILES, Record
-from tmssl.data.vienna import is_us_code, is_us_column, title
-from tmssl.text import count, safe
+from tmssl.data.sources.archive import Archive
+from tmssl.data.sources.folder import Folder
+from tmssl.data.sources.join_report import JoinReport, outside_message
+from tmssl.data.sources.labels import Labels
+from tmssl.data.sources.marks import Mark, MarkTable
+from tmssl.data.sources.matching import match_labels
+from tmssl.data.vienna import US_COLUMN, is_us_code
+from tmssl.errors import CatalogueError
+from tmssl.text import safe
 
-_SHOWN = 3  # examples of a defect
+_MIN_JOINED = 0.05  # share of labels; a join that matches fewer has failed
 
 
-@dataclasses.dataclass(frozen=True)
-class JoinReport:
-    """How labels and images met."""
+def join_labels(
+    source: Path, container: Folder | Archive, labels: Labels, *, keep_unlabelled: bool
+) -> tuple[MarkTable, JoinReport]:
+    """The marks of labels and images, in the order of the images' paths, and the report of the join.
 
-    source: str
-    images: int
-    """images found"""
-    labels: int
-    """rows of labels read; 0 when there are none"""
-    joined: int
-    """rows that found their image"""
-    with_codes: int
-    """marks with at least one Vienna code"""
-    with_group: int
-    validation: int
-    """marks kept for validation"""
-    respelled: int = 0
-    """rows that found it under another spelling: case, folder, suffix"""
-    bare_codes: int = 0
-    """rows whose codes are a bare string where others have a list"""
-    untitled: int = 0
-    """rows without a title where others have one"""
-    bad_codes: tuple[str, ...] = ()
-    """codes that do not parse, as printed"""
-    us_codes: tuple[str, ...] = ()
-    """US design search codes, by their column or as printed; they are not read as Vienna's"""
-    unknown_codes: tuple[str, ...] = ()
-    """codes that parse, of divisions that neither Vienna nor EUIPO has"""
-    images_without_label: tuple[str, ...] = ()
-    labels_without_image: tuple[str, ...] = ()
-    duplicates: tuple[str, ...] = ()
-    """images named by more than one row; the first row counts"""
-    odd_names: tuple[str, ...] = ()
-    """files left out because their names are not UTF-8"""
-    outside: tuple[str, ...] = ()
-    """images, labels and folders left out because they lie outside the source's folder"""
+    Args:
+        source: the folder, archive or table, for messages.
+        container: the images.
+        labels: the labels.
+        keep_unlabelled: whether images without a label become marks.
 
-    def lines(self) -> list[str]:
-        """The report for a person."""
-        told = [f"{safe(self.source)}: {count(self.images, 'image')}"]
-        if self.labels:
-            told += [
-                f"  {count(self.labels, 'label row')}, {self.joined:,} joined to an image",
-                f"  {self.with_codes:,} with Vienna codes, {self.with_group:,} with a group, "
-                f"{self.validation:,} for validation",
-            ]
+    Raises:
+        CatalogueError: nearly all labels lack an image, or no code parses.
+    """
+    images = [path for path in container.images if is_utf8(path)]
+    join = _Join(labels.marks, images)
+    _check_matches(source, join, container.outside)
+    _check_codes(source, labels)
+    unlabelled = [path for path in images if path not in join.row_of] if keep_unlabelled else []
+    counts: Counter[str] = Counter()
+    marks = MarkTable.of(_counted_marks(join, set(unlabelled), counts))
+    rows = len(labels.marks)
+    report = JoinReport(
+        source=str(source),
+        images=len(marks),
+        labels=rows,
+        joined=len(join.row_of),
+        with_codes=counts["codes"],
+        with_group=counts["group"],
+        validation=counts["validation"],
+        respelled=join.respelled,
+        bare_codes=labels.bare_codes if labels.code_lists else 0,
+        untitled=labels.untitled if labels.untitled < rows else 0,
+        bad_codes=tuple(labels.bad_codes),
+        us_codes=tuple(labels.us_codes),
+        unknown_codes=tuple(labels.unknown_codes),
+        images_without_label=tuple(unlabelled),
+        labels_without_image=tuple(join.unmatched),
+        duplicates=tuple(join.duplicates),
+        undecodable_names=tuple(path for path in container.images if not is_utf8(path)),
+        outside=tuple(container.outside),
+    )
+    return marks, report
+
+
+def is_utf8(path: str) -> bool:
+    """Whether a file name is UTF-8 on disk; Python holds other bytes as lone surrogates."""
+    return path.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in path)
+
+
+class _Join:
+    """The label row of each image, and the labels that matched none or a taken one."""
+
+    def __init__(self, labels: MarkTable, images: list[str]) -> None:
+        image_of = match_labels((mark.path for mark in labels), images)
+        self.labels, self.images = labels, images
+        self.row_of: dict[str, int] = {}
+        self.unmatched: list[str] = []
+        self.duplicates: list[str] = []
+        self.respelled = 0
+        for row, mark in enumerate(labels):
+            image = image_of.get(mark.path)
+            if image is None:
+                self.unmatched.append(mark.path)
+            elif image in self.row_of:
+                self.duplicates.append(image)
+            else:
+                self.respelled += image != mark.path
+                self.row_of[image] = row
+
+
+def _counted_marks(join: _Join, unlabelled: set[str], counts: Counter[str]) -> Iterator[Mark]:
+    """The mark of each image with a label and of the unlabelled ones, counted by what they have."""
+    for path in join.images:
+        row = join.row_of.get(path)
+        if row is not None:
+            mark = join.labels[row]
+            if path != mark.path:
+                mark = msgspec.structs.replace(mark, path=path)
+        elif path in unlabelled:
+            mark = Mark(path)
         else:
-            told.append(
-                f"  no labels: there is no {', '.join(LABEL_FILES)}, output_YYYY.json or register in XML"
-            )
-        for number, what in (
-            (self.respelled, "joined under another spelling (case, folder or suffix)"),
-            (self.bare_codes, "with a bare string for a list of codes, read as one"),
-            (self.untitled, "without a title"),
-        ):
-            if number:
-                told.append(f"  {count(number, 'label row')} {what}")
-        for one, many, found in self._defects():
-            if found:
-                examples = ", ".join(safe(item, 60) for item in found[:_SHOWN])
-                such = ", such as" if len(found) > _SHOWN else ":"
-                told.append(f"  {count(len(found), one, many)}{such} {examples}")
-        if self.outside:
-            told.append(f"  {outside_words(self.outside)}")
-        return told
-
-    def _defects(self) -> list[tuple[str, str, tuple[str, ...]]]:
-        """What was lost or is wrong, by its name for one and for several."""
-        unlabelled = self.images_without_label if self.labels else ()
-        return [
-            ("image without a label", "images without a label", unlabelled),
-            ("label without an image", "labels without an image", self.labels_without_image),
-            ("code that does not parse", "codes that do not parse", self.bad_codes),
-            (
-                "US design search code, another scheme, not read as a Vienna code",
-                "US design search codes, another scheme, not read as Vienna codes",
-                self.us_codes,
-            ),
-            (
-                "code of a division that Vienna does not have",
-                "codes of divisions that Vienna does not have",
-                self.unknown_codes,
-            ),
-            ("image named more than once", "images named more than once", self.duplicates),
-            (
-                "file left out since its name is not UTF-8",
-                "files left out since their names are not UTF-8",
-                self.odd_names,
-            ),
-        ]
+            continue
+        counts["codes"] += bool(mark.vienna)
+        counts["group"] += bool(mark.group)
+        counts["validation"] += mark.split == "validation"
+        yield mark
 
 
-def outside_words(paths: Sequence[str]) -> str:
-    """What was left out because a link or a table leads out of the source's folder, and how to let it in."""
-    return (
-        f"{count(len(paths), 'path leads', 'paths lead')} out of the source's folder, such as {safe(paths[0], 60)}, and "
-        f"{'is' if len(paths) == 1 else 'are'} left out; --images-under DIR lets in what lies under DIR"
+def _check_matches(source: Path, join: _Join, outside: list[str]) -> None:
+    """Refuse a join that lost nearly everything, as its scores would be noise.
+
+    Raises:
+        CatalogueError: with examples of both sides.
+    """
+    labels, joined = len(join.labels), len(join.row_of)
+    if not labels or joined >= _MIN_JOINED * labels:
+        return
+    if set(join.unmatched) <= set(outside):  # the names agree; only the folder is not allowed
+        raise CatalogueError(f"{safe(source)}: {outside_message(outside)}")
+    also = f"; {outside_message(outside)}" if outside else ""
+    wanted = ", ".join(safe(path, 60) for path in join.unmatched[:3])
+    existing = ", ".join(safe(path, 60) for path in join.images[:3]) or "nowhere"
+    raise CatalogueError(
+        f"{safe(source)}: only {joined} of {labels} labels found their image; the labels name "
+        f"{wanted}; the images are {existing}; make the names agree{also}"
     )
 
 
-class Labels:
-    """Rows of labels as marks, not yet joined to images, and what is odd about them."""
+def _check_codes(source: Path, labels: Labels) -> None:
+    """Refuse labels of which no code parses; some bad ones are only reported.
 
-    def __init__(self, records: Iterable[Record]) -> None:
-        self.bad: list[str] = []
-        self.us: list[str] = []
-        self.unknown: list[str] = []
-        self.bare = self.lists = self.untitled = self.coded = 0
-        self._foreign: dict[str, bool] = {}
-        self.rows = MarkTable.of(map(self._taken, records))
-
-    def _taken(self, record: Record) -> Mark:
-        """One row, its oddities noted."""
-        mark, unparsed = mark_of(record)
-        for code in unparsed:
-            (self.us if is_us_code(code) else self.bad).append(code)
-        self.unknown += [code for code in mark.vienna if not title(code)]
-        value = record.get("vienna")
-        self.lists += isinstance(value, list)
-        self.bare += isinstance(value, str) and bool(value.strip())
-        self.untitled += not mark.title
-        self.coded += bool(mark.vienna)
-        for column, text in mark.extra.items():
-            if column not in self._foreign:
-                self._foreign[column] = is_us_column(column)
-            if self._foreign[column]:
-                self.us.append(text)
-        return mark
-
-
-def images_of_labels(labels: Iterable[str], images: list[str]) -> dict[str, str]:
-    """Label path to image path, for every label that names one image beyond doubt.
-
-    Tried in turn: the path as it is, the path written otherwise (`./`, backslashes), without regard
-    to case, the file name alone, and the file name without its suffix; L3D as published needs the
-    third and fourth. A looser form counts only where one image and one label have it, and never takes an
-    image from a label that names it exactly.
+    Raises:
+        CatalogueError: with an example.
     """
-    exact = set(images)
-    wanted = list(dict.fromkeys(labels))
-    found = {label: label for label in wanted if label in exact}
-    taken = set(found)
-    for form in (_plain, _folded, _name, _stem):
-        left = [label for label in wanted if label not in found]
-        if not left:
-            break
-        matches = _matches(left, images, form)
-        if form is not _plain:  # the same path written twice is a duplicate, which the report tells
-            matches = {label: image for label, image in matches.items() if image not in taken}
-        found |= matches
-        taken |= set(matches.values())
-    return found
-
-
-def _matches(labels: list[str], images: list[str], form: Callable[[str], str]) -> dict[str, str]:
-    """Labels and images whose form is the same, and is nobody else's.
-
-    Forms are compared by their hashes, which for half a million take a tenth of the memory, and once
-    more as they are where these agree.
-    """
-    keys, rows, counts = np.unique(_hashes(images, form), return_index=True, return_counts=True)
-    keys, rows = keys[counts == 1], rows[counts == 1]
-    wanted = _hashes(labels, form)
-    places = np.searchsorted(keys, wanted)
-    places[places == len(keys)] = 0
-    same = keys[places] == wanted if len(keys) else np.zeros(len(wanted), np.bool_)
-    if form is not _plain:
-        _, places_of, label_counts = np.unique(wanted, return_inverse=True, return_counts=True)
-        same &= label_counts[places_of] == 1
-    pairs = ((labels[i], images[rows[places[i]]]) for i in np.flatnonzero(same).tolist())
-    return {label: image for label, image in pairs if form(label) == form(image)}
-
-
-def _hashes(paths: list[str], form: Callable[[str], str]) -> npt.NDArray[np.int64]:
-    """A hash of the form of each path, (n,)."""
-    return np.fromiter((hash(form(path)) for path in paths), np.int64, len(paths))
-
-
-def _plain(path: str) -> str:
-    """A path without `./`, `//` and backslashes, accents composed, as macOS does not write them."""
-    return _composed(posixpath.normpath(path.replace("\\", "/")))
-
-
-def _composed(text: str) -> str:
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
-
-
-def _folded(path: str) -> str:
-    """A plain path without regard to case."""
-    return _plain(path).casefold()
-
-
-def _name(path: str) -> str:
-    """A file name without its folders and case."""
-    return _composed(path.replace("\\", "/").rpartition("/")[2]).casefold()
-
-
-def _stem(path: str) -> str:
-    """A file name without its folders, case and the suffix of an image; numbers have dots too."""
-    name = _name(path)
-    stem, dot, suffix = name.rpartition(".")
-    return stem if stem and dot + suffix in SUFFIXES else name
+    if labels.with_codes:
+        return
+    if labels.bad_codes:
+        raise CatalogueError(
+            f"{safe(source)}: none of its {len(labels.bad_codes)} Vienna codes parses, such as "
+            f"'{safe(labels.bad_codes[0], 60)}'; codes look like 26.01.03, separated by semicolons"
+        )
+    us_codes = [code for code in labels.us_codes if is_us_code(code)]
+    if us_codes:
+        raise CatalogueError(
+            f"{safe(source)}: '{safe(us_codes[0], 60)}' is a US design search code, not a Vienna "
+            f"code; rename that column to {US_COLUMN} and keep `vienna` for Vienna codes"
+        )

@@ -1,4 +1,4 @@
-"""Marks as lines of JSON, each decoded when it is asked for: half a million are large as objects."""
+"""Marks, and tables of them: lines of JSON that are decoded on access, since objects take much memory."""
 
 import mmap
 import sys
@@ -10,32 +10,24 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tmssl.data.sources.table import Record, text_of
+from tmssl.data.sources.cells import COLUMNS, Row, cell_text
 from tmssl.data.vienna import parse_codes
 from tmssl.errors import PackError
 
-_KNOWN = ("path", "id", "vienna", "group", "split", "title", "url")
-_HELD_OUT = frozenset(
-    [
-        "val",
-        "valid",
-        "validation",
-        "dev",
-        "eval",
-        "evaluation",
-        "test",
-        "testing",
-        "query",
-        "queries",
-        "holdout",
-    ]
+REBUILD_HINT = "build it again with `tmssl pack SOURCE`"
+
+_VALIDATION_NAMES = frozenset(
+    "val valid validation dev eval evaluation test testing query queries holdout".split()
 )
+_NEWLINE = 10
+_SCAN_BYTES = 1 << 24  # searched for newlines together
+_DECODED_TOGETHER = 4096  # rows
 
 
-# Half a million of them are read when a pack is opened: a struct that the garbage collector need
-# not follow decodes in a third of a dataclass's time, and defaults need not be written.
+# Opening a pack reads half a million of these. A struct that the garbage collector does not track
+# decodes in a third of a dataclass's time, and defaults are not written.
 class Mark(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One image and what is known of it."""
+    """One image and its labels."""
 
     path: str
     """relative to the catalogue's root"""
@@ -43,52 +35,36 @@ class Mark(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     vienna: tuple[str, ...] = ()
     group: str = ""
     split: str = ""
-    """`validation` for whatever a table holds out of training (val, dev, test, query), else as it was"""
+    """`validation` for every name of a held-out split (val, dev, test, query), else as in the table"""
     title: str = ""
     url: str = ""
     extra: dict[str, str] = msgspec.field(default_factory=dict)
-    """further columns, as they were"""
+    """further columns, unchanged"""
 
 
-def mark_of(record: Record) -> tuple[Mark, tuple[str, ...]]:
-    """A labelled row as a mark, and its codes that do not parse."""
-    codes, bad = parse_codes(record.get("vienna"))
-    known = {name: text_of(record.get(name)) for name in ("id", "group", "split", "title", "url")}
-    if known["split"].lower() in _HELD_OUT:
+def mark_from_row(row: Row) -> tuple[Mark, tuple[str, ...]]:
+    """The mark of a label row, and its codes that do not parse."""
+    codes, unparsed = parse_codes(row.get("vienna"))
+    known = {name: cell_text(row.get(name)) for name in ("id", "group", "split", "title", "url")}
+    if known["split"].lower() in _VALIDATION_NAMES:
         known["split"] = "validation"
-    further = {
-        name: text
-        for name, value in record.items()
-        if name not in _KNOWN and (text := text_of(value))
-    }
-    return Mark(path=record["path"], vienna=codes, extra=further, **known), bad
-
-
-AGAIN = "build it again with `tmssl pack SOURCE`"
-
-_NEWLINE = 10
-_BLOCK = 1 << 24  # bytes that are searched for newlines together
-_AT_ONCE = 4096  # rows decoded together where all are asked for
-
-
-class _Codes(msgspec.Struct):
-    """What `MarkTable.codes` reads of a row."""
-
-    vienna: tuple[str, ...] = ()
+    extra = {name: cell_text(cell) for name, cell in row.items() if name not in COLUMNS}
+    extra = {name: text for name, text in extra.items() if text}
+    return Mark(path=row["path"], vienna=codes, extra=extra, **known), unparsed
 
 
 class MarkTable(Sequence[Mark]):
     """The marks of a catalogue or of a pack.
 
-    L3D's 538,771 take a fifth of the memory of as many objects. Decoding all takes half a second,
-    finding where the lines of a file end a tenth of that.
+    The 538,771 marks of L3D take a fifth of the memory of as many objects. Decoding all takes half a
+    second, and finding the ends of the lines a tenth of that.
     """
 
     def __init__(self, lines: mmap.mmap | bytearray) -> None:
-        """Take lines of JSON, each ended.
+        """Wrap lines of JSON, each ended by a newline.
 
         Raises:
-            ValueError: they end within a line.
+            ValueError: the last line is cut off.
         """
         if lines and lines[-1] != _NEWLINE:
             raise ValueError("the last row is cut off")
@@ -102,14 +78,14 @@ class MarkTable(Sequence[Mark]):
 
         Raises:
             OSError: it cannot be read.
-            ValueError: it is empty or ends within a line.
+            ValueError: it is empty or its last line is cut off.
         """
         with path.open("rb") as file:
             return MarkTable(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
     @staticmethod
     def of(marks: Iterable[Mark]) -> "MarkTable":
-        """Take marks one at a time; none of them is kept as an object."""
+        """Encode marks one at a time; none is kept as an object."""
         encoder, lines = msgspec.json.Encoder(), bytearray()
         for mark in marks:
             lines += encoder.encode(mark)
@@ -119,28 +95,30 @@ class MarkTable(Sequence[Mark]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, MarkTable) and self._lines[:] == other._lines[:]
 
-    __hash__ = None  # type: ignore[assignment]  # as of every sequence that is compared by its items
+    __hash__ = None  # type: ignore[assignment]  # compared by items, like a list
 
     @property
     def lines(self) -> memoryview:
-        """The lines as a file of them holds them."""
+        """All lines, as bytes for a file."""
         return memoryview(self._lines)
 
     def __len__(self) -> int:
         return len(self._ends)
 
     def __iter__(self) -> Iterator[Mark]:
-        return self._decoded(self._decoder)
+        return self._decode(self._decoder)
 
-    def _decoded(self, decoder: msgspec.json.Decoder[Any]) -> Iterator[Any]:
-        """What a decoder makes of every line, some thousands at a time."""
+    def _decode(self, decoder: msgspec.json.Decoder[Any]) -> Iterator[Any]:
+        """Every line as decoded by `decoder`, some thousands at a time."""
         begin = 0
-        for last in range(_AT_ONCE - 1, len(self) + _AT_ONCE - 1, _AT_ONCE):
+        for last in range(
+            _DECODED_TOGETHER - 1, len(self) + _DECODED_TOGETHER - 1, _DECODED_TOGETHER
+        ):
             end = int(self._ends[min(last, len(self) - 1)]) + 1
             try:
                 yield from decoder.decode_lines(self._lines[begin:end])
             except ValueError as error:
-                raise PackError(f"the rows of the pack are damaged; {AGAIN}") from error
+                raise PackError(f"the rows of the pack are damaged; {REBUILD_HINT}") from error
             begin = end
 
     @overload
@@ -157,15 +135,15 @@ class MarkTable(Sequence[Mark]):
         try:
             return self._decoder.decode(self._lines[begin : int(self._ends[row])])
         except ValueError as error:
-            raise PackError(f"row {row} of the pack is damaged; {AGAIN}") from error
+            raise PackError(f"row {row} of the pack is damaged; {REBUILD_HINT}") from error
 
     def row_of(self, path: str) -> int | None:
         """The row whose image has this path, or None."""
         wanted = b'{"path":' + msgspec.json.encode(path)
-        found = -1
-        while (found := self._lines.find(wanted, found + 1)) >= 0:
-            if found == 0 or self._lines[found - 1] == _NEWLINE:
-                return int(np.searchsorted(self._ends, found))
+        begin = -1
+        while (begin := self._lines.find(wanted, begin + 1)) >= 0:
+            if begin == 0 or self._lines[begin - 1] == _NEWLINE:
+                return int(np.searchsorted(self._ends, begin))
         return None
 
     def column(self, name: str, kind: Any, default: Any) -> list[Any]:
@@ -179,31 +157,32 @@ class MarkTable(Sequence[Mark]):
         Raises:
             PackError: a row is damaged.
         """
-        row = msgspec.defstruct("Row", [(name, kind, default)])
-        return [getattr(one, name) for one in self._decoded(msgspec.json.Decoder(row))]
+        return list(self._iter_column(name, kind, default))
+
+    def _iter_column(self, name: str, kind: Any, default: Any) -> Iterator[Any]:
+        """`column`, one value at a time."""
+        row_type = msgspec.defstruct("Row", [(name, kind, default)])
+        for row in self._decode(msgspec.json.Decoder(row_type)):
+            yield getattr(row, name)
 
     def codes(self) -> list[tuple[str, ...]]:
-        """The Vienna codes of every mark; equal ones are one object, so that they take little memory.
+        """The Vienna codes of every mark; equal tuples are one object, to save memory.
 
         Raises:
             PackError: a row is damaged.
         """
-        once: dict[tuple[str, ...], tuple[str, ...]] = {}
-        found: list[tuple[str, ...]] = []
-        for row in self._decoded(msgspec.json.Decoder(_Codes)):
-            codes = once.get(row.vienna)
-            if codes is None:
-                codes = tuple(map(sys.intern, row.vienna))
-                once[codes] = codes
-            found.append(codes)
-        return found
+        shared: dict[tuple[str, ...], tuple[str, ...]] = {}
+        return [
+            shared.get(codes) or shared.setdefault(codes, tuple(map(sys.intern, codes)))
+            for codes in self._iter_column("vienna", tuple[str, ...], ())
+        ]
 
 
 def _line_ends(lines: mmap.mmap | bytearray) -> npt.NDArray[np.int64]:
-    """Where the newlines are."""
-    letters = np.frombuffer(lines, np.uint8) if lines else np.empty(0, np.uint8)
-    found = [
-        np.flatnonzero(letters[begin : begin + _BLOCK] == _NEWLINE) + begin
-        for begin in range(0, len(letters), _BLOCK)
+    """Offsets of the newlines."""
+    data = np.frombuffer(lines, np.uint8) if lines else np.empty(0, np.uint8)
+    offsets = [
+        np.flatnonzero(data[begin : begin + _SCAN_BYTES] == _NEWLINE) + begin
+        for begin in range(0, len(data), _SCAN_BYTES)
     ]
-    return np.concatenate([np.empty(0, np.int64), *found])
+    return np.concatenate([np.empty(0, np.int64), *offsets])

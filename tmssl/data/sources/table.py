@@ -5,24 +5,20 @@ Rows are read one at a time, so that half a million of them are never all there 
 
 import contextlib
 import csv
-import functools
 import io
 import itertools
 import json
-import math
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tmssl.data.sources.cells import Row, cell_text, column_name
 from tmssl.data.sources.trademark_xml import read_register
 from tmssl.errors import CatalogueError
 from tmssl.text import nearest, safe
 
-Record = dict[str, Any]
-
 LABEL_FILES = ("labels.csv", "labels.tsv", "labels.jsonl", "labels.parquet", "results.json")
-_COLUMNS = frozenset({"path", "id", "vienna", "group", "split", "title", "url"})
 _SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".xml")
 _YEARLY = re.compile(r"output_\d{4}\.json")
 _MAX_FIELD = 1 << 20  # a longer CSV field is a missing quote
@@ -76,22 +72,7 @@ def _one_kind(paths: list[str]) -> list[str]:
     return paths
 
 
-def text_of(value: object) -> str:
-    """A field as text: empty for null and NaN, without surrounding blanks, encodable as UTF-8."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    text = str(value).strip()
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
-@functools.lru_cache(maxsize=1024)
-def _column(name: str) -> str:
-    """A column's name; those with a meaning are known in any case and with blanks around them."""
-    plain = text_of(name)
-    return plain.lower() if plain.lower() in _COLUMNS else plain
-
-
-def read_table(name: str, file: BinaryIO) -> Iterator[Record]:
+def read_table(name: str, file: BinaryIO) -> Iterator[Row]:
     """The rows of a table, one at a time; each has a non-empty `path`.
 
     Args:
@@ -121,7 +102,7 @@ def read_table(name: str, file: BinaryIO) -> Iterator[Record]:
         raise CatalogueError(f"{safe(name)} has no rows; each should name an image in `path`")
 
 
-def _records(name: str, file: BinaryIO) -> Iterator[Record]:
+def _records(name: str, file: BinaryIO) -> Iterator[Row]:
     """Rows by the kind of file, with the names of columns and `path` as we know them."""
     readers = {
         ".csv": _from_csv,
@@ -132,11 +113,11 @@ def _records(name: str, file: BinaryIO) -> Iterator[Record]:
     }
     first = True
     for row in readers.get(Path(name).suffix.lower(), _from_jsonl)(name, file):
-        record = {_column(column): value for column, value in row.items()}
+        record = {column_name(column): value for column, value in row.items()}
         if first:
             _need_path(name, list(record))
             first = False
-        record["path"] = text_of(record.get("path"))
+        record["path"] = cell_text(record.get("path"))
         yield record
 
 
@@ -150,14 +131,14 @@ def _need_path(name: str, columns: list[str]) -> None:
         )
 
 
-def _from_csv(name: str, file: BinaryIO) -> Iterator[Record]:
+def _from_csv(name: str, file: BinaryIO) -> Iterator[Row]:
     """Rows of a CSV; the header tells whether commas, semicolons or tabs separate."""
     csv.field_size_limit(_MAX_FIELD)
     with _as_text(file) as text:
         header = text.readline()
         delimiter = max(",;\t", key=header.count)
         reader = csv.DictReader(itertools.chain([header], text), delimiter=delimiter)
-        _need_path(name, [_column(column) for column in reader.fieldnames or []])
+        _need_path(name, [column_name(column) for column in reader.fieldnames or []])
         for row in reader:
             surplus = row.pop(None, None)  # cells beyond the header
             if surplus and any(surplus):
@@ -178,7 +159,7 @@ def _as_text(file: BinaryIO) -> Iterator[io.TextIOWrapper]:
         text.detach()
 
 
-def _from_jsonl(name: str, file: BinaryIO) -> Iterator[Record]:
+def _from_jsonl(name: str, file: BinaryIO) -> Iterator[Row]:
     """Rows of a JSON Lines file."""
     with _as_text(file) as text:
         for number, line in enumerate(text, 1):
@@ -195,7 +176,7 @@ def _from_jsonl(name: str, file: BinaryIO) -> Iterator[Record]:
             yield record
 
 
-def _from_l3d(name: str, file: BinaryIO) -> Iterator[Record]:
+def _from_l3d(name: str, file: BinaryIO) -> Iterator[Row]:
     """Rows of L3D as published: a list of {file, text, vienna_codes, year}."""
     with _as_text(file) as text:
         for record in _items(name, text):
@@ -240,7 +221,7 @@ def _items(name: str, file: io.TextIOWrapper) -> Iterator[Any]:
             yield item
 
 
-def _from_parquet(name: str, file: BinaryIO) -> Iterator[Record]:
+def _from_parquet(name: str, file: BinaryIO) -> Iterator[Row]:
     """Rows of a Parquet file, which needs pyarrow."""
     try:
         import pyarrow.parquet
@@ -250,7 +231,7 @@ def _from_parquet(name: str, file: BinaryIO) -> Iterator[Record]:
         ) from error
     try:
         table = pyarrow.parquet.ParquetFile(file)
-        _need_path(name, [_column(column) for column in table.schema_arrow.names])
+        _need_path(name, [column_name(column) for column in table.schema_arrow.names])
         for batch in table.iter_batches():
             yield from batch.to_pylist()
     except pyarrow.ArrowException as error:

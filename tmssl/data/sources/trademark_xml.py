@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 from xml.parsers import expat
 
+from tmssl.data.sources.cells import Row
 from tmssl.data.vienna import US_COLUMN
 from tmssl.errors import CatalogueError
 from tmssl.text import safe
@@ -33,10 +34,8 @@ _VIENNA_KIND = re.compile(r"vienna|vcl|cfe", re.IGNORECASE)
 _FOREIGN_CODE = re.compile(r"(us|national)?design(search)?code(text)?")
 _WANTED = frozenset((*_NUMBERS, *_TITLES, *_FILES, *_PARTS, *_WHOLE, "categorykind"))
 
-Record = dict[str, Any]
 
-
-def read_register(name: str, file: BinaryIO) -> Iterator[Record]:
+def read_register(name: str, file: BinaryIO) -> Iterator[Row]:
     """One record for each image of a mark: `path`, `id`, `title`, `vienna`, and others' codes.
 
     Memory is bounded, however large the file is. A mark that has neither an image nor codes, as a
@@ -81,7 +80,7 @@ class _Reader:
 
     def __init__(self, name: str) -> None:
         self.heard = False
-        self.found: list[Record] = []
+        self.found: list[Row] = []
         self._name = name
         self._open: list[str] = []
         self._text: list[str] | None = None
@@ -180,7 +179,7 @@ class _Reader:
         )
         for image in images:
             shown = _first(image["names"], _FILES)
-            record: Record = {
+            record: Row = {
                 "path": shown.rpartition("/")[2] if "://" in shown else shown or number,
                 "id": number,
                 "title": _first(mark, _TITLES),

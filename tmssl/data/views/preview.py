@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tmssl.data.pack.pack import Pack
+from tmssl.data.pack.reader import Pack
 from tmssl.data.sampler import order
+from tmssl.data.views.augment import MEAN, STD, augmented_view
 from tmssl.data.views.recipe import VIEW_SETS
-from tmssl.data.views.views import MEAN, STD, augmented_view
 from tmssl.errors import ConfigError
 from tmssl.files import atomic_path
 from tmssl.text import safe

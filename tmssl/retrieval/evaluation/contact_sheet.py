@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from tmssl.data.pack.pack import Pack
+from tmssl.data.pack.reader import Pack
 from tmssl.data.vienna import title
 from tmssl.files import write_atomic
 from tmssl.retrieval.evaluation.examples import Examples, framed

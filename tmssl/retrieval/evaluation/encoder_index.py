@@ -5,7 +5,7 @@ import dataclasses
 import faiss
 from torch import Tensor
 
-from tmssl.data.pack.pack import Pack
+from tmssl.data.pack.reader import Pack
 from tmssl.errors import InputError
 from tmssl.retrieval.evaluation.task import EvaluationTask
 from tmssl.retrieval.index.approximate import factory_index, overlap_at_10

@@ -10,7 +10,7 @@ import msgspec
 import torch
 
 from tmssl.config import read_config
-from tmssl.data.pack.pack import open_pack
+from tmssl.data.pack.reader import open_pack
 from tmssl.data.vienna import title
 from tmssl.errors import InputError
 from tmssl.files import write_atomic

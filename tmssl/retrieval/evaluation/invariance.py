@@ -5,10 +5,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from tmssl.data.pack.pack import Pack
+from tmssl.data.pack.reader import Pack
 from tmssl.data.phash import hash_vectors
+from tmssl.data.views.augment import augmented_view, plain_view
 from tmssl.data.views.recipe import VIEW_SETS
-from tmssl.data.views.views import augmented_view, plain_view
 from tmssl.retrieval.evaluation.scoring import ScoreKey, mean_score
 from tmssl.retrieval.vectors.embed import (
     embed_views,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tmssl.data.pack.pack import Pack
+from tmssl.data.pack.reader import Pack
 from tmssl.retrieval.evaluation.matches import Match, QueryMatches
 from tmssl.retrieval.evaluation.relevance import Relevance
 from tmssl.types import Indices, Vectors

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from tmssl.data.pack.pack import Pack
+from tmssl.data.pack.reader import Pack
 from tmssl.data.phash import HASH_BITS
 from tmssl.files import write_atomic
 from tmssl.types import Indices, Progress, Vectors

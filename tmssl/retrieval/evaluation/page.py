@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tmssl.data.pack.pack import Pack
+from tmssl.data.pack.reader import Pack
 from tmssl.files import write_atomic
 from tmssl.retrieval.evaluation.examples import Examples
 from tmssl.retrieval.evaluation.matches import (

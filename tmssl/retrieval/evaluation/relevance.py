@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tmssl.data.vienna import at_level, is_figurative, rarity
+from tmssl.data.vienna import at_level, idf, is_figurative
 from tmssl.types import Floats, Indices
 
 _LEAST = 1e-9  # weight of a code that every mark has, so that sharing it is not nothing
@@ -21,7 +21,7 @@ class Relevance:
             for codes in codes_per_mark
         ]
         self.count = len(self.codes)
-        self.weights = rarity(self.codes)
+        self.weights = idf(self.codes)
         holders: dict[str, list[int]] = {}
         for row, codes in enumerate(self.codes):
             for code in codes:

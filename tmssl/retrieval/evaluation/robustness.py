@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from tmssl.data.preprocess import fit, ground_colour
+from tmssl.data.preprocess import fit_square, ground_colour
 from tmssl.retrieval.evaluation.scoring import ScoreKey, mean_score
 from tmssl.retrieval.evaluation.task import EvaluationTask
 from tmssl.retrieval.index.exact import search_many
@@ -103,7 +103,7 @@ def changed_ranks(
         parts = []
         for begin in range(0, len(rows), _AT_ONCE):
             images = map(Image.fromarray, task.pack.read(rows[begin : begin + _AT_ONCE]))
-            changed = np.stack([fit(change(image), size) for image in images])
+            changed = np.stack([fit_square(change(image), size) for image in images])
             parts.append(descriptor.embed_images(torch.from_numpy(changed)))
             if progress:
                 progress(done * len(rows) + begin + len(changed), len(CHANGES) * len(rows))

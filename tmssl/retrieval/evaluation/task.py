@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from tmssl.data.pack.pack import Pack
+from tmssl.data.pack.reader import Pack
 from tmssl.errors import InputError
 from tmssl.retrieval.evaluation.near_duplicates import (
     duplicates_path,

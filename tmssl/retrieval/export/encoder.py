@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from tmssl.data.pack.pack import pack_size
-from tmssl.data.phash import unit
+from tmssl.data.pack.cache import pack_size
+from tmssl.data.phash import l2_normalize
 from tmssl.data.preprocess import FORMATS, INK, MARGIN
-from tmssl.data.views.views import MEAN, STD, plain_view
+from tmssl.data.views.augment import MEAN, STD, plain_view
 from tmssl.errors import InputError, TmsslError
 from tmssl.files import write_atomic
 from tmssl.retrieval.vectors.embed import embed_views
@@ -255,7 +255,7 @@ def lowest_cosine(encoder: nn.Module, exported: Encoder, view: Tensor) -> float:
         view: float32 (n, 3, s, s).
     """
     with torch.inference_mode():
-        theirs = unit(exported(view).float().numpy())
+        theirs = l2_normalize(exported(view).float().numpy())
     return float((embed_views(encoder, view) * theirs).sum(1).min())
 
 

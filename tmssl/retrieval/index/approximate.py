@@ -10,7 +10,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from tmssl.data.pack.pack import cache_folder
+from tmssl.data.pack.cache import cache_folder
 from tmssl.errors import InputError
 from tmssl.files import atomic_path
 from tmssl.retrieval.index.exact import search_many

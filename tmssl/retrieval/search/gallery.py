@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from tmssl.config import read_config
-from tmssl.data.pack.facts import Facts, open_rows, read_facts
+from tmssl.data.pack.info import PackInfo, open_marks, read_info
 from tmssl.data.sources.marks import MarkTable
-from tmssl.data.views.views import plain_view
+from tmssl.data.views.augment import plain_view
 from tmssl.errors import InputError
 from tmssl.retrieval.index.exact import search_one
 from tmssl.retrieval.index.faiss_index import open_index
@@ -35,7 +35,7 @@ class Gallery:
     run: Run
     folder: Path
     """of the pack"""
-    facts: Facts
+    facts: PackInfo
     manifest: IndexManifest
     marks: MarkTable
     index: faiss.Index
@@ -77,7 +77,7 @@ def open_gallery(
             factory.
     """
     folder = Path(read_config(run.config).data.pack)
-    facts = read_facts(folder)
+    facts = read_info(folder)
     manifest = find_manifest(run, checkpoint, facts)
     if manifest is None:
         # timm takes longer to import than the search itself.
@@ -109,7 +109,7 @@ def open_gallery(
         folder=folder,
         facts=facts,
         manifest=manifest,
-        marks=open_rows(folder, facts),
+        marks=open_marks(folder, facts),
         index=index,
         index_path=path,
         encode=_open_encoder(run, manifest),

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from tmssl.data.pack.facts import Facts
-from tmssl.data.pack.pack import Pack, open_pack
+from tmssl.data.pack.info import PackInfo
+from tmssl.data.pack.reader import Pack, open_pack
 from tmssl.data.vienna import at_level
 from tmssl.files import write_atomic
 from tmssl.retrieval.index.faiss_index import build_index, index_path, save_index
@@ -23,7 +23,7 @@ from tmssl.types import Progress
 def index_run(
     run: Run,
     checkpoint: str,
-    facts: Facts,
+    facts: PackInfo,
     folder: Path,
     *,
     device: str = "auto",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tmssl.data.preprocess import UnreadableError, picture_square
+from tmssl.data.preprocess import UnreadableError, load_square
 from tmssl.data.sources.folder import SUFFIXES
 from tmssl.errors import InputError
 from tmssl.text import safe
@@ -87,7 +87,7 @@ def decode_logo(name: str, content: bytes, size: int) -> Logo:
         InputError: they are not an image.
     """
     try:
-        pixels = picture_square(io.BytesIO(content), size)
+        pixels = load_square(io.BytesIO(content), size)
     except UnreadableError as error:
         shown = "standard input" if name == STDIN else safe(name)
         raise InputError(f"{shown} cannot be searched for: {error}; give another image") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from tmssl.data.pack.facts import Facts
+from tmssl.data.pack.info import PackInfo
 from tmssl.files import write_atomic
 from tmssl.runs.checkpoints import digest, find_checkpoint, find_sidecar
 from tmssl.runs.folder import Run
@@ -39,13 +39,13 @@ class IndexManifest(msgspec.Struct, frozen=True, kw_only=True):
     """Vienna division or section to the number of marks that have it"""
 
 
-def manifest_path(run: Run, facts: Facts, sha256: str) -> Path:
+def manifest_path(run: Run, facts: PackInfo, sha256: str) -> Path:
     """Where the card of a checkpoint over a pack is kept."""
     pack = facts.identity
     return run.index / f"{sha256[:16]}-{pack[:16]}-{_VERSION}.card.json"
 
 
-def find_manifest(run: Run, checkpoint: str, facts: Facts) -> IndexManifest | None:
+def find_manifest(run: Run, checkpoint: str, facts: PackInfo) -> IndexManifest | None:
     """The manifest of a checkpoint's index, or None where the run must be indexed first.
 
     A checkpoint of the run is known by its sidecar, so its own file is not read.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tmssl.data.pack.pack import Pack
+from tmssl.data.pack.reader import Pack
 from tmssl.retrieval.html import Cell, Table, data_uri, named_codes, render
 from tmssl.retrieval.search.results import SearchMatch, SearchRecord
 from tmssl.text import rate, safe

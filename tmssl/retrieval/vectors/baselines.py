@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tmssl.data.pack.pack import Pack
-from tmssl.data.phash import unit
-from tmssl.data.views.views import normalised
+from tmssl.data.pack.reader import Pack
+from tmssl.data.phash import l2_normalize
+from tmssl.data.views.augment import normalised
 from tmssl.errors import CheckpointError, ConfigError, InputError
 from tmssl.retrieval.vectors.descriptor import Descriptor, encoder_descriptor
 from tmssl.retrieval.vectors.embed import (
@@ -75,7 +75,7 @@ def hog_descriptor() -> Descriptor:
             hog(image / 255, orientations=9, pixels_per_cell=cell, cells_per_block=block)
             for image in grey
         ]
-        return unit(np.stack(histograms))
+        return l2_normalize(np.stack(histograms))
 
     def embed_pack(pack: Pack, progress: Progress | None) -> Vectors:
         return describe_pack(pack, embed_images, progress=progress)

@@ -7,8 +7,8 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from tmssl.data.pack.pack import Pack
-from tmssl.data.views.views import plain_view
+from tmssl.data.pack.reader import Pack
+from tmssl.data.views.augment import plain_view
 from tmssl.retrieval.vectors.embed import embed_pack, embed_views, inference_copy
 from tmssl.types import Progress, Vectors
 

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tmssl.data.pack.pack import PER_CHUNK, Pack
-from tmssl.data.phash import hash_vectors, unit
-from tmssl.data.views.views import plain_view
+from tmssl.data.pack.frame import PER_CHUNK
+from tmssl.data.pack.reader import Pack
+from tmssl.data.phash import hash_vectors, l2_normalize
+from tmssl.data.views.augment import plain_view
 from tmssl.errors import CheckpointError
 from tmssl.retrieval.vectors.fold_bn import fold_bn
 from tmssl.training.backbone import create_encoder
@@ -84,7 +85,7 @@ def embed_pack(
             )
         if len(vectors) == 0:
             vectors = np.empty((pack.count, features.shape[1]), np.float32)
-        vectors[rows] = unit(features)
+        vectors[rows] = l2_normalize(features)
         if progress:
             progress(int(rows[-1]) + 1, pack.count)
     return vectors
@@ -163,7 +164,7 @@ def inference_copy(encoder: nn.Module, device: torch.device) -> nn.Module:
 
 def embed_views(encoder: nn.Module, views: Tensor) -> Vectors:
     """Unit vectors (n, f) of views, float32 (n, 3, s, s); computed in bfloat16 on CUDA."""
-    return unit(forward(encoder, views).cpu().numpy())
+    return l2_normalize(forward(encoder, views).cpu().numpy())
 
 
 def forward(encoder: nn.Module, views: Tensor) -> Tensor:
@@ -210,4 +211,4 @@ def break_ties(vectors: Vectors, seed: int = 0) -> Vectors:
     Otherwise the length of a list would decide which of the tied marks are among its first 10.
     """
     noise = np.random.default_rng(seed).uniform(-1, 1, vectors.shape).astype(np.float32)
-    return unit(vectors + noise / 512)
+    return l2_normalize(vectors + noise / 512)

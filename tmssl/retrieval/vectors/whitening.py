@@ -13,7 +13,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from tmssl.data.phash import unit
+from tmssl.data.phash import l2_normalize
 from tmssl.errors import InputError
 from tmssl.files import write_atomic
 from tmssl.retrieval.index.exact import half_vectors
@@ -39,7 +39,7 @@ class Whitening:
 
     def __call__(self, vectors: Vectors) -> Vectors:
         """Unit vectors (n, m) of unit vectors (n, d)."""
-        return unit((vectors - self.centre) @ self.axes)
+        return l2_normalize((vectors - self.centre) @ self.axes)
 
 
 def fit_whitening(vectors: Vectors, features: int) -> Whitening:

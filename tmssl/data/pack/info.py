@@ -1,0 +1,101 @@
+"""The small files of a pack: pack.json and its marks. A search reads no more of a pack than these."""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from tmssl.data.sources.marks import REBUILD_HINT, MarkTable
+from tmssl.data.sources.table import is_label_file
+from tmssl.errors import PackError
+from tmssl.files import atomic_path
+from tmssl.text import safe
+
+FORMAT = 2  # raise it when files or preprocessed images come out differently
+INFO_FILE, MARKS_FILE = "pack.json", "catalogue.jsonl"
+
+
+class PackInfo(msgspec.Struct, rename={"version": "format"}):
+    """The contents of pack.json. It is written last: a folder that has it holds a complete pack."""
+
+    version: int
+    fingerprint: str
+    """of the catalogue"""
+    size: int
+    """side of the images in pixels"""
+    count: int
+    frame_bytes: int
+    source_root: str
+    attribution: str
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 that names the pixels of a pack: which images, preprocessed how.
+
+        The size of the frame gives away changed images of unchanged file size, which the fingerprint
+        misses.
+        """
+        text = f"{FORMAT} {self.fingerprint} {self.size} {self.count} {self.frame_bytes}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def labels_changed(source: Path, pack: Path) -> bool:
+    """Whether a table, or a labels file at the top of a folder, is newer than a pack made from it."""
+    try:
+        packed = (pack / MARKS_FILE).stat().st_mtime
+        tables = [source]
+        if source.is_dir():
+            tables = [path for path in source.iterdir() if is_label_file(path.name)]
+        return any(path.stat().st_mtime > packed for path in tables)
+    except OSError:  # the source or the pack was moved away
+        return False
+
+
+def read_info(folder: Path) -> PackInfo:
+    """The pack.json of a pack.
+
+    Raises:
+        PackError: it is missing, damaged or of another format.
+    """
+    path = folder / INFO_FILE
+    if not path.is_file():
+        raise PackError(f"there is no pack at {safe(folder)}; {REBUILD_HINT}")
+    try:
+        info = msgspec.json.decode(path.read_bytes(), type=PackInfo)
+    except (OSError, ValueError) as error:
+        raise not_a_pack(folder, error) from error
+    if info.version != FORMAT:
+        raise PackError(
+            f"{safe(folder)} is a pack of format {info.version}, not {FORMAT}; "
+            f"remove it and {REBUILD_HINT}"
+        )
+    return info
+
+
+def write_info(folder: Path, info: PackInfo) -> None:
+    """Write pack.json, which completes a pack."""
+    with atomic_path(folder / INFO_FILE) as fresh:
+        fresh.write_bytes(msgspec.json.format(msgspec.json.encode(info), indent=1))
+
+
+def open_marks(folder: Path, info: PackInfo) -> MarkTable:
+    """The marks of a pack, in the order of its images.
+
+    Raises:
+        PackError: they are missing, damaged, or fewer or more than pack.json says.
+    """
+    try:
+        marks = MarkTable.open(folder / MARKS_FILE)
+    except (OSError, ValueError) as error:
+        raise not_a_pack(folder, error) from error
+    if len(marks) != info.count:
+        raise PackError(
+            f"{safe(folder)} is truncated: it has {len(marks):,} rows of {info.count:,}; "
+            f"remove it and {REBUILD_HINT}"
+        )
+    return marks
+
+
+def not_a_pack(folder: Path, error: Exception) -> PackError:
+    """The error for a folder whose files cannot be read as those of a pack."""
+    return PackError(f"{safe(folder)} is not a pack ({safe(error, 120)}); {REBUILD_HINT}")
