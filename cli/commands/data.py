@@ -45,12 +45,12 @@ def data(
     """Say what a source holds: join, codes, chance levels, sizes, copies; and show a sample."""
     from tmssl.data.inspect.summary import summarize
     from tmssl.data.sources.catalogue import read_catalogue
-    from tmssl.retrieval.evaluation.corpus_chance import hit_chances
+    from tmssl.retrieval.evaluation.corpus_chance import corpus_hit_chances
 
     end_in_order()
     catalogue = read_catalogue(source.resolve(), images_under)
     vienna = catalogue.marks.codes()
-    chances = hit_chances(vienna) if catalogue.report.with_codes else []
+    chances = corpus_hit_chances(vienna) if catalogue.report.with_codes else []
     width = shutil.get_terminal_size().columns
     if not json_output:
         _print_labels(catalogue, chances, divisions, width)

@@ -36,18 +36,15 @@ def print_matches(path: Path, pack: "Pack", show: int, seed: int = 0) -> None:
     from tmssl.retrieval.evaluation.examples import choose_examples
 
     header, queries = read_matches(path)
-    part = ""
-    for which, query in choose_examples(queries, show, seed):
+    pictures = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    width, heading = shutil.get_terminal_size().columns, ""
+    for part, query in choose_examples(queries, show, seed):
         say_data()
-        if which != part:
-            part = which
+        if part != heading:
+            heading = part
             say_data(f"{part}:")
-        if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-            for line in picture_lines(query, pack, shutil.get_terminal_size().columns):
-                say_data(line)
-        else:
-            for line in plain_lines(query):
-                say_data(line)
+        for line in picture_lines(query, pack, width) if pictures else plain_lines(query):
+            say_data(line)
     if show and header.attribution:
         say_data()
         say_data(safe(header.attribution))
@@ -66,9 +63,8 @@ def plain_lines(query: QueryMatches) -> list[str]:
     lines = [f"query {describe(query)} {safe(query.path)}"]
     for match in query.matches[:10]:
         shared = ",".join(match.shared) or "-"
-        lines.append(
-            f"  {match.rank:>3} {match.similarity:.4f} {verdict(match, query):10} {shared:24} {safe(match.path)}"
-        )
+        line = f"  {match.rank:>3} {match.similarity:.4f} {verdict(match, query):10} {shared:24}"
+        lines.append(f"{line} {safe(match.path)}")
     return lines
 
 
@@ -84,9 +80,9 @@ def picture_lines(query: QueryMatches, pack: "Pack", width: int) -> list[str]:
     columns = max(2, min(8, (width + 2) // (cell + 2)))
     matches = query.matches[: columns - 1]
     pictures = pack.read([query.row, *(match.row for match in matches)])
-    words = ["miss", *(verdict(match, query) for match in matches)]
-    shown = [framed(pixels, word) for pixels, word in zip(pictures, words, strict=True)]
-    blocks = [thumbnail(pixels, cell, cell // 2) for pixels in shown]
+    verdicts = ["miss", *(verdict(match, query) for match in matches)]
+    framed_pictures = map(framed, pictures, verdicts)
+    blocks = [thumbnail(pixels, cell, cell // 2) for pixels in framed_pictures]
     captions = [["query", "", ""]]
     for match in matches:
         codes = " ".join(match.shared) or ("no shared code" if query.labelled else "")
@@ -98,8 +94,8 @@ def picture_lines(query: QueryMatches, pack: "Pack", width: int) -> list[str]:
         for row in zip(*captions, strict=True)
     ]
     rare = dict.fromkeys(match.shared[0] for match in matches if match.shared)
-    told = [f"{code} {title(code)}" for code in rare if title(code)]
-    return lines + textwrap.wrap("shared: " + "; ".join(told), width - 1) if told else lines
+    titles = "; ".join(f"{code} {title(code)}" for code in rare if title(code))
+    return lines + textwrap.wrap(f"shared: {titles}", width - 1) if titles else lines
 
 
 _LABELS = 32  # cells before a bar: the change and the encoder

@@ -1,6 +1,6 @@
-"""`python -m tmssl.retrieval RUN CHECKPOINT`: the evaluation that a trainer starts beside itself.
+"""`python -m tmssl.retrieval RUN CHECKPOINT`: the evaluation that a trainer starts as a child.
 
-Its figures go to the journal and its words to whoever started it; `tmssl eval` is the one for people.
+The scores go to the journal and errors to stderr; people use `tmssl eval`.
 """
 
 import os
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from tmssl.errors import TmsslError
 
-_TOPK, _QUERIES = (10, 100), 5000  # as `tmssl eval` has them, so that figures can be compared
+_TOPK, _QUERIES = (10, 100), 5000  # the defaults of `tmssl eval`, so that scores can be compared
 
 
 def main() -> int:
-    """Evaluate a checkpoint at low priority; a named error is one line and its exit code."""
+    """Evaluate a checkpoint at low priority; returns the exit code."""
     if len(sys.argv) != 3:
-        print("usage: python -m tmssl.retrieval RUN CHECKPOINT", file=sys.stderr)  # noqa: T201 - words go to stderr
+        print("usage: python -m tmssl.retrieval RUN CHECKPOINT", file=sys.stderr)  # noqa: T201 - errors go to stderr
         return 2
     os.nice(10)  # the trainer comes first
     try:
@@ -27,7 +27,7 @@ def main() -> int:
         device = read_config(run.config).train.device
         evaluate(run, checkpoint=sys.argv[2], topk=_TOPK, queries=_QUERIES, device=device)
     except TmsslError as error:
-        print(f"tmssl: {error}", file=sys.stderr)  # noqa: T201 - words go to stderr
+        print(f"tmssl: {error}", file=sys.stderr)  # noqa: T201 - errors go to stderr
         return error.exit_code
     return 0
 

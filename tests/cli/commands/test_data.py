@@ -23,7 +23,7 @@ from tmssl.data.inspect.survey import sample_rows, survey_images
 from tmssl.data.phash import hamming_distances
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.data.sources.location import ImageLocation
-from tmssl.retrieval.evaluation.corpus_chance import HitChance, hit_chances
+from tmssl.retrieval.evaluation.corpus_chance import HitChance, corpus_hit_chances
 
 COMMAND = [sys.executable, "-m", "cli", "data"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "TERM": "xterm"}
@@ -238,7 +238,7 @@ def test_the_chance_of_a_corpus_is_what_random_rankings_hit() -> None:
     ]
     found = {
         (chance.level, chance.k): chance
-        for chance in hit_chances(vienna, (3, 10))
+        for chance in corpus_hit_chances(vienna, (3, 10))
         if chance.codes == "all"
     }
     for (level, length), k in itertools.product(
@@ -253,10 +253,10 @@ def test_a_large_corpus_is_drawn_from_and_said_to_be(monkeypatch: pytest.MonkeyP
     vienna = [(f"{1 + i % 5:02d}.{1 + i % 7:02d}", f"{10 + i % 13:02d}.01") for i in range(3000)]
 
     def divisions() -> HitChance:
-        return next(c for c in hit_chances(vienna, (10,)) if c.level == "division")
+        return next(c for c in corpus_hit_chances(vienna, (10,)) if c.level == "division")
 
     exact = divisions()
-    monkeypatch.setattr("tmssl.retrieval.evaluation.corpus_chance._MOST", 100)
+    monkeypatch.setattr("tmssl.retrieval.evaluation.corpus_chance._SAMPLE", 100)
     sampled = divisions()
     assert (exact.sampled, sampled.sampled, sampled.queries) == (3000, 100, 3000)
     assert sampled.chance == pytest.approx(exact.chance, abs=0.05)

@@ -1,4 +1,4 @@
-"""Which marks of a gallery are relevant to a query, and how much."""
+"""Relevance of gallery marks to a query: shared Vienna codes, graded, and shared groups."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 from tmssl.data.vienna import at_level, idf, is_figurative
 from tmssl.types import Floats, Indices
 
-_LEAST = 1e-9  # weight of a code that every mark has, so that sharing it is not nothing
+_LEAST = 1e-9  # weight of a code that every mark has; above 0, so that sharing it is relevant
 
 
 class Relevance:
@@ -31,10 +31,10 @@ class Relevance:
         self._common = np.zeros(self.count)  # all zero between calls
 
     def relevant(self, query: int) -> tuple[Indices, Floats]:
-        """Rows that share a code with the query, ascending, itself left out, and their gains in (0, 1].
+        """Rows that share a code with the query, ascending, without itself, and their gains in (0, 1].
 
         The gain is the Jaccard index of the two code sets, each code weighted by its rarity, so
-        sharing 26.11 alone is worth little. A code that every mark has weighs next to nothing.
+        that sharing only a frequent code such as 26.11 counts little.
         """
         common = self._common
         for code in self.codes[query]:
@@ -54,8 +54,8 @@ class Relevance:
 
 def group_mates(groups: Sequence[str]) -> dict[str, Indices]:
     """Rows of each named group."""
-    found: dict[str, list[int]] = {}
+    members: dict[str, list[int]] = {}
     for row, group in enumerate(groups):
         if group:
-            found.setdefault(group, []).append(row)
-    return {group: np.array(rows, dtype=np.int64) for group, rows in found.items()}
+            members.setdefault(group, []).append(row)
+    return {group: np.array(rows, dtype=np.int64) for group, rows in members.items()}
