@@ -98,7 +98,8 @@ def _export_encoder(
 
     from tmssl.retrieval.export.encoder import checked, export_encoder, export_path, preprocessing
     from tmssl.retrieval.vectors.embed import trained_encoder
-    from tmssl.training.checkpoints.store import find_checkpoint, load_weights
+    from tmssl.runs.checkpoints import find_checkpoint
+    from tmssl.training.checkpoints.store import load_weights
 
     weights = load_weights(find_checkpoint(run, checkpoint))
     encoder, told = trained_encoder(weights).eval(), preprocessing(run, weights)

@@ -26,11 +26,12 @@ from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.retrieval.evaluation.evaluate import evaluate
 from tmssl.retrieval.evaluation.invariance import invariance
 from tmssl.retrieval.evaluation.task import choose_queries
+from tmssl.runs.checkpoints import find_checkpoint
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal
 from tmssl.toy.make import make_toy
-from tmssl.training.checkpoints.store import find_checkpoint, load_weights
+from tmssl.training.checkpoints.store import load_weights
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
 

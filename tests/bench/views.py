@@ -36,8 +36,9 @@ from tmssl.data.views.recipe import VIEW_SETS, ViewRecipe
 from tmssl.recipes import recipe_path
 from tmssl.retrieval.vectors.baselines import hog_descriptor
 from tmssl.retrieval.vectors.embed import embed_pack, hash_pack, trained_encoder, untrained_encoder
+from tmssl.runs.checkpoints import find_checkpoint
 from tmssl.runs.folder import create_run
-from tmssl.training.checkpoints.store import find_checkpoint, load_weights
+from tmssl.training.checkpoints.store import load_weights
 from tmssl.training.learner import choose_device
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags

@@ -12,10 +12,11 @@ from tmssl.config import Config, changed, write_config
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.pack.cache import pack_size
 from tmssl.data.sources.catalogue import read_catalogue
+from tmssl.runs.checkpoints import find_checkpoint
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.history import read_history
 from tmssl.runs.journal import read_journal
-from tmssl.training.checkpoints.store import find_checkpoint, load_payload
+from tmssl.training.checkpoints.store import load_payload
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
 

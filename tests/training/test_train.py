@@ -15,6 +15,7 @@ import torch
 from tests.helpers.training import TINY, history_of, losses, new_run
 from tmssl.config import Config, changed, read_config, write_config
 from tmssl.errors import ConfigError, TrainingError
+from tmssl.runs.checkpoints import find_checkpoint
 from tmssl.runs.events import Checkpoint, End, Epoch, Segment, Started, Step
 from tmssl.runs.folder import holder, is_alive
 from tmssl.runs.history import read_history
@@ -22,7 +23,7 @@ from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.runs.launch import signal_trainer, start_trainer, wait_until_begun
 from tmssl.runs.schedule import learning_rate
 from tmssl.training import learner, moco
-from tmssl.training.checkpoints.store import find_checkpoint, load_payload
+from tmssl.training.checkpoints.store import load_payload
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
 

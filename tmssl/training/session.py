@@ -15,6 +15,7 @@ from tmssl.config import Config, changed, differences, from_dict, read_config, t
 from tmssl.data.pack.reader import Pack, open_pack
 from tmssl.data.sampler import CodeIndex, Sampler
 from tmssl.errors import CheckpointError, ConfigError
+from tmssl.runs.checkpoints import find_checkpoint
 from tmssl.runs.events import Event, Finding, Segment, Started
 from tmssl.runs.findings.diagnose import new_findings
 from tmssl.runs.folder import Run
@@ -22,7 +23,7 @@ from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.runs.schedule import chance_ce, chance_loss, planned_learning_rate, solved_loss
 from tmssl.training.checkpoints.evaluations import Evaluations
-from tmssl.training.checkpoints.store import find_checkpoint, load_payload
+from tmssl.training.checkpoints.store import load_payload
 from tmssl.training.checkpoints.writer import CheckpointWriter
 from tmssl.training.distributed import ALONE, Ranks
 from tmssl.training.learner import (

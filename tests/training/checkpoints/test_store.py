@@ -12,14 +12,9 @@ import torch
 
 from tmssl.config import Config, to_dict
 from tmssl.errors import CheckpointError
-from tmssl.runs.checkpoints import digest, read_sidecar, valid_checkpoints
+from tmssl.runs.checkpoints import digest, find_checkpoint, read_sidecar, valid_checkpoints
 from tmssl.runs.folder import Run, create_run
-from tmssl.training.checkpoints.store import (
-    find_checkpoint,
-    load_payload,
-    load_weights,
-    save_checkpoint,
-)
+from tmssl.training.checkpoints.store import load_payload, load_weights, save_checkpoint
 
 
 def payload(step: int) -> dict[str, Any]:

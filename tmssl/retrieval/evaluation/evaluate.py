@@ -38,11 +38,12 @@ from tmssl.retrieval.vectors.baselines import (
     untrained_descriptor,
 )
 from tmssl.retrieval.vectors.descriptor import Descriptor
+from tmssl.runs.checkpoints import find_checkpoint
 from tmssl.runs.events import Division, Eval, Finding, Score
 from tmssl.runs.findings.evaluation import evaluation_findings
 from tmssl.runs.folder import Run
 from tmssl.runs.journal import JournalWriter, read_journal
-from tmssl.training.checkpoints.store import Weights, find_checkpoint, load_weights
+from tmssl.training.checkpoints.store import Weights, load_weights
 from tmssl.training.learner import choose_device
 from tmssl.types import Progress
 

@@ -13,9 +13,9 @@ from tmssl.retrieval.search.manifest import IndexManifest, manifest_path, write_
 from tmssl.retrieval.search.traced_encoder import UntraceableError, trace_encoder
 from tmssl.retrieval.vectors.embed import embed_pack, trained_encoder
 from tmssl.retrieval.vectors.fold_bn import fold_bn
-from tmssl.runs.checkpoints import digest
+from tmssl.runs.checkpoints import digest, find_checkpoint
 from tmssl.runs.folder import Run
-from tmssl.training.checkpoints.store import find_checkpoint, load_known
+from tmssl.training.checkpoints.store import load_with_digest
 from tmssl.training.learner import choose_device
 from tmssl.types import Progress
 
@@ -45,7 +45,7 @@ def index_run(
         InputError: the checkpoint cannot be loaded, or the disk is full.
     """
     path = find_checkpoint(run, checkpoint)
-    sha256, weights = load_known(path)
+    sha256, weights = load_with_digest(path)
     image_size, model = weights.config.data.image_size, weights.config.model.name
     pack = open_pack(folder)
     run.index.mkdir(exist_ok=True)

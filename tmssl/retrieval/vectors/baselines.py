@@ -23,11 +23,11 @@ from tmssl.retrieval.vectors.embed import (
     trained_encoder,
     untrained_encoder,
 )
-from tmssl.runs.checkpoints import digest
+from tmssl.runs.checkpoints import digest, find_checkpoint
 from tmssl.runs.folder import open_run
 from tmssl.text import safe
 from tmssl.training.backbone import create_encoder
-from tmssl.training.checkpoints.store import find_checkpoint, load_known
+from tmssl.training.checkpoints.store import load_with_digest
 from tmssl.types import Progress, Vectors
 
 # Of a few settings the one that found most group mates among the toy marks for the least numbers: 324.
@@ -125,7 +125,7 @@ def _compared_descriptor(
     if path.is_dir():
         path = find_checkpoint(open_run(path), "best")
     try:
-        key, weights = load_known(path)
+        key, weights = load_with_digest(path)
         encoder, image_size = trained_encoder(weights), weights.config.data.image_size
     except CheckpointError:  # not a checkpoint of ours, so it must be timm's
         key, encoder = f"{digest(path)} {model}", create_encoder(model, str(path))

@@ -1,8 +1,8 @@
-"""Checkpoints that survive a crash at any instruction, and loading that passes over damaged ones.
+"""Checkpoints that survive a crash at any instruction: writing, linking and loading them.
 
-A file is valid when some sidecar of the folder knows its digest. A new `last` is written beside the
-old one, synced, and only then takes its name, sidecar before file, after the old one has become
-`previous` in the same order; so at every moment at least one complete checkpoint is recognisable.
+A file is valid when some sidecar of the folder knows its digest. A new `last` is written and synced
+beside the old one; then the old one becomes `previous`, and the new one gets its name, the sidecar
+always before the file. So at every moment at least one complete checkpoint is recognisable.
 """
 
 import contextlib
@@ -22,26 +22,11 @@ from torch import Tensor
 from tmssl.config import Config, from_dict
 from tmssl.errors import CheckpointError
 from tmssl.files import sync
-from tmssl.runs.checkpoints import Sidecar, digest, find_checkpoint, is_whole
+from tmssl.runs.checkpoints import Sidecar, digest, is_whole
 from tmssl.text import safe
 
-__all__ = [
-    "FORMAT",
-    "UNREADABLE",
-    "Weights",
-    "Written",
-    "find_checkpoint",
-    "link_checkpoint",
-    "load_known",
-    "load_payload",
-    "load_weights",
-    "save_beside",
-    "save_checkpoint",
-    "why_unreadable",
-]
-
 FORMAT = 1
-# What torch.load raises on files that are none of torch.save's: it reads them as pickles, or by suffix.
+# What torch.load raises on files that torch.save did not write: it tries pickle, or goes by the suffix.
 UNREADABLE = (
     RuntimeError,
     EOFError,
@@ -65,14 +50,14 @@ class Written:
     step: int
     epoch: float
     refused: tuple[str, ...] = ()
-    """further names that the disk did not take"""
+    """further names for which the disk had no room"""
     problem: str = ""
-    """why"""
+    """the disk's error, where it refused any"""
 
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """What an evaluation needs of a checkpoint."""
+    """The part of a checkpoint that embeds images."""
 
     encoder: dict[str, Tensor]
     config: Config
@@ -84,20 +69,20 @@ class Weights:
 def save_checkpoint(
     folder: Path, payload: dict[str, Any], *, best: bool, keep_as: Sequence[str] = ()
 ) -> Written:
-    """Write `last.pt`, and link it as `best.pt` and under further names where asked.
+    """Write `last.pt`, and link it as `best.pt` and under further names.
 
     Args:
         folder: the run's checkpoint folder.
-        payload: tensors and plain values; `step`, `epoch` and `config` are repeated in the sidecar.
+        payload: tensors and plain values; the fields of `Sidecar` are repeated there.
         best: whether this is the best checkpoint so far.
-        keep_as: names without suffix that no later checkpoint takes over, such as `epoch-0010`.
+        keep_as: names without suffix that no later checkpoint replaces, such as `epoch-0010`.
 
     Raises:
-        OSError: the disk is full or the folder is gone; whatever was there before is untouched.
+        OSError: the disk is full or the folder is gone; earlier checkpoints are untouched.
     """
     sha256 = _write_fresh(folder, "last", payload)
     refused, problem = [], ""
-    # Before it is the last: a crash in between must not leave the last one without its other names.
+    # Before it becomes `last`: a crash must not leave `last` without its other names.
     for name in [*(["best"] if best else []), *keep_as]:
         try:
             _link(folder, ".last.{}.new", name)
@@ -111,10 +96,10 @@ def save_checkpoint(
 
 
 def save_beside(folder: Path, payload: dict[str, Any], name: str) -> None:
-    """Write a checkpoint under a name of its own, such as `epoch-0010`; `last` stays what it is.
+    """Write a checkpoint under its own name, such as `epoch-0010`; `last` does not change.
 
     Raises:
-        OSError: the disk is full or the folder is gone; whatever was there before is untouched.
+        OSError: the disk is full or the folder is gone; earlier checkpoints are untouched.
     """
     _write_fresh(folder, name, payload)
     _take_name(folder, name)
@@ -123,7 +108,7 @@ def save_beside(folder: Path, payload: dict[str, Any], name: str) -> None:
 def _write_fresh(folder: Path, name: str, payload: dict[str, Any]) -> str:
     """Write and sync a checkpoint and its sidecar under hidden names, and return the digest."""
     fresh, fresh_json = folder / f".{name}.pt.new", folder / f".{name}.json.new"
-    for leftover in (fresh, fresh_json):  # of a crash, and perhaps another name's file as well
+    for leftover in (fresh, fresh_json):  # of a crash; it may be hard-linked to another checkpoint
         leftover.unlink(missing_ok=True)
     try:
         with fresh.open("wb") as file:
@@ -140,39 +125,38 @@ def _write_fresh(folder: Path, name: str, payload: dict[str, Any]) -> str:
 
 
 def _refusal(error: OSError | RuntimeError) -> OSError:
-    """What the disk said; torch's writer speaks of positions in its file instead."""
-    said = error if isinstance(error, OSError) else error.__context__
-    if isinstance(said, OSError) and said.errno is not None:
-        return OSError(said.errno, said.strerror)
+    """The disk's own error, which torch's writer hides behind one about positions in its file."""
+    cause = error if isinstance(error, OSError) else error.__context__
+    if isinstance(cause, OSError) and cause.errno is not None:
+        return OSError(cause.errno, cause.strerror)
     return OSError(str(error))
 
 
 def _take_name(folder: Path, name: str) -> None:
-    """Let a fresh checkpoint have its name, sidecar before file."""
+    """Rename a checkpoint that `_write_fresh` wrote, the sidecar before the file."""
     for suffix in ("json", "pt"):
         (folder / f".{name}.{suffix}.new").replace(folder / f"{name}.{suffix}")
     sync(folder)
 
 
 def _rotate(folder: Path) -> None:
-    """Let a whole `last` become `previous`; a damaged or missing one must not displace a good one."""
-    if is_whole(folder / "last.pt"):
-        for name in ("json", "pt"):
-            with contextlib.suppress(
-                FileNotFoundError
-            ):  # a crash may have moved the sidecar already
-                (folder / f"last.{name}").replace(folder / f"previous.{name}")
+    """Rename `last` to `previous`; a damaged or missing one must not replace a good one."""
+    if not is_whole(folder / "last.pt"):
+        return
+    for suffix in ("json", "pt"):
+        with contextlib.suppress(FileNotFoundError):  # a crash may have moved the sidecar already
+            (folder / f"last.{suffix}").replace(folder / f"previous.{suffix}")
 
 
 def _write_sidecar(path: Path, sha256: str, payload: dict[str, Any]) -> None:
-    """The facts of a checkpoint, readable without torch."""
+    """Write and sync the sidecar of a checkpoint."""
     sidecar = msgspec.convert({**payload, "sha256": sha256}, Sidecar)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(sidecar), indent=1))
     sync(path)
 
 
 def link_checkpoint(folder: Path, present: str, name: str) -> None:
-    """Give a checkpoint another name without copying it, where the file system can.
+    """Give a checkpoint another name, without a copy where the file system has hard links.
 
     Raises:
         OSError: the disk is full or the folder is gone.
@@ -181,7 +165,7 @@ def link_checkpoint(folder: Path, present: str, name: str) -> None:
 
 
 def _link(folder: Path, present: str, name: str) -> None:
-    """`link_checkpoint` for a pattern of file names, such as `last.{}`."""
+    """Link the two files of a pattern of file names, such as `last.{}`."""
     for suffix in ("json", "pt"):
         fresh = folder / f".{name}.{suffix}.new"
         with contextlib.suppress(FileNotFoundError):
@@ -195,12 +179,12 @@ def _link(folder: Path, present: str, name: str) -> None:
 
 
 def why_unreadable(error: Exception) -> str:
-    """That memory ran out, if it did; of bad files torch speaks of loading them unsafely instead."""
+    """A note that memory ran out, if it did; torch's other messages only confuse."""
     return f", or memory ran out ({safe(error, 100)})" if "memory" in str(error) else ""
 
 
 def load_payload(path: Path) -> dict[str, Any]:
-    """Everything in a checkpoint, on the CPU.
+    """The whole content of a checkpoint, on the CPU.
 
     Raises:
         CheckpointError: it is not a checkpoint of ours.
@@ -220,8 +204,8 @@ def load_payload(path: Path) -> dict[str, Any]:
     return payload
 
 
-def load_known(path: Path) -> tuple[str, Weights]:
-    """The SHA-256 of a checkpoint and its weights, of one and the same file; a trainer may replace it meanwhile.
+def load_with_digest(path: Path) -> tuple[str, Weights]:
+    """The SHA-256 and the weights of the same file, even if a trainer replaces it meanwhile.
 
     Raises:
         CheckpointError: it is not a checkpoint of ours.
@@ -234,7 +218,11 @@ def load_known(path: Path) -> tuple[str, Weights]:
 
 
 def load_weights(path: Path) -> Weights:
-    """The encoder of a checkpoint and the settings it was trained under."""
+    """The encoder of a checkpoint and the settings it was trained under.
+
+    Raises:
+        CheckpointError: it is not a checkpoint of ours.
+    """
     payload = load_payload(path)
     return Weights(
         payload["encoder"], from_dict(payload["config"]), payload["step"], payload["epoch"], path
