@@ -12,7 +12,7 @@ from tmssl.runs.folder import Run, is_alive
 from tmssl.runs.history import History, state
 from tmssl.runs.journal import Tail
 from tmssl.runs.launch import last_log_line, signal_trainer, wait_until_released
-from tmssl.runs.main_figure import judged
+from tmssl.runs.main_figure import judge
 from tmssl.text import duration, learning_rate, number, pasted, safe
 
 _POLL_S = 0.2
@@ -64,7 +64,7 @@ def event_words(event: Event) -> str | None:
 
 def _figure_words(event: Eval) -> str:
     """The figure that an evaluation is judged by; without labels that of copies."""
-    found = judged(event, "auto") or judged(event, "invariance")
+    found = judge(event, "auto") or judge(event, "invariance")
     return (
         f": {found.name} {number(found.value, 3)} (chance {number(found.chance, 3)})"
         if found

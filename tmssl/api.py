@@ -18,6 +18,7 @@ from tmssl.runs import history as run_history
 from tmssl.runs.events import Eval, Finding
 from tmssl.runs.folder import is_alive
 from tmssl.runs.journal import read_journal
+from tmssl.runs.main_figure import TOPK
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -313,7 +314,7 @@ def search(
 
 
 def evaluate(
-    run: str | Path | TrainedRun, *, checkpoint: str = "best", topk: Sequence[int] = (10, 100)
+    run: str | Path | TrainedRun, *, checkpoint: str = "best", topk: Sequence[int] = TOPK
 ) -> Eval:
     """Evaluate the retrieval of a checkpoint as `tmssl eval` does, and add the event to the run's journal.
 

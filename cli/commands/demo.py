@@ -8,8 +8,9 @@ import typer
 from cli.follow import follow, say
 from cli.options import RUNS_DEFAULT, RunsFolder
 from tmssl.errors import TrainingError
-from tmssl.runs.events import Eval, Score
+from tmssl.runs.events import Eval
 from tmssl.runs.folder import Run
+from tmssl.runs.main_figure import FIGURATIVE_HIT, GROUP_RECALL, TOPK
 from tmssl.text import number, pasted, safe
 
 
@@ -77,15 +78,7 @@ def _evaluate(run: Run) -> Eval:
     from tmssl.retrieval.evaluation.evaluate import evaluate
 
     with progress_bar("evaluating") as progress:
-        return evaluate(run, checkpoint="last", topk=(10, 100), progress=progress)
-
-
-def _score(event: Eval, metric: str, level: str, codes: str) -> Score:
-    """One figure of an evaluation at k = 10."""
-    for score in event.scores:
-        if (score.metric, score.level, score.codes, score.k) == (metric, level, codes, 10):
-            return score
-    raise TrainingError(f"the evaluation has no {metric}@10 at {level} level")
+        return evaluate(run, checkpoint="last", topk=TOPK, progress=progress)
 
 
 def _close(run: Run, event: Eval) -> None:
@@ -102,11 +95,13 @@ def _close(run: Run, event: Eval) -> None:
         f"  cross-entropy {number(last.ce)} nats, {100 * share:.0f} % of chance "
         f"(ln {segment.batch_size} = {number(segment.chance_ce)})"
     )
-    for metric, level, codes, words in (
-        ("hit", "division", "figurative", "hit@10, a figurative Vienna division shared"),
-        ("group_recall", "group", "all", "same-group recall@10"),
+    for figure, words in (
+        (FIGURATIVE_HIT, "hit@10, a figurative Vienna division shared"),
+        (GROUP_RECALL, "same-group recall@10"),
     ):
-        score = _score(event, metric, level, codes)
+        score = figure.score(event)
+        if score is None:
+            raise TrainingError(f"the evaluation has no {words}")
         untrained = score.references.get("untrained")
         say(
             f"  {words}: {number(score.value, 3)} (chance {number(score.chance, 3)}, "

@@ -28,6 +28,7 @@ from tmssl.errors import ConfigError
 from tmssl.runs.events import Eval
 from tmssl.runs.findings.evaluation import evaluation_findings
 from tmssl.runs.folder import Run, open_run
+from tmssl.runs.main_figure import QUERIES, TOPK
 from tmssl.text import count, safe
 
 _IN_SHEETS = 24  # queries in a page or a sheet, unless --show asks for more
@@ -35,11 +36,11 @@ _IN_SHEETS = 24  # queries in a page or a sheet, unless --show asks for more
 
 def evaluate(
     run: RunPath = None,
-    topk: TopK = [10, 100],  # noqa: B006 - typer copies it and shows it in the help
+    topk: TopK = [*TOPK],  # noqa: B006 - typer copies it and shows it in the help
     checkpoint: CheckpointName = "best",
     queries: Annotated[
         int, typer.Option("--queries", min=0, help="At most so many, drawn by seed; 0 is all.")
-    ] = 5000,
+    ] = QUERIES,
     show: Annotated[int, typer.Option("--show", min=0, help="Queries shown with matches.")] = 3,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of sample and bootstrap.")] = 0,
     device: Annotated[

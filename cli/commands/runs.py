@@ -8,7 +8,7 @@ from tmssl.errors import JournalError
 from tmssl.runs.folder import Run, is_alive, list_runs
 from tmssl.runs.history import History, read_history, summary
 from tmssl.runs.journal import read_journal
-from tmssl.runs.listing import best_score, score_name
+from tmssl.runs.main_figure import best_score, short_name
 from tmssl.text import number, safe
 
 
@@ -49,7 +49,7 @@ def run_line(run: Run, history: History) -> str:
         f"{history.epoch:>8.2f}/{told['epochs'] or '-'!s:<3}",
         f"{number(loss if isinstance(loss, float) else None):>9}",
         f"{number(chance if isinstance(chance, float) else None):>9}",
-        f"{score_name(best) if best else '':>14}",
+        f"{short_name(best) if best else '':>14}",
         f"{number(best.value if best else None, 3):>7}",
         f"{number(best.chance if best else None, 3):>8}",
     ]

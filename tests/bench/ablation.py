@@ -30,6 +30,7 @@ from tmssl.runs.checkpoints import find_checkpoint
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal
+from tmssl.runs.main_figure import TELLING_APART
 from tmssl.toy.make import make_toy
 from tmssl.training.checkpoints.store import load_weights
 from tmssl.training.loop import train
@@ -114,13 +115,9 @@ def measure(run: Run, pack: Pack, *, labelled: bool) -> dict[str, object]:
     }
     if labelled:
         event = evaluate(run, checkpoint="last", topk=[10])
-        for score in event.scores:
-            if (score.metric, score.level, score.codes, score.k) in (
-                ("group_recall", "group", "all", 10),
-                ("hit", "division", "figurative", 10),
-            ):
-                found[score.level] = score.value
-                found[f"{score.level}_untrained"] = score.references["untrained"]
+        for score in filter(None, (figure.score(event) for figure in TELLING_APART)):
+            found[score.level] = score.value
+            found[f"{score.level}_untrained"] = score.references["untrained"]
     return found
 
 

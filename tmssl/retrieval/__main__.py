@@ -9,8 +9,6 @@ from pathlib import Path
 
 from tmssl.errors import TmsslError
 
-_TOPK, _QUERIES = (10, 100), 5000  # the defaults of `tmssl eval`, so that scores can be compared
-
 
 def main() -> int:
     """Evaluate a checkpoint at low priority; returns the exit code."""
@@ -22,10 +20,11 @@ def main() -> int:
         from tmssl.config import read_config
         from tmssl.retrieval.evaluation.evaluate import evaluate
         from tmssl.runs.folder import open_run
+        from tmssl.runs.main_figure import QUERIES
 
         run = open_run(Path(sys.argv[1]))
         device = read_config(run.config).train.device
-        evaluate(run, checkpoint=sys.argv[2], topk=_TOPK, queries=_QUERIES, device=device)
+        evaluate(run, checkpoint=sys.argv[2], queries=QUERIES, device=device)
     except TmsslError as error:
         print(f"tmssl: {error}", file=sys.stderr)  # noqa: T201 - errors go to stderr
         return error.exit_code

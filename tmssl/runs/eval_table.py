@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tmssl.runs.eval_event import Eval, Score
+from tmssl.runs.main_figure import at_length, lift
 from tmssl.text import count, number, safe
 
 COLUMNS = ("Figure", "Level", "Codes", "Value", "Chance", "Lift", "95 % interval")
-_LOWER_IS_BETTER = ("group_nar",)  # a ratio to chance would mislead
 
 
 class Cell(NamedTuple):
@@ -45,15 +45,7 @@ class EvalRow:
 
 def score_name(score: Score) -> str:
     """`hit@10`, or `nar` for the whole ranking."""
-    name = safe(score.metric.removeprefix("group_"), 40)
-    return f"{name}@{score.k}" if score.k else name
-
-
-def lift(score: Score) -> float | None:
-    """How many times its chance level a score is; None where lower is better."""
-    if not score.chance or score.value is None or score.metric in _LOWER_IS_BETTER:
-        return None
-    return score.value / score.chance
+    return at_length(safe(score.metric.removeprefix("group_"), 40), score.k)
 
 
 def reference_names(scores: Sequence[Score]) -> list[str]:

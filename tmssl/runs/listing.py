@@ -5,21 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tmssl.errors import ConfigError, JournalError
-from tmssl.runs.eval_event import comparable
-from tmssl.runs.events import Eval, Score
+from tmssl.runs.eval_event import Score
 from tmssl.runs.folder import Run, is_alive, list_runs
 from tmssl.runs.history import History, state
 from tmssl.runs.journal import Tail
+from tmssl.runs.main_figure import best_score
 
 _KEPT = 64  # steps of a run that are kept in memory; a row needs the last
-
-# What stands for an evaluation, the first that the labels of a run allow.
-_MAIN = (
-    ("hit", "division", "figurative", 10),
-    ("hit", "division", "all", 10),
-    ("group_recall", "group", "all", 10),
-    ("invariance", "copy", "all", 1),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,27 +40,6 @@ class Row:
         return all(
             any(part in word.casefold() for word in words) for part in text.casefold().split()
         )
-
-
-def best_score(evals: list[Eval]) -> Score | None:
-    """The best figure of the evaluations that can be compared: of figurative divisions, else what labels allow."""
-    for place in _MAIN:
-        found = [
-            score
-            for event in comparable(evals, place[0])
-            for score in event.scores
-            if (score.metric, score.level, score.codes, score.k) == place
-            and score.value is not None
-        ]
-        if found:
-            return max(found, key=lambda score: score.value or 0.0)
-    return None
-
-
-def score_name(score: Score) -> str:
-    """`hit@10` of divisions, or what else the best figure is, short enough for a column."""
-    kind = {"group": "same mark", "copy": "invariance", "category": "category"}
-    return f"{kind.get(score.level, 'hit')}@{score.k}"
 
 
 def flat_settings(config: dict[str, object]) -> dict[str, object]:

@@ -11,6 +11,7 @@ from tmssl.errors import ConfigError
 from tmssl.runs.eval_event import comparable
 from tmssl.runs.events import Segment
 from tmssl.runs.history import History
+from tmssl.runs.main_figure import SPEAKING, MainFigure, at_length
 from tmssl.runs.schedule import planned_learning_rate
 from tmssl.text import number, safe
 from tui.charts.curves import Curves, read_curves, smoothed
@@ -20,14 +21,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Numbers = Sequence[float] | npt.NDArray[np.float64]
-
-# (metric, level, codes, k) to a title and what its line is called; the first that a run has is drawn.
-_FIGURES = {
-    ("hit", "division", "figurative", 10): ("division hit@10, figurative", "hit@10"),
-    ("hit", "division", "all", 10): ("division hit@10", "hit@10"),
-    ("group_recall", "group", "all", 10): ("same-group recall@10", "recall@10"),
-    ("invariance", "copy", "all", 1): ("invariance@1", "invariance@1"),
-}
 
 RUN_COLOURS = ("cyan", "orange", "green", "magenta", "gold", "red")
 """of runs that lie over each other; the first is the one that is watched"""
@@ -208,31 +201,30 @@ def evaluation_picture(told: Curves | History, others: Sequence[Curves] = ()) ->
     """
     runs = [told if isinstance(told, Curves) else read_curves(told), *others]
     lines: list[Line] = []
-    figure = next((one for one in _FIGURES if _figures(runs[0], one)[0]), next(iter(_FIGURES)))
-    title, short = _FIGURES[figure]
+    figure = next((one for one in SPEAKING if _figures(runs[0], one)[0]), SPEAKING[0])
     for place, curves in enumerate(runs):
         points, levels = _figures(curves, figure)
         if points and not place:
             lines.append(Line("chance", *_columns(levels), "red", dotted=True))
         if points:
-            name = safe(curves.name, 24) if others else short
+            name = safe(curves.name, 24) if others else at_length(figure.short, figure.k)
             letter = chr(65 + place) if others else ""
             colour = RUN_COLOURS[place % len(RUN_COLOURS)]
             lines.append(Line(name, *_columns(points), colour, marked=True, letter=letter))
+    title = figure.title(figure.k)
     return Picture(title, tuple(lines), axis="epoch", empty="no evaluation yet; press e")
 
 
 def _figures(
-    curves: Curves, figure: tuple[str, str, str, int]
+    curves: Curves, figure: MainFigure
 ) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
     """(epoch, value) and (epoch, chance) of the comparable evaluations that have the figure."""
     points, levels = {}, {}
-    for event in comparable(curves.evals, figure[0]):
-        for score in event.scores:
-            key = (score.metric, score.level, score.codes, score.k)
-            if key == figure and score.value is not None:
-                points[event.epoch] = score.value  # the later of two of one epoch
-                levels[event.epoch] = score.chance or 0.0
+    for event in comparable(curves.evals, figure.metric):
+        score = figure.score(event)
+        if score is not None and score.value is not None:
+            points[event.epoch] = score.value  # the later of two of one epoch
+            levels[event.epoch] = score.chance or 0.0
     return list(points.items()), list(levels.items())
 
 

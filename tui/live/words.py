@@ -1,9 +1,16 @@
 """Numbers become lines of text: the header, the figures, the last evaluation, the newest finding."""
 
 from tmssl.runs.eval_event import manner
-from tmssl.runs.eval_table import lift
-from tmssl.runs.events import Eval, Finding, Score
+from tmssl.runs.events import Finding, Score
 from tmssl.runs.history import History, state
+from tmssl.runs.main_figure import (
+    ANY_HIT,
+    FIGURATIVE_HIT,
+    GROUP_RECALL,
+    INVARIANCE,
+    lift,
+    short_name,
+)
 from tmssl.text import duration, learning_rate, number, rate, safe
 
 _MEMORY = 300  # 0.9 ** 300 is nothing
@@ -86,14 +93,6 @@ def _same_scale_since(history: History) -> int:
     return begin
 
 
-def find_score(event: Eval, metric: str, level: str, codes: str, k: int) -> Score | None:
-    """One figure of an evaluation."""
-    for score in event.scores:
-        if (score.metric, score.level, score.codes, score.k) == (metric, level, codes, k):
-            return score
-    return None
-
-
 def _lift(score: Score) -> str:
     """`, lift 1.5`; nothing where there is none."""
     times = lift(score)
@@ -115,20 +114,16 @@ def evaluation_words(history: History, width: int = 200) -> str:
         return "no evaluation yet; press e"
     event = history.evals[-1]
     told, short = [], []
-    for key, name in (
-        (("hit", "division", "figurative", 10), "division hit@10"),
-        (("group_recall", "group", "all", 10), "group recall@10"),
-        (("invariance", "copy", "all", 1), "invariance@1"),
-    ):
-        score = find_score(event, *key)
-        if score is None and key[2] == "figurative":  # a log that was imported has no such split
-            score = find_score(event, "hit", "division", "all", 10)
+    # An imported log has no figurative hits.
+    hit = FIGURATIVE_HIT if FIGURATIVE_HIT.score(event) else ANY_HIT
+    for figure in (hit, GROUP_RECALL, INVARIANCE):
+        score = figure.score(event)
         if score is not None:
-            told.append(score_words(score, name))
-            plain = name.removesuffix(" recall@10").removeprefix("division ")
+            told.append(score_words(score, figure.title(score.k)))
             times = _lift(score).replace("lift ", "x")
             short.append(
-                f"{plain} {number(score.value, 2)} (chance {number(score.chance, 2)}{times})"
+                f"{short_name(score)} {number(score.value, 2)} "
+                f"(chance {number(score.chance, 2)}{times})"
             )
     how = f", {safe(manner(event))}" if manner(event) else ""
     line = f"epoch {event.epoch:.4g}{how}: " + ("; ".join(told) or "see `tmssl eval`")

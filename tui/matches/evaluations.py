@@ -11,23 +11,13 @@ from tmssl.errors import InputError
 from tmssl.retrieval.evaluation.matches import MatchesHeader, QueryMatches, read_matches
 from tmssl.runs.eval_table import eval_row
 from tmssl.runs.events import Eval, Score
+from tmssl.runs.main_figure import MAIN_FIGURES
 from tmssl.text import number, safe
 
 _MATCHES = ".matches.jsonl"
 _TALL = 40  # rows from which the figures stand as a table
 _BLOCK = 7  # rows of that table
 _BAR = 20  # cells of a bar from 0 to 1
-
-# What tells one evaluation from another, the first that the labels allow first.
-_FIGURES = (
-    ("hit", "division", "figurative", "division hit"),
-    ("hit", "division", "all", "any division hit"),
-    ("map", "division", "figurative", "division mAP"),
-    ("ndcg", "division", "all", "nDCG"),
-    ("group_recall", "group", "all", "same mark recall"),
-    ("group_map", "group", "all", "same mark mAP"),
-    ("invariance", "copy", "all", "invariance"),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,17 +85,8 @@ def load_evaluation(folder: Path, index: int) -> LoadedEvaluation:
 
 def main_figures(event: Eval | None, most: int = 9) -> list[tuple[str, Score]]:
     """The figures that tell evaluations apart, each with its name: at 10 where there are several lengths."""
-    found = []
-    for metric, level, codes, name in _FIGURES:
-        scores = [
-            score
-            for score in (event.scores if event else [])
-            if (score.metric, score.level, score.codes) == (metric, level, codes)
-        ]
-        if scores:
-            score = min(scores, key=lambda score: (score.k != 10, score.k))
-            found.append((f"{name}@{score.k}" if score.k else name, score))
-    return found[:most]
+    scores = [(figure, figure.nearest_score(event)) for figure in MAIN_FIGURES if event]
+    return [(figure.title(score.k), score) for figure, score in scores if score is not None][:most]
 
 
 def figure_words(figures: list[tuple[str, Score]], width: int) -> str:

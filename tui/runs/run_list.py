@@ -3,7 +3,8 @@
 from rich.text import Text
 
 from tmssl.runs.events import Score
-from tmssl.runs.listing import Row, score_name
+from tmssl.runs.listing import Row
+from tmssl.runs.main_figure import short_name
 from tmssl.text import number, safe
 
 _STATES = {
@@ -33,7 +34,7 @@ def best_words(score: Score | None) -> str:
     """`hit@10 0.62 (0.41)`: the figure and its chance level."""
     if score is None:
         return "-"
-    return f"{score_name(score)} {number(score.value, 2)} ({number(score.chance, 2)})"
+    return f"{short_name(score)} {number(score.value, 2)} ({number(score.chance, 2)})"
 
 
 def row_text(row: Row, width: int, marked: bool) -> Text:

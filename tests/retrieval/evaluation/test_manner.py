@@ -15,7 +15,7 @@ from tmssl.runs.eval_event import comparable, manner
 from tmssl.runs.events import Eval, Score
 from tmssl.runs.findings.evaluation import evaluation_findings
 from tmssl.runs.history import History
-from tmssl.runs.listing import best_score, score_name
+from tmssl.runs.main_figure import best_score, short_name
 from tmssl.runs.report import report
 from tmssl.text import spreadsheet_cell
 from tui.charts.pictures import evaluation_picture
@@ -50,7 +50,7 @@ def test_the_best_is_of_plain_evaluations_with_as_many_queries() -> None:
     assert [event.epoch for event in comparable(events, "invariance")] == [2, 4]
     best = best_score(events)
     assert best is not None
-    assert (score_name(best), best.value) == ("invariance@1", 0.1)
+    assert (short_name(best), best.value) == ("invariance@1", 0.1)
     assert [e.scores[0].value for e in comparable(events[3:], "map")] == [0.5]
     assert [e.queries for e in comparable(events[:3], "hit")] == [900, 100, 900]
     assert comparable([], "invariance") == []

@@ -20,7 +20,7 @@ from tmssl.runs.folder import Run, create_run
 from tmssl.runs.history import History, read_history, state
 from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.runs.launch import start_trainer, wait_until_begun
-from tmssl.runs.main_figure import FIGURES, judged
+from tmssl.runs.main_figure import BEST_BY, judge
 from tmssl.training.checkpoints.evaluations import Evaluations
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
@@ -72,7 +72,7 @@ def evaluated(epoch: int, value: float, metric: str = "map", folder: str = "chec
 
 
 def test_the_names_of_figures_are_the_settings_choices() -> None:
-    assert set(get_args(BestBy)) == {*FIGURES, "auto", "loss"}
+    assert set(get_args(BestBy)) == {*BEST_BY, "auto", "loss"}
 
 
 def test_auto_takes_figurative_codes_then_groups_then_the_loss() -> None:
@@ -82,13 +82,13 @@ def test_auto_takes_figurative_codes_then_groups_then_the_loss() -> None:
         (both, "group-map", "group-map"),
         (evaluated(1, 0.3, "group_map"), "auto", "group-map"),
     ):
-        found = judged(event, best_by)
+        found = judge(event, best_by)
         assert found is not None
         assert found.name == name
-    assert judged(both, "loss") is None
-    assert judged(both, "invariance") is None
-    assert judged(Eval(), "auto") is None
-    assert judged(evaluated(1, float("nan")), "auto") is None
+    assert judge(both, "loss") is None
+    assert judge(both, "invariance") is None
+    assert judge(Eval(), "auto") is None
+    assert judge(evaluated(1, float("nan")), "auto") is None
 
 
 @pytest.mark.timeout(200)  # a child loads torch and faiss
@@ -156,7 +156,7 @@ def test_stopped_while_evaluating_and_resumed_the_best_is_the_best_of_all(world:
     configure(world, run, epochs=done + 3, eval_every=1)
     assert train(run, SignalFlags()) == 0
     history = history_of(run)
-    found = [judged(event, "auto") for event in history.evals]
+    found = [judge(event, "auto") for event in history.evals]
     known = [one for one in found if one is not None]
     assert len(known) == len(found) >= 2
     best = max(known, key=lambda one: one.value)

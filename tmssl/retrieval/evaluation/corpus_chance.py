@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from tmssl.data.vienna import LEVELS, at_level, is_figurative
 from tmssl.retrieval.evaluation.chance import hit_chance
+from tmssl.runs.main_figure import TOPK
 
 _SAMPLE = 2000  # sets of codes that are all counted; a larger corpus is sampled
 
@@ -30,7 +31,7 @@ class HitChance(msgspec.Struct, frozen=True):
     """number of them that the mean is taken over"""
 
 
-def corpus_hit_chances(vienna: Iterable[Codes], topk: Iterable[int] = (10, 100)) -> list[HitChance]:
+def corpus_hit_chances(vienna: Iterable[Codes], topk: Iterable[int] = TOPK) -> list[HitChance]:
     """Mean expected hit@k of a random ranking, at every level, if each mark with codes is a query.
 
     A level at which no two marks share a code has none.

@@ -43,6 +43,7 @@ from tmssl.runs.events import Division, Eval, Finding, Score
 from tmssl.runs.findings.evaluation import evaluation_findings
 from tmssl.runs.folder import Run
 from tmssl.runs.journal import JournalWriter, read_journal
+from tmssl.runs.main_figure import TOPK
 from tmssl.training.checkpoints.store import Weights, load_weights
 from tmssl.training.learner import choose_device
 from tmssl.types import Progress
@@ -52,7 +53,7 @@ def evaluate(
     run: Run,
     *,
     checkpoint: str = "best",
-    topk: Sequence[int] = (10, 100),
+    topk: Sequence[int] = TOPK,
     queries: int = 0,
     seed: int = 0,
     device: str = "auto",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tmssl.runs.eval_table import EvalRow, eval_heading, eval_row, reference_names, score_name
 from tmssl.runs.events import Division, Eval
+from tmssl.runs.main_figure import TELLING_APART
 from tmssl.text import count, number, safe
 
 _LEVELS = ("category", "division", "section", "group", "copy")
@@ -88,10 +89,7 @@ def _better_lines(event: Eval) -> list[str]:
     """The references that score higher by the scores that tell encoders apart."""
     lines = []
     for score in event.scores:
-        if (score.metric, score.level, score.codes) not in (
-            ("hit", "division", "figurative"),
-            ("group_recall", "group", "all"),
-        ):
+        if not any(figure.is_of(score) for figure in TELLING_APART):
             continue
         row = eval_row(score, list(score.references))
         for name, other in score.references.items():

@@ -4,6 +4,7 @@ import math
 
 from tmssl.runs.eval_event import manner
 from tmssl.runs.events import Eval, Finding, Score
+from tmssl.runs.main_figure import TELLING_APART
 from tmssl.text import number, safe
 
 _SURE = 1e-4  # probability of so few hits by chance below which it was not chance
@@ -37,7 +38,7 @@ def evaluation_findings(event: Eval, counts: dict[str, int] | None = None) -> li
                 "look at the join before anything else: tmssl pack DIR tells what it lost",
             )
         )
-    main = [score for score in event.scores if _is_main(score)]
+    main = [score for figure in TELLING_APART if (score := figure.score(event)) is not None]
     if main and all(map(_is_untrained, main)):
         same = main[0]
         found.append(
@@ -70,14 +71,6 @@ def _hits(event: Eval) -> list[Score]:
     """Shares of queries with a hit, the longest list first."""
     hits = [s for s in event.scores if s.metric == "hit" and s.codes in ("all", "figurative")]
     return sorted(hits, key=lambda score: -score.k)
-
-
-def _is_main(score: Score) -> bool:
-    """Whether a figure is one by which encoders are told apart."""
-    return (score.metric, score.codes, score.k) in (
-        ("hit", "figurative", 10),
-        ("group_recall", "all", 10),
-    ) and score.level in ("division", "group")
 
 
 def _is_untrained(score: Score) -> bool:

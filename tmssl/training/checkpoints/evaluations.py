@@ -16,7 +16,7 @@ from tmssl.runs.events import Eval, Event, Finding
 from tmssl.runs.folder import Run
 from tmssl.runs.journal import Tail
 from tmssl.runs.launch import last_log_line
-from tmssl.runs.main_figure import FIGURES, Judgement, judged
+from tmssl.runs.main_figure import BEST_BY, Judgement, judge
 from tmssl.training.checkpoints.store import link_checkpoint
 
 _RETRY_S = 10.0  # between tries to keep the best checkpoint on a full disk
@@ -66,7 +66,7 @@ class Evaluations:
         evaluated = {event.step: event for event in self._read_evals()}
         best_step = self._step_of("best")
         if best_step in evaluated:
-            self.best = judged(evaluated[best_step], self._best_by)
+            self.best = judge(evaluated[best_step], self._best_by)
         for path in sorted(self._run.checkpoints.glob(f"{FOR_EVALUATION}*.pt")):
             own_step = self._step_of(path.stem)
             if own_step is None or own_step > step:
@@ -124,8 +124,8 @@ class Evaluations:
 
     def _compare(self, event: Eval, name: str) -> None:
         """Keep a checkpoint as `best` if its evaluation is the best so far, and remove its second name."""
-        result = judged(event, self._best_by)
-        if result is None and self._best_by in FIGURES and not self._warned:
+        result = judge(event, self._best_by)
+        if result is None and self._best_by in BEST_BY and not self._warned:
             self._warned = True
             self._add(
                 "best-by-missing",
