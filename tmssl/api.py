@@ -305,11 +305,11 @@ def search(
     mask = None
     if vienna or where:
         mask = select(gallery.marks, vienna, [parse_condition(text) for text in where])
-    searched = gallery.facts.count if mask is None else int(mask.sum())
+    searched = gallery.pack.count if mask is None else int(mask.sum())
     if not searched:
         return []
     name = str(image) if isinstance(image, str | Path) else "-"
-    logo = Logo(name, sha256="", pixels=_square(image, gallery.facts.size))
+    logo = Logo(name, sha256="", pixels=_square(image, gallery.pack.size))
     return find_matches(gallery, logo, min(topk, searched), mask).matches
 
 

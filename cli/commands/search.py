@@ -78,14 +78,14 @@ def search(
     sources = find_logos(logos)
     gallery = _open_gallery(chosen_run(run, runs_folder), checkpoint, topk, whiten, factory)
     mask = _mask(gallery, vienna or [], conditions)
-    compared = int(mask.sum()) if mask is not None else gallery.facts.count
+    compared = int(mask.sum()) if mask is not None else gallery.pack.count
     if compared < topk:
         say(f"only {count(compared, 'mark')} pass the filters; the lists end there")
     record = new_record(
         gallery, topk, compared, vienna=vienna or [], where=where or [], factory=factory
     )
     pictures = []
-    for logo in _logos(sources, gallery.facts.size):
+    for logo in _logos(sources, gallery.pack.size):
         pictures.append(logo.pixels)
         result = find_matches(gallery, logo, min(topk, compared), mask)
         record.answers.append(result)
@@ -118,7 +118,7 @@ def _write_page(
     from tmssl.files import write_atomic
     from tmssl.retrieval.search.page import search_page
 
-    pack = open_pack(gallery.folder, gallery.marks)
+    pack = open_pack(gallery.pack_folder, gallery.marks)
     write_atomic(path, search_page(record, pictures, pack).encode())
     say(f"page written: {safe(path)}")
 
@@ -137,13 +137,13 @@ def _open_gallery(folder: Path, checkpoint: str, topk: int, whiten: int, factory
             phase=phase,
             progress=progress,
         )
-    marks = gallery.facts.count
+    marks = gallery.pack.count
     if topk > marks:
         raise InputError(
             f"--topk is {topk} and the gallery has {count(marks, 'mark')}; ask for fewer"
         )
-    if gallery.overlap is not None:
-        overlap = f"overlap@10 with exact {gallery.overlap:.3f}"
+    if gallery.index.overlap is not None:
+        overlap = f"overlap@10 with exact {gallery.index.overlap:.3f}"
         say(f"{safe(factory, 80)}: {overlap}; filters search exactly")
     return gallery
 

@@ -120,7 +120,7 @@ def picture_lines(answer: SearchResult, logo: "Logo", gallery: "Gallery", width:
     from tmssl.data.pack.reader import open_pack
 
     matches = answer.matches[: fitting(width) - 1]
-    pack = open_pack(gallery.folder, gallery.marks)
+    pack = open_pack(gallery.pack_folder, gallery.marks)
     pictures = [logo.pixels, *pack.read([match.row for match in matches])]
     captions = [["the logo", "", ""], *(caption(match) for match in matches)]
     told = {code: title for match in matches for code, title in match.shared.items() if title}

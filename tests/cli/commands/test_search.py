@@ -65,7 +65,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="module")
 def images(run: Run) -> Path:
     """The folder of the run's images."""
-    return Path(open_gallery(run).facts.source_root) / "images"
+    return Path(open_gallery(run).pack.source_root) / "images"
 
 
 @pytest.fixture
@@ -112,13 +112,13 @@ def test_it_finds_what_comparing_everything_finds(run: Run, images: Path) -> Non
     weights = load_weights(run.checkpoints / "best.pt")
     vectors = embed_pack(
         trained_encoder(weights),
-        open_pack(gallery.folder),
+        open_pack(gallery.pack_folder),
         image_size=32,
         device=torch.device("cpu"),
     )
     generator = np.random.default_rng(0)
     for number, mask in enumerate([None, *(generator.random((3, MARKS)) < 0.4)]):
-        logo = read_logo(str(images / f"{number:04d}.png"), gallery.facts.size)
+        logo = read_logo(str(images / f"{number:04d}.png"), gallery.pack.size)
         cosines = vectors @ vectors[number]
         cosines[~mask if mask is not None else []] = -np.inf
         k = 12 if mask is None else int(mask.sum())
@@ -129,7 +129,7 @@ def test_it_finds_what_comparing_everything_finds(run: Run, images: Path) -> Non
 
 
 def test_a_mask_leaves_exactly_the_best_of_the_rest(run: Run) -> None:
-    index = open_gallery(run).index
+    index = open_gallery(run).index.exact
     vectors = index.reconstruct_n(0, MARKS)
     for few in (1, 3, MARKS):
         mask = np.zeros(MARKS, np.bool_)
@@ -275,7 +275,7 @@ def test_a_second_search_loads_neither_timm_nor_the_pixels(run: Run, logo: Path)
 @pytest.mark.parametrize("width", [34, 80, 200])
 def test_pictures_stay_within_the_terminal(run: Run, logo: Path, width: int) -> None:
     gallery = open_gallery(run)
-    read = read_logo(str(logo), gallery.facts.size)
+    read = read_logo(str(logo), gallery.pack.size)
     lines = picture_lines(find_matches(gallery, read, 10, None), read, gallery, width)
     plain = [strip_colours(line) for line in lines]
     assert max(map(cell_len, plain)) <= width

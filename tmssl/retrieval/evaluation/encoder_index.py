@@ -6,15 +6,13 @@ import faiss
 from torch import Tensor
 
 from tmssl.data.pack.reader import Pack
-from tmssl.errors import InputError
 from tmssl.retrieval.evaluation.task import EvaluationTask
-from tmssl.retrieval.index.approximate import factory_index, overlap_at_10
-from tmssl.retrieval.index.faiss_index import build_index, index_path, open_index, save_index
+from tmssl.retrieval.search.indexing import build_missing_index
+from tmssl.retrieval.search.search_index import open_search_index
 from tmssl.retrieval.vectors.descriptor import Descriptor, encoder_descriptor
-from tmssl.retrieval.vectors.embed import embed_pack, trained_encoder
-from tmssl.retrieval.vectors.whitening import Whitening, fit_whitening, whitened_index
+from tmssl.retrieval.vectors.embed import trained_encoder
+from tmssl.retrieval.vectors.whitening import Whitening, fit_whitening
 from tmssl.runs.folder import Run
-from tmssl.text import safe
 from tmssl.types import Progress, Vectors
 
 
@@ -49,36 +47,19 @@ def encoder_index(
         InputError: a kept index is damaged or of other marks, faiss does not know the factory, or the
             disk is full.
     """
-    weights, pack = task.weights, task.pack
-    run.index.mkdir(exist_ok=True)
-    path = index_path(run.index, weights, pack.identity)
-    size, encoder = weights.config.data.image_size, trained_encoder(weights)
-    if not path.exists():
-        progress = task.start_phase("embedding")
-        vectors = embed_pack(encoder, pack, image_size=size, device=task.device, progress=progress)
-        save_index(build_index(vectors), path)
-    index = open_index(path)
-    if index.ntotal != pack.count:
-        raise InputError(
-            f"{safe(path)} holds {index.ntotal:,} marks of {pack.count:,}; "
-            "remove it and evaluate again"
-        )
-    descriptor = encoder_descriptor("this", path.stem, encoder, size, task.device)
-    unwhitened = None
-    if whiten:
-        unwhitened = _reading(index, descriptor)
-        index, whitening, path = whitened_index(index, path, whiten, task.start_phase("whitening"))
-        embed_images = descriptor.embed_images
+    weights, pack, start_phase = task.weights, task.pack, task.start_phase
+    encoder = trained_encoder(weights)
+    path = build_missing_index(run, weights, encoder, pack, task.device, start_phase)
+    index = open_search_index(path, pack.count, start_phase, whiten=whiten, factory=factory)
+    image_size = weights.config.data.image_size
+    descriptor = encoder_descriptor("this", path.stem, encoder, image_size, task.device)
+    unwhitened, whitening = None, index.whitening
+    if whitening:
+        unwhitened, embed_images = _reading(index.unwhitened, descriptor), descriptor.embed_images
         descriptor = dataclasses.replace(
             descriptor, embed_images=lambda images: whitening(embed_images(images))
         )
-    if not factory:
-        return EncoderIndex(index, descriptor, unwhitened)
-    progress = task.start_phase(f"building {safe(factory, 40)}")
-    approximate = factory_index(index, path, factory, progress)
-    return EncoderIndex(
-        index, descriptor, unwhitened, approximate, overlap_at_10(index, approximate)
-    )
+    return EncoderIndex(index.exact, descriptor, unwhitened, index.approximate, index.overlap)
 
 
 def _reading(index: faiss.Index, descriptor: Descriptor) -> Descriptor:

@@ -60,7 +60,7 @@ def export_embeddings(
     Raises:
         InputError: pyarrow is missing, or the disk is full.
     """
-    manifest, facts, index = gallery.manifest, gallery.facts, gallery.index
+    manifest, pack, index = gallery.manifest, gallery.pack, gallery.index.exact
     provenance = Provenance(
         model=manifest.model,
         checkpoint=manifest.checkpoint,
@@ -69,11 +69,11 @@ def export_embeddings(
         image_size=manifest.image_size,
         index=manifest.index,
         index_sha256=manifest.index_sha256,
-        whitened=index.d if gallery.whitening else 0,
-        pack_fingerprint=facts.fingerprint,
+        whitened=index.d if gallery.index.whitening else 0,
+        pack_fingerprint=pack.fingerprint,
         marks=index.ntotal,
         features=index.d,
-        attribution=facts.attribution,
+        attribution=pack.attribution,
     )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -8,8 +8,6 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import faiss
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -19,13 +17,12 @@ from tmssl.data.pack.info import PackInfo, open_marks, read_info
 from tmssl.data.sources.marks import MarkTable
 from tmssl.data.views.augment import plain_view
 from tmssl.errors import InputError
-from tmssl.retrieval.index.exact import search_one
-from tmssl.retrieval.index.faiss_index import open_index
 from tmssl.retrieval.search.manifest import IndexManifest, find_manifest
+from tmssl.retrieval.search.search_index import SearchIndex, open_search_index
 from tmssl.retrieval.search.traced_encoder import load_traced_encoder
 from tmssl.runs.folder import Run
 from tmssl.text import safe
-from tmssl.types import Indices, Mask, Pixels, Progress, Vectors
+from tmssl.types import Pixels, Progress, Vectors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,22 +30,13 @@ class Gallery:
     """A run's marks, open for search."""
 
     run: Run
-    folder: Path
-    """of the pack"""
-    facts: PackInfo
+    pack_folder: Path
+    pack: PackInfo
     manifest: IndexManifest
     marks: MarkTable
-    index: faiss.Index
-    """exact, one vector a mark"""
-    index_path: Path
+    index: SearchIndex
     encode: Callable[[Tensor], Tensor]
     """from a view, float32 (1, 3, s, s), to features (1, f), on the CPU"""
-    whitening: Callable[[Vectors], Vectors] | None = None
-    """from unit vectors of the encoder to those of the index, where the index is whitened"""
-    approximate: faiss.Index | None = None
-    """searched instead of `index` where there is no filter"""
-    overlap: float | None = None
-    """overlap@10 of the approximate index with the exact one"""
 
 
 def open_gallery(
@@ -77,45 +65,30 @@ def open_gallery(
             factory.
     """
     folder = Path(read_config(run.config).data.pack)
-    facts = read_info(folder)
-    manifest = find_manifest(run, checkpoint, facts)
+    pack = read_info(folder)
+    manifest = find_manifest(run, checkpoint, pack)
     if manifest is None:
         # timm takes longer to import than the search itself.
         from tmssl.retrieval.search.indexing import index_run
 
         manifest = index_run(
-            run, checkpoint, facts, folder, device=device, phase=phase, progress=progress
+            run, checkpoint, pack, folder, device=device, phase=phase, progress=progress
         )
-    path = run.index / manifest.index
-    index, whitening, approximate, overlap = open_index(path), None, None, None
-    if index.ntotal != facts.count:
-        raise InputError(
-            f"{safe(path)} holds {index.ntotal:,} marks of {facts.count:,}; "
-            "remove it and search again"
-        )
-    if whiten:
-        from tmssl.retrieval.vectors.whitening import whitened_index
 
-        phase("whitening")
-        index, whitening, path = whitened_index(index, path, whiten, progress)
-    if factory:
-        from tmssl.retrieval.index.approximate import factory_index, overlap_at_10
+    def start_phase(name: str) -> Progress | None:
+        phase(name)
+        return progress
 
-        phase(f"building {safe(factory, 40)}")
-        approximate = factory_index(index, path, factory, progress)
-        overlap = overlap_at_10(index, approximate)
     return Gallery(
         run=run,
-        folder=folder,
-        facts=facts,
+        pack_folder=folder,
+        pack=pack,
         manifest=manifest,
-        marks=open_marks(folder, facts),
-        index=index,
-        index_path=path,
+        marks=open_marks(folder, pack),
+        index=open_search_index(
+            run.index / manifest.index, pack.count, start_phase, whiten=whiten, factory=factory
+        ),
         encode=_open_encoder(run, manifest),
-        whitening=whitening,
-        approximate=approximate,
-        overlap=overlap,
     )
 
 
@@ -146,10 +119,11 @@ def embed_query(gallery: Gallery, pixels: Pixels) -> Vectors:
     view = plain_view(torch.from_numpy(pixels.copy())[None], gallery.manifest.image_size)
     with torch.inference_mode(), _one_thread():
         vector = functional.normalize(gallery.encode(view).float()).numpy()
-    vector = gallery.whitening(vector) if gallery.whitening else vector
-    if vector.shape[1] != gallery.index.d:
+    index = gallery.index
+    vector = index.whitening(vector) if index.whitening else vector
+    if vector.shape[1] != index.exact.d:
         raise InputError(
-            f"{safe(gallery.index_path)} holds vectors of {gallery.index.d} features, "
+            f"{safe(index.path)} holds vectors of {index.exact.d} features, "
             f"and the encoder gives {vector.shape[1]}; remove it and search again"
         )
     return vector
@@ -164,21 +138,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def nearest_marks(
-    gallery: Gallery, query: Vectors, k: int, mask: Mask | None = None
-) -> tuple[Vectors, Indices]:
-    """Cosines (k,), falling, and rows (k,) of the marks nearest to a query (1, f).
-
-    A mask, bool (marks,), restricts the search to its marks and makes it exact. Without one the
-    approximate index, where there is one, may find fewer than k.
-    """
-    if gallery.approximate is None or mask is not None:
-        return search_one(gallery.index, query, k, mask)
-    # It brings the packs' decoder, which an exact search does without.
-    from tmssl.retrieval.index.approximate import search_approximate
-
-    similarity, rows = search_approximate(gallery.index, gallery.approximate, query, k)
-    found = rows[0] >= 0
-    return np.clip(similarity[0][found], -1, 1), rows[0][found]

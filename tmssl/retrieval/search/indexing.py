@@ -4,6 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+from torch import nn
+
 from tmssl.data.pack.info import PackInfo
 from tmssl.data.pack.reader import Pack, open_pack
 from tmssl.data.vienna import at_level
@@ -15,7 +18,7 @@ from tmssl.retrieval.vectors.embed import embed_pack, trained_encoder
 from tmssl.retrieval.vectors.fold_bn import fold_bn
 from tmssl.runs.checkpoints import digest, find_checkpoint
 from tmssl.runs.folder import Run
-from tmssl.training.checkpoints.store import load_with_digest
+from tmssl.training.checkpoints.store import Weights, load_with_digest
 from tmssl.training.learner import choose_device
 from tmssl.types import Progress
 
@@ -23,7 +26,7 @@ from tmssl.types import Progress
 def index_run(
     run: Run,
     checkpoint: str,
-    facts: PackInfo,
+    info: PackInfo,
     folder: Path,
     *,
     device: str = "auto",
@@ -35,7 +38,7 @@ def index_run(
     Args:
         run: the run.
         checkpoint: `best`, `last`, `epoch-0010` or a path.
-        facts: of the pack.
+        info: of the pack.
         folder: of the pack.
         device: where the marks are embedded.
         phase: called with the name of each phase as it begins.
@@ -44,23 +47,16 @@ def index_run(
     Raises:
         InputError: the checkpoint cannot be loaded, or the disk is full.
     """
+
+    def start_phase(name: str) -> Progress | None:
+        phase(name)
+        return progress
+
     path = find_checkpoint(run, checkpoint)
     sha256, weights = load_with_digest(path)
-    image_size, model = weights.config.data.image_size, weights.config.model.name
-    pack = open_pack(folder)
-    run.index.mkdir(exist_ok=True)
-    index = index_path(run.index, weights, pack.identity)
+    image_size, pack = weights.config.data.image_size, open_pack(folder)
     encoder = trained_encoder(weights)
-    if not index.exists():
-        phase("embedding")
-        target = choose_device(device)
-        # No name keeps the vectors: of 538,000 marks they take 2.8 GB.
-        save_index(
-            build_index(
-                embed_pack(encoder, pack, image_size=image_size, device=target, progress=progress)
-            ),
-            index,
-        )
+    index = build_missing_index(run, weights, encoder, pack, choose_device(device), start_phase)
     phase("tracing the encoder")
     traced = run.index / f"{sha256[:16]}.encoder"
     try:
@@ -73,15 +69,42 @@ def index_run(
         encoder=traced.name,
         checkpoint=str(path.relative_to(run.path) if path.is_relative_to(run.path) else path),
         checkpoint_sha256=sha256,
-        model=model,
+        model=weights.config.model.name,
         image_size=image_size,
         epoch=weights.epoch,
         step=weights.step,
         marks=pack.count,
         holders=_count_holders(pack),
     )
-    write_manifest(manifest_path(run, facts, sha256), manifest)
+    write_manifest(manifest_path(run, info, sha256), manifest)
     return manifest
+
+
+def build_missing_index(
+    run: Run,
+    weights: Weights,
+    encoder: nn.Module,
+    pack: Pack,
+    device: torch.device,
+    start_phase: Callable[[str], Progress | None],
+) -> Path:
+    """The file of an encoder's index of a pack, after embedding the pack if the run does not keep it.
+
+    Args:
+        run: where it is kept.
+        weights: of the encoder.
+        encoder: with these weights.
+        pack: the marks.
+        device: where they are embedded.
+        start_phase: takes the name of a phase that begins, returns the callback for its progress.
+    """
+    run.index.mkdir(exist_ok=True)
+    path = index_path(run.index, weights, pack.identity)
+    if not path.exists():
+        size, progress = weights.config.data.image_size, start_phase("embedding")
+        vectors = embed_pack(encoder, pack, image_size=size, device=device, progress=progress)
+        save_index(build_index(vectors), path)
+    return path
 
 
 def _count_holders(pack: Pack) -> dict[str, int]:

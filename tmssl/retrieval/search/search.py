@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tmssl.data.sources.marks import Mark
 from tmssl.data.vienna import title
-from tmssl.retrieval.search.gallery import Gallery, embed_query, nearest_marks
+from tmssl.retrieval.search.gallery import Gallery, embed_query
 from tmssl.retrieval.search.logos import STDIN, Logo
 from tmssl.retrieval.search.results import (
     SearchMatch,
@@ -35,15 +35,15 @@ def find_matches(gallery: Gallery, logo: Logo, k: int, mask: Mask | None = None)
     """
     query = embed_query(gallery, logo.pixels)
     manifest = gallery.manifest
-    voters = min(_VOTERS, gallery.facts.count)
-    similarity, rows = nearest_marks(gallery, query, max(k, voters))
+    voters = min(_VOTERS, gallery.pack.count)
+    similarity, rows = gallery.index.nearest(query, max(k, voters))
     likely = likely_codes(
         [gallery.marks[row].vienna for row in rows[:voters].tolist()],
         manifest.holders,
         manifest.marks,
     )
     if mask is not None:
-        similarity, rows = nearest_marks(gallery, query, k, mask)
+        similarity, rows = gallery.index.nearest(query, k, mask)
     own_row = _catalogue_row(gallery, logo)
     own = gallery.marks[own_row] if own_row is not None else None
     codes = own.vienna if own else [vote.code for vote in likely]
@@ -79,7 +79,7 @@ def find_matches(gallery: Gallery, logo: Logo, k: int, mask: Mask | None = None)
 
 def _catalogue_row(gallery: Gallery, logo: Logo) -> int | None:
     """The row of a logo that is an image of the catalogue, or None."""
-    path, root = Path(logo.name).resolve(), Path(gallery.facts.source_root).resolve()
+    path, root = Path(logo.name).resolve(), Path(gallery.pack.source_root).resolve()
     if logo.name == STDIN or not path.is_relative_to(root):
         return None
     return gallery.marks.row_of(str(path.relative_to(root)))
@@ -104,7 +104,7 @@ def new_record(
         where: conditions of the filter, as given.
         factory: of the approximate index; empty where there is none.
     """
-    manifest, facts = gallery.manifest, gallery.facts
+    manifest, pack = gallery.manifest, gallery.pack
     return SearchRecord(
         searched=datetime.now(UTC).isoformat(timespec="seconds"),
         version=version("tmssl"),
@@ -117,13 +117,13 @@ def new_record(
         index=manifest.index,
         index_sha256=manifest.index_sha256,
         factory=factory,
-        whitened=gallery.index.d if gallery.whitening else 0,
-        pack=str(gallery.folder),
-        pack_fingerprint=facts.fingerprint,
-        marks=facts.count,
+        whitened=gallery.index.exact.d if gallery.index.whitening else 0,
+        pack=str(gallery.pack_folder),
+        pack_fingerprint=pack.fingerprint,
+        marks=pack.count,
         compared=compared,
         vienna=list(vienna),
         where=list(where),
         topk=topk,
-        attribution=facts.attribution,
+        attribution=pack.attribution,
     )

@@ -1,0 +1,86 @@
+"""The index that queries are searched in: a run's own, whitened or with an approximate one on request."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import faiss
+import numpy as np
+
+from tmssl.errors import InputError
+from tmssl.retrieval.index.approximate import (
+    factory_index,
+    overlap_at_10,
+    search_approximate,
+)
+from tmssl.retrieval.index.exact import search_one
+from tmssl.retrieval.index.faiss_index import open_index
+from tmssl.retrieval.vectors.whitening import Whitening, whitened_index
+from tmssl.text import safe
+from tmssl.types import Indices, Mask, Progress, Vectors
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchIndex:
+    """A gallery's vectors, and how a query is made comparable with them."""
+
+    exact: faiss.Index
+    """whitened if asked for"""
+    path: Path
+    """of `exact`"""
+    unwhitened: faiss.Index
+    """the run's own index"""
+    whitening: Whitening | None = None
+    """from unit vectors of the encoder to those of `exact`"""
+    approximate: faiss.Index | None = None
+    """gives the nearest marks in place of `exact`"""
+    overlap: float | None = None
+    """overlap@10 of `approximate` with `exact`"""
+
+    def nearest(self, query: Vectors, k: int, mask: Mask | None = None) -> tuple[Vectors, Indices]:
+        """Cosines, falling, and rows of the k marks nearest to a query (1, d).
+
+        A mask, bool (n,), restricts the search to its marks and makes it exact. Without one the
+        approximate index, where there is one, may find fewer than k.
+        """
+        if self.approximate is None or mask is not None:
+            return search_one(self.exact, query, k, mask)
+        similarity, rows = search_approximate(self.exact, self.approximate, query, k)
+        found = rows[0] >= 0
+        return np.clip(similarity[0][found], -1, 1), rows[0][found]
+
+
+def open_search_index(
+    path: Path,
+    marks: int,
+    start_phase: Callable[[str], Progress | None],
+    *,
+    whiten: int = 0,
+    factory: str = "",
+) -> SearchIndex:
+    """Open a run's index; whitened vectors and approximate indexes are made once and kept.
+
+    Args:
+        path: of the run's own index.
+        marks: in the gallery.
+        start_phase: takes the name of a phase that begins, returns the callback for its progress.
+        whiten: features kept by PCA-whitening; 0 does not whiten.
+        factory: faiss's factory string of an approximate index; empty searches exactly.
+
+    Raises:
+        InputError: a kept index is damaged or of other marks, faiss does not know the factory, or the
+            disk is full.
+    """
+    exact = unwhitened = open_index(path)
+    if exact.ntotal != marks:
+        raise InputError(
+            f"{safe(path)} holds {exact.ntotal:,} marks of {marks:,}; remove it and try again"
+        )
+    whitening = approximate = overlap = None
+    if whiten:
+        exact, whitening, path = whitened_index(exact, path, whiten, start_phase("whitening"))
+    if factory:
+        progress = start_phase(f"building {safe(factory, 40)}")
+        approximate = factory_index(exact, path, factory, progress)
+        overlap = overlap_at_10(exact, approximate)
+    return SearchIndex(exact, path, unwhitened, whitening, approximate, overlap)
