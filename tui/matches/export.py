@@ -1,4 +1,4 @@
-"""Queries that a person looks at, written to a file of the run or drawn outside the monitor."""
+"""Exports of the shown queries to files of the run."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 @lru_cache(maxsize=2)
-def pack_of(folder: str) -> "Pack":
-    """A pack stays open while its pages are turned.
+def open_cached_pack(folder: str) -> "Pack":
+    """Open a pack, or return the one that is open already.
 
     Raises:
-        PackError: it is missing or damaged.
+        PackError: the pack is missing or damaged.
     """
     from tmssl.data.pack.reader import open_pack
 
@@ -32,7 +32,15 @@ def pack_of(folder: str) -> "Pack":
 def write_queries(
     kind: str, run: Run, loaded: LoadedEvaluation, queries: Sequence[QueryMatches], which: str
 ) -> str:
-    """Write queries of an evaluation as a page (`html`) or a sheet (`png`), and say where it is."""
+    """Write queries of an evaluation to an HTML page or a PNG sheet; returns a status text.
+
+    Args:
+        kind: `html` or `png`.
+        run: its `export` folder gets the file.
+        loaded: the evaluation.
+        queries: those to write.
+        which: the filter that they come from, for the headings.
+    """
     from tmssl.retrieval.evaluation.contact_sheet import write_contact_sheet
     from tmssl.retrieval.evaluation.page import write_page
 
@@ -47,7 +55,7 @@ def write_queries(
     chosen = [(f"{which} queries", query) for query in queries]
     try:
         path.parent.mkdir(exist_ok=True)
-        pack = pack_of(header.pack)
+        pack = open_cached_pack(header.pack)
         if kind == "html":
             write_page(path, run.name, event, header, chosen, pack)
         else:
@@ -55,11 +63,3 @@ def write_queries(
     except (InputError, OSError) as error:
         return f"not written: {safe(error)}"
     return f"{count(len(chosen), 'query', 'queries')} written: {display_path(path)}"
-
-
-def ask(prompt: str) -> str:
-    """What a person types outside the monitor; nothing when the terminal is gone."""
-    try:
-        return input(prompt).strip()
-    except (EOFError, KeyboardInterrupt):
-        return ""

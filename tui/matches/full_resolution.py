@@ -1,4 +1,4 @@
-"""A query and a match at full resolution, drawn outside the monitor; the terminal is asked nothing."""
+"""A query and a match at full resolution, printed outside the app; the terminal gets no query."""
 
 import shutil
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import set_cell_size
 
-from tmssl.retrieval.evaluation.matches import QueryMatches, shared_codes
+from tmssl.retrieval.evaluation.matches import QueryMatches, display_name, shared_codes, verdict
 from tmssl.text import safe
 from tui.matches.query_list import query_name
 
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
     from tmssl.data.pack.reader import Pack
 
-_WORDS = 5  # lines around the picture
+_TEXT_LINES = 5  # around the picture
 
 
-def original(pack: "Pack", row: int, path: str) -> "tuple[Picture, str]":
-    """The image file of a row where it still is, else what the pack has of it; and which it is, in words."""
+def read_original(pack: "Pack", row: int, path: str) -> "tuple[Picture, str]":
+    """The image file of a row, or the pack's copy where the file is gone; and its size in words.
+
+    A path that leads out of the pack's source folder counts as gone.
+    """
     from PIL import Image
 
     from tmssl.data.preprocess import UnreadableError, load_image
@@ -31,101 +34,111 @@ def original(pack: "Pack", row: int, path: str) -> "tuple[Picture, str]":
     if path and root.is_dir() and file.resolve().is_relative_to(root.resolve()):
         try:
             picture = load_image(open_image(str(file)))
-        except UnreadableError:  # gone, or changed since
+        except UnreadableError:  # deleted or damaged since
             pass
         else:
             return picture, f"{picture.width} x {picture.height}"
     return Image.fromarray(pack.read([row])[0]), f"{pack.size} x {pack.size} of the pack"
 
 
-def beside(first: "Picture", second: "Picture") -> "Picture":
-    """Two pictures at one height on white, none made smaller."""
+def side_by_side(left: "Picture", right: "Picture") -> "Picture":
+    """Two pictures on white, the lower one enlarged to the height of the other."""
     from PIL import Image
 
-    height = max(first.height, second.height)
+    height = max(left.height, right.height)
     gap = height // 20 + 1
-    sized = [
-        one.resize(
-            (max(1, round(one.width * height / one.height)), height), Image.Resampling.LANCZOS
+    left, right = (
+        picture.resize(
+            (max(1, round(picture.width * height / picture.height)), height),
+            Image.Resampling.LANCZOS,
         )
-        if one.height != height
-        else one
-        for one in (first, second)
-    ]
-    canvas = Image.new("RGB", (sized[0].width + gap + sized[1].width, height), "white")
-    canvas.paste(sized[0], (0, 0))
-    canvas.paste(sized[1], (sized[0].width + gap, 0))
+        if picture.height != height
+        else picture
+        for picture in (left, right)
+    )
+    canvas = Image.new("RGB", (left.width + gap + right.width, height), "white")
+    canvas.paste(left, (0, 0))
+    canvas.paste(right, (left.width + gap, 0))
     return canvas
 
 
-def drawn(picture: "Picture", columns: int, rows: int, by: str, *, plain: bool = False) -> str:
-    """A picture in at most `columns` x `rows` cells, as what is written to the terminal."""
-    if by == "off":
+def render(
+    picture: "Picture", columns: int, rows: int, protocol: str, *, ascii: bool = False
+) -> str:
+    """The text that draws a picture in at most `columns` x `rows` cells.
+
+    `protocol` is one that `tui.options.graphics_protocol` returns.
+    """
+    if protocol == "off":
         return "(pictures are off)"
-    if plain:
+    if ascii:
         import numpy as np
 
-        from tui.matches.thumbnail import letters
+        from tui.matches.thumbnail import ascii_lines
 
-        return "\n".join(letters(np.asarray(picture), columns, rows))
+        return "\n".join(ascii_lines(np.asarray(picture), columns, rows))
     from tui.matches.thumbnail import term_images
 
     images = term_images()
-    kind = {"block": images.BlockImage, "kitty": images.KittyImage, "iterm2": images.ITerm2Image}[
-        by
-    ]
-    if by != "block":
-        kind.forced_support = True  # it would ask the terminal; --images or the environment told it
-    image = kind(picture)
+    classes = {"block": "BlockImage", "kitty": "KittyImage", "iterm2": "ITerm2Image"}
+    image_class = getattr(images, classes[protocol])
+    if protocol != "block":
+        image_class.forced_support = True  # else it would send the terminal a query
+    image = image_class(picture)
     image.set_size(images.Size.FIT, frame_size=(columns, rows))
     return str(image)
 
 
-def words_of(query: QueryMatches, at: int, sizes: tuple[str, str]) -> list[str]:
-    """What stands under a query and its match: names, sizes, rank, verdict, shared codes."""
-    from tmssl.retrieval.evaluation.matches import verdict
-
-    match = query.matches[at]
-    told = [verdict(match, query), "; ".join(shared_codes(match, query))]
-    name = safe(match.title or match.id or match.path)
+def _captions(query: QueryMatches, index: int, sizes: tuple[str, str]) -> list[str]:
+    """The lines under a query and a match: names, sizes, rank, verdict, shared codes."""
+    match = query.matches[index]
+    judgment = [verdict(match, query), "; ".join(shared_codes(match, query))]
+    name = safe(display_name(match))
     return [
         f"left: {query_name(query)} ({sizes[0]})",
         f"right: {name} ({sizes[1]}), rank {match.rank}, similarity {match.similarity:.3f}, "
-        + safe("; ".join(filter(None, told))),
+        + safe("; ".join(filter(None, judgment))),
     ]
 
 
-def show_full(
+def show_full_resolution(
     query: QueryMatches,
     pack: "Pack",
-    by: str,
-    say: Callable[[str], None],
+    protocol: str,
+    write: Callable[[str], None],
     ask: Callable[[str], str],
     *,
-    plain: bool = False,
+    ascii: bool = False,
 ) -> None:
-    """Show a query beside a match until the person has seen enough.
+    """Show a query beside its first match, then beside each match that the user asks for.
 
     Args:
-        query: with at least one match.
-        pack: whose pixels stand in where an image file is gone.
-        by: as `tui.options.way` says it.
-        say: writes a line to the terminal.
-        ask: shows a prompt and returns what was typed; empty goes back.
-        plain: whether pictures are drawn in ASCII.
+        query: has at least one match.
+        pack: the pixels to show where an image file is gone.
+        protocol: one that `tui.options.graphics_protocol` returns.
+        write: writes a line to the terminal.
+        ask: shows a prompt and returns what was typed; an empty answer ends it.
+        ascii: whether pictures are drawn in ASCII.
     """
-    at, typed = 0, "1"
-    own, own_size = original(pack, query.row, query.path)
-    while typed:
-        match = query.matches[at]
-        other, other_size = original(pack, match.row, match.path)
+    index, answer = 0, "1"
+    left, left_size = read_original(pack, query.row, query.path)
+    while answer:
+        match = query.matches[index]
+        right, right_size = read_original(pack, match.row, match.path)
         columns, lines = shutil.get_terminal_size()
-        say(
-            "\x1b[2J\x1b[H"
-            + drawn(beside(own, other), columns, max(4, lines - _WORDS), by, plain=plain)
-        )
-        for line in words_of(query, at, (own_size, other_size)):
-            say(set_cell_size(line, columns - 1).rstrip())
-        typed = ask(f"rank of another match (1 to {len(query.matches)}), or enter to go back: ")
-        if typed.isdecimal() and 1 <= int(typed) <= len(query.matches):
-            at = int(typed) - 1
+        rows = max(4, lines - _TEXT_LINES)
+        picture = side_by_side(left, right)
+        write("\x1b[2J\x1b[H" + render(picture, columns, rows, protocol, ascii=ascii))
+        for line in _captions(query, index, (left_size, right_size)):
+            write(set_cell_size(line, columns - 1).rstrip())
+        answer = ask(f"rank of another match (1 to {len(query.matches)}), or enter to go back: ")
+        if answer.isdecimal() and 1 <= int(answer) <= len(query.matches):
+            index = int(answer) - 1
+
+
+def ask_user(prompt: str) -> str:
+    """What the user types after a prompt; empty when the terminal is gone."""
+    try:
+        return input(prompt).strip()
+    except (EOFError, KeyboardInterrupt):
+        return ""

@@ -1,271 +1,256 @@
-"""A query and its matches, of one evaluation or of two, as one page of text and pictures."""
+"""A query and a grid of its matches, in one evaluation or two, as lines of text and pictures."""
 
 import dataclasses
 import textwrap
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from tmssl.data.vienna import title
 from tmssl.errors import InputError
-from tmssl.retrieval.evaluation.matches import Match, QueryMatches, first_hit, shared_codes
+from tmssl.retrieval.evaluation.matches import (
+    Match,
+    QueryMatches,
+    display_name,
+    first_hit,
+    shared_codes,
+    verdict,
+)
 from tmssl.text import safe
-from tui.matches.query_list import precision, query_name
+from tui.matches.query_list import average_precision, query_name
 from tui.theme import QUIET
 
 if TYPE_CHECKING:
     from tmssl.data.pack.reader import Pack
 
-_GAP = 2
-_CELLS = range(18, 4, -1)  # rows of a match's picture, large before small
-_MIDDLING, _LARGE = 8, 12  # rows from which a caption has two lines for shared codes, and three
-_ACROSS, _DOWN = 50, 36  # rows of a screen from which more matches are wanted
-SIZES = (2, 4, 8, 12, 20)
+_GAP = 2  # cells between columns
+_PICTURE_ROWS = range(18, 4, -1)  # of a match, the largest first
+_MEDIUM, _LARGE = 8, 12  # picture rows from which a caption has four lines, and five
+PAGE_SIZES = (2, 4, 8, 12, 20)
 """about how many matches a page shows, few and large or many and small"""
+_VERDICTS = {
+    "duplicate": ("~ copy", "magenta"),
+    "same group": ("= same", "bold green"),
+    "hit": ("+ hit", "green"),
+    "miss": ("- miss", "red"),
+    "unlabelled": ("unlabelled", QUIET),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How a page is divided: the query's picture, and a grid of matches."""
+    """How a page is divided: the query's picture on the left, and a grid of matches."""
 
-    query: int
-    """rows of the query's picture; it is twice as wide"""
-    cell: int
-    """rows of a match's picture"""
+    query_rows: int
+    """rows of the query's picture; its width is twice as many cells"""
+    match_rows: int
+    """rows of a match's picture; its width is twice as many cells"""
     columns: int
     lines: int
 
     @property
     def matches(self) -> int:
-        """Matches on the page."""
+        """Matches in the grid."""
         return self.columns * self.lines
 
     @property
-    def caption(self) -> int:
+    def caption_rows(self) -> int:
         """Lines under a match."""
-        return 5 if self.cell >= _LARGE else 4 if self.cell >= _MIDDLING else 3
+        return 5 if self.match_rows >= _LARGE else 4 if self.match_rows >= _MEDIUM else 3
 
 
-def usual_size(height: int) -> int:
-    """Place in SIZES that suits a screen of `height` rows."""
-    return 4 if height >= _ACROSS else 3 if height >= _DOWN else 2
+def default_page_size(height: int) -> int:
+    """The index into PAGE_SIZES that suits a screen of `height` rows."""
+    return 4 if height >= 50 else 3 if height >= 36 else 2
 
 
 def lay_out(width: int, height: int, wanted: int = 8, blocks: int = 1) -> Layout:
-    """The division of a page of `width` x `height` cells: pictures as large as `wanted` matches allow.
+    """The layout of `width` x `height` cells with the largest pictures that leave room for `wanted` matches.
 
-    `blocks` is 2 where two evaluations are compared; each then has `wanted` matches in half the height.
+    `blocks` is 2 where two evaluations are compared: each has `wanted` matches in half the height.
     """
     query = max(5, min(18, height // 2, width // 8))
-    room, tall = max(1, width - 2 * query - _GAP), height // blocks
-    found = Layout(query, 5, 1, 1)
-    for cell in _CELLS:
-        tried = Layout(query, cell, 0, 0)
-        columns, lines = (room + _GAP) // (2 * cell + _GAP), tall // (cell + tried.caption)
+    grid_width, grid_height = max(1, width - 2 * query - _GAP), height // blocks
+    best = Layout(query, 5, 1, 1)
+    for rows in _PICTURE_ROWS:
+        columns = (grid_width + _GAP) // (2 * rows + _GAP)
+        lines = grid_height // (rows + Layout(query, rows, 0, 0).caption_rows)
         if columns and lines:
-            found = Layout(query, cell, columns, lines)
-            if found.matches >= wanted:
+            best = Layout(query, rows, columns, lines)
+            if best.matches >= wanted:
                 break
-    return found
-
-
-def verdict(match: Match, query: QueryMatches) -> tuple[str, str]:
-    """A word and a colour for a match."""
-    if match.duplicate:
-        return "~ copy", "magenta"
-    if match.same_group:
-        return "= same", "bold green"
-    if not query.labelled:
-        return "unlabelled", QUIET
-    return ("+ hit", "green") if match.hit else ("- miss", "red")
-
-
-def captions(
-    match: Match, query: QueryMatches, width: int, lines: int, moved: str = ""
-) -> list[Text]:
-    """Lines under a match: rank and similarity, verdict, name, shared codes with titles.
-
-    `moved` is where another evaluation has it.
-    """
-    word, colour = verdict(match, query)
-    name = safe(match.title or match.id or match.path)
-    shared = shared_codes(match, query)
-    first = Text(f"{match.rank}. {match.similarity:.3f}")
-    if lines > 3:
-        told = [Text.assemble(first, " ", (word, colour)), Text(name, "bold")]
-        told += [Text(safe(line)) for line in ([moved] if moved else []) + shared]
-    else:
-        told = [
-            first,
-            Text.assemble((word, colour), f" {name}"),
-            Text(moved or safe("".join(shared[:1]))),
-        ]
-    told = [*told[:lines], *(Text() for _ in range(lines - len(told)))]
-    for line in told:
-        line.truncate(width, overflow="ellipsis", pad=True)
-    return told
-
-
-def describe_query(query: QueryMatches, number: int, count: int, width: int) -> Text:
-    """Where we are, the query's name and title, and how it was answered."""
-    line = Text(f"query {number}/{count}, {_answered(query)}: ")
-    line.append(query_name(query), "bold")
-    line.truncate(width, overflow="ellipsis")
-    return line
-
-
-def _answered(query: QueryMatches) -> str:
-    """Where the first hit is, and the average precision where there can be one."""
-    judged = f", AP {precision(query):.2f}" if query.labelled else ""
-    return first_hit(query) + judged
-
-
-def code_lines(query: QueryMatches, matches: Sequence[Match], width: int) -> list[Text]:
-    """The query's codes with titles, and the ranks that share each."""
-    lines = [Text("its Vienna codes" if query.vienna else "no Vienna codes", "bold")]
-    for code in query.vienna:
-        told = textwrap.wrap(safe(f"{code} {title(code)}".strip()), max(8, width - 1))
-        ranks = [
-            str(match.rank)
-            for match in matches
-            if any(code.startswith(one) or one.startswith(code) for one in match.shared)
-        ]
-        lines += [Text(line) for line in told]
-        lines.append(Text(f"  rank {' '.join(ranks)}" if ranks else "  shared by none", QUIET))
-    for line in lines:
-        line.truncate(width, overflow="ellipsis", pad=True)
-    return lines
+    return best
 
 
 @dataclasses.dataclass(frozen=True)
-class Sheet:
-    """What a page shows, and the room it has."""
+class PageSpec:
+    """What a page shows, and its size."""
 
     query: QueryMatches
     number: int
-    """place of the query among those shown, from 1"""
+    """position of the query in the list, from 1"""
     count: int
-    """how many are shown"""
+    """queries in the list"""
     width: int
     """cells of a line"""
     height: int
-    """lines there are"""
+    """lines"""
     wanted: int
-    """about how many matches"""
-    plain: bool = False
+    """about how many matches to show"""
+    ascii: bool = False
     """whether pictures are drawn in ASCII"""
 
 
-def page(sheet: Sheet, pack: "Pack") -> Text:
-    """The page: a line of words, then the query's picture and codes beside a grid of its matches."""
-    layout = lay_out(sheet.width, sheet.height - 1, sheet.wanted)
-    matches = sheet.query.matches[: layout.matches]
-    _check_rows(sheet.query, pack)
-    right = _grid(_blocks(sheet.query, matches, {}, pack, layout, sheet.plain), layout.columns)
-    return _joined(sheet, pack, layout, right)
+@dataclasses.dataclass(frozen=True)
+class _Canvas:
+    """Where the pixels come from, and how they are drawn."""
+
+    pack: "Pack"
+    layout: Layout
+    ascii: bool
+
+
+def match_page(spec: PageSpec, pack: "Pack") -> Text:
+    """A heading, then the query's picture and codes beside a grid of its matches.
+
+    Raises:
+        InputError: the pack has no such rows.
+    """
+    canvas = _Canvas(pack, lay_out(spec.width, spec.height - 1, spec.wanted), spec.ascii)
+    _check_rows(spec.query, pack)
+    return _page(spec, canvas, _grid(spec.query, {}, canvas))
+
+
+def compared_page(
+    spec: PageSpec, other: QueryMatches | None, names: tuple[str, str], pack: "Pack"
+) -> Text:
+    """A query's matches in two evaluations, one above the other, each match with its rank in the other.
+
+    Args:
+        spec: the query in the shown evaluation.
+        other: the same query in the other evaluation, None if it is not there.
+        names: of both evaluations.
+        pack: the pixels of both.
+
+    Raises:
+        InputError: the pack has no such rows.
+    """
+    layout = lay_out(spec.width, spec.height - 3, max(2, spec.wanted // 2), blocks=2)
+    canvas = _Canvas(pack, layout, spec.ascii)
+    lines: list[Text] = []
+    for name, query, compared in ((names[0], spec.query, other), (names[1], other, spec.query)):
+        if query is None:
+            lines.append(Text(f"{safe(name)} does not have this query"))
+            continue
+        _check_rows(query, pack)
+        lines.append(Text(f"{safe(name)}: {_outcome(query)}", "bold"))
+        ranks = {match.row: match.rank for match in compared.matches} if compared else {}
+        changes = {
+            match.row: _rank_change(match.rank, ranks.get(match.row), query is spec.query)
+            for match in query.matches
+        }
+        lines += _grid(query, changes, canvas)
+    return _page(spec, canvas, lines)
 
 
 def _check_rows(query: QueryMatches, pack: "Pack") -> None:
-    """Refuse matches of other marks than the pack's.
-
-    Raises:
-        InputError: they name a row that it has not.
-    """
+    """Refuse matches that name rows beyond the pack's, so those of another pack."""
     if max(query.row, *(match.row for match in query.matches), 0) >= pack.count:
         raise InputError(
-            f"these matches are of other marks than the pack at {safe(pack.folder)} holds; evaluate again"
+            f"these matches are not of the pack at {safe(pack.folder)}: it has fewer marks; evaluate again"
         )
 
 
-def pair_page(
-    sheet: Sheet, other: QueryMatches | None, names: tuple[str, str], pack: "Pack"
-) -> Text:
-    """The matches of one query in two evaluations, one above the other, each match told where it was.
-
-    Args:
-        sheet: the query in the evaluation that is shown.
-        other: the same query in the other one, None where it has it not.
-        names: of both evaluations.
-        pack: whose pixels they are.
-    """
-    query, wanted = sheet.query, max(2, sheet.wanted // 2)
-    layout = lay_out(sheet.width, sheet.height - 3, wanted, blocks=2)
-    right: list[Text] = []
-    for name, one, beside in ((names[0], query, other), (names[1], other, query)):
-        if one is not None:
-            _check_rows(one, pack)
-        if one is None:
-            right.append(Text(f"{safe(name)} has no such query"))
-            continue
-        ranks = {match.row: match.rank for match in beside.matches} if beside else {}
-        right.append(Text(f"{safe(name)}: {_answered(one)}", "bold"))
-        matches = one.matches[: layout.matches]
-        moved = {m.row: _moved(m.rank, ranks.get(m.row), one is query) for m in matches}
-        right += _grid(_blocks(one, matches, moved, pack, layout, sheet.plain), layout.columns)
-    return _joined(sheet, pack, layout, right)
-
-
-def _moved(rank: int, beside: int | None, newer: bool) -> str:
-    """Where the other evaluation has a match."""
-    if beside is None:
+def _rank_change(rank: int, other_rank: int | None, newer: bool) -> str:
+    """How the rank of a match differs from the other evaluation; `newer` for the first of the two."""
+    if other_rank is None:
         return "new here" if newer else "gone"
-    if beside == rank:
+    if other_rank == rank:
         return "same rank"
-    return f"was {beside}" if newer else f"now {beside}"
+    return f"was {other_rank}" if newer else f"now {other_rank}"
 
 
-def _query_column(
-    query: QueryMatches, matches: Sequence[Match], pack: "Pack", layout: Layout, plain: bool
-) -> list[Text]:
-    """The query's picture and codes."""
-    from tui.matches.thumbnail import picture_lines
-
-    width = 2 * layout.query
-    lines = picture_lines(pack.read([query.row])[0], width, layout.query, plain)
-    return [*lines, *code_lines(query, matches, width)]
-
-
-def _blocks(
-    query: QueryMatches,
-    matches: Sequence[Match],
-    moved: dict[int, str],
-    pack: "Pack",
-    layout: Layout,
-    plain: bool,
-) -> list[list[Text]]:
-    """Each match as lines of equal width: its picture, framed where it is a hit, and its caption."""
-    from tmssl.retrieval.evaluation.examples import framed
-    from tmssl.retrieval.evaluation.matches import verdict as frame_of
-    from tui.matches.thumbnail import picture_lines
-
-    cell = 2 * layout.cell
-    pictures = pack.read([match.row for match in matches])
-    return [
-        [
-            *picture_lines(framed(pixels, frame_of(match, query)), cell, layout.cell, plain),
-            *captions(match, query, cell, layout.caption, moved.get(match.row, "")),
-        ]
-        for pixels, match in zip(pictures, matches, strict=True)
-    ]
-
-
-def _joined(sheet: Sheet, pack: "Pack", layout: Layout, right: list[Text]) -> Text:
-    """Words, and under them the query beside its matches; what would be below the screen is left out."""
-    shown = sheet.query.matches[: layout.matches]
-    left = _query_column(sheet.query, shown, pack, layout, sheet.plain)
-    lines = [describe_query(sheet.query, sheet.number, sheet.count, sheet.width)]
-    blank = Text(" " * 2 * layout.query)
-    for i in range(min(max(len(left), len(right)), sheet.height - len(lines))):
-        beside = right[i] if i < len(right) else Text()
-        lines.append(Text.assemble(left[i] if i < len(left) else blank, " " * _GAP, beside))
+def _page(spec: PageSpec, canvas: _Canvas, grid: list[Text]) -> Text:
+    """The heading, and the query beside the grid; lines beyond the height are left out."""
+    layout = canvas.layout
+    left = _query_column(spec.query, canvas)
+    lines = [_heading(spec)]
+    blank = Text(" " * 2 * layout.query_rows)
+    for i in range(min(max(len(left), len(grid)), spec.height - len(lines))):
+        right = grid[i] if i < len(grid) else Text()
+        lines.append(Text.assemble(left[i] if i < len(left) else blank, " " * _GAP, right))
     return Text("\n").join(lines)
 
 
-def _grid(blocks: list[list[Text]], columns: int) -> list[Text]:
-    """Blocks of equal size side by side, so many to a line."""
-    lines = []
-    for begin in range(0, len(blocks), columns):
-        rows = zip(*blocks[begin : begin + columns], strict=True)
-        lines += [Text(" " * _GAP).join(row) for row in rows]
+def _heading(spec: PageSpec) -> Text:
+    """The position in the list, the outcome, and the query's name."""
+    line = Text(f"query {spec.number}/{spec.count}, {_outcome(spec.query)}: ")
+    line.append(query_name(spec.query), "bold")
+    line.truncate(spec.width, overflow="ellipsis")
+    return line
+
+
+def _outcome(query: QueryMatches) -> str:
+    """The rank of the first hit, and the average precision of a labelled query."""
+    precision = f", AP {average_precision(query):.2f}" if query.labelled else ""
+    return first_hit(query) + precision
+
+
+def _query_column(query: QueryMatches, canvas: _Canvas) -> list[Text]:
+    """The query's picture, and its codes with the ranks of the shown matches that share each."""
+    from tui.matches.thumbnail import picture_lines
+
+    rows = canvas.layout.query_rows
+    width = 2 * rows
+    lines = [Text("its Vienna codes" if query.vienna else "no Vienna codes", "bold")]
+    for code in query.vienna:
+        text = textwrap.wrap(safe(f"{code} {title(code)}".strip()), max(8, width - 1))
+        lines += [Text(line) for line in text]
+        ranks = [
+            str(match.rank)
+            for match in query.matches[: canvas.layout.matches]
+            if any(code.startswith(shared) or shared.startswith(code) for shared in match.shared)
+        ]
+        lines.append(Text(f"  rank {' '.join(ranks)}" if ranks else "  shared by none", QUIET))
+    for line in lines:
+        line.truncate(width, overflow="ellipsis", pad=True)
+    return [*picture_lines(canvas.pack.read([query.row])[0], width, rows, canvas.ascii), *lines]
+
+
+def _grid(query: QueryMatches, changes: dict[int, str], canvas: _Canvas) -> list[Text]:
+    """The first matches side by side: pictures, framed if they are hits, over captions.
+
+    `changes` says by row how a match's rank differs from the other evaluation.
+    """
+    from tmssl.retrieval.evaluation.examples import framed
+    from tui.matches.thumbnail import picture_lines
+
+    rows, columns = canvas.layout.match_rows, canvas.layout.columns
+    matches = query.matches[: canvas.layout.matches]
+    cells = []
+    for pixels, match in zip(canvas.pack.read([m.row for m in matches]), matches, strict=True):
+        picture = framed(pixels, verdict(match, query))
+        caption = _caption(match, query, canvas.layout, changes.get(match.row, ""))
+        cells.append([*picture_lines(picture, 2 * rows, rows, canvas.ascii), *caption])
+    gap, begins = Text(" " * _GAP), range(0, len(cells), columns)
+    rows_of_cells = (zip(*cells[begin : begin + columns], strict=True) for begin in begins)
+    return [gap.join(parts) for lines in rows_of_cells for parts in lines]
+
+
+def _caption(match: Match, query: QueryMatches, layout: Layout, change: str) -> list[Text]:
+    """The lines under a match: rank, similarity, verdict, name, change of rank, shared codes."""
+    label, colour = _VERDICTS[verdict(match, query)]
+    name = safe(display_name(match))
+    shared = shared_codes(match, query)
+    rank = Text(f"{match.rank}. {match.similarity:.3f}")
+    rows = layout.caption_rows
+    if rows > 3:
+        lines = [Text.assemble(rank, " ", (label, colour)), Text(name, "bold")]
+        lines += [Text(safe(line)) for line in ([change] if change else []) + shared]
+    else:
+        lines = [rank, Text.assemble((label, colour), f" {name}")]
+        lines.append(Text(change or safe("".join(shared[:1]))))
+    lines = [*lines[:rows], *(Text() for _ in range(rows - len(lines)))]
+    for line in lines:
+        line.truncate(2 * layout.match_rows, overflow="ellipsis", pad=True)
     return lines

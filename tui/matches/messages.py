@@ -1,6 +1,4 @@
-"""What the workers that load and draw matches tell their screen."""
-
-from typing import Any
+"""Messages of the workers that load and draw matches to their screen."""
 
 from rich.text import Text
 from textual.message import Message
@@ -9,18 +7,20 @@ from tui.matches.evaluations import LoadedEvaluation
 
 
 class MatchesLoaded(Message):
-    """An evaluation's matches are in memory: the one to show, or the one to compare it with."""
+    """An evaluation is loaded."""
 
-    def __init__(self, loaded: LoadedEvaluation, *, beside: bool = False) -> None:
+    def __init__(self, loaded: LoadedEvaluation, *, to_compare: bool = False) -> None:
         super().__init__()
         self.loaded = loaded
-        self.beside = beside
+        self.to_compare = to_compare
+        """whether it is compared with the shown evaluation, instead of shown"""
 
 
 class PageDrawn(Message):
-    """A query and its matches as pictures, lines that are ready to be shown."""
+    """The page of a query is drawn."""
 
-    def __init__(self, ticket: Any, lines: tuple[Text, ...]) -> None:
+    def __init__(self, request: int, lines: tuple[Text, ...]) -> None:
         super().__init__()
-        self.ticket = ticket
+        self.request = request
+        """number of the request that it answers; an older one is out of date"""
         self.lines = lines

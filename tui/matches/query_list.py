@@ -1,4 +1,4 @@
-"""Which queries are shown, in which order, and as a list of pages."""
+"""The queries of an evaluation: filters, order, the selected query, and the list as lines of text."""
 
 import dataclasses
 import random
@@ -9,100 +9,98 @@ from tmssl.retrieval.evaluation.matches import QueryMatches
 from tmssl.text import safe
 
 FILTERS = ("all", "misses", "best", "worst", "random")
-_JUDGED = 10  # matches that decide whether a query was answered
+_TOP = 10  # matches that decide whether a query has a hit
 
 
-def filtered(
-    queries: tuple[QueryMatches, ...], which: str, wanted: str
+def filter_queries(
+    queries: tuple[QueryMatches, ...], which: str, text: str
 ) -> tuple[QueryMatches, ...]:
-    """The queries of a filter whose name, title or codes hold a text.
+    """The queries of a filter whose name, title, group or codes contain a text.
 
-    `misses` are those without a hit among the first ten matches; `best` and `worst` order by the average
-    precision over those ten, and put the surest similarity first; `random` shuffles, always alike.
+    `misses` are labelled queries without a hit among the first ten matches. `best` and `worst` sort by
+    average precision, ties by the similarity of the nearest match. `random` shuffles with a fixed seed.
     """
-    text = wanted.casefold()
-    kept = []
-    for query in queries:
-        hit = any(match.hit for match in query.matches[:_JUDGED])
-        if which == "misses" and (hit or not query.labelled):
-            continue
-        words = " ".join([query.id, query.path, query.title, query.group, *query.vienna])
-        if text in words.casefold():
-            kept.append(query)
-    if which in ("best", "worst"):
+    fitting = [query for query in queries if _contains(query, text)]
+    if which == "misses":
+        fitting = [query for query in fitting if query.labelled and not _has_hit(query)]
+    elif which in ("best", "worst"):
         sign = -1 if which == "best" else 1
-        kept.sort(key=lambda query: (sign * precision(query), -surest(query)))
+        fitting.sort(key=lambda query: (sign * average_precision(query), -top_similarity(query)))
     elif which == "random":
-        random.Random(0).shuffle(kept)
-    return tuple(kept)
+        random.Random(0).shuffle(fitting)
+    return tuple(fitting)
 
 
-def precision(query: QueryMatches) -> float:
+def _contains(query: QueryMatches, text: str) -> bool:
+    searched = " ".join([query.id, query.path, query.title, query.group, *query.vienna])
+    return text.casefold() in searched.casefold()
+
+
+def _has_hit(query: QueryMatches) -> bool:
+    return any(match.hit for match in query.matches[:_TOP])
+
+
+def average_precision(query: QueryMatches) -> float:
     """Average precision over the first ten matches, 0 to 1; 0 without a hit."""
-    hits = [place for place, match in enumerate(query.matches[:_JUDGED], 1) if match.hit]
-    return sum(count / place for count, place in enumerate(hits, 1)) / max(1, len(hits))
+    hits = [rank for rank, match in enumerate(query.matches[:_TOP], 1) if match.hit]
+    return sum(count / rank for count, rank in enumerate(hits, 1)) / max(1, len(hits))
 
 
-def surest(query: QueryMatches) -> float:
+def top_similarity(query: QueryMatches) -> float:
     """Similarity of the nearest match."""
     return query.matches[0].similarity if query.matches else 0.0
 
 
-def answer(query: QueryMatches) -> tuple[str, str]:
-    """A sign and a colour: `=` the same mark is nearest, `+` a hit among the first ten, `-` none, `.` no labels."""
+def outcome_sign(query: QueryMatches) -> tuple[str, str]:
+    """A sign and its colour: `=` same mark nearest, `+` a hit in the top ten, `-` none, `.` no label."""
     if not query.labelled:
         return ".", ""
     if query.matches and query.matches[0].same_group:
         return "=", "bold green"
-    return ("+", "green") if any(m.hit for m in query.matches[:_JUDGED]) else ("-", "red")
+    return ("+", "green") if _has_hit(query) else ("-", "red")
 
 
 def query_name(query: QueryMatches) -> str:
-    """`m35 Rooster`: what a person calls a query, made safe."""
+    """The query's id and title, such as `m35 Rooster`, made safe."""
     return safe(f"{query.id or query.path} {query.title}".strip())
 
 
-def page_of(place: int, rows: int) -> int:
-    """The page of a place in a list, from 0."""
-    return place // max(1, rows)
+def page_number(index: int, rows: int) -> int:
+    """The page that holds an index of the list, from 0."""
+    return index // max(1, rows)
 
 
-def list_head(count: int, place: int, width: int, rows: int) -> Text:
-    """Which page it is, and what the columns are."""
-    pages = page_of(count - 1, rows) + 1 if count else 1
-    told = f"   hit  first  sim   query   page {page_of(place, rows) + 1}/{pages}"
-    return _cut(Text(told, "bold"), width)
-
-
-def list_line(query: QueryMatches, width: int, *, here: bool) -> Text:
-    """One query: whether it was answered, rank of the first hit, similarity of the nearest mark, name."""
-    sign, colour = answer(query)
-    first = str(query.first_hit or ("none" if query.labelled else ""))
-    line = Text.assemble(
-        ("> " if here else "  ", "bold"),
-        "  ",
-        (f"{sign:3}", "" if here else colour),
-        f"{first:>5}  {surest(query):.2f}  ",
-        query_name(query),
-    )
-    if here:
-        line.stylize("reverse")
-    return _cut(line, width)
-
-
-def list_page(queries: tuple[QueryMatches, ...], place: int, width: int, height: int) -> Text:
-    """The page of the list that a place is on: a head, then at most `height - 1` queries."""
+def list_page(queries: tuple[QueryMatches, ...], selected: int, width: int, height: int) -> Text:
+    """The page of the list with the selected query: a heading, then at most `height - 1` queries."""
     rows = max(1, height - 1)
-    begin = page_of(place, rows) * rows
-    lines = [list_head(len(queries), place, width, rows)]
+    page = page_number(selected, rows)
+    pages = page_number(len(queries) - 1, rows) + 1 if queries else 1
+    heading = f"   hit  first  sim   query   page {page + 1}/{pages}"
+    lines = [_fit(Text(heading, "bold"), width)]
     lines += [
-        list_line(query, width, here=begin + at == place)
-        for at, query in enumerate(queries[begin : begin + rows])
+        _list_line(query, width, selected=index == selected)
+        for index, query in enumerate(queries[page * rows : (page + 1) * rows], page * rows)
     ]
     return Text("\n").join(lines)
 
 
-def _cut(line: Text, width: int) -> Text:
+def _list_line(query: QueryMatches, width: int, *, selected: bool) -> Text:
+    """One query: its outcome, rank of the first hit, similarity of the nearest match, name."""
+    sign, colour = outcome_sign(query)
+    first = str(query.first_hit or ("none" if query.labelled else ""))
+    line = Text.assemble(
+        ("> " if selected else "  ", "bold"),
+        "  ",
+        (f"{sign:3}", "" if selected else colour),
+        f"{first:>5}  {top_similarity(query):.2f}  ",
+        query_name(query),
+    )
+    if selected:
+        line.stylize("reverse")
+    return _fit(line, width)
+
+
+def _fit(line: Text, width: int) -> Text:
     """A line of exactly `width` cells."""
     line.truncate(width, overflow="ellipsis", pad=True)
     return line
@@ -110,45 +108,45 @@ def _cut(line: Text, width: int) -> Text:
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """Queries, a filter, a text they must hold, and a place among those that fit."""
+    """Queries, the filter over them, and the selected one among those that fit."""
 
     queries: tuple[QueryMatches, ...] = ()
     which: str = FILTERS[0]
-    wanted: str = ""
-    place: int = 0
-    shown: tuple[QueryMatches, ...] = ()
+    text: str = ""
+    index: int = 0
+    fitting: tuple[QueryMatches, ...] = ()
 
-    def of(self, queries: tuple[QueryMatches, ...]) -> "Selection":
-        """The same filter over other queries, on the same query where it is there."""
-        here = self.query
-        shown = filtered(queries, self.which, self.wanted)
-        rows = [query.row for query in shown]
-        place = rows.index(here.row) if here and here.row in rows else 0
-        return dataclasses.replace(self, queries=queries, shown=shown, place=place)
+    def with_queries(self, queries: tuple[QueryMatches, ...]) -> "Selection":
+        """The same filter over other queries, with the same query selected if it is among them."""
+        selected = self.query
+        fitting = filter_queries(queries, self.which, self.text)
+        rows = [query.row for query in fitting]
+        index = rows.index(selected.row) if selected and selected.row in rows else 0
+        return dataclasses.replace(self, queries=queries, fitting=fitting, index=index)
 
-    def filtered(self, which: str, wanted: str) -> "Selection":
-        """Another filter, from its first query."""
-        shown = filtered(self.queries, which, wanted)
-        return dataclasses.replace(self, which=which, wanted=wanted, shown=shown, place=0)
+    def with_filter(self, which: str, text: str) -> "Selection":
+        """Another filter, with its first query selected."""
+        fitting = filter_queries(self.queries, which, text)
+        return dataclasses.replace(self, which=which, text=text, fitting=fitting, index=0)
 
-    def next_filter(self) -> "Selection":
-        """The filter after this one."""
-        return self.filtered(FILTERS[(FILTERS.index(self.which) + 1) % len(FILTERS)], self.wanted)
+    def with_next_filter(self) -> "Selection":
+        """The next filter of FILTERS."""
+        return self.with_filter(FILTERS[(FILTERS.index(self.which) + 1) % len(FILTERS)], self.text)
 
-    def at(self, place: int) -> "Selection":
-        """Another place, within the list."""
-        return dataclasses.replace(self, place=min(len(self.shown) - 1, max(0, place)))
+    def at(self, index: int) -> "Selection":
+        """Another query, the nearest one if the index is beyond the list."""
+        return dataclasses.replace(self, index=min(len(self.fitting) - 1, max(0, index)))
 
     def moved(self, by: int) -> "Selection":
-        """So many queries on, around the end."""
-        return self.at((self.place + by) % len(self.shown)) if self.shown else self
+        """The query `by` further on; after the last comes the first."""
+        return self.at((self.index + by) % len(self.fitting)) if self.fitting else self
 
     @property
     def query(self) -> QueryMatches | None:
-        """The query that is looked at."""
-        return self.shown[self.place] if self.shown else None
+        """The selected query."""
+        return self.fitting[self.index] if self.fitting else None
 
     @property
-    def words(self) -> str:
-        """`showing misses with 'cat'`."""
-        return f"showing {self.which}" + (f" with '{safe(self.wanted)}'" if self.wanted else "")
+    def description(self) -> str:
+        """The filter in words, such as `showing misses with 'cat'`."""
+        return f"showing {self.which}" + (f" with '{safe(self.text)}'" if self.text else "")

@@ -1,4 +1,4 @@
-"""The matches: what an evaluation found, its queries as a list, and what the encoder thinks is alike."""
+"""The screen of matches: an evaluation's figures, its queries as a list, and a query with its matches."""
 
 from rich.text import Text
 from textual import on, work
@@ -13,11 +13,17 @@ from tmssl.runs.folder import Run
 from tmssl.text import safe
 from tui.bindings import MATCHES
 from tui.matches.evaluations import LoadedEvaluation, head_lines, load_evaluation
-from tui.matches.export import ask, pack_of, write_queries
+from tui.matches.export import open_cached_pack, write_queries
 from tui.matches.figures_page import evaluation_page
-from tui.matches.match_grid import SIZES, Sheet, page, pair_page, usual_size
+from tui.matches.match_grid import (
+    PAGE_SIZES,
+    PageSpec,
+    compared_page,
+    default_page_size,
+    match_page,
+)
 from tui.matches.messages import MatchesLoaded, PageDrawn
-from tui.matches.query_list import Selection, list_page, page_of
+from tui.matches.query_list import Selection, list_page, page_number
 from tui.messages import PreferencesChanged, StatusMessage
 from tui.options import FULL, Look, graphics_protocol
 from tui.preferences import Preferences
@@ -26,8 +32,9 @@ from tui.widgets.fitted import Page
 from tui.widgets.search_field import Searching
 
 _WIDE = 110  # cells from which the list stands beside the pictures
-_LIST = 38  # cells that it takes there
-_WRITTEN = 24  # queries of a page or a sheet
+_LIST_WIDTH = 38  # cells of the list beside the pictures
+_MIN_GRID = (30, 10)  # cells and rows below which no picture is drawn
+_EXPORTED = 24  # most queries of an exported page or sheet
 _NONE = LoadedEvaluation((), -1, None, ())
 
 
@@ -36,20 +43,20 @@ class MatchesScreen(Searching):
 
     BINDINGS = MATCHES
 
-    AUTO_FOCUS = ""  # the search field takes keys only when asked for
+    AUTO_FOCUS = ""  # the search field takes keys only after the search key
 
     def __init__(self, run: Run) -> None:
         super().__init__()
         self._run = run
-        self._loaded = _NONE
-        self._beside: LoadedEvaluation | None = None
+        self._shown = _NONE
+        self._compared: LoadedEvaluation | None = None
         self._selection = Selection()
-        self._listed: bool | None = None
-        self._matches_wanted: int | None = None
-        self._ticket = 0
+        self._list_wanted: bool | None = None  # None: if the screen is wide
+        self._page_size: int | None = None  # index into PAGE_SIZES; None: by the height
+        self._request = 0
 
     def compose(self) -> ComposeResult:
-        """Figures, the list and the page, a search field that comes when asked for, a line of words."""
+        """Figures, list and grid, a search field that is hidden at first, and two lines of text."""
         yield Static("", id="figures")
         with Horizontal(id="found"):
             yield Page("", id="queries")
@@ -60,14 +67,14 @@ class MatchesScreen(Searching):
         yield Footer()
 
     def on_mount(self) -> None:
-        """Hide the search field and the list, and read the newest evaluation."""
+        """Hide the search field and the list, and load the newest evaluation."""
         self.query_one("#search").display = self.query_one("#queries").display = False
-        kept = getattr(self.app, "preferences", Preferences())
-        self._listed, self._matches_wanted = kept.listed, kept.size
+        preferences = getattr(self.app, "preferences", Preferences())
+        self._list_wanted, self._page_size = preferences.listed, preferences.size
         self.load(-1)
 
     def show_status(self, text: str) -> None:
-        """A line about an action."""
+        """Show the progress or the outcome of an action."""
         self.query_one("#status", Static).update(Text(text, style="italic", no_wrap=True))
 
     @property
@@ -77,238 +84,245 @@ class MatchesScreen(Searching):
 
     @work(thread=True, exclusive=True, group="matches")
     def load(self, index: int) -> None:
-        """Read an evaluation's matches; -1 is the newest."""
+        """Load the evaluation to show; -1 is the newest."""
         self.post_message(MatchesLoaded(load_evaluation(self._run.eval, index)))
 
-    @work(thread=True, exclusive=True, group="beside")
-    def _load_beside(self, index: int) -> None:
-        """Read the matches of the evaluation to compare with."""
-        self.post_message(MatchesLoaded(load_evaluation(self._run.eval, index), beside=True))
+    @work(thread=True, exclusive=True, group="compared")
+    def _load_compared(self, index: int) -> None:
+        """Load the evaluation to compare with."""
+        self.post_message(MatchesLoaded(load_evaluation(self._run.eval, index), to_compare=True))
 
     def on_matches_loaded(self, message: MatchesLoaded) -> None:
-        """Show what was read, or put it beside what is shown."""
+        """Show the evaluation, or compare the shown one with it."""
         loaded = message.loaded
-        if message.beside:
-            self._beside = loaded if loaded.header is not None else None
-            self.show_status(loaded.problem or f"beside {safe(loaded.name)}; , and . for another")
+        if message.to_compare:
+            self._compared = loaded if loaded.header is not None else None
+            name = safe(loaded.name)
+            self.show_status(loaded.problem or f"compared with {name}; , and . for another")
         else:
-            self._loaded = loaded
-            self._selection = self._selection.of(loaded.queries)
+            self._shown = loaded
+            self._selection = self._selection.with_queries(loaded.queries)
             if loaded.problem:
                 self.query_one("#gallery", Static).update(Text(safe(loaded.problem)))
         self._draw()
 
     def on_resize(self) -> None:
-        """Another size, another page."""
+        """Draw everything for the new size."""
         self.call_after_refresh(self._draw)
 
     def on_fitted_resized(self) -> None:
-        """The list or the page has another size."""
-        self._draw_found()
+        """Draw the list and the grid for their new sizes."""
+        self._draw_list_and_grid()
 
     def _draw(self) -> None:
-        """Words at once, list and pictures once the sizes are settled."""
-        loaded, selection = self._loaded, self._selection
-        if loaded.header is None:
+        """Draw the text at once, and the list and the grid once their sizes are settled."""
+        shown, selection = self._shown, self._selection
+        if shown.header is None:
             return
         self._arrange()
         width, height = self.size
-        head = head_lines(loaded.evaluations, loaded.index, width, height)
+        head = head_lines(shown.evaluations, shown.index, width, height)
         self.query_one("#figures", Static).update(Text("\n").join(head))
-        words = (
-            f"{loaded.index + 1}/{len(loaded.evaluations)} {safe(loaded.name)}, {loaded.header.gallery:,} "
-            f"marks searched, {selection.words}  {safe(loaded.header.attribution)}"
+        text = (
+            f"{shown.index + 1}/{len(shown.evaluations)} {safe(shown.name)}, {shown.header.gallery:,} "
+            f"marks searched, {selection.description}  {safe(shown.header.attribution)}"
         )
-        line = Text(words, QUIET, no_wrap=True, overflow="ellipsis")
+        line = Text(text, QUIET, no_wrap=True, overflow="ellipsis")
         self.query_one("#gallery-words", Static).update(line)
-        if not selection.shown:
-            told = Text("no query fits this filter; press a or /")
-            self.query_one("#gallery", Static).update(told)
+        if selection.fitting:
+            self.call_after_refresh(self._draw_list_and_grid)
         else:
-            self.call_after_refresh(self._draw_found)
+            text = "no query fits this filter; press a or /"
+            self.query_one("#gallery", Static).update(Text(text))
 
     def _arrange(self) -> None:
-        """Give the list its place: beside the pictures, instead of them on a narrow screen, or none."""
+        """Show the list beside the grid, or instead of it on a narrow screen, or not at all."""
         wide = self.size.width >= _WIDE
         queries = self.query_one("#queries")
-        queries.display = self._lists and bool(self._selection.shown)
-        queries.styles.width = _LIST if wide else "1fr"
+        queries.display = self._is_list_shown and bool(self._selection.fitting)
+        queries.styles.width = _LIST_WIDTH if wide else "1fr"
         self.query_one("#gallery").display = wide or not queries.display
 
     @property
-    def _lists(self) -> bool:
-        """Whether the list is wanted: on a wide screen unless it was put away."""
-        return self.size.width >= _WIDE if self._listed is None else self._listed
+    def _is_list_shown(self) -> bool:
+        return self.size.width >= _WIDE if self._list_wanted is None else self._list_wanted
 
-    def _draw_found(self) -> None:
-        """The list, and the page from a thread."""
-        selection, header = self._selection, self._loaded.header
+    def _draw_list_and_grid(self) -> None:
+        """Draw the list, and the grid in a thread."""
+        selection, header = self._selection, self._shown.header
         if selection.query is None or header is None:
             return
-        listing, gallery = self.query_one("#queries", Page), self.query_one("#gallery")
-        if listing.display and listing.size.height:
-            found = list_page(selection.shown, selection.place, *listing.size)
-            listing.draw(tuple(found.split("\n", allow_blank=True)))
-        if gallery.display and gallery.size.width >= 30 and gallery.size.height >= 10:
-            self._ticket += 1
-            sheet = Sheet(
+        queries, gallery = self.query_one("#queries", Page), self.query_one("#gallery")
+        if queries.display and queries.size.height:
+            text = list_page(selection.fitting, selection.index, *queries.size)
+            queries.draw(tuple(text.split("\n", allow_blank=True)))
+        width, height = gallery.size
+        if gallery.display and width >= _MIN_GRID[0] and height >= _MIN_GRID[1]:
+            self._request += 1
+            spec = PageSpec(
                 selection.query,
-                selection.place + 1,
-                len(selection.shown),
-                *gallery.size,
-                SIZES[self._sized],
+                selection.index + 1,
+                len(selection.fitting),
+                width,
+                height,
+                PAGE_SIZES[self._page_size_index],
                 self._look.ascii,
             )
-            self._draw_page(self._ticket, sheet, header.pack, self._loaded.name, self._beside)
+            self._draw_page(self._request, spec, header.pack, self._shown.name, self._compared)
 
     @property
-    def _sized(self) -> int:
-        """Place in SIZES of how many matches are wanted."""
-        return (
-            usual_size(self.size.height) if self._matches_wanted is None else self._matches_wanted
-        )
+    def _page_size_index(self) -> int:
+        size = self._page_size
+        return default_page_size(self.size.height) if size is None else size
 
     @work(thread=True, exclusive=True, group="page")
     def _draw_page(
-        self, ticket: int, sheet: Sheet, folder: str, name: str, beside: LoadedEvaluation | None
+        self,
+        request: int,
+        spec: PageSpec,
+        folder: str,
+        name: str,
+        compared: LoadedEvaluation | None,
     ) -> None:
         try:
-            pack = pack_of(folder)
-            if beside is None:
-                text = page(sheet, pack)
+            pack = open_cached_pack(folder)
+            if compared is None:
+                text = match_page(spec, pack)
             else:
-                other = beside.query(sheet.query.row)
-                text = pair_page(sheet, other, (name, beside.name), pack)
+                other = compared.query(spec.query.row)
+                text = compared_page(spec, other, (name, compared.name), pack)
         except InputError as error:
-            text = Text("\n").join(Text(safe(error)).wrap(self.app.console, sheet.width))
-        self.post_message(PageDrawn(ticket, tuple(text.split("\n", allow_blank=True))))
+            text = Text("\n").join(Text(safe(error)).wrap(self.app.console, spec.width))
+        self.post_message(PageDrawn(request, tuple(text.split("\n", allow_blank=True))))
 
     def on_page_drawn(self, message: PageDrawn) -> None:
-        """Show a page, unless the reader has turned on already."""
-        if message.ticket == self._ticket:
+        """Show a page unless another one has been requested since."""
+        if message.request == self._request:
             self.query_one("#gallery", Page).draw(message.lines)
 
-    def _go(self, selection: Selection) -> None:
-        """Another query."""
+    def _select(self, selection: Selection) -> None:
         self._selection = selection
-        self._draw_found()
+        self._draw_list_and_grid()
 
     def action_move(self, by: int) -> None:
-        """The next or previous query, around the end."""
-        self._go(self._selection.moved(by))
+        """Select the next or previous query; after the last comes the first."""
+        self._select(self._selection.moved(by))
 
     def action_turn(self, by: int) -> None:
-        """A page of the list on or back."""
-        self._go(self._selection.at(self._selection.place + by * self._rows))
+        """Turn the pages of the list."""
+        self._select(self._selection.at(self._selection.index + by * self._list_rows))
 
     def action_ends(self, last: int) -> None:
-        """The first or the last query."""
-        self._go(self._selection.at(len(self._selection.shown) if last else 0))
+        """Select the first or the last query."""
+        self._select(self._selection.at(len(self._selection.fitting) if last else 0))
 
     @property
-    def _rows(self) -> int:
+    def _list_rows(self) -> int:
         """Queries on a page of the list."""
         return max(1, self.query_one("#found").size.height - 1)
 
     def on_click(self, event: Click) -> None:
-        """The query of the list that was clicked."""
+        """Select the clicked query of the list."""
         if event.widget is self.query_one("#queries") and event.y >= 1:
-            place = page_of(self._selection.place, self._rows) * self._rows + event.y - 1
-            if place < len(self._selection.shown):
-                self._go(self._selection.at(place))
+            rows = self._list_rows
+            index = page_number(self._selection.index, rows) * rows + event.y - 1
+            if index < len(self._selection.fitting):
+                self._select(self._selection.at(index))
 
     def action_filter(self) -> None:
-        """All, misses only, the best first, the worst first, at random."""
-        self._selection = self._selection.next_filter()
+        """Go to the next filter: all, misses, best first, worst first, shuffled."""
+        self._selection = self._selection.with_next_filter()
         self._draw()
 
     def action_list(self) -> None:
-        """Show the list of queries, or not."""
-        self._listed = not self._lists
-        self.post_message(PreferencesChanged(listed=self._listed))
+        """Show or hide the list of queries."""
+        self._list_wanted = not self._is_list_shown
+        self.post_message(PreferencesChanged(listed=self._list_wanted))
         self._draw()
 
     def action_size(self, by: int) -> None:
-        """Larger or smaller pictures."""
-        self._matches_wanted = min(len(SIZES) - 1, max(0, self._sized + by))
-        self.post_message(PreferencesChanged(size=self._matches_wanted))
-        self.show_status(f"about {SIZES[self._matches_wanted]} matches on a page")
+        """Make the pictures larger or smaller."""
+        self._page_size = min(len(PAGE_SIZES) - 1, max(0, self._page_size_index + by))
+        self.post_message(PreferencesChanged(size=self._page_size))
+        self.show_status(f"about {PAGE_SIZES[self._page_size]} matches on a page")
         self._draw()
 
     def action_evaluation(self, by: int) -> None:
-        """The evaluation before or after."""
-        if self._loaded.evaluations:
-            self.load((self._loaded.index + by) % len(self._loaded.evaluations))
+        """Show the previous or the next evaluation."""
+        if self._shown.evaluations:
+            self.load((self._shown.index + by) % len(self._shown.evaluations))
 
     def action_compare(self) -> None:
-        """The same query in the evaluation before, or in this one alone again."""
-        if self._beside is not None:
-            self._beside = None
+        """Compare with the previous evaluation, or stop comparing."""
+        if self._compared is not None:
+            self._compared = None
             self.show_status("")
             self._draw()
-        elif len(self._loaded.evaluations) < 2:
-            self.show_status("there is no other evaluation; press e for another checkpoint's")
+        elif len(self._shown.evaluations) < 2:
+            self.show_status("there is no other evaluation; press e to evaluate another checkpoint")
         else:
-            self._load_beside((self._loaded.index - 1) % len(self._loaded.evaluations))
+            self._load_compared((self._shown.index - 1) % len(self._shown.evaluations))
 
     def action_other(self, by: int) -> None:
         """Compare with another evaluation."""
-        if self._beside is None:
+        if self._compared is None:
             self.action_compare()
             return
-        others = [at for at in range(len(self._loaded.evaluations)) if at != self._loaded.index]
-        here = self._beside.index
-        at = others.index(here) if here in others else 0
-        self._load_beside(others[(at + by) % len(others)])
+        others = [i for i in range(len(self._shown.evaluations)) if i != self._shown.index]
+        index = self._compared.index
+        position = others.index(index) if index in others else 0
+        self._load_compared(others[(position + by) % len(others)])
 
     def action_figures(self) -> None:
-        """Every figure of the evaluation, and its history."""
-        if self._loaded.evaluations:
-            self.app.push_screen(evaluation_page(self._loaded.evaluations, self._loaded.index))
+        """Show every figure of the evaluation, and its history."""
+        if self._shown.evaluations:
+            self.app.push_screen(evaluation_page(self._shown.evaluations, self._shown.index))
 
     def action_full(self) -> None:
-        """The query and a match at full resolution, outside the monitor."""
-        from tui.matches.full_resolution import show_full
+        """Show the query and a match at full resolution, outside the app."""
+        from tui.matches.full_resolution import ask_user, show_full_resolution
 
-        query, header = self._selection.query, self._loaded.header
+        query, header = self._selection.query, self._shown.header
         if query is None or header is None or not query.matches:
-            self.show_status("there is no match to look at")
+            self.show_status("there is no match to show")
             return
         try:
-            pack, by = pack_of(header.pack), graphics_protocol(self._look.images)
+            pack = open_cached_pack(header.pack)
+            protocol = graphics_protocol(self._look.images)
             with self.app.suspend():
-                show_full(query, pack, by, print, ask, plain=self._look.ascii)
+                show_full_resolution(query, pack, protocol, print, ask_user, ascii=self._look.ascii)
         except InputError as error:
             self.show_status(str(error))
         except SuspendNotSupported:
-            self.show_status("this terminal cannot be lent; press w for a page with the pictures")
+            self.show_status("not possible in this terminal; press w for a page with the pictures")
 
     def action_export(self, kind: str) -> None:
-        """Write the query and the ones after it to a file of the run."""
+        """Write the selected query and those after it to a file of the run."""
         selection = self._selection
-        if selection.shown and self._loaded.header is not None:
+        if selection.fitting and self._shown.header is not None:
             self.show_status(f"writing a {'page' if kind == 'html' else 'sheet'}")
-            queries = selection.shown[selection.place : selection.place + _WRITTEN]
-            self._export(kind, self._loaded, queries, selection.which)
+            queries = selection.fitting[selection.index : selection.index + _EXPORTED]
+            self._export(kind, self._shown, queries, selection.which)
 
     @work(thread=True, exclusive=True, group="export")
     def _export(
-        self, kind: str, loaded: LoadedEvaluation, queries: tuple[QueryMatches, ...], which: str
+        self, kind: str, shown: LoadedEvaluation, queries: tuple[QueryMatches, ...], which: str
     ) -> None:
-        self.post_message(StatusMessage(write_queries(kind, self._run, loaded, queries, which)))
+        self.post_message(StatusMessage(write_queries(kind, self._run, shown, queries, which)))
 
     @on(Input.Submitted, "#search")
-    def _searched(self, event: Input.Submitted) -> None:
-        event.input.display = False
-        self.set_focus(None)
-        self._selection = self._selection.filtered(self._selection.which, event.value.strip())
+    def _search(self, event: Input.Submitted) -> None:
+        self._hide_search()
+        self._selection = self._selection.with_filter(self._selection.which, event.value.strip())
         self._draw()
 
+    def _hide_search(self) -> None:
+        self.query_one("#search").display = False
+        self.set_focus(None)
+
     def action_back(self) -> None:
-        """Close the search field, or go back to the curves."""
-        field = self.query_one("#search", Input)
-        if field.display:
-            field.display = False
-            self.set_focus(None)
+        """Hide the search field, or go back to the curves."""
+        if self.query_one("#search").display:
+            self._hide_search()
         else:
             self.app.pop_screen()

@@ -1,4 +1,4 @@
-"""A small picture as half-block characters, by term-image; it asks the terminal nothing."""
+"""Small pictures as half-block characters (by term-image) or ASCII; the terminal gets no query."""
 
 import functools
 import warnings
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
     from rich.text import Text
 
-_RAMP = "@%#*+=-:. "  # dark before light
+_RAMP = "@%#*+=-:. "  # from dark to light
 
 
 def thumbnail(pixels: "npt.NDArray[np.uint8]", columns: int, rows: int) -> list[str]:
-    """A picture as `rows` lines of ANSI true colour, each `columns` cells wide.
+    """A picture as `rows` lines of half blocks in ANSI true colour, each `columns` cells wide.
 
     The picture is fitted without distortion (a cell is twice as high as wide) and padded with white.
 
@@ -24,39 +24,37 @@ def thumbnail(pixels: "npt.NDArray[np.uint8]", columns: int, rows: int) -> list[
         rows: height in cells.
     """
     images = term_images()
-    block = images.BlockImage(_fitted(pixels, columns, 2 * rows))
+    block = images.BlockImage(_fit(pixels, columns, 2 * rows))
     block.set_size(images.Size.ORIGINAL)
     return str(block).split("\n")
 
 
-def letters(pixels: "npt.NDArray[np.uint8]", columns: int, rows: int) -> list[str]:
-    """A picture as `rows` lines of ASCII, darker signs for darker parts; the arguments are `thumbnail`'s."""
-    grey = _fitted(pixels, columns, 2 * rows).convert("L").resize((columns, rows))
-    signs = "".join(_RAMP[value * len(_RAMP) // 256] for value in grey.tobytes())
-    return [signs[begin : begin + columns] for begin in range(0, len(signs), columns)]
+def ascii_lines(pixels: "npt.NDArray[np.uint8]", columns: int, rows: int) -> list[str]:
+    """A picture as `rows` lines of ASCII, with denser letters for darker parts."""
+    grey = _fit(pixels, columns, 2 * rows).convert("L").resize((columns, rows))
+    letters = "".join(_RAMP[value * len(_RAMP) // 256] for value in grey.tobytes())
+    return [letters[begin : begin + columns] for begin in range(0, len(letters), columns)]
 
 
 def picture_lines(
-    pixels: "npt.NDArray[np.uint8]", columns: int, rows: int, plain: bool
+    pixels: "npt.NDArray[np.uint8]", columns: int, rows: int, ascii: bool
 ) -> "list[Text]":
-    """A picture as lines for a widget, in ASCII where it must be `plain`."""
+    """A picture as lines for a widget, in ASCII or in half blocks."""
     from rich.text import Text
 
-    if plain:
-        return [Text(line) for line in letters(pixels, columns, rows)]
+    if ascii:
+        return [Text(line) for line in ascii_lines(pixels, columns, rows)]
     return [Text.from_ansi(line) for line in thumbnail(pixels, columns, rows)]
 
 
-def _fitted(pixels: "npt.NDArray[np.uint8]", width: int, height: int) -> "Picture":
-    """A picture of exactly so many pixels, undistorted on white."""
+def _fit(pixels: "npt.NDArray[np.uint8]", width: int, height: int) -> "Picture":
+    """A picture of exactly `width` x `height` pixels, undistorted on white."""
     from PIL import Image
 
     picture = Image.fromarray(pixels)
     scale = min(width / picture.width, height / picture.height)
-    fitted = picture.resize(
-        (max(1, round(picture.width * scale)), max(1, round(picture.height * scale))),
-        Image.Resampling.LANCZOS,
-    )
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    fitted = picture.resize(size, Image.Resampling.LANCZOS)
     canvas = Image.new("RGB", (width, height), "white")
     canvas.paste(fitted, ((width - fitted.width) // 2, (height - fitted.height) // 2))
     return canvas
@@ -64,9 +62,9 @@ def _fitted(pixels: "npt.NDArray[np.uint8]", width: int, height: int) -> "Pictur
 
 @functools.cache
 def term_images() -> Any:
-    """The module `term_image.image`, told to ask the terminal nothing: a late answer would arrive as keys."""
+    """The module `term_image.image` without queries to the terminal: a late answer would arrive as keys."""
     with warnings.catch_warnings():
-        # It warns when there is no terminal, which does not matter to blocks of characters.
+        # It warns when there is no terminal, which does not matter for half blocks.
         warnings.simplefilter("ignore")
         import term_image
 

@@ -20,7 +20,7 @@ from tmssl.runs.report import report
 from tmssl.text import spreadsheet_cell
 from tui.charts.pictures import evaluation_picture
 from tui.live.words import evaluation_words
-from tui.matches.query_list import answer, filtered
+from tui.matches.query_list import filter_queries, outcome_sign
 
 
 def evaluated(epoch: float, value: float, queries: int = 900, **manners: object) -> Eval:
@@ -105,8 +105,8 @@ def test_a_mark_without_labels_has_no_misses(
     assert verdict(Match(duplicate=True), query) == "duplicate"
     assert first_hit(query) == first
     assert shared_codes(Match(), query) == codes
-    assert answer(query)[0] == ("." if word == "unlabelled" else "-")
-    assert filtered((query,), "misses", "") == (() if word == "unlabelled" else (query,))
+    assert outcome_sign(query)[0] == ("." if word == "unlabelled" else "-")
+    assert filter_queries((query,), "misses", "") == (() if word == "unlabelled" else (query,))
 
 
 def test_shared_codes_have_their_titles() -> None:

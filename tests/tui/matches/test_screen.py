@@ -26,8 +26,13 @@ from tui.matches.evaluations import (
     main_figures,
     read_evaluations,
 )
-from tui.matches.full_resolution import beside, drawn, original, show_full
-from tui.matches.match_grid import SIZES, lay_out
+from tui.matches.full_resolution import (
+    read_original,
+    render,
+    show_full_resolution,
+    side_by_side,
+)
+from tui.matches.match_grid import PAGE_SIZES, lay_out
 from tui.matches.query_list import Selection, list_page
 from tui.matches.screen import MatchesScreen
 from tui.options import IMAGES, Look, graphics_protocol
@@ -236,16 +241,16 @@ def test_heads_fit_any_width_and_any_evaluation(width: int, height: int) -> None
     assert head_lines((), 0, width, height) == []
 
 
-@pytest.mark.parametrize("wanted", SIZES)
+@pytest.mark.parametrize("wanted", PAGE_SIZES)
 @pytest.mark.parametrize("blocks", [1, 2])
 @pytest.mark.parametrize(("width", "height"), [(30, 10), (80, 19), (120, 34), (160, 48), (300, 90)])
 def test_a_page_fits_its_room(width: int, height: int, blocks: int, wanted: int) -> None:
     layout = lay_out(width, height, wanted, blocks)
-    across = 2 * layout.query + 2 + layout.columns * (2 * layout.cell + 2) - 2
+    across = 2 * layout.query_rows + 2 + layout.columns * (2 * layout.match_rows + 2) - 2
     assert layout.matches >= 1
     if width >= 80:
         assert across <= width
-        assert layout.lines * (layout.cell + layout.caption) <= height // blocks
+        assert layout.lines * (layout.match_rows + layout.caption_rows) <= height // blocks
 
 
 def test_the_list_is_paged_and_the_cursor_on_its_page(run: Run) -> None:
@@ -259,18 +264,20 @@ def test_the_list_is_paged_and_the_cursor_on_its_page(run: Run) -> None:
 
 def test_a_selection_keeps_its_query_when_the_evaluation_changes(run: Run) -> None:
     queries = tuple(read_matches(run.eval / "epoch-0006.matches.jsonl")[1])
-    chosen = Selection().of(queries).moved(3)
-    assert chosen.of(queries[::-1]).query == queries[3]
-    assert chosen.of(queries[:2]).place == 0
-    assert chosen.moved(1).place == 0
-    assert chosen.at(99).place == 3
+    chosen = Selection().with_queries(queries).moved(3)
+    assert chosen.with_queries(queries[::-1]).query == queries[3]
+    assert chosen.with_queries(queries[:2]).index == 0
+    assert chosen.moved(1).index == 0
+    assert chosen.at(99).index == 3
     assert Selection().moved(1).query is None
 
 
-def test_full_size_shows_the_files_and_the_match_that_is_asked_for(run: Run) -> None:
+def test_full_resolution_shows_the_files_and_the_match_that_is_asked_for(run: Run) -> None:
     header, queries = read_matches(run.eval / "epoch-0006.matches.jsonl")
     pack, said, asked = open_pack(Path(header.pack)), io.StringIO(), iter(["2", "99", "x\x1b", ""])
-    show_full(queries[1], pack, "block", lambda line: print(line, file=said), lambda _: next(asked))
+    show_full_resolution(
+        queries[1], pack, "block", lambda line: print(line, file=said), lambda _: next(asked)
+    )
     told = said.getvalue()
     assert told.count("left: m1 mark 1 (48 x 48)") == 4
     assert "rank 2, similarity 0.933, hit; 03.01" in told
@@ -281,9 +288,9 @@ def test_an_image_file_that_is_gone_or_outside_is_drawn_from_the_pack(tmp_path: 
     made = retrieved_run(tmp_path)
     pack = open_pack(Path(read_matches(made.eval / "epoch-0006.matches.jsonl")[0].pack))
     Image.new("RGB", (9, 9)).save(tmp_path / "outside.png")
-    assert original(pack, 0, "images/0000.png")[1] == "48 x 48"
+    assert read_original(pack, 0, "images/0000.png")[1] == "48 x 48"
     for path in ("images/gone.png", "../outside.png", "", "labels.csv"):
-        assert original(pack, 0, path)[1] == "48 x 48 of the pack"
+        assert read_original(pack, 0, path)[1] == "48 x 48 of the pack"
 
 
 @pytest.mark.parametrize(
@@ -292,13 +299,13 @@ def test_an_image_file_that_is_gone_or_outside_is_drawn_from_the_pack(tmp_path: 
 def test_graphics_reach_the_terminals_that_were_named_and_ask_nothing(by: str, begins: str) -> None:
     dice = np.random.default_rng(0)
     pixels = Image.fromarray(dice.integers(0, 256, (200, 300, 3), dtype=np.uint8))
-    text = drawn(beside(pixels, pixels.resize((50, 50))), 80, 20, by)
+    text = render(side_by_side(pixels, pixels.resize((50, 50))), 80, 20, by)
     assert begins in text
     assert "\x1b[c" not in text
     assert "a=q" not in text
     assert len(text.splitlines()) <= 20
-    assert drawn(pixels, 80, 20, "off") == "(pictures are off)"
-    assert drawn(pixels, 80, 20, by, plain=True).isascii()
+    assert render(pixels, 80, 20, "off") == "(pictures are off)"
+    assert render(pixels, 80, 20, by, ascii=True).isascii()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from tmssl.retrieval.evaluation.matches import Match, QueryMatches
 from tmssl.runs.events import Finding
-from tui.matches.query_list import filtered, precision
+from tui.matches.query_list import average_precision, filter_queries
 from tui.terminal.notify import note, shows_notes, worth_a_note
 
 
@@ -44,13 +44,13 @@ def test_queries_come_best_first_worst_first_or_shuffled() -> None:
         query("miss", False),
         query("none"),
     )
-    assert precision(queries[0]) == 0.5
+    assert average_precision(queries[0]) == 0.5
     names = {
-        which: [q.id for q in filtered(queries, which, "")]
+        which: [q.id for q in filter_queries(queries, which, "")]
         for which in ("misses", "best", "worst", "random")
     }
     assert names["misses"] == ["sure miss", "miss", "none"]
     assert names["best"][:2] == ["hit", "half"]
     assert names["worst"][:3] == ["sure miss", "miss", "none"]
     assert sorted(names["random"]) == sorted(q.id for q in queries)
-    assert [q.id for q in filtered(queries, "worst", "MISS")] == ["sure miss", "miss"]
+    assert [q.id for q in filter_queries(queries, "worst", "MISS")] == ["sure miss", "miss"]
