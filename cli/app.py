@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 from cli.commands.completion import VARIABLE
-from cli.lazy import Commands
+from cli.lazy import LazyGroup
+from cli.output.console import say, say_data
 from tmssl.errors import TmsslError
 from tmssl.text import safe
 
 app = typer.Typer(
     name="tmssl",
-    cls=Commands,
-    help="Self-supervised retrieval for trademarks, run and watched from a terminal.",
+    cls=LazyGroup,
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help opens in a third of the time
     pretty_exceptions_enable=False,
@@ -28,7 +28,7 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        print(f"tmssl {version('tmssl')}")  # noqa: T201 - stdout is data
+        say_data(f"tmssl {version('tmssl')}")
         raise typer.Exit
 
 
@@ -53,7 +53,7 @@ def main() -> None:
     try:
         app(prog_name="tmssl")
     except TmsslError as error:
-        print(f"tmssl: {error}", file=sys.stderr)  # noqa: T201 - words go to stderr
+        say(f"tmssl: {error}")
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
@@ -65,5 +65,5 @@ def main() -> None:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         where = f": {safe(error.filename)}" if error.filename else ""
-        print(f"tmssl: {error.strerror}{where}; free disk space and try again", file=sys.stderr)  # noqa: T201 - words go to stderr
+        say(f"tmssl: {error.strerror}{where}; free disk space and try again")
         raise SystemExit(1) from None

@@ -1,4 +1,4 @@
-"""Options of `tmssl train` made from the settings themselves, so help and code cannot disagree."""
+"""Options of `tmssl train` made from the settings in `tmssl.config`, their help texts included."""
 
 import ast
 import functools
@@ -12,28 +12,49 @@ from typing import Annotated, Any, Union, get_origin, get_type_hints
 import msgspec
 import typer
 
+from cli.command import DATA, EVALUATION, MODEL, OPTIMIZATION, OUTPUT, RUN
+from cli.options import with_parameters
 from tmssl.config import SECTIONS
 from tmssl.text import safe
 
-# Settings that have their own option, or none because a command decides them.
-_NAMES = {"data.source": "data", "model.name": "model"}
-_HIDDEN = {"data.pack", "optim.anchor", "optim.rewarm_step", "optim.rewarm_lr"}
+_NAMES = {
+    "data.source": "data",
+    "model.name": "model",
+}  # options named otherwise than their setting
+_SHORT = {"data.source": "-d", "train.epochs": "-e"}
+_HIDDEN = {"data.pack", "optim.anchor", "optim.rewarm_step", "optim.rewarm_lr"}  # set by commands
+_HEADINGS = {
+    "data": DATA,
+    "model": MODEL,
+    "optim": OPTIMIZATION,
+    "train": RUN,
+    **dict.fromkeys(["train.epochs", "train.batch_size", "train.chunk_size"], OPTIMIZATION),
+    **dict.fromkeys(["train.eval_every", "train.best_by"], EVALUATION),
+    **dict.fromkeys(["train.log_every", "train.checkpoint_minutes"], OUTPUT),
+    **dict.fromkeys(["train.keep_every", "train.price_per_hour"], OUTPUT),
+}
+_METAVARS = {
+    "data.source": "SOURCE",
+    "data.images_under": "DIR",
+    "model.name": "NAME",
+    "model.init": "imagenet|FILE|RUN",
+}
 
 
 def field_docs(kind: type[msgspec.Struct]) -> dict[str, str]:
     """The docstring under each field of a settings struct."""
-    return _docs_of(kind.__module__)[kind.__name__]
+    return _module_docs(kind.__module__)[kind.__name__]
 
 
 @functools.cache
-def _docs_of(module: str) -> dict[str, dict[str, str]]:
-    """Those of every struct of a module, read once: every command begins with them."""
+def _module_docs(module: str) -> dict[str, dict[str, str]]:
+    """The field docstrings of every struct of a module."""
     docs: dict[str, dict[str, str]] = {}
-    for part in ast.parse(inspect.getsource(sys.modules[module])).body:
-        if isinstance(part, ast.ClassDef):
-            docs[part.name] = {
+    for node in ast.parse(inspect.getsource(sys.modules[module])).body:
+        if isinstance(node, ast.ClassDef):
+            docs[node.name] = {
                 line.target.id: str(ast.literal_eval(following.value))
-                for line, following in itertools.pairwise(part.body)
+                for line, following in itertools.pairwise(node.body)
                 if isinstance(line, ast.AnnAssign)
                 and isinstance(line.target, ast.Name)
                 and isinstance(following, ast.Expr)
@@ -43,83 +64,79 @@ def _docs_of(module: str) -> dict[str, dict[str, str]]:
 
 @functools.cache
 def option_names() -> dict[str, str]:
-    """Parameter name of each setting's option, to `section.name`."""
-    names = {}
-    for section, kind in SECTIONS.items():
-        for field in kind.__struct_fields__:
-            setting = f"{section}.{field}"
-            if setting not in _HIDDEN:
-                names[_NAMES.get(setting, field)] = setting
-    return names
+    """Parameter name of each option, to its setting as `section.name`."""
+    settings = [f"{s}.{name}" for s, kind in SECTIONS.items() for name in kind.__struct_fields__]
+    return {
+        _NAMES.get(setting, setting.partition(".")[2]): setting
+        for setting in settings
+        if setting not in _HIDDEN
+    }
 
 
 def _parameter(name: str, setting: str) -> inspect.Parameter:
-    """One keyword-only option that is None unless it is given."""
+    """The parameter of one setting, None unless its option is given."""
     section, _, field = setting.partition(".")
     kind = SECTIONS[section]
     default = getattr(kind(), field)
-    told = field_docs(kind)[field]
-    shown = default if default != "" else "none"
-    flags = [f"--{name.replace('_', '-')}"]
-    if isinstance(default, bool):
-        flags[0] += f"/--no-{name.replace('_', '-')}"
+    flag = f"--{name.replace('_', '-')}"
+    is_flag = isinstance(default, bool)
     words = _words(kind, field)
+    shown = "" if default == "" or is_flag else f"  [default: {default}]"
     option = typer.Option(
-        *flags,
-        help=f"{told}  [default: {shown}]",
+        *filter(None, [_SHORT.get(setting)]),
+        f"{flag}/--no-{flag[2:]}" if is_flag else flag,
+        help=" ".join(field_docs(kind)[field].split()) + shown,
         show_default=False,
-        rich_help_panel=None,
-        metavar=None if isinstance(default, bool) else _metavar(kind, field),
-        parser=functools.partial(_number_or_word, words) if words else None,
+        rich_help_panel=_HEADINGS.get(setting, _HEADINGS[section]),
+        metavar=None if is_flag else _metavar(kind, setting, words),
+        parser=functools.partial(_parse_number_or_word, words) if words else None,
     )
-    plain = type(default)
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
-        annotation=Annotated[plain | None, option],
+        annotation=Annotated[type(default) | None, option],
     )
 
 
-def _metavar(kind: type[msgspec.Struct], field: str) -> str:
-    """The choices of a setting, or the kind of value it takes."""
+def _metavar(kind: type[msgspec.Struct], setting: str, words: tuple[str, ...]) -> str:
+    """The choices of a setting, or the kind of its value."""
+    if setting in _METAVARS:
+        return _METAVARS[setting]
+    field = setting.partition(".")[2]
     hint = get_type_hints(kind)[field]
-    words = _words(kind, field)
     choices = ("N", *words) if words else getattr(hint, "__args__", None)
     if choices:
         return "|".join(map(str, choices))
-    return {int: "N", float: "X"}.get(type(getattr(kind(), field)), "TEXT")
+    return "N" if isinstance(getattr(kind(), field), int) else "X"
 
 
 def _words(kind: type[msgspec.Struct], field: str) -> tuple[str, ...]:
-    """The words that a setting takes beside a number."""
+    """The words that a setting takes instead of a number."""
     hint = get_type_hints(kind)[field]
     parts = hint.__args__ if isinstance(hint, types.UnionType) or get_origin(hint) is Union else ()
     return tuple(word for part in parts for word in getattr(part, "__args__", ()))
 
 
-def _number_or_word(words: tuple[str, ...], given: str) -> int | str:
-    """What was given for a setting that takes either."""
+def _parse_number_or_word(words: tuple[str, ...], text: str) -> int | str:
+    """Parse the value of a setting that takes a number or one of some words."""
     try:
-        return given if given in words else int(given)
+        return text if text in words else int(text)
     except ValueError:
-        raise typer.BadParameter(
-            f"'{safe(given)}' is no number and not {' or '.join(words)}"
-        ) from None
+        message = f"'{safe(text)}' is neither a number nor {' or '.join(words)}"
+        raise typer.BadParameter(message) from None
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose `settings` parameter collects the settings that were given, by `section.name`."""
-    own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
-    extra = [_parameter(name, setting) for name, setting in option_names().items()]
+    """Give a command an option per setting; its `settings` gets the given ones by `section.name`."""
 
-    @functools.wraps(command)
-    def wrapped(**given: Any) -> None:
-        options = {setting: given.pop(name) for name, setting in option_names().items()}
-        settings = {setting: value for setting, value in options.items() if value is not None}
-        command(**given, settings=settings)
+    def wrapped(**options: Any) -> None:
+        given = {setting: options.pop(name) for name, setting in option_names().items()}
+        settings = {setting: value for setting, value in given.items() if value is not None}
+        command(**options, settings=settings)
 
-    signature = inspect.Signature([*extra, *(p.replace(kind=p.KEYWORD_ONLY) for p in own)])
-    wrapped.__signature__ = signature  # type: ignore[attr-defined]  # functions may carry one
-    wrapped.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
-    return wrapped
+    parameters = inspect.signature(command).parameters.values()
+    own = [parameter for parameter in parameters if parameter.name != "settings"]
+    return with_parameters(
+        command, wrapped, [*own, *(_parameter(*item) for item in option_names().items())]
+    )

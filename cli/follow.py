@@ -1,10 +1,11 @@
-"""Follow a trainer from outside: a progress display for a person, plain lines for a log."""
+"""Follow a trainer from outside: a progress bar on a terminal, plain lines elsewhere."""
 
 import contextlib
 import signal
 import sys
 import time
 
+from cli.output.console import say
 from tmssl.errors import TrainingError
 from tmssl.runs.cost import cost, cost_words
 from tmssl.runs.events import Checkpoint, Epoch, Eval, Event, Finding, Segment
@@ -19,32 +20,27 @@ _POLL_S = 0.2
 _PLAIN_S = 30.0  # seconds between plain lines within an epoch
 
 
-def say(words: str) -> None:
-    """Words for a person, on stderr."""
-    print(words, file=sys.stderr, flush=True)  # noqa: T201 - the one place that speaks
-
-
-def progress_words(history: History) -> str:
+def progress_line(history: History) -> str:
     """`loss 4.79 (chance 5.55), lr 2.41e-04, 812 img/s, ETA 2h 07m`."""
     segment = history.segment
-    recent = history.steps[-1] if history.steps else None
-    if segment is None or recent is None:
+    last = history.steps[-1] if history.steps else None
+    if segment is None or last is None:
         return "starting"
-    words = [
-        f"loss {number(recent.loss)} (chance {number(segment.chance)})",
-        f"lr {learning_rate(recent.lr)}",
+    parts = [
+        f"loss {number(last.loss)} (chance {number(segment.chance)})",
+        f"lr {learning_rate(last.lr)}",
     ]
-    if recent.img_s:
-        words.append(f"{number(recent.img_s, 3)} img/s")
-    words.append(f"ETA {duration(history.seconds_left())}")
+    if last.img_s:
+        parts.append(f"{number(last.img_s, 3)} img/s")
+    parts.append(f"ETA {duration(history.seconds_left())}")
     money = cost(history)
     if money:
-        words.append(cost_words(money))
-    return ", ".join(words)
+        parts.append(cost_words(money))
+    return ", ".join(parts)
 
 
-def event_words(event: Event) -> str | None:
-    """The line that an event deserves while following, or None."""
+def event_line(event: Event) -> str | None:
+    """The line to print for an event, or None."""
     match event:
         case Epoch():
             return (
@@ -52,7 +48,7 @@ def event_words(event: Event) -> str | None:
                 f"top-1 {number(event.top1, 3)}, lr {learning_rate(event.lr)}, {duration(event.seconds)}"
             )
         case Eval():
-            return f"evaluated epoch {event.epoch:.4g}{_figure_words(event)}"
+            return f"evaluated epoch {event.epoch:.4g}{_main_figure(event)}"
         case Finding():
             advice = f" - {safe(event.advice)}" if event.advice else ""
             return f"{safe(event.level, 20)}: {safe(event.text)}{advice}"
@@ -62,29 +58,28 @@ def event_words(event: Event) -> str | None:
             return None
 
 
-def _figure_words(event: Eval) -> str:
-    """The figure that an evaluation is judged by; without labels that of copies."""
-    found = judge(event, "auto") or judge(event, "invariance")
-    return (
-        f": {found.name} {number(found.value, 3)} (chance {number(found.chance, 3)})"
-        if found
-        else ""
-    )
+def _main_figure(event: Eval) -> str:
+    """The main figure of an evaluation: by labels, or without any by augmented copies."""
+    figure = judge(event, "auto") or judge(event, "invariance")
+    if figure is None:
+        return ""
+    return f": {figure.name} {number(figure.value, 3)} (chance {number(figure.chance, 3)})"
 
 
 def follow(run: Run, *, begun: bool) -> int:
-    """Show a run until its trainer is gone; Ctrl-C stops it gracefully. Returns the exit code.
+    """Show a run until its trainer ends; Ctrl-C stops it gracefully. Returns the exit code.
 
     Args:
         run: the run.
-        begun: whether its trainer was just started, so that all its segment holds is news.
+        begun: whether its trainer was just started, so that its newest segment is news.
 
     Raises:
         TrainingError: the trainer failed or vanished.
     """
     history, tail = History(), Tail(run.journal)
     try:
-        events = _catch_up(history, tail)
+        events = read_all(tail)
+        history.add(events)
         segments = [i for i, event in enumerate(events) if isinstance(event, Segment)]
         for line in _lines(events[segments[-1] :] if begun and segments else []):
             say(line)
@@ -94,25 +89,24 @@ def follow(run: Run, *, begun: bool) -> int:
             _follow_plain(run, history, tail)
     except KeyboardInterrupt:
         return _stop(run, history, tail)
-    return _outcome(run, history)
+    return _exit_code(run, history)
 
 
-def _catch_up(history: History, tail: Tail) -> list[Event]:
-    """Take in all that a journal holds, and return it."""
+def read_all(tail: Tail) -> list[Event]:
+    """Read everything that a journal holds by now."""
     events, _ = tail.poll()
     while tail.behind:
         events += tail.poll()[0]
-    history.add(events)
     return events
 
 
 def _lines(events: list[Event]) -> list[str]:
-    """The lines that events deserve."""
-    return [words for words in map(event_words, events) if words]
+    """The lines of those events that have one."""
+    return [line for line in map(event_line, events) if line]
 
 
-def _news(history: History, tail: Tail) -> list[str]:
-    """Take in what is new and return the lines it deserves."""
+def _read_new(history: History, tail: Tail) -> list[str]:
+    """Add the new events to the history and return their lines."""
     events, restarted = tail.poll()
     if restarted:
         history.__init__()  # type: ignore[misc]  # a replaced journal is a new history
@@ -121,27 +115,25 @@ def _news(history: History, tail: Tail) -> list[str]:
 
 
 def _follow_plain(run: Run, history: History, tail: Tail) -> None:
-    """Lines at the end of epochs, and now and then in between."""
-    told, step = time.monotonic(), -1
+    """Print a line for each event, and a progress line every 30 s without one."""
+    printed, step = time.monotonic(), -1
     while True:
         alive = is_alive(run)
-        lines = _news(history, tail)
+        lines = _read_new(history, tail)
         for line in lines:
             say(line)
-        late = history.step > step and time.monotonic() - told > _PLAIN_S
-        if lines or late:
-            told, step = time.monotonic(), history.step
+        overdue = history.step > step and time.monotonic() - printed > _PLAIN_S
+        if lines or overdue:
+            printed, step = time.monotonic(), history.step
             if history.segment and not lines:
-                say(
-                    f"epoch {history.epoch:.2f}/{history.segment.epochs}: {progress_words(history)}"
-                )
+                say(f"epoch {history.epoch:.2f}/{history.segment.epochs}: {progress_line(history)}")
         if not alive and not tail.behind:
             return
         time.sleep(_POLL_S)
 
 
 def _follow_live(run: Run, history: History, tail: Tail) -> None:
-    """A progress bar over the whole run, with the epoch lines above it."""
+    """Show a progress bar over the whole run, with the lines of events above it."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
     from rich.text import Text
@@ -151,13 +143,13 @@ def _follow_live(run: Run, history: History, tail: Tail) -> None:
         TextColumn("epoch {task.fields[epoch]}"),
         BarColumn(bar_width=20),
         TextColumn("{task.percentage:>3.0f}%"),
-        TextColumn("{task.fields[words]}"),
+        TextColumn("{task.fields[line]}"),
     ]
     with Progress(*columns, console=console, transient=True, refresh_per_second=4) as progress:
-        task = progress.add_task("train", total=1, epoch="-", words="starting")
+        task = progress.add_task("train", total=1, epoch="-", line="starting")
         while True:
             alive = is_alive(run)
-            for line in _news(history, tail):
+            for line in _read_new(history, tail):
                 console.print(Text(line))
             if history.segment:
                 progress.update(
@@ -165,7 +157,7 @@ def _follow_live(run: Run, history: History, tail: Tail) -> None:
                     total=max(1, history.total_steps),
                     completed=history.step,
                     epoch=f"{history.epoch:.2f}/{history.segment.epochs}",
-                    words=progress_words(history),
+                    line=progress_line(history),
                 )
             if not alive and not tail.behind:
                 return
@@ -173,32 +165,39 @@ def _follow_live(run: Run, history: History, tail: Tail) -> None:
 
 
 def _stop(run: Run, history: History, tail: Tail) -> int:
-    """Ask the trainer to stop and wait; a second Ctrl-C leaves it to finish by itself."""
-    say("stopping after this step, with a checkpoint (Ctrl-C again leaves it to finish alone)")
+    """Stop the trainer and wait for it; a second Ctrl-C returns at once. Returns the exit code."""
+    say("stopping after this step, with a checkpoint (press Ctrl-C again to leave without waiting)")
     with contextlib.suppress(KeyboardInterrupt):
         if is_alive(run):
             signal_trainer(run, signal.SIGINT)
             wait_until_released(run, 3600)
-        for line in _news(history, tail):
+        for line in _read_new(history, tail):
             say(line)
-        say(f"stopped; go on with: tmssl train --resume --run {pasted(run.path)}")
+        say(f"stopped; resume with: {_resume_command(run)}")
     return 130
 
 
-def _outcome(run: Run, history: History) -> int:
-    """What became of the run, in words and as an exit code."""
-    became = state(history, alive=False)
-    if became == "finished":
+def _exit_code(run: Run, history: History) -> int:
+    """Say how a run ended.
+
+    Raises:
+        TrainingError: it failed, or its trainer vanished.
+    """
+    outcome = state(history, alive=False)
+    if outcome == "finished":
         say(f"finished: {safe(run.path)}")
         return 0
-    if became == "stopped":
-        say(
-            f"stopped at epoch {history.epoch:.2f}; go on with: tmssl train --resume --run {pasted(run.path)}"
-        )
+    if outcome == "stopped":
+        say(f"stopped at epoch {history.epoch:.2f}; resume with: {_resume_command(run)}")
         return 0
-    if became == "failed" and history.end is not None:
+    if outcome == "failed" and history.end is not None:
         raise TrainingError(f"training failed: {safe(history.end.reason)}; see {safe(run.log)}")
     raise TrainingError(
         f"the trainer vanished at epoch {history.epoch:.2f} ({last_log_line(run.log)}); "
-        f"go on with: tmssl train --resume --run {pasted(run.path)}"
+        f"resume with: {_resume_command(run)}"
     )
+
+
+def _resume_command(run: Run) -> str:
+    """The command that resumes a run, to paste into a shell."""
+    return f"tmssl train --resume {pasted(run.path)}"

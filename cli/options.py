@@ -1,84 +1,153 @@
-"""Options that several commands share."""
+"""Options that several commands share, and their checks."""
 
+import functools
+import inspect
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 import typer
 
-from cli.follow import say
-from tmssl.config import read_config
-from tmssl.errors import InputError
-from tmssl.runs.folder import Run
-from tmssl.text import pasted, safe
+from cli.command import RUN
+from tmssl.config import Device
+from tmssl.errors import ConfigError, InputError
+from tmssl.runs.folder import Run, open_run
+from tmssl.text import safe
+
+RUNS_DEFAULT = Path("runs")
 
 RunsFolder = Annotated[
-    Path, typer.Option("--runs", envvar="TMSSL_RUNS", help="Folder that holds the runs.")
+    Path,
+    typer.Option(
+        "--runs",
+        envvar="TMSSL_RUNS",
+        metavar="DIR",
+        rich_help_panel=RUN,
+        help="Folder of the runs; the variable TMSSL_RUNS sets it too.",
+    ),
 ]
 RunPath = Annotated[
-    Path | None, typer.Argument(metavar="[RUN]", help="A run folder.  [default: RUNS/latest]")
+    Path | None,
+    typer.Argument(
+        metavar="RUN",
+        help="Run folder, or name of a run in RUNS; `--run RUN` means the same.  [default: RUNS/latest]",
+    ),
 ]
+_RunOption = Annotated[Path | None, typer.Option("--run", metavar="RUN", hidden=True)]
 CheckpointName = Annotated[
-    str, typer.Option("--checkpoint", help="`best`, `last`, `epoch-0010` or a path.")
-]
-TopK = Annotated[
-    list[int],
-    typer.Option("--topk", "-k", min=1, metavar="K [K ...]", help="Lengths of the result list."),
+    str,
+    typer.Option(
+        "--checkpoint",
+        metavar="NAME|FILE",
+        help="Checkpoint: `best`, `last`, `epoch-0010`, a file.",
+    ),
 ]
 Whiten = Annotated[
-    int, typer.Option("--whiten", min=0, metavar="N", help="PCA-whiten vectors, N features kept.")
+    int,
+    typer.Option(
+        "--whiten",
+        min=0,
+        metavar="N",
+        help="PCA-whiten the vectors and keep N features; 0 does not.",
+    ),
 ]
 Factory = Annotated[
     str,
     typer.Option(
         "--index",
         metavar="FACTORY",
-        help='A faiss factory string, "IVF1024,SQ8;nprobe=32".  [default: exact]',
+        help='A faiss factory string, such as "IVF1024,SQ8;nprobe=32".  [default: exact]',
     ),
 ]
-Compare = Annotated[
-    list[str] | None,
+DeviceName = Annotated[
+    str, typer.Option("--device", metavar="|".join(get_args(Device)), help="Device for embedding.")
+]
+Workers = Annotated[
+    int,
     typer.Option(
-        "--compare",
-        metavar="RUN|PATH|timm:NAME",
-        help="Another encoder as a row; may be given more than once.",
+        "--workers",
+        min=0,
+        metavar="N",
+        help="Processes that decode images; 0 is one per core.",
+        rich_help_panel=RUN,
+    ),
+]
+ImagesUnder = Annotated[
+    Path | None,
+    typer.Option(
+        "--images-under",
+        metavar="DIR",
+        help="A further folder that links and tables of the source may point into.",
     ),
 ]
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
-RUNS_DEFAULT = Path("runs")
+
+def accept_run_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command that takes a run as its argument take it by `--run` as well."""
+
+    def wrapped(*, run: Path | None, run_option: Path | None, **options: Any) -> None:
+        if run is not None and run_option is not None:
+            raise InputError("RUN and --run both name a run; leave one out")
+        command(run=run_option if run is None else run, **options)
+
+    parameters = inspect.signature(command).parameters.values()
+    option = inspect.Parameter(
+        "run_option", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_RunOption
+    )
+    return with_parameters(command, wrapped, [*parameters, option])
 
 
-def check_place(option: str, file: Path | None) -> None:
-    """Refuse a file whose folder is missing, before the work whose result it is to hold.
+def with_parameters(
+    command: Callable[..., None],
+    wrapped: Callable[..., None],
+    parameters: Sequence[inspect.Parameter],
+) -> Callable[..., None]:
+    """Give a wrapper of a command its name, its help, and parameters for typer to read."""
+    keywords = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+    functools.update_wrapper(wrapped, command)
+    wrapped.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]  # functions may carry one
+    wrapped.__annotations__ = {p.name: p.annotation for p in keywords}
+    return wrapped
+
+
+def run_path(run: Path | None, runs_folder: Path) -> Path:
+    """The folder of a run that is given by path or by name; the latest run for None."""
+    if run is None:
+        return runs_folder / "latest"
+    if not run.exists() and len(run.parts) == 1 and (runs_folder / run).exists():
+        return runs_folder / run
+    return run
+
+
+def find_run(run: Path | None, runs_folder: Path) -> Run:
+    """The run that is given by path or by name; the latest run for None.
+
+    Raises:
+        RunError: there is no such run.
+    """
+    return open_run(run_path(run, runs_folder))
+
+
+def check_folder_of(option: str, file: Path | None) -> None:
+    """Refuse an output file whose folder is missing, before hours of work.
 
     Raises:
         InputError: there is no such folder.
     """
     if file is not None and not file.resolve().parent.is_dir():
         raise InputError(
-            f"there is no folder for {option} {safe(file)}; make {safe(file.parent)} first"
+            f"{option} is {safe(file)} and its folder does not exist; make {safe(file.parent)} first"
         )
 
 
-def say_of_labels(run: Run) -> None:
-    """Say that a run's labels were changed since it began, which it does not follow."""
-    from tmssl.data.pack.info import labels_changed
+def check_device(device: str) -> None:
+    """Refuse an unknown device.
 
-    if not run.config.is_file():
-        return
-    data = read_config(run.config).data
-    if data.source and labels_changed(Path(data.source), Path(data.pack)):
-        say(
-            f"the labels at {safe(data.source)} were written after this run packed them, and it keeps "
-            f"those it began with; a new run takes the new ones: tmssl train --data "
-            f"{pasted(data.source)} --init {pasted(run.path)}"
+    Raises:
+        ConfigError: it is none of `auto`, `cpu` and `cuda`.
+    """
+    if device not in get_args(Device):
+        raise ConfigError(
+            f"--device is '{safe(device, 60)}'; give one of {', '.join(get_args(Device))}"
         )
-
-
-def chosen_run(run: Path | None, runs_folder: Path) -> Path:
-    """The run that was named, by path or by its name under the runs folder, or the latest."""
-    if run is None:
-        return runs_folder / "latest"
-    if not run.exists() and len(run.parts) == 1 and (runs_folder / run).exists():
-        return runs_folder / run
-    return run

@@ -1,4 +1,4 @@
-"""Start a run, or go on with one: what `tmssl train`, the demo and the monitor's forms share."""
+"""Start or resume a run; shared by `tmssl train` and the demo. Following it is in `cli.follow`."""
 
 import shutil
 import subprocess
@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.follow import say
-from cli.options import say_of_labels
+from cli.output.console import say
+from cli.packing import prepare_pack, warn_of_new_labels
 from tmssl.config import Config, changed, differences, from_dict, read_config, write_config
 from tmssl.errors import ConfigError, PackError, RunError, TrainingError
 from tmssl.runs.events import End, Event, Segment, Started
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from tmssl.runs.checkpoints import Sidecar
     from tmssl.runs.resume_plan import ResumePlan
 
-_MANY = 5000  # images whose packing takes longer than to ask the trainer first
+_MANY_IMAGES = 5000  # packing more takes longer than asking the trainer about the settings
 
 
 def start_run(config: Config, runs_folder: Path, name: str = "", workers: int = 0) -> Run:
-    """Make the pack, the run's folder and its trainer; returns once training has begun.
+    """Make the pack, the run folder and the trainer; returns once training has begun.
 
-    A run that never begins leaves no folder behind, and `latest` stays where it was.
+    A run that never begins leaves no folder behind, and `latest` stays as it was.
 
     Raises:
         InputError: data or settings that cannot be used.
     """
     if name:
-        new_run(runs_folder, name)  # a bad name is told before an hour of packing
+        new_run(runs_folder, name)  # refuses a bad name before an hour of packing
     config = with_pack(config, workers)
     name = name or run_name(Path(config.data.source).stem)
     run = create_run(runs_folder.resolve(), name, latest=False)
@@ -42,7 +42,7 @@ def start_run(config: Config, runs_folder: Path, name: str = "", workers: int = 
     try:
         write_config(config, run.config)
         say("starting the trainer")
-        _begin(run, segments=0)
+        _launch(run, segments=0)
         begun = True
     finally:
         if not begun:
@@ -52,26 +52,24 @@ def start_run(config: Config, runs_folder: Path, name: str = "", workers: int = 
 
 
 def with_pack(config: Config, workers: int = 0) -> Config:
-    """The configuration with its images packed, and where they and their pack are.
+    """Pack the images of a configuration; returns it with absolute paths and its pack.
 
     Raises:
         InputError: no images, or none that can be read.
     """
-    from cli.commands.pack import prepare_pack
-
     if not config.data.source:
         raise ConfigError(
             "there is nothing to train on; give --data with a folder, an archive or a table of images"
         )
     source = Path(config.data.source).resolve()
-    config = changed(config, {"model.init": _starting_weights(config.model.init)})
+    config = changed(config, {"model.init": _absolute_init(config.model.init)})
     under = config.data.images_under and str(Path(config.data.images_under).resolve())
-    pack = prepare_pack(
+    pack, _ = prepare_pack(
         source,
         config.data.image_size,
+        images_under=under,
         workers=workers,
-        also_under=under,
-        before=partial(_check_before_packing, config),
+        before_packing=partial(_check_before_packing, config),
     )
     return changed(
         config,
@@ -80,44 +78,44 @@ def with_pack(config: Config, workers: int = 0) -> Config:
 
 
 def _check_before_packing(config: Config, images: int) -> None:
-    """Ask the trainer whether it would take the settings, where packing first would take long.
+    """Let the trainer check the settings, where packing the images takes longer than that.
 
     Raises:
-        ConfigError: it would not.
-        TrainingError: it broke.
+        ConfigError: the trainer refuses the settings.
+        TrainingError: the trainer failed.
     """
-    if images < _MANY:
+    if images < _MANY_IMAGES:
         return
-    say("  asking the trainer about the settings, since packing takes a while")
+    say("  checking the settings with the trainer first, since packing takes a while")
     with tempfile.TemporaryDirectory(prefix="tmssl-check-") as folder:
         settings = Path(folder) / "config.toml"
         write_config(config, settings)
-        words = [sys.executable, "-m", "tmssl.training", "--check", str(settings)]
+        command = [sys.executable, "-m", "tmssl.training", "--check", str(settings)]
         done = subprocess.run(
-            words, stderr=subprocess.PIPE, text=True, check=False, start_new_session=True
+            command, stderr=subprocess.PIPE, text=True, check=False, start_new_session=True
         )
-    said = [line for line in done.stderr.splitlines() if line.startswith("tmssl: ")]
-    if done.returncode == ConfigError.exit_code and said:
-        raise ConfigError(safe(said[-1].removeprefix("tmssl: ")))
+    errors = [line for line in done.stderr.splitlines() if line.startswith("tmssl: ")]
+    if done.returncode == ConfigError.exit_code and errors:
+        raise ConfigError(safe(errors[-1].removeprefix("tmssl: ")))
     if done.returncode:
-        told = (done.stderr.strip().splitlines() or [""])[-1]
+        last = (done.stderr.strip().splitlines() or [""])[-1]
         raise TrainingError(
-            f"the trainer broke over these settings (exit code {done.returncode}; {safe(told, 200)}); "
-            "`tmssl doctor` looks at the machine"
+            f"the trainer failed on these settings (exit code {done.returncode}; {safe(last, 200)}); "
+            "`tmssl doctor` checks the machine"
         )
 
 
-def _starting_weights(init: str) -> str:
-    """Where the weights to start from are, wherever the trainer runs; missed before an hour of packing.
+def _absolute_init(init: str) -> str:
+    """The initial weights as an absolute path, or `imagenet`, or nothing.
 
     Raises:
-        ConfigError: it is no file and no folder.
+        ConfigError: the path does not exist.
     """
     if init in ("", "imagenet"):
         return init
     if not Path(init).exists():
         raise ConfigError(
-            f"init is '{safe(init)}', which is no file; leave it empty, or give 'imagenet' or a path"
+            f"init is '{safe(init)}', which does not exist; leave it empty, or give 'imagenet' or a path"
         )
     return str(Path(init).resolve())
 
@@ -125,10 +123,10 @@ def _starting_weights(init: str) -> str:
 def planned_resume(
     run: Run, settings: dict[str, Any], restart_schedule: bool = False
 ) -> "ResumePlan | None":
-    """What going on with a run would change; None for one without a checkpoint.
+    """What a resume would change; None for a run without a checkpoint.
 
     Raises:
-        RunError: the run has done those epochs already.
+        RunError: the run has already trained for those epochs.
         ConfigError: a setting that cannot change within a run.
     """
     from tmssl.runs.resume_plan import plan_resume
@@ -143,15 +141,15 @@ def planned_resume(
         steps_per_epoch=sidecar.steps_per_epoch,
         restart_schedule=restart_schedule,
         trained=from_dict(sidecar.config) if sidecar.config is not None else None,
-        unended=not has_ended(run),
+        unended=not has_finished(run),
     )
 
 
 def resume_run(run: Run, settings: dict[str, Any], restart_schedule: bool = False) -> Run:
-    """Show what a resume changes, write it down and start the trainer again.
+    """Print what a resume changes, write the settings and start the trainer again.
 
     Raises:
-        RunError: the run is being trained, or has done those epochs already.
+        RunError: the run is being trained, or has already trained for those epochs.
         ConfigError: a setting that cannot change within a run.
     """
     if is_alive(run):
@@ -159,29 +157,27 @@ def resume_run(run: Run, settings: dict[str, Any], restart_schedule: bool = Fals
             f"{safe(run.path)} is being trained now; stop it first with `tmssl stop {pasted(run.path)}`"
         )
     old = run_settings(run)
-    say_of_labels(run)
-    segments = _segments(run)
-    settings = {**settings, **_absolute(settings)}
-    settings |= _images_here(run, old, settings)
+    warn_of_new_labels(run)
+    segments = sum(isinstance(event, Segment) for event in _events(run))
+    settings = {**settings, **_absolute_paths(settings)}
+    settings |= _locate_images(run, old, settings)
     plan = planned_resume(run, settings, restart_schedule)
     if plan is not None:
-        config = plan.config
+        config, changes = plan.config, plan.changed
         say(f"resuming {safe(run.path)} at epoch {plan.epoch:.4g}, to epoch {config.train.epochs}")
-        for setting, (before, after) in plan.changed.items():
-            say(f"  {setting}: {safe(before)} -> {safe(after)}")
-        say(
-            f"  learning rate: old {learning_rate(plan.lr_before)}, new {learning_rate(plan.lr_after)}, "
-            f"{plan.jump_words}"
-        )
     else:
         config = changed(old, settings)
-        say(f"{safe(run.path)} has no checkpoint yet; it begins again at epoch 0")
-        for setting, (before, after) in differences(old, config).items():
-            say(f"  {setting}: {safe(before)} -> {safe(after)}")
+        changes = differences(old, config)
+        say(f"{safe(run.path)} has no checkpoint yet; it starts again at epoch 0")
+    for setting, (before, after) in changes.items():
+        say(f"  {setting}: {safe(before)} -> {safe(after)}")
+    if plan is not None:
+        rates = f"old {learning_rate(plan.lr_before)}, new {learning_rate(plan.lr_after)}"
+        say(f"  learning rate: {rates}, {plan.jump_words}")
     write_config(config, run.config)
     begun = False
     try:
-        _begin(run, segments)
+        _launch(run, segments)
         begun = True
     finally:
         if not begun:
@@ -190,8 +186,8 @@ def resume_run(run: Run, settings: dict[str, Any], restart_schedule: bool = Fals
     return run
 
 
-def _absolute(settings: dict[str, Any]) -> dict[str, Any]:
-    """Those settings that are paths, as a run's settings hold them."""
+def _absolute_paths(settings: dict[str, Any]) -> dict[str, Any]:
+    """Those settings that are paths, made absolute."""
     paths = {name: settings.get(name) for name in ("model.init", "data.images_under")}
     return {
         name: str(Path(path).resolve())
@@ -200,16 +196,15 @@ def _absolute(settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _images_here(run: Run, old: Config, settings: dict[str, Any]) -> dict[str, Any]:
-    """Where the images of a run are on this machine, as settings; empty when they are where they were.
+def _locate_images(run: Run, old: Config, settings: dict[str, Any]) -> dict[str, Any]:
+    """Where the images of a run are on this machine, as settings; empty if nothing moved.
 
-    A run that moved finds its images by `--data`, or packs them again where a cache did not move.
+    A moved run finds its images by `--data`, and packs them again if its pack did not move with it.
 
     Raises:
-        RunError: neither the pack nor its source is there.
+        RunError: neither the pack nor its source exists.
         ConfigError: they are other images.
     """
-    from cli.commands.pack import prepare_pack
     from tmssl.data.pack.reader import open_pack
 
     given = settings.get("data.source")
@@ -227,7 +222,7 @@ def _images_here(run: Run, old: Config, settings: dict[str, Any]) -> dict[str, A
             f"at {safe(source)}; give --data with their place on this machine"
         )
     under = str(settings.get("data.images_under", old.data.images_under))
-    pack = prepare_pack(source, old.data.image_size, also_under=under)
+    pack, _ = prepare_pack(source, old.data.image_size, images_under=under)
     known = {e.data_fingerprint for e in _events(run) if isinstance(e, Started)} - {""}
     if known and pack.fingerprint not in known:
         raise ConfigError(
@@ -237,8 +232,8 @@ def _images_here(run: Run, old: Config, settings: dict[str, Any]) -> dict[str, A
     return {"data.source": str(source), "data.pack": str(pack.folder)}
 
 
-def _begin(run: Run, segments: int) -> None:
-    """Start the trainer and wait for its segment; one that has not begun by then is ended."""
+def _launch(run: Run, segments: int) -> None:
+    """Start the trainer and wait for its segment; end it if waiting fails."""
     trainer = start_trainer(run)
     try:
         wait_until_begun(run, trainer, segments)
@@ -250,34 +245,29 @@ def _begin(run: Run, segments: int) -> None:
 
 
 def _events(run: Run) -> list[Event]:
-    """What the journal holds, nothing when there is none yet."""
+    """The events of a run; empty before its journal exists."""
     return read_journal(run.journal) if run.journal.exists() else []
 
 
-def _segments(run: Run) -> int:
-    """How many segments the journal holds."""
-    return sum(isinstance(event, Segment) for event in _events(run))
-
-
 def run_settings(run: Run) -> Config:
-    """The settings in force.
+    """The settings of a run.
 
     Raises:
-        RunError: it has none, being a log that was imported.
+        RunError: an imported log, which has none.
         ConfigError: they cannot be read.
     """
     if not run.config.is_file():
         raise RunError(
-            f"{safe(run.path)} has no settings, as an imported log has none; "
+            f"{safe(run.path)} has no settings, as it is an imported log; "
             "start a run with `tmssl train --data DIR`"
         )
     return read_config(run.config)
 
 
-def has_ended(run: Run) -> bool:
-    """Whether the last life of a run did all it was to do, its evaluations too."""
-    told = [event for event in _events(run) if isinstance(event, Segment | End)]
-    return bool(told) and isinstance(told[-1], End) and told[-1].status == "finished"
+def has_finished(run: Run) -> bool:
+    """Whether the newest segment of a run finished, its evaluations included."""
+    events = [event for event in _events(run) if isinstance(event, Segment | End)]
+    return bool(events) and isinstance(events[-1], End) and events[-1].status == "finished"
 
 
 def last_sidecar(run: Run) -> "Sidecar | None":

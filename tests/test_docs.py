@@ -53,7 +53,7 @@ SMALL = {
     "train --recipe several-gpus --data my-marks --gpus 2 --detach": f"{_TINY} --epochs 1",
     "train --resume --gpus 1": "--epochs 3",
     "eval --index IVF1024,SQ8;nprobe=32": "--index 'IVF4,SQ8;nprobe=4'",
-    "demo": "--marks 300 --epochs 1 --show 1",
+    "demo": "--marks 300 --epochs 1",
 }
 
 

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from cli.lazy import COMMANDS, Loaded
+from cli.lazy import COMMANDS, LazyCommands, module_of
 
 HEAVY = ("torch", "torchvision", "timm", "faiss", "numpy", "PIL", "term_image")
 
@@ -53,13 +53,13 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
 
 @pytest.mark.parametrize("words", [["tmssl", "--help"], ["tmssl", "--version"], ["tmssl", "trian"]])
 def test_the_command_itself_imports_none_of_its_commands(words: list[str]) -> None:
-    commands = sorted({entry.module for entry in COMMANDS.values()} - {"cli.commands.completion"})
+    commands = sorted(set(map(module_of, COMMANDS)) - {"cli.commands.completion"})
     told = printed(HELP.format(words, (*commands, "tmssl.runs", "msgspec")))
     assert told.strip().splitlines()[-1] == "LOADED"
 
 
 def test_every_command_of_the_table_is_there_and_has_a_line_of_help() -> None:
-    for name, command in Loaded().items():
+    for name, command in LazyCommands().items():
         assert command.name == name
         assert COMMANDS[name].line.endswith(".")
         assert len(COMMANDS[name].line) <= 80 - len("  completion  ")

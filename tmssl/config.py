@@ -38,104 +38,105 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class DataConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is learnt from."""
+    """Images, views and positives."""
 
     source: str = ""
-    """folder, archive or table of images"""
+    """Folder, archive or table of images."""
     pack: str = ""
-    """folder of the pack made from it"""
+    """Folder of the pack made from the source."""
     images_under: str = ""
-    """folder in which images may lie too, where links or a table lead out of the source's own"""
+    """A further folder that links and tables of the source may point into."""
     image_size: Annotated[int, Meta(ge=32, le=1024)] = 224
-    """side of a view in pixels"""
+    """Side of a view in pixels."""
     views: ViewSet = "logo"
-    """augmentations: `logo`, `colour` (it without stylings, for short runs), `published` (MoCo v3) or `mild`"""
+    """Augmentations: `logo`, `colour` (`logo` without stylings, for short runs), `published` (MoCo v3)
+    or `mild`."""
     positives: Positives = "instance"
-    """two views of one image, of two images sharing a Vienna code, or a mixture"""
+    """Two views of one image, of two images that share a Vienna code, or a mixture of both."""
     vienna_share: Share = 0.5
-    """share of Vienna positives under `mixed`"""
+    """Share of Vienna positives in the mixture."""
     vienna_level: Level = "division"
-    """level at which two images share a code"""
+    """Level at which two images share a code."""
 
 
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What learns."""
+    """The encoder and its heads."""
 
     name: str = "efficientnet_b0"
-    """any timm model"""
+    """Any timm model."""
     hidden: PositiveInt = 4096
-    """width of the heads' hidden layers"""
+    """Width of the hidden layers of projector and predictor."""
     dimensions: PositiveInt = 256
-    """dimensions in which views are compared"""
+    """Dimensions in which views are compared."""
     init: str = ""
-    """weights to start from: `imagenet`, or a path to timm or tmssl weights, or a run"""
+    """Initial weights: `imagenet`, a file of timm or tmssl weights, or a run."""
 
 
 class OptimConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How it learns."""
+    """Optimizer, learning-rate schedule, loss and momentum encoder."""
 
     optimizer: OptimizerName = "sgd"
-    """`sgd` (Nesterov), `lars` or `adamw`"""
+    """Optimizer; `sgd` is with Nesterov momentum."""
     lr: PositiveFloat = 0.2
-    """highest learning rate, as is: never scaled by the batch"""
+    """Highest learning rate; it is not scaled by the batch size."""
     min_lr: NonNegative = 1e-6
-    """learning rate at the end of the cosine"""
+    """Learning rate at the end of the cosine."""
     schedule: ScheduleName = "cosine"
-    """`cosine` or `constant`"""
+    """Learning-rate schedule."""
     warmup_epochs: NonNegative = 1.0
-    """epochs of linear warm-up from the start of the run"""
+    """Epochs of linear warm-up at the start of the run."""
     anchor: NonNegative = 0.0
-    """epoch at which the cosine began"""
+    """Epoch at which the cosine begins."""
     rewarm_steps: Annotated[int, Meta(ge=0)] = 0
-    """steps over which the jump of the LR at a resume is spread; 0 jumps at once"""
+    """Steps over which a resume spreads a jump of the learning rate; 0 jumps at once."""
     rewarm_step: Annotated[int, Meta(ge=0)] = 0
-    """step at which that began; set by a resume"""
+    """Step at which that spread begins; set by a resume."""
     rewarm_lr: NonNegative = 0.0
-    """learning rate it began from; set by a resume"""
+    """Learning rate from which it begins; set by a resume."""
     weight_decay: NonNegative = 1e-4
-    """weight decay, not on BN or biases"""
+    """Weight decay; BN and biases have none."""
     temperature: PositiveFloat = 0.2
-    """temperature of the softmax"""
+    """Temperature of the softmax."""
     momentum: Share = 0.99
-    """momentum of the momentum encoder at the start; it rises to 1 along a cosine"""
+    """Initial momentum of the momentum encoder; it rises to 1 along a cosine."""
 
 
 class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long, how large and on what."""
+    """Length, batches, hardware, checkpoints and evaluations."""
 
     epochs: Annotated[int, Meta(ge=1, le=100_000)] = 30
-    """epoch at which training ends"""
+    """Epoch at which training ends."""
     batch_size: Annotated[int, Meta(ge=2)] = 256
-    """N, the keys each query is compared with"""
+    """Images per batch, and so the keys that each query is compared with."""
     chunk_size: ChunkSize = 0
-    """images that go through the encoder at once: a number, 0 for the whole batch, or `auto` for
-    what the memory takes"""
+    """Images that pass through the encoder at once: a number, 0 for the whole batch, or `auto` for
+    as many as the memory holds."""
     seed: Annotated[int, Meta(ge=0, lt=1 << 32)] = 0
-    """seed of order, views and initial weights"""
+    """Seed of order, views and initial weights."""
     gpus: PositiveInt = 1
-    """GPUs of this machine, a process each; N is shared among them. On a CPU: processes"""
+    """GPUs of this machine to train on, one process each; they share the batch. Processes on a CPU."""
     device: Device = "auto"
-    """`auto` takes CUDA when there is one"""
+    """Device for training; `auto` takes CUDA if there is a GPU."""
     precision: Precision = "auto"
-    """`auto` is bfloat16 on CUDA where it exists, float16 on older cards, float32 on a CPU; on CUDA views
-    are made in bfloat16 where that is what trains"""
+    """Number format for training; `auto` is bfloat16 on a GPU that has it, float16 on other GPUs, float32
+    on a CPU. With bfloat16 on CUDA the views are made in bfloat16 too."""
     deterministic: bool = False
-    """bitwise the same losses on every run, a little slower"""
+    """Give bitwise the same losses on every run; a little slower."""
     compile: bool = False
-    """torch.compile the encoders"""
+    """Compile the encoders with torch.compile."""
     log_every: PositiveInt = 10
-    """steps between step events"""
+    """Steps between step events."""
     checkpoint_minutes: PositiveFloat = 10.0
-    """minutes between checkpoints within an epoch"""
+    """Minutes between checkpoints within an epoch."""
     eval_every: Annotated[int, Meta(ge=0)] = 0
-    """epochs between evaluations beside the training, and one at its end; 0 makes none"""
+    """Epochs between evaluations during training, with one at the end; 0 makes none."""
     best_by: BestBy = "auto"
-    """figure of those evaluations that chooses `best`; `auto` is figurative division mAP or group
-    mAP where labels allow, else the loss"""
+    """Figure of these evaluations that chooses `best`; `auto` is figurative division mAP or group mAP if
+    the labels allow it, else the loss."""
     keep_every: Annotated[int, Meta(ge=0)] = 10
-    """epochs between checkpoints that are kept for good; 0 keeps none"""
+    """Epochs between checkpoints that are kept for good; 0 keeps none."""
     price_per_hour: NonNegative = 0.0
-    """price of the machine an hour, for what a run has cost and will cost; 0 is unknown"""
+    """Price of the machine per hour, for the cost of a run so far and to its end; 0 is unknown."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""`tmssl data`: what a source holds, before anything heavy runs."""
+"""`tmssl data`: describe a source before anything heavy runs."""
 
 import os
 import shutil
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.commands.pack import ImagesUnder
-from cli.options import JsonOutput
-from cli.output.evaluation import say_data
+from cli.options import ImagesUnder, JsonOutput, Workers
+from cli.output.console import say_data, say_json
+from cli.output.progress import progress_bar
 from cli.signals import end_in_order
 from tmssl.errors import PackError
 from tmssl.text import count, safe
@@ -31,18 +31,17 @@ def data(
     ],
     sample: Annotated[
         int | None,
-        typer.Option("--sample", min=0, help="Look at so many images only; 0 looks at none."),
+        typer.Option("--sample", min=0, metavar="N", help="Look at only N images; 0 is none."),
     ] = None,
     divisions: Annotated[
-        int, typer.Option("--divisions", min=0, help="Divisions in the plot; 0 shows all.")
+        int,
+        typer.Option("--divisions", min=0, metavar="N", help="Divisions in the plot; 0 is all."),
     ] = 20,
-    workers: Annotated[
-        int, typer.Option("--workers", min=0, help="Processes that decode; 0 is one a core.")
-    ] = 0,
+    workers: Workers = 0,
     images_under: ImagesUnder = None,
     json_output: JsonOutput = False,
 ) -> None:
-    """Say what a source holds: join, codes, chance levels, sizes, copies; and show a sample."""
+    """Describe a source: join, codes, chance levels, sizes, copies, and a sample of the images."""
     from tmssl.data.inspect.summary import summarize
     from tmssl.data.sources.catalogue import read_catalogue
     from tmssl.retrieval.evaluation.corpus_chance import corpus_hit_chances
@@ -54,37 +53,36 @@ def data(
     width = shutil.get_terminal_size().columns
     if not json_output:
         _print_labels(catalogue, chances, divisions, width)
-    survey = None if sample == 0 else _look(catalogue, sample, workers)
-    found = summarize(catalogue.marks, survey) if survey else None
+    survey = None if sample == 0 else _survey_images(catalogue, sample, workers)
+    image_facts = summarize(catalogue.marks, survey) if survey else None
     if json_output:
-        _print_json(catalogue, chances, found)
+        _print_json(catalogue, chances, image_facts)
         return
-    if survey and found:
+    if survey and image_facts:
         from cli.output.data import shape_lines
 
-        _say(shape_lines(found, width))
+        _print_lines(shape_lines(image_facts, width))
         if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-            _say(sheet_lines(catalogue, survey, width))
+            _print_lines(sheet_lines(catalogue, survey, width))
 
 
-def _say(lines: list[str]) -> None:
-    """Lines on stdout, at once: what comes next may take a while."""
+def _print_lines(lines: list[str]) -> None:
+    """Print lines on stdout."""
     for line in lines:
         say_data(line)
-    sys.stdout.flush()
 
 
 def _print_labels(
     catalogue: "Catalogue", chances: "list[HitChance]", most: int, width: int
 ) -> None:
-    """What needs no look at an image."""
+    """Print what is known without opening an image."""
     from cli.output.data import chance_lines, code_lines, frequencies
 
-    _say(catalogue.report.lines())
+    _print_lines(catalogue.report.lines())
     vienna = [codes for codes in catalogue.marks.codes() if codes]
     if not vienna:
         return
-    told = [
+    counts = [
         count(len(frequencies(vienna, level)), noun, nouns)
         for level, noun, nouns in (
             ("category", "category", "categories"),
@@ -93,16 +91,15 @@ def _print_labels(
         )
     ]
     mean = sum(map(len, vienna)) / len(vienna)
-    _say([f"  {', '.join(told)}; {mean:.1f} codes a mark that has any"])
-    found = frequencies(vienna, "division")
-    if found:
-        _say(code_lines(found, len(vienna), most, width))
-    _say(chance_lines(chances))
+    _print_lines([f"  {', '.join(counts)}; {mean:.1f} codes a mark that has any"])
+    by_division = frequencies(vienna, "division")
+    if by_division:
+        _print_lines(code_lines(by_division, len(vienna), most, width))
+    _print_lines(chance_lines(chances))
 
 
-def _look(catalogue: "Catalogue", sample: int | None, workers: int) -> "Survey":
-    """A look at all images or at a sample, with progress on stderr."""
-    from cli.output.progress import progress_bar
+def _survey_images(catalogue: "Catalogue", sample: int | None, workers: int) -> "Survey":
+    """Look at all images or at a sample of them."""
     from tmssl.data.inspect import survey
 
     rows = survey.sample_rows(len(catalogue.marks), sample)
@@ -111,7 +108,7 @@ def _look(catalogue: "Catalogue", sample: int | None, workers: int) -> "Survey":
 
 
 def sheet_lines(catalogue: "Catalogue", survey: "Survey", width: int) -> list[str]:
-    """A contact sheet: some of the images that can be read, spread over all, as they are packed."""
+    """A contact sheet of readable images, evenly spread over the source, as they are packed."""
     from cli.output.pictures import CELL, fitting, side_by_side
     from tmssl.data.preprocess import load_square
     from tmssl.data.sources.location import open_image
@@ -126,7 +123,7 @@ def sheet_lines(catalogue: "Catalogue", survey: "Survey", width: int) -> list[st
         try:
             pictures = [load_square(open_image(catalogue.location(mark)), _SIDE) for mark in marks]
         except PackError:
-            return [*lines, "the images change while they are looked at"]
+            return [*lines, "the images changed in the meantime"]
         captions = [
             (safe(mark.title or Path(mark.path).stem, CELL), safe(" ".join(mark.vienna), CELL))
             for mark in marks
@@ -136,16 +133,14 @@ def sheet_lines(catalogue: "Catalogue", survey: "Survey", width: int) -> list[st
 
 
 def _print_json(
-    catalogue: "Catalogue", chances: "list[HitChance]", found: "Summary | None"
+    catalogue: "Catalogue", chances: "list[HitChance]", shapes: "Summary | None"
 ) -> None:
-    """Everything as one JSON object; lists of what is wrong are whole."""
-    import msgspec
-
+    """Print everything as one JSON object, with the full lists of defects."""
     from cli.output.data import frequencies
     from tmssl.data.vienna import LEVELS, title
 
     vienna = catalogue.marks.codes()
-    told = {
+    facts = {
         "join": catalogue.report,
         "codes": {
             level: [
@@ -155,6 +150,6 @@ def _print_json(
             for level in LEVELS
         },
         "chance": chances,
-        "images": found,
+        "images": shapes,
     }
-    say_data(msgspec.json.encode(told).decode())
+    say_json(facts)

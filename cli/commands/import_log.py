@@ -1,4 +1,4 @@
-"""`tmssl import`: a plain training log becomes a run that can be watched and reported."""
+"""`tmssl import`: turn a plain-text training log into a run that can be watched and reported."""
 
 import shutil
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cli.follow import say
 from cli.options import RUNS_DEFAULT, RunsFolder
+from cli.output.console import say, say_data
 from tmssl.errors import InputError
 from tmssl.runs.events import Event, Finding
 from tmssl.runs.folder import Run, create_run, new_run
@@ -17,9 +17,11 @@ from tmssl.text import count, pasted, safe
 
 
 def import_log(
-    log: Annotated[Path, typer.Argument(metavar="LOG", help="A plain log or report of epochs.")],
+    log: Annotated[
+        Path, typer.Argument(metavar="LOG", help="Plain-text log or report, a line per epoch.")
+    ],
     name: Annotated[
-        str, typer.Option("--name", help="Name of the run.  [default: the file's name]")
+        str, typer.Option("--name", metavar="NAME", help="Name of the run.  [default: of the file]")
     ] = "",
     keys: Annotated[
         int,
@@ -27,46 +29,46 @@ def import_log(
             "--keys",
             min=0,
             metavar="N",
-            help="Keys each query was compared with; chance is then ln N.  [default: unknown]",
+            help="Keys per query; chance is then ln N.  [default: unknown]",
             show_default=False,
         ),
     ] = 0,
     steps_per_epoch: Annotated[
-        int, typer.Option("--steps-per-epoch", min=1, metavar="N", help="Steps in an epoch.")
+        int, typer.Option("--steps-per-epoch", min=1, metavar="N", help="Steps per epoch.")
     ] = 1,
     hit_chance: Annotated[
         list[str] | None,
         typer.Option(
             "--hit-chance",
             metavar="K:P",
-            help="Chance level of hit@K, such as 10:0.75; repeatable.",
+            help="Chance level P of hit@K, such as 10:0.75; repeatable.",
         ),
     ] = None,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:
     """Import a log with lines such as `Epoch 10 complete. Avg Loss: 7.0350` as a run."""
-    meaning = Meaning(keys, steps_per_epoch, dict(map(_hit_chance, hit_chance or ())))
+    meaning = Meaning(keys, steps_per_epoch, dict(map(_parse_hit_chance, hit_chance or ())))
     run_name = name or log.stem
-    new_run(runs_folder, run_name)  # a bad name is told before the log is read
+    new_run(runs_folder, run_name)  # refuses a bad name before the log is read
     events = read_plain_log(_read(log), run_name, meaning)
     run = create_run(runs_folder.resolve(), run_name, latest=False)
-    _write(run, events)
+    _write_journal(run, events)
     for event in events:
         if isinstance(event, Finding) and event.advice:
             say(f"{event.level}: {safe(event.text)} - {safe(event.advice)}")
-    say(f"imported {count(len(events), 'event')}; look with: tmssl watch {pasted(run.path)}")
-    print(run.path)  # noqa: T201 - stdout is data
+    say(f"imported {count(len(events), 'event')}; view them with: tmssl watch {pasted(run.path)}")
+    say_data(str(run.path))
 
 
-def _hit_chance(text: str) -> tuple[int, float]:
-    """`10:0.75` as (10, 0.75)."""
+def _parse_hit_chance(text: str) -> tuple[int, float]:
+    """Parse `10:0.75` into (10, 0.75)."""
     k, _, share = text.partition(":")
     try:
         pair = int(k), float(share)
     except ValueError:
         pair = 0, 0.0
     if pair[0] < 1 or not 0 < pair[1] <= 1:
-        raise InputError(f"--hit-chance is '{safe(text, 60)}'; it looks like 10:0.75")
+        raise InputError(f"--hit-chance is '{safe(text, 60)}'; write it like 10:0.75")
     return pair
 
 
@@ -74,20 +76,20 @@ def _read(log: Path) -> str:
     """The text of a log.
 
     Raises:
-        InputError: it cannot be read or is too large to be one.
+        InputError: it cannot be read or is too large for a log.
     """
     try:
         if log.stat().st_size > MAX_BYTES:
             raise InputError(
-                f"{safe(log)} has more than {MAX_BYTES >> 20} MiB; give the lines of its epochs alone"
+                f"{safe(log)} is larger than {MAX_BYTES >> 20} MiB; give a file with the lines of epochs alone"
             )
         return log.read_text("utf-8", errors="replace")
     except OSError as error:
         raise InputError(f"cannot read {safe(log)}: {error.strerror}") from error
 
 
-def _write(run: Run, events: list[Event]) -> None:
-    """Write the journal; a run that cannot be written leaves no folder behind."""
+def _write_journal(run: Run, events: list[Event]) -> None:
+    """Write the journal; remove the run folder if that fails."""
     written = False
     try:
         journal = JournalWriter(run.journal)

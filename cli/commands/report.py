@@ -1,25 +1,28 @@
-"""`tmssl report`: the training log report of a run, from its journal alone."""
+"""`tmssl report`: the training report of a run, from its journal and matches alone."""
 
 import base64
 import html
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
 import typer
 
-from cli.follow import say
-from cli.options import RUNS_DEFAULT, RunPath, RunsFolder, chosen_run
+from cli.options import RUNS_DEFAULT, RunPath, RunsFolder, accept_run_option, find_run
+from cli.output.console import say, say_data
 from tmssl.files import cannot_write, write_atomic
-from tmssl.runs.folder import Run, is_alive, open_run
+from tmssl.runs.folder import Run, is_alive
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal
 from tmssl.runs.report import plain, report
 from tmssl.text import safe
 
+if TYPE_CHECKING:
+    from tui.charts.pictures import Picture
+
 _QUERIES, _MATCHES = 3, 5
-_CHART = (78, 16)
+_CHART = (78, 16)  # columns and rows
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -35,11 +38,17 @@ table {{ border-collapse: collapse }} td, th {{ border: 1px solid #ccc; padding:
 """
 
 
+@accept_run_option
 def report_command(
     run: RunPath = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="The file to write; `-` is stdout.  [default: RUN/report.md]"),
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FILE",
+            help="File to write; `-` is stdout.  [default: RUN/report.md]",
+        ),
     ] = None,
     as_html: Annotated[
         bool, typer.Option("--html", help="Write one HTML file with its pictures inside.")
@@ -50,20 +59,22 @@ def report_command(
             "--price-per-hour",
             min=0,
             metavar="X",
-            help="Price of the machine an hour.  [default: the run's setting]",
+            help="Price of the machine per hour.  [default: setting of the run]",
         ),
     ] = None,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:
-    """Write a run's training log report: phases, losses, curves, evaluations, what to do next."""
-    opened = open_run(chosen_run(run, runs_folder))
+    """Write the training report of a run: phases, losses, curves, evaluations, next steps."""
+    opened = find_run(run, runs_folder)
     history = read_history(read_journal(opened.journal))
     charts = draw_charts(history)
     to_stdout = out is not None and str(out) == "-"
     target = out or (opened.report.with_suffix(".html") if as_html else opened.report)
     with tempfile.TemporaryDirectory(prefix="tmssl-report-") as temporary:
         folder = Path(temporary) if as_html else target.parent  # a page holds its pictures
-        pictures = {} if to_stdout and not as_html else _pictures(history, target.stem, folder)
+        pictures = (
+            {} if to_stdout and not as_html else _write_pictures(history, target.stem, folder)
+        )
         text = report(
             history,
             opened.name,
@@ -76,48 +87,45 @@ def report_command(
         if as_html:
             text = page(text, opened.name, list(pictures.values()))
     if to_stdout:
-        print(text, end="")  # noqa: T201 - stdout is data
+        say_data(text.removesuffix("\n"))
         return
     write_atomic(target, text.encode())
     say(f"report of {safe(opened.path)} written")
-    print(target)  # noqa: T201 - stdout is data
+    say_data(str(target))
+
+
+def _curves(history: History, points: int) -> "dict[str, Picture]":
+    """Loss and learning rate by epoch; the planned rate has so many points."""
+    from tui.charts.pictures import loss_picture, rate_picture
+
+    pictures = {
+        "loss": loss_picture(history, axis="epoch", weight=0.9),
+        "learning rate": rate_picture(history, axis="epoch", count=points),
+    }
+    return {title: picture for title, picture in pictures.items() if picture.lines}
 
 
 def draw_charts(history: History) -> dict[str, str]:
-    """Loss and learning rate by epoch, in characters."""
+    """Draw loss and learning rate in characters."""
     from tui.charts.chart import draw
-    from tui.charts.pictures import loss_picture, rate_picture
     from tui.options import PLAIN
 
-    width, height = _CHART
-    drawn = {
-        "loss": loss_picture(history, axis="epoch", weight=0.9),
-        "learning rate": rate_picture(history, axis="epoch"),
-    }
     return {
-        title: draw(picture, width, height, PLAIN)
-        for title, picture in drawn.items()
-        if picture.lines
+        title: draw(picture, *_CHART, PLAIN) for title, picture in _curves(history, 200).items()
     }
 
 
-def _pictures(history: History, stem: str, folder: Path) -> dict[str, Path]:
-    """Loss and learning rate by epoch as PNG files of a folder."""
+def _write_pictures(history: History, stem: str, folder: Path) -> dict[str, Path]:
+    """Write loss and learning rate as PNG files."""
     from cli.output.curves_png import save_picture
-    from tui.charts.pictures import loss_picture, rate_picture
 
-    drawn = {
-        "loss": loss_picture(history, axis="epoch", weight=0.9),
-        "learning rate": rate_picture(history, axis="epoch", count=1000),
-    }
     paths = {}
-    for title, picture in drawn.items():
-        if picture.lines:
-            paths[title] = folder / f"{stem}-{title.replace(' ', '-')}.png"
-            try:
-                save_picture(picture, paths[title], "epoch")
-            except OSError as error:
-                raise cannot_write(paths[title], error, "choose another file with --out") from error
+    for title, picture in _curves(history, 1000).items():
+        paths[title] = folder / f"{stem}-{title.replace(' ', '-')}.png"
+        try:
+            save_picture(picture, paths[title], "epoch")
+        except OSError as error:
+            raise cannot_write(paths[title], error, "choose another file with --out") from error
     return paths
 
 

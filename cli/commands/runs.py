@@ -1,9 +1,7 @@
 """`tmssl runs`: every run with its state, loss and best evaluation."""
 
-import json
-
-from cli.follow import say
 from cli.options import RUNS_DEFAULT, JsonOutput, RunsFolder
+from cli.output.console import say, say_data, say_json
 from tmssl.errors import JournalError
 from tmssl.runs.folder import Run, is_alive, list_runs
 from tmssl.runs.history import History, read_history, summary
@@ -14,39 +12,45 @@ from tmssl.text import number, safe
 
 def runs(runs_folder: RunsFolder = RUNS_DEFAULT, json_output: JsonOutput = False) -> None:
     """List the runs: state, epoch, loss against chance, best evaluation, newest finding."""
-    found = [(run, _history(run)) for run in list_runs(runs_folder)]
+    histories = [(run, _history(run)) for run in list_runs(runs_folder)]
     if json_output:
-        told = [{"path": str(r.path), **summary(h, is_alive(r)), "name": r.name} for r, h in found]
-        print(json.dumps(told))  # noqa: T201 - stdout is data
+        say_json(
+            [
+                {"path": str(run.path), **summary(history, is_alive(run)), "name": run.name}
+                for run, history in histories
+            ]
+        )
         return
-    if not found:
+    if not histories:
         say(
             f"no runs in {safe(runs_folder)}; start one with `tmssl train --data DIR` or `tmssl demo`"
         )
         return
-    print(f"{'run':32}{'state':>10}{'epoch':>12}{'loss':>9}{'chance':>9}{'best':>21}{'chance':>8}")  # noqa: T201 - stdout is data
-    for run, history in found:
-        print(run_line(run, history))  # noqa: T201 - stdout is data
+    say_data(
+        f"{'run':32}{'state':>10}{'epoch':>12}{'loss':>9}{'chance':>9}{'best':>21}{'chance':>8}"
+    )
+    for run, history in histories:
+        say_data(run_line(run, history))
 
 
 def _history(run: Run) -> History:
-    """The history of a run, empty when it has not written yet."""
+    """The history of a run; empty if it has no journal yet or a damaged one."""
     try:
         return read_history(read_journal(run.journal) if run.journal.exists() else [])
-    except JournalError as error:  # the others are listed all the same
+    except JournalError as error:  # the other runs are still listed
         say(f"{safe(run.name, 60)}: {error}")
         return History()
 
 
 def run_line(run: Run, history: History) -> str:
     """One run as a line of the table."""
-    told = summary(history, is_alive(run))
+    facts = summary(history, is_alive(run))
     best = best_score(history.evals)
-    loss, chance = told["loss"], told["chance"]
+    loss, chance = facts["loss"], facts["chance"]
     cells = [
         f"{safe(run.name, 31):32}",
-        f"{told['state']:>10}",
-        f"{history.epoch:>8.2f}/{told['epochs'] or '-'!s:<3}",
+        f"{facts['state']:>10}",
+        f"{history.epoch:>8.2f}/{facts['epochs'] or '-'!s:<3}",
         f"{number(loss if isinstance(loss, float) else None):>9}",
         f"{number(chance if isinstance(chance, float) else None):>9}",
         f"{short_name(best) if best else '':>14}",
@@ -54,4 +58,4 @@ def run_line(run: Run, history: History) -> str:
         f"{number(best.chance if best else None, 3):>8}",
     ]
     line = "".join(cells)
-    return f"{line}  {safe(told['finding'], 80)}" if told["finding"] else line
+    return f"{line}  {safe(facts['finding'], 80)}" if facts["finding"] else line

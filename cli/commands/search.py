@@ -1,4 +1,4 @@
-"""`tmssl search`: which registered marks does a logo resemble."""
+"""`tmssl search`: which registered marks resemble a logo."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.follow import say
 from cli.options import (
     RUNS_DEFAULT,
     CheckpointName,
@@ -15,35 +14,45 @@ from cli.options import (
     JsonOutput,
     RunsFolder,
     Whiten,
-    check_place,
-    chosen_run,
+    check_folder_of,
+    find_run,
 )
+from cli.output.console import say, say_json
+from cli.output.progress import phase_bars
 from cli.signals import end_in_order
 from tmssl.errors import InputError
-from tmssl.runs.folder import open_run
+from tmssl.runs.folder import Run
 from tmssl.text import count, safe
-from tmssl.types import Mask, Pixels
 
 if TYPE_CHECKING:
     from tmssl.retrieval.search.filters import Condition
     from tmssl.retrieval.search.gallery import Gallery
     from tmssl.retrieval.search.logos import Logo, LogoPath
     from tmssl.retrieval.search.results import SearchRecord
+    from tmssl.types import Mask, Pixels
 
 
 def search(
     logos: Annotated[
         list[str],
-        typer.Argument(metavar="LOGO...", help="Images, folders of images, or - for stdin."),
+        typer.Argument(metavar="LOGO", help="Images, folders of images, or `-` for stdin."),
     ],
     run: Annotated[
-        Path | None, typer.Option("--run", help="Whose index.  [default: RUNS/latest]")
+        Path | None,
+        typer.Option(
+            "--run",
+            metavar="RUN",
+            help="Run whose marks are searched; an option, as the arguments are images.  "
+            "[default: RUNS/latest]",
+        ),
     ] = None,
-    topk: Annotated[int, typer.Option("--topk", "-k", min=1, help="Marks for each logo.")] = 10,
+    topk: Annotated[
+        int, typer.Option("-k", "--topk", min=1, metavar="N", help="Marks to find for each logo.")
+    ] = 10,
     vienna: Annotated[
         list[str] | None,
         typer.Option(
-            "--vienna", metavar="CODE", help="Only marks with this code, or one of several."
+            "--vienna", metavar="CODE", help="Search only marks with this Vienna code; repeatable."
         ),
     ] = None,
     where: Annotated[
@@ -51,7 +60,7 @@ def search(
         typer.Option(
             "--where",
             metavar="CONDITION",
-            help='Only marks for which it holds: "year>=2015", "title~moon"; = != < <= > >= ~.',
+            help='Search only marks that meet it: "year>=2015", "title~moon"; = != < <= > >= ~.',
         ),
     ] = None,
     checkpoint: CheckpointName = "best",
@@ -59,24 +68,25 @@ def search(
     whiten: Whiten = 0,
     csv_output: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
     html: Annotated[
-        Path | None, typer.Option("--html", help="Write a page with pictures and links.")
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a page with pictures and links."),
     ] = None,
     json_output: JsonOutput = False,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:
-    """Find the marks that a logo resembles; nothing leaves the machine."""
+    """Find the marks that resemble a logo; nothing leaves the machine."""
     if csv_output and json_output:
-        raise InputError("--csv and --json both want stdout; give one of them")
+        raise InputError("--csv and --json both write to stdout; give one of them")
     end_in_order()
-    check_place("--html", html)
-    from cli.output.search import print_answer, print_closing, print_csv, print_json
+    check_folder_of("--html", html)
+    from cli.output.search import print_closing, print_csv, print_result
     from tmssl.retrieval.search.filters import parse_condition
     from tmssl.retrieval.search.logos import find_logos
     from tmssl.retrieval.search.search import find_matches, new_record
 
     conditions = [parse_condition(text) for text in where or []]
     sources = find_logos(logos)
-    gallery = _open_gallery(chosen_run(run, runs_folder), checkpoint, topk, whiten, factory)
+    gallery = _open_gallery(find_run(run, runs_folder), checkpoint, topk, whiten, factory)
     mask = _mask(gallery, vienna or [], conditions)
     compared = int(mask.sum()) if mask is not None else gallery.pack.count
     if compared < topk:
@@ -89,11 +99,11 @@ def search(
         pictures.append(logo.pixels)
         result = find_matches(gallery, logo, min(topk, compared), mask)
         record.answers.append(result)
-        _say_short(logo, len(result.matches), min(topk, compared))
+        _warn_of_few(logo, len(result.matches), min(topk, compared))
         if not (csv_output or json_output):
-            print_answer(result, logo, gallery)
+            print_result(result, logo, gallery)
     if json_output:
-        print_json(record)
+        say_json(record)
     elif csv_output:
         print_csv(record)
     else:
@@ -102,18 +112,17 @@ def search(
         _write_page(html, record, pictures, gallery)
 
 
-def _say_short(logo: "Logo", found: int, wanted: int) -> None:
-    """Say where an approximate index found fewer marks than were asked for."""
-    if found < wanted:
-        say(
-            f"{safe(logo.name, 200)}: --index found {found} of {wanted} marks; a larger nprobe finds more"
-        )
+def _warn_of_few(logo: "Logo", count: int, wanted: int) -> None:
+    """Say if an approximate index found fewer marks than --topk."""
+    if count < wanted:
+        name = safe(logo.name, 200)
+        say(f"{name}: --index found {count} of {wanted} marks; a larger nprobe finds more")
 
 
 def _write_page(
     path: Path, record: "SearchRecord", pictures: "Sequence[Pixels]", gallery: "Gallery"
 ) -> None:
-    """The search as a page."""
+    """Write the search as a page."""
     from tmssl.data.pack.reader import open_pack
     from tmssl.files import write_atomic
     from tmssl.retrieval.search.page import search_page
@@ -123,14 +132,13 @@ def _write_page(
     say(f"page written: {safe(path)}")
 
 
-def _open_gallery(folder: Path, checkpoint: str, topk: int, whiten: int, factory: str) -> "Gallery":
-    """A run's gallery; says how much of exact search an approximate index returns."""
-    from cli.commands.eval import phases
+def _open_gallery(run: Run, checkpoint: str, topk: int, whiten: int, factory: str) -> "Gallery":
+    """Open the gallery of a run; say how much of exact search an approximate index returns."""
     from tmssl.retrieval.search.gallery import open_gallery
 
-    with phases() as (phase, progress):
+    with phase_bars() as (phase, progress):
         gallery = open_gallery(
-            open_run(folder),
+            run,
             checkpoint=checkpoint,
             whiten=whiten,
             factory=factory,

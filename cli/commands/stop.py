@@ -5,50 +5,54 @@ from typing import Annotated
 
 import typer
 
-from cli.follow import say
-from cli.options import RUNS_DEFAULT, RunPath, RunsFolder, chosen_run
+from cli.options import RUNS_DEFAULT, RunPath, RunsFolder, accept_run_option, find_run
+from cli.output.console import say
 from tmssl.errors import TmsslError
 from tmssl.runs.events import Checkpoint
-from tmssl.runs.folder import Run, holder, open_run
+from tmssl.runs.folder import Run, holder
 from tmssl.runs.journal import read_journal
 from tmssl.runs.launch import signal_trainer, wait_until_released
 from tmssl.text import safe
 
 
+@accept_run_option
 def stop(
     run: RunPath = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Kill the trainer if it has not stopped in time.")
+        bool, typer.Option("--force", help="Kill the trainer if it does not stop in time.")
     ] = False,
     timeout: Annotated[
-        float, typer.Option("--timeout", min=0, metavar="S", help="Seconds to wait for it.")
+        float, typer.Option("--timeout", min=0, metavar="X", help="Seconds to wait.")
     ] = 120.0,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:
-    """Stop the trainer of a run after its step, with a checkpoint."""
-    opened = open_run(chosen_run(run, runs_folder))
+    """Stop the trainer of a run after its current step, with a checkpoint."""
+    opened = find_run(run, runs_folder)
     signal_trainer(opened, signal.SIGTERM)
-    say(f"stopping {safe(opened.path)} after this step, with a checkpoint")
+    say(f"stopping {safe(opened.path)} after the current step, with a checkpoint")
     if not wait_until_released(opened, timeout):
         if not force:
             raise TmsslError(
-                f"it has not stopped in {timeout:.0f} s; wait longer, or kill it with --force"
+                f"the trainer did not stop within {timeout:.0f} s; give a longer --timeout, "
+                "or kill it with --force"
             )
         _kill(opened)
     events = read_journal(opened.journal) if opened.journal.exists() else []
-    saved = [event for event in events if isinstance(event, Checkpoint)]
-    if not saved:
+    checkpoints = [event for event in events if isinstance(event, Checkpoint)]
+    if not checkpoints:
         say("stopped; no checkpoint had been written yet")
         return
-    last = saved[-1]
+    last = checkpoints[-1]
     say(f"stopped; checkpoint at epoch {last.epoch:.4g}: {safe(opened.path / last.path)}")
 
 
 def _kill(run: Run) -> None:
-    """Kill a trainer that did not stop; one that stopped this instant is left alone."""
+    """Kill a trainer, unless it has stopped in the meantime."""
     if holder(run) is None:
         return
     signal_trainer(run, signal.SIGKILL)
     if not wait_until_released(run, 10):
-        raise TmsslError(f"{safe(run.path)} is still held 10 s after a kill; look for its process")
-    say("killed; the checkpoint before is what is left")
+        raise TmsslError(
+            f"{safe(run.path)} is still locked 10 s after the kill; look for its process"
+        )
+    say("killed; the last checkpoint before the kill remains")

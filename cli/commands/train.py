@@ -5,12 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.command import OUTPUT, RUN
 from cli.config_options import with_settings
-from cli.follow import follow, say
-from cli.options import RUNS_DEFAULT, RunsFolder, chosen_run
+from cli.follow import follow
+from cli.options import RUNS_DEFAULT, RunPath, RunsFolder, Workers, accept_run_option, find_run
+from cli.output.console import say, say_data
 from cli.signals import end_with_terminal, outlive_terminal
 from cli.start import (
-    has_ended,
+    has_finished,
     last_sidecar,
     planned_resume,
     resume_run,
@@ -24,204 +26,214 @@ from tmssl.recipes import recipe_path
 from tmssl.runs.folder import Run, is_alive, open_run
 from tmssl.text import pasted, safe
 
-_Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on with a run instead of starting one.")
-]
-_ResumeIfAny = Annotated[
-    bool,
-    typer.Option(
-        "--resume-if-any",
-        help="Go on with the run if there is one, else start it: for a machine's on-start script.",
+
+def _option(*names: str, heading: str = RUN, metavar: str | None = None, help: str) -> Any:
+    """An option of this command under a heading of its help."""
+    return typer.Option(*names, metavar=metavar, rich_help_panel=heading, help=help)
+
+
+_Recipes = Annotated[
+    list[str] | None,
+    _option(
+        "-r",
+        "--recipe",
+        "--config",
+        metavar="NAME|FILE",
+        help="Shipped recipe, or TOML file such as another run's config.toml; options override it.",
     ),
-]
-_ResumedRun = Annotated[
-    Path | None, typer.Option("--run", help="The run to resume.  [default: RUNS/latest]")
-]
-_Restart = Annotated[
-    bool, typer.Option("--restart-schedule", help="Begin the cosine anew at the point of resume.")
-]
-_Recipe = Annotated[
-    str,
-    typer.Option(
-        "--recipe", help="A shipped recipe or a .toml file of settings; options override it."
-    ),
-]
-_ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", help="A TOML file of settings, such as another run's config.toml."),
 ]
 _Assignments = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Any setting, such as lr=1e-4; repeatable."),
+    _option("--set", metavar="NAME=VALUE", help="Any setting, such as lr=1e-4; repeatable."),
 ]
 _Name = Annotated[
-    str, typer.Option("--name", help="Name of the run.  [default: date, time and data]")
+    str, _option("--name", metavar="NAME", help="Name of a new run.  [default: date-time-data]")
 ]
-_Workers = Annotated[
-    int, typer.Option("--workers", min=0, help="Processes that decode images; 0 is one a core.")
-]
-_DryRun = Annotated[
+_Resume = Annotated[bool, _option("--resume", help="Resume RUN instead of starting a run.")]
+_ResumeIfAny = Annotated[
     bool,
-    typer.Option("--dry-run", help="Measure a few seconds, say what the whole takes, and leave."),
-]
-_Preview = Annotated[
-    Path | None,
-    typer.Option(
-        "--preview-views",
-        metavar="FILE.png",
-        help="Write a picture of the views that training would see, and leave.",
+    _option(
+        "--resume-if-any",
+        help="Resume the run if there is one, else start it; for the start script of a machine.",
     ),
 ]
-_AsJson = Annotated[bool, typer.Option("--json", help="Print what --dry-run measured as JSON.")]
-_Detach = Annotated[bool, typer.Option("--detach", help="Return once training has begun.")]
+_RestartSchedule = Annotated[
+    bool, _option("--restart-schedule", help="Restart the cosine schedule where the run resumes.")
+]
+_Detach = Annotated[bool, _option("--detach", help="Return as soon as training has begun.")]
+_DryRun = Annotated[
+    bool,
+    _option(
+        "--dry-run",
+        heading=OUTPUT,
+        help="Measure a few seconds, estimate time, memory and disk, and exit.",
+    ),
+]
+_PreviewViews = Annotated[
+    Path | None,
+    _option(
+        "--preview-views",
+        heading=OUTPUT,
+        metavar="FILE",
+        help="Write a PNG of the views that training would see, and exit.",
+    ),
+]
+_AsJson = Annotated[
+    bool, _option("--json", heading=OUTPUT, help="Print the estimate of --dry-run as JSON.")
+]
 
 
 @with_settings
+@accept_run_option
 def train(
     *,
     settings: dict[str, Any],
-    resume: _Resume = False,
-    resume_if_any: _ResumeIfAny = False,
-    run: _ResumedRun = None,
-    restart_schedule: _Restart = False,
-    recipe: _Recipe = "",
-    config_file: _ConfigFile = None,
+    run: RunPath = None,
+    recipes: _Recipes = None,
     assignments: _Assignments = None,
     name: _Name = "",
-    runs_folder: RunsFolder = RUNS_DEFAULT,
-    workers: _Workers = 0,
-    dry_run: _DryRun = False,
-    preview_views: _Preview = None,
-    json_output: _AsJson = False,
+    resume: _Resume = False,
+    resume_if_any: _ResumeIfAny = False,
+    restart_schedule: _RestartSchedule = False,
     detach: _Detach = False,
+    runs_folder: RunsFolder = RUNS_DEFAULT,
+    workers: Workers = 0,
+    dry_run: _DryRun = False,
+    preview_views: _PreviewViews = None,
+    json_output: _AsJson = False,
 ) -> None:
-    """Train on a folder or table of images, or resume a run; Ctrl-C stops with a checkpoint."""
-    lost = outlive_terminal()
+    """Train on a folder or table of images, or resume RUN; Ctrl-C stops with a checkpoint."""
+    terminal_is_lost = outlive_terminal()
     settings = {**dict(map(parse_setting, assignments or ())), **settings}
-    found = _existing(run, name, runs_folder) if resume_if_any else None
-    if found is not None:
-        left = not is_alive(found) and not _is_done(found, settings)
-        base = _base(recipe, config_file).data.source if recipe or config_file else ""
-        _check_same_images(found, settings.get("data.source") or base, left=left)
-        if not left:
-            _leave(found, detach or lost(), begun=False)
+    recipe = _only(recipes or [])
+    existing = _existing_run(run, name, runs_folder) if resume_if_any else None
+    if existing is not None:
+        source = settings.get("data.source") or (recipe and _base_config(recipe).data.source)
+        has_work = not is_alive(existing) and not _is_done(existing, settings)
+        _check_same_images(existing, source, may_move=has_work)
+        if not has_work:
+            _leave(existing, detach or terminal_is_lost(), begun=False)
         resume = True
-        run, recipe, name, config_file = found.path, "", "", None  # the rest is for a start
+        run, recipe, name = existing.path, "", ""  # what remains is for a start alone
         settings.pop("model.init", None)
-    _check_use(
+    _check_options(
         resume=resume,
-        starting=[recipe, name, config_file, preview_views],
-        resuming=[None if resume_if_any else run, restart_schedule],
+        for_a_start=[recipe, name, preview_views],
+        for_a_resume=[run if not resume_if_any else None, restart_schedule],
     )
     if json_output and not dry_run:
-        raise ConfigError("--json prints what --dry-run measures; add that, or leave it out")
+        raise ConfigError("--json prints the estimate of --dry-run; add that, or leave --json out")
     if resume:
-        opened = open_run(chosen_run(run, runs_folder))
+        opened = find_run(run, runs_folder)
         if dry_run:
-            _measure_resume(opened, settings, restart_schedule, json_output)
+            _estimate_resume(opened, settings, restart_schedule, json_output)
             return
         target = resume_run(opened, settings, restart_schedule)
     else:
-        config = changed(_base(recipe, config_file), settings)
+        config = changed(_base_config(recipe), settings)
         if preview_views is not None:
-            _preview(with_pack(config, workers), preview_views)
+            _write_preview(with_pack(config, workers), preview_views)
             return
         if dry_run:
-            _measure(with_pack(config, workers), 0.0, json_output)
+            _estimate(with_pack(config, workers), 0.0, json_output)
             return
         target = start_run(config, runs_folder, name, workers)
-    _leave(target, detach or lost(), begun=True)
+    _leave(target, detach or terminal_is_lost(), begun=True)
 
 
-def _base(recipe: str, config_file: Path | None) -> Config:
-    """The settings that options change: a recipe's, a file's, or the defaults."""
-    if recipe and config_file:
-        raise ConfigError("--recipe and --config both give all settings; leave one out")
-    given = recipe_path(recipe) if recipe else config_file
-    return _afresh(read_config(given)) if given is not None else Config()
+def _check_options(*, resume: bool, for_a_start: list[object], for_a_resume: list[object]) -> None:
+    """Refuse options of a start at a resume, and the other way round."""
+    if resume and any(for_a_start):
+        raise ConfigError("--recipe, --name and --preview-views are for a new run; leave them out")
+    if not resume and any(for_a_resume):
+        raise ConfigError(
+            "RUN and --restart-schedule belong to --resume; add it (--data names the images)"
+        )
 
 
-def _afresh(config: Config) -> Config:
-    """Settings for a new run, without what resumes leave in those of an old one."""
-    left = {
-        "data.pack": "",
-        "optim.rewarm_steps": 0,
-        "optim.rewarm_step": 0,
-        "optim.rewarm_lr": 0.0,
-    }
+def _only(recipes: list[str]) -> str:
+    """The one recipe that is given, or nothing."""
+    if len(recipes) > 1:
+        raise ConfigError(
+            f"--recipe (or --config) is given {len(recipes)} times, and each one sets every setting; "
+            "leave one out"
+        )
+    return recipes[0] if recipes else ""
+
+
+def _base_config(recipe: str) -> Config:
+    """The settings that options change: those of a recipe or file, or the defaults.
+
+    What a resume wrote into the settings of another run is reset.
+    """
+    if not recipe:
+        return Config()
+    config = read_config(recipe_path(recipe))
+    reset: dict[str, object] = {"data.pack": "", "optim.rewarm_steps": 0}
+    reset |= {"optim.rewarm_step": 0, "optim.rewarm_lr": 0.0}
     if config.optim.anchor:
         say(
             f"the cosine begins with the run, not at epoch {config.optim.anchor:g} as in the file; "
             f"--set anchor={config.optim.anchor:g} keeps that"
         )
-        left["optim.anchor"] = 0.0
-    return changed(config, dict(left))
+        reset["optim.anchor"] = 0.0
+    return changed(config, reset)
 
 
-def _check_use(*, resume: bool, starting: list[object], resuming: list[object]) -> None:
-    """Options of a start have no place at a resume, and the other way round."""
-    if resume and any(starting):
-        raise ConfigError(
-            "--recipe, --config, --name and --preview-views are for a start; leave them out with --resume"
-        )
-    if not resume and any(resuming):
-        raise ConfigError("--run and --restart-schedule belong to --resume; add it")
-
-
-def _existing(run: Path | None, name: str, runs_folder: Path) -> Run | None:
-    """The run to go on with: the one named, else the latest; None where none has begun.
+def _existing_run(run: Path | None, name: str, runs_folder: Path) -> Run | None:
+    """The run to resume: RUN, the run of a name, or the latest; None if there is none yet.
 
     Raises:
-        RunError: `--run` names none, which is not for a start to make.
+        RunError: RUN does not exist; a start would not create it.
     """
     if run is not None:
-        return open_run(chosen_run(run, runs_folder))
+        return find_run(run, runs_folder)
     try:
         return open_run(runs_folder / (name or "latest"))
     except RunError:
         return None
 
 
-def _check_same_images(run: Run, given: str, *, left: bool) -> None:
-    """Refuse to take a run of other images for the one that was meant.
+def _check_same_images(run: Run, source: str, *, may_move: bool) -> None:
+    """Refuse to resume a run of other images than the given ones.
 
-    Whether images that moved are the same is told by their pack, when a run with something left to do goes on.
+    Images that moved are compared later, by their pack, when the run resumes.
 
     Raises:
-        ConfigError: what is given is not where its images are.
+        ConfigError: the source is another one than the run's.
     """
-    own = run_settings(run).data.source
-    moved = left and not Path(own).exists()
-    if given and own and Path(given).resolve() != Path(own) and not moved:
+    old = run_settings(run).data.source
+    moved = may_move and not Path(old).exists()
+    if source and old and Path(source).resolve() != Path(old) and not moved:
         raise ConfigError(
-            f"{safe(run.path)} trains on {safe(own)}, not on {safe(given)}; "
-            "give --name, of a run of its own for these images"
+            f"{safe(run.path)} trains on {safe(old)}, not on {safe(source)}; "
+            "give --name to start a run of its own for these images"
         )
 
 
 def _is_done(run: Run, settings: dict[str, Any]) -> bool:
-    """Whether a run has done all the epochs it would have."""
+    """Whether a run has trained for all epochs it would have with these settings."""
     sidecar, planned = last_sidecar(run), run_settings(run).train.epochs
     if sidecar is None:
         return False
     epochs = settings.get("train.epochs", planned)
     step, end = sidecar.step, epochs * sidecar.steps_per_epoch
-    return bool(step > end or (step == end and (epochs != planned or has_ended(run))))
+    return bool(step > end or (step == end and (epochs != planned or has_finished(run))))
 
 
 def _leave(run: Run, detach: bool, *, begun: bool) -> None:
-    """Follow a run, whose trainer was just begun or not, to its end, or say how to watch it; ends the command."""
+    """Follow a run to its end, or say how to watch it; then end the command."""
     if detach:
-        doing = "training in" if is_alive(run) else "nothing is left to do in"
-        say(f"{doing} {safe(run.path)}; watch it with: tmssl watch {pasted(run.path)}")
-        print(run.path)  # noqa: T201 - stdout is data
+        status = "training in" if is_alive(run) else "nothing is left to do in"
+        say(f"{status} {safe(run.path)}; watch it with: tmssl watch {pasted(run.path)}")
+        say_data(str(run.path))
         raise typer.Exit
     end_with_terminal()  # the run goes on
     raise typer.Exit(follow(run, begun=begun))
 
 
-def _preview(config: Config, path: Path) -> None:
-    """Show what a configuration makes of its marks without starting its run."""
+def _write_preview(config: Config, path: Path) -> None:
+    """Write a picture of the views that a configuration makes of its marks."""
     from tmssl.data.pack.reader import open_pack
     from tmssl.data.views.preview import preview_views
 
@@ -233,19 +245,19 @@ def _preview(config: Config, path: Path) -> None:
         size=data.image_size,
         seed=config.train.seed,
     )
-    say(f"a row is a mark as packed and its `{data.views}` views, two an epoch: {safe(path)}")
-    print(path)  # noqa: T201 - stdout is data
+    say(f"each row is a packed mark and its `{data.views}` views, two per epoch: {safe(path)}")
+    say_data(str(path))
 
 
-def _measure(config: Config, epochs_done: float, as_json: bool) -> None:
-    """Measure a configuration without starting its run."""
-    from cli.commands.dry_run import dry_run
+def _estimate(config: Config, epochs_done: float, as_json: bool) -> None:
+    """Print what a run with this configuration would take."""
+    from cli.dry_run import dry_run
 
     dry_run(config, epochs_done, as_json=as_json)
 
 
-def _measure_resume(run: Run, settings: dict[str, Any], restart: bool, as_json: bool) -> None:
-    """Measure what is left of a run under the settings it would go on with."""
+def _estimate_resume(run: Run, settings: dict[str, Any], restart: bool, as_json: bool) -> None:
+    """Print what the rest of a run would take with these settings."""
     plan = planned_resume(run, settings, restart)
     config = plan.config if plan else changed(run_settings(run), settings)
-    _measure(config, plan.epoch if plan else 0.0, as_json)
+    _estimate(config, plan.epoch if plan else 0.0, as_json)

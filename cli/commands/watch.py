@@ -1,6 +1,5 @@
 """`tmssl watch`: the monitor, or one snapshot of it as text or JSON."""
 
-import json
 import os
 import sys
 import textwrap
@@ -9,11 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.follow import say
-from cli.options import RUNS_DEFAULT, JsonOutput, RunPath, RunsFolder, chosen_run
+from cli.options import (
+    RUNS_DEFAULT,
+    JsonOutput,
+    RunPath,
+    RunsFolder,
+    accept_run_option,
+    find_run,
+)
+from cli.output.console import say, say_data, say_json
 from tmssl.errors import RunError
 from tmssl.runs.cost import cost, cost_words
-from tmssl.runs.folder import Run, is_alive, list_runs, open_run
+from tmssl.runs.folder import Run, is_alive, list_runs
 from tmssl.runs.history import read_history, summary
 from tmssl.runs.journal import read_journal
 from tmssl.text import pasted, safe
@@ -22,30 +28,31 @@ if TYPE_CHECKING:
     from tui.options import Look
 
 
+@accept_run_option
 def watch(
     run: RunPath = None,
-    once: Annotated[bool, typer.Option("--once", help="Print one snapshot and leave.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print one snapshot and exit.")] = False,
     json_output: JsonOutput = False,
     ascii_only: Annotated[
         bool, typer.Option("--ascii", help="Draw charts and frames in ASCII only.")
     ] = False,
     low_bandwidth: Annotated[
-        bool, typer.Option("--low-bandwidth", help="Draw anew every 10 s only, for a slow link.")
+        bool, typer.Option("--low-bandwidth", help="Redraw every 10 s, for a slow link.")
     ] = False,
     notify: Annotated[
-        bool, typer.Option("--notify", help="Ring when the run ends or a finding is bad.")
+        bool, typer.Option("--notify", help="Ring at the end of the run and at bad findings.")
     ] = False,
     images: Annotated[
         str,
         typer.Option(
             "--images",
             metavar="auto|block|kitty|iterm2|off",
-            help="How `i` draws marks at full size; the terminal is not asked.",
+            help="How key `i` draws marks at full size; the terminal is not queried.",
         ),
     ] = "auto",
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:
-    """Watch a run, or every run of a folder; leaving never touches the trainer."""
+    """Watch a run, or all runs of a folder; leaving never touches the trainer."""
     from tui.options import FULL, LOW_BANDWIDTH_S, Look, graphics_protocol
 
     graphics_protocol(images)  # raises before anything opens
@@ -60,42 +67,41 @@ def watch(
     if folder is not None and not once and not json_output and sys.stdout.isatty():
         _open_monitor(None, folder, look)
         return
-    opened = open_run(chosen_run(run if folder is None else None, folder or runs_folder))
-    written = opened.journal.exists() and opened.journal.stat().st_size > 0
-    if not written and (once or json_output or not is_alive(opened)):
+    opened = find_run(run if folder is None else None, folder or runs_folder)
+    has_events = opened.journal.exists() and opened.journal.stat().st_size > 0
+    if not has_events and (once or json_output or not is_alive(opened)):
         raise RunError(
-            f"{safe(opened.path)} has not written yet and nobody trains it; start it with "
-            f"`tmssl train --resume --run {pasted(opened.path)}`"
+            f"{safe(opened.path)} has not written yet and has no trainer; start it with "
+            f"`tmssl train --resume {pasted(opened.path)}`"
         )
     if json_output:
         history = read_history(read_journal(opened.journal))
         money = cost(history)
-        told = {
-            **summary(history, is_alive(opened)),
+        costs = {
             "spent": money.spent if money else None,
             "to_come": money.to_come if money else None,
         }
-        print(json.dumps(told))  # noqa: T201 - stdout is data
+        say_json({**summary(history, is_alive(opened)), **costs})
     elif once or not sys.stdout.isatty():
         if not once:
-            say("stdout is no terminal, so this is one snapshot, as with --once")
-        print("\n".join(snapshot(opened, ascii_only)))  # noqa: T201 - stdout is data
+            say("stdout is not a terminal, so this is one snapshot, as with --once")
+        say_data("\n".join(snapshot(opened, ascii_only)))
     else:
         _open_monitor(opened, opened.path.parent, look)
 
 
 def _folder_of_runs(run: Path | None, runs_folder: Path) -> Path | None:
-    """The folder of runs to list, or None when one run is meant."""
+    """The folder of runs to list, or None to show one run."""
     if run is None:
         return runs_folder if runs_folder.is_dir() else None
     return run if list_runs(run) else None
 
 
 def _open_monitor(run: Run | None, runs_folder: Path, look: "Look") -> None:
-    """The monitor, on a run or on the list of them."""
+    """Open the monitor on a run or on the list of runs."""
     from tui.options import FULL
 
-    # Frames are as many as there are changes: the curves redraw once a second, keys answer at once.
+    # Textual draws only on a change: the curves redraw once a second, keys answer at once.
     frames = "60" if look.redraw_s == FULL.redraw_s else "15"
     os.environ.setdefault("TEXTUAL_FPS", frames)
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
@@ -138,7 +144,7 @@ def snapshot(run: Run, ascii_only: bool = False) -> list[str]:
 
 
 def folded(line: str) -> list[str]:
-    """A line of the snapshot in at most 80 columns; what goes on stays in the column of the words."""
+    """Fold a line of the snapshot at 80 columns; continuation lines start in the second column."""
     return textwrap.wrap(
         line, 80, subsequent_indent=" " * 12, break_long_words=False, break_on_hyphens=False
     )

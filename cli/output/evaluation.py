@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cli.output.console import say_data
 from tmssl.retrieval.evaluation.matches import QueryMatches, read_matches, verdict
 from tmssl.retrieval.evaluation.table import table_lines
 from tmssl.runs.eval_table import eval_rows, reference_names
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
 
 
 _RESET = "\x1b[0m"
-
-
-def say_data(line: str = "") -> None:
-    """A line on stdout."""
-    print(line)  # noqa: T201 - stdout is data
 
 
 def print_table(event: Eval) -> None:

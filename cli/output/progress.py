@@ -1,6 +1,6 @@
-"""Progress of long work: a bar with an ETA for a person, plain lines for a log.
+"""Progress of long work: a bar with an ETA on a terminal, plain lines elsewhere.
 
-The monitor, which shows the newest line, asks for more of them by `TMSSL_PROGRESS_S`.
+The monitor shows the newest line and sets `TMSSL_PROGRESS_S` to get lines more often.
 """
 
 import contextlib
@@ -8,21 +8,44 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from cli.follow import say
+from cli.output.console import say
 from tmssl.text import duration, number
+
+if TYPE_CHECKING:
+    from tmssl.types import Progress
 
 _PLAIN_S = 5.0  # seconds between plain lines, unless TMSSL_PROGRESS_S says otherwise
 
 
 @contextlib.contextmanager
-def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A function to call with (done, total) while the work goes on."""
+def progress_bar(label: str) -> "Iterator[Progress]":
+    """Show the progress of one phase; yields the function to call with (done, total)."""
     if sys.stderr.isatty():
         with _live(label) as update:
             yield update
     else:
         yield _plain(label)
+
+
+@contextlib.contextmanager
+def phase_bars() -> "Iterator[tuple[Callable[[str], None], Progress]]":
+    """Show the progress of phases in turn; yields a function that begins a named phase, and one
+    to call with its (done, total).
+    """
+    current: list[Progress] = []
+    with contextlib.ExitStack() as bars:
+
+        def begin(label: str) -> None:
+            bars.close()
+            current[:] = [bars.enter_context(progress_bar(label))]
+
+        def update(done: int, total: int) -> None:
+            for bar in current:
+                bar(done, total)
+
+        yield begin, update
 
 
 def pace_words(label: str, done: int, total: int, seconds: float) -> str:
@@ -33,48 +56,43 @@ def pace_words(label: str, done: int, total: int, seconds: float) -> str:
     return f"{label} {done}/{total} ({share} %), {number(speed, 3)}/s, ETA {duration(eta)}"
 
 
-def _plain(label: str) -> Callable[[int, int], None]:
-    """A line every few seconds and one at the end."""
-    begun = time.monotonic()
-    told, pause = [begun], _pause()
+def _plain(label: str) -> "Progress":
+    """Print a line every few seconds, and one at the end of work of a second or more."""
+    begun = printed = time.monotonic()
+    interval = _interval()
 
     def update(done: int, total: int) -> None:
+        nonlocal printed
         now = time.monotonic()
-        if now - told[0] >= pause or (done == total and now - begun >= 1):
-            told[0] = now
+        if now - printed >= interval or (done == total and now - begun >= 1):
+            printed = now
             say(pace_words(label, done, total, now - begun))
 
     return update
 
 
-def _pause() -> float:
-    """Seconds between plain lines; what is no number is passed over."""
+def _interval() -> float:
+    """Seconds between plain lines; a `TMSSL_PROGRESS_S` that is not a number is ignored."""
     with contextlib.suppress(ValueError):
         return float(os.environ.get("TMSSL_PROGRESS_S", _PLAIN_S))
     return _PLAIN_S
 
 
 @contextlib.contextmanager
-def _live(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A rich progress bar on stderr."""
+def _live(label: str) -> "Iterator[Progress]":
+    """Show a rich progress bar on stderr."""
+    from rich import progress
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
 
     columns = [
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(bar_width=20),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[rate]}"),
+        progress.TimeRemainingColumn(),
     ]
     begun = time.monotonic()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None, rate="")
 
         def update(done: int, total: int) -> None:

@@ -7,7 +7,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from cli.output.evaluation import say_data
+from cli.output.console import say_data
 from cli.output.pictures import fitting, side_by_side
 from tmssl.retrieval.search.results import SearchMatch, SearchRecord, SearchResult
 from tmssl.text import rate, safe, spreadsheet_cell
@@ -16,21 +16,10 @@ if TYPE_CHECKING:
     from tmssl.retrieval.search.gallery import Gallery
     from tmssl.retrieval.search.logos import Logo
 
-_COLUMNS = (
-    "query",
-    "query_sha256",
-    "rank",
-    "similarity",
-    "id",
-    "title",
-    "url",
-    "path",
-    "vienna",
-    "shared",
-)
+_COLUMNS = "query query_sha256 rank similarity id title url path vienna shared".split()
 
 
-def print_answer(answer: SearchResult, logo: "Logo", gallery: "Gallery") -> None:
+def print_result(answer: SearchResult, logo: "Logo", gallery: "Gallery") -> None:
     """A logo and its matches: pictures on a terminal, paths and scores elsewhere."""
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         width = shutil.get_terminal_size().columns
@@ -59,13 +48,6 @@ def print_closing(record: SearchRecord) -> None:
     say_data(record.note)
     if record.attribution:
         say_data(safe(record.attribution))
-
-
-def print_json(record: SearchRecord) -> None:
-    """The record as one JSON object."""
-    import msgspec
-
-    say_data(msgspec.json.encode(record).decode())
 
 
 def print_csv(record: SearchRecord) -> None:

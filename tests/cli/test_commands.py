@@ -75,7 +75,7 @@ BAD = [
     ),  # tests keep the hub offline
     (
         ["train", "--data", "marks", "--init", "nowhere.pt"],
-        r"init is 'nowhere.pt', which is no file",
+        r"init is 'nowhere.pt', which does not exist",
     ),
     (["train", "--data", "marks", "--batch-size", "9", "--gpus", "2"], r"give a multiple of 2"),
     (["train", "--data", "marks", "--lr", "-1", "--image-size", "32"], r"bad setting"),
@@ -266,7 +266,7 @@ def test_ctrl_c_stops_with_a_checkpoint_and_stop_does_too(tmp_path: Path) -> Non
     _, told = follower.communicate(timeout=60)
     assert follower.returncode == 130
     assert "Traceback" not in told
-    assert "stopped; go on with" in told
+    assert "stopped; resume with" in told
     assert not is_alive(run)
     ended = history(tmp_path).end
     assert ended is not None

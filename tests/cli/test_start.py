@@ -187,7 +187,7 @@ def test_what_no_images_could_cure_is_told_before_many_are_packed(
     if changes.get("device") == "cuda" and torch.cuda.is_available():
         pytest.skip("there is a GPU")
     monkeypatch.setenv("TMSSL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(start, "_MANY", 1)
+    monkeypatch.setattr(start, "_MANY_IMAGES", 1)
     source = draw_marks(tmp_path / "few", 4)
     with pytest.raises(ConfigError, match=said):
         start.with_pack(changed(Config(), {"data.source": str(source), **changes}))

@@ -14,16 +14,17 @@ def recipe_names() -> list[str]:
 
 
 def recipe_path(name: str) -> Path:
-    """The file of a shipped recipe, or of a path that ends in `.toml`.
+    """The file of a shipped recipe, or the file that is given by its path.
 
     Raises:
-        ConfigError: there is no such recipe.
+        ConfigError: there is neither such a recipe nor such a file.
     """
-    if name.endswith(".toml"):
-        return Path(name)
-    if name not in recipe_names():
-        raise ConfigError(
-            f"no recipe '{safe(name)}'{nearest(name, recipe_names())}; there are "
-            f"{', '.join(recipe_names())}, or give a path that ends in .toml"
-        )
-    return Path(str(files("tmssl.recipes"))) / f"{name}.toml"
+    if name in recipe_names():
+        return Path(str(files("tmssl.recipes"))) / f"{name}.toml"
+    path = Path(name)
+    if path.suffix == ".toml" or len(path.parts) > 1 or path.is_file():
+        return path
+    raise ConfigError(
+        f"no recipe '{safe(name)}'{nearest(name, recipe_names())}; there are "
+        f"{', '.join(recipe_names())}, or give the path of a TOML file"
+    )

@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from cli.app import app
-from cli.commands.eval import cut_words
+from cli.commands.eval import truncation_lines
 from cli.output.evaluation import picture_lines
 from tests.helpers.marks import draw_marks
 from tmssl.config import Config, changed, write_config
@@ -85,8 +85,8 @@ def test_json_is_one_object_whose_matches_can_be_read(run: Run) -> None:
 
 
 def test_only_lists_that_were_cut_are_told() -> None:
-    assert cut_words([10, 39], 40) == []
-    assert len(cut_words([40, 100, 100], 40)) == 2
+    assert truncation_lines([10, 39], 40) == []
+    assert len(truncation_lines([40, 100, 100], 40)) == 2
 
 
 def test_fewer_queries_and_pictures_are_what_was_asked_for(run: Run) -> None:
@@ -140,7 +140,7 @@ def signalled(
 
 def test_a_page_without_a_folder_is_told_before_the_work(run: Run, tmp_path: Path) -> None:
     journal = run.journal.read_bytes()
-    with pytest.raises(InputError, match="there is no folder for --html"):
+    with pytest.raises(InputError, match=r"--html is .* and its folder does not exist"):
         evaluated(run, "--html", str(tmp_path / "none" / "x.html"))
     assert run.journal.read_bytes() == journal
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli.commands.pack import prepare_pack
+from cli.packing import prepare_pack
 from tests.helpers.marks import draw_marks
 from tmssl.data.pack.reader import open_pack
 
@@ -68,7 +68,7 @@ def test_it_tells_what_the_join_lost_and_what_was_left_out_then_the_facts(tmp_pa
     assert float(facts["images_s"]) > 0
     assert open_pack(Path(facts["folder"])).count == 11
     again = packed(tmp_path, "marks", "--image-size", "32", "--json")
-    assert "packed already" in again.stderr
+    assert "already packed" in again.stderr
     told = json.loads(again.stdout)
     assert (told["folder"], told["decoded"], told["images_s"]) == (facts["folder"], 0, None)
 
@@ -130,7 +130,7 @@ def test_a_signal_ends_it_in_order_and_the_next_call_goes_on(
     assert "leaked" not in words
     assert not (tmp_path / "p").exists()
     done = packed(tmp_path, "marks", "--out", "p", "--image-size", "96", "--json")
-    before = re.search(r"going on: ([\d,]+) images were packed before", done.stderr)
+    before = re.search(r"resuming: ([\d,]+) images packed earlier", done.stderr)
     assert before is not None
     facts = json.loads(done.stdout)
     assert facts["decoded"] == 1100 - int(before[1].replace(",", ""))
@@ -193,9 +193,9 @@ def test_training_gets_the_same_pack_from_the_same_function(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     draw_marks(tmp_path / "marks", 5)
-    pack = prepare_pack(tmp_path / "marks", 32)
+    pack, _ = prepare_pack(tmp_path / "marks", 32)
     assert (pack.count, pack.size) == (5, 48)
     told = capsys.readouterr()
     assert told.out == ""
     assert "5 label rows, 5 joined" in told.err
-    assert prepare_pack(tmp_path / "marks", 32, workers=1).folder == pack.folder
+    assert prepare_pack(tmp_path / "marks", 32, workers=1)[0].folder == pack.folder

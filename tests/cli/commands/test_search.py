@@ -211,7 +211,7 @@ def test_bad_input_is_one_line_each(run: Run, tmp_path: Path, logo: Path) -> Non
         ([str(logo), "--vienna", "9.9"], "none of 40 marks passes the filters"),
         ([str(logo), "-k", "41"], "--topk is 41 and the gallery has 40 marks"),
         ([str(logo), "--checkpoint", "epoch-0099"], "no checkpoint 'epoch-0099'"),
-        ([str(logo), "--csv", "--json"], "--csv and --json both want stdout"),
+        ([str(logo), "--csv", "--json"], "--csv and --json both write to stdout"),
         (["-", "-"], "standard input is one image"),
         (["-"], "standard input cannot be searched for: not an image"),
     ):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from cli.lazy import GreedyCommand, expand_greedy
+from cli.command import NumbersCommand, repeat_option
 
 NAMES = ("--topk", "-k")
 
@@ -25,42 +25,28 @@ NAMES = ("--topk", "-k")
     ],
 )
 def test_every_form_means_the_same(arguments: str) -> None:
-    expanded = expand_greedy(arguments.split(), NAMES)
+    expanded = repeat_option(arguments.split(), NAMES)
     assert [word for word in expanded if word.isdigit()] == ["10", "100"]
     assert len(expanded) == 4
 
 
 def test_what_is_around_stays() -> None:
     words = ["runs/a", "--topk", "10", "100", "--json", "runs/b"]
-    assert expand_greedy(words, NAMES) == [
-        "runs/a",
-        "--topk",
-        "10",
-        "--topk",
-        "100",
-        "--json",
-        "runs/b",
-    ]
-    assert expand_greedy(["--topk", "5", "--", "7", "--topk", "9", "1"], NAMES) == [
-        "--topk",
-        "5",
-        "--",
-        "7",
-        "--topk",
-        "9",
-        "1",
-    ]
+    expanded = "runs/a --topk 10 --topk 100 --json runs/b".split()
+    assert repeat_option(words, NAMES) == expanded
+    after_dashes = "--topk 5 -- 7 --topk 9 1".split()
+    assert repeat_option(after_dashes, NAMES) == after_dashes
 
 
 @given(st.lists(st.text(max_size=8).filter(lambda s: not s.startswith(("--topk", "-k")))))
 def test_other_arguments_are_never_touched(words: list[str]) -> None:
-    assert expand_greedy(words, NAMES) == words
+    assert repeat_option(words, NAMES) == words
 
 
 app = typer.Typer()
 
 
-@app.command(cls=GreedyCommand)
+@app.command(cls=NumbersCommand)
 def lengths(
     run: str = "latest",
     topk: Annotated[list[int], typer.Option("--topk", "-k", min=1)] = [10, 100],  # noqa: B006 - as in tmssl eval
