@@ -50,8 +50,7 @@ def cost_words(found: Cost, *, to_come: bool = True) -> str:
 
 def _price(segment: Segment) -> float:
     """The price of the machine in a segment's settings, 0 where there is none."""
-    settings = segment.config.get("train")
-    price = settings.get("price_per_hour") if isinstance(settings, dict) else None
+    price = segment.setting("train", "price_per_hour")
     return float(price) if isinstance(price, int | float) and 0 <= price < math.inf else 0.0
 
 

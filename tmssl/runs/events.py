@@ -89,6 +89,11 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     t: float = 0.0
     """Unix time, seconds"""
 
+    def setting(self, section: str, name: str) -> object:
+        """A setting, or an empty string where the journal does not record it."""
+        settings = self.config.get(section)
+        return settings.get(name, "") if isinstance(settings, dict) else ""
+
 
 class Positives(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="positives"):
     """How alike the marks are that a segment's Vienna codes call positives."""

@@ -248,9 +248,9 @@ def _noted(phase: _Phase, begin: int, meaning: Meaning) -> Iterator[Finding]:
                 level="bad",
                 step=step,
                 epoch=epoch,
-                text=f"a loss around {number(loss)} is chance (ln {meaning.keys} = "
-                f"{number(math.log(meaning.keys))}): a model that knows nothing, not a slow one",
-                advice="look at what the positives share; try --positives instance",
+                text=f"a loss around {number(loss)} is chance level (ln {meaning.keys} = "
+                f"{number(math.log(meaning.keys))}): the model has learned nothing so far",
+                advice="check what the two images of a positive share; try --positives instance",
             )
 
 

@@ -6,7 +6,6 @@ import time
 from rich.text import Text
 
 from tmssl.runs.cost import cost, cost_words
-from tmssl.runs.findings.loss import setting
 from tmssl.runs.folder import Run
 from tmssl.runs.history import History, state
 from tmssl.text import duration, safe
@@ -45,7 +44,7 @@ def headline(run: Run, history: History, alive: bool, reading: str, look: Look, 
         (state_words(history, alive), f"bold {tint(_STATES[now])}"),
     )
     quiet = seconds_quiet(history, time.time()) if now == "running" else 0.0
-    every = setting(history.segment, "train", "log_every") if history.segment else 1
+    every = history.segment.setting("train", "log_every") if history.segment else 1
     logged = max(20, 3 * every) if isinstance(every, int) else 20  # steps until silence is odd
     if quiet > max(_QUIET_S, logged * (history.seconds_per_step() or 0.0)):
         head.append(f"  ! nothing written for {duration(quiet)}", f"bold {tint('gold')}")

@@ -54,7 +54,7 @@ def test_the_log_that_started_this_project_is_told_its_story() -> None:
     found = diagnose(seed_log())
     assert [finding.code for finding in found] == ["at-chance", "rising", "broke-out"]
     chance, rising, out = found
-    assert "is chance" in chance.text
+    assert "is chance level (ln 1024 = 6.930)" in chance.text
     assert chance.epoch <= 12
     assert "from epoch 16 on" in rising.text
     assert "under a constant LR of 3.00e-04" in rising.text

@@ -1,4 +1,4 @@
-"""What a journal shows that a person should know, with one line of advice each."""
+"""All findings of a history, or only those that its journal lacks."""
 
 from collections.abc import Callable
 
@@ -29,35 +29,35 @@ _CHECKS: tuple[Callable[[Segment, Steps, list[Epoch]], Finding | None], ...] = (
 
 def diagnose(history: History) -> list[Finding]:
     """All findings of a history, each at most once in a segment, in order of step."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for index in range(len(history.segments)):
-        found += _of_segment(history, index, found)
-    return sorted(found, key=lambda finding: finding.step)
+        findings += _segment_findings(history, index, findings)
+    return sorted(findings, key=lambda finding: finding.step)
 
 
 def new_findings(history: History) -> list[Finding]:
-    """Findings of the segment in force that the journal does not hold yet.
+    """Findings of the current segment that the journal lacks.
 
-    Looks at that segment alone, so calling it often costs little in a long history.
+    It reads that segment only, so frequent calls cost little in a long history.
     """
     if not history.segments:
         return []
     current = len(history.segments) - 1
-    start, own = history.segments[current].step, history.findings[history.first_finding :]
+    start, written = history.segments[current].step, history.findings[history.first_finding :]
     earlier = [f for f in history.findings[: history.first_finding] if f.step <= start]
-    known = {finding.code for finding in own}
-    found = _of_segment(history, current, [*earlier, *own])
-    return [finding for finding in found if finding.code not in known]
+    known = {finding.code for finding in written}
+    findings = _segment_findings(history, current, [*earlier, *written])
+    return [finding for finding in findings if finding.code not in known]
 
 
-def _of_segment(history: History, index: int, earlier: list[Finding]) -> list[Finding]:
+def _segment_findings(history: History, index: int, earlier: list[Finding]) -> list[Finding]:
     """The findings of one segment."""
     segment = history.segments[index]
     after = min((later.step for later in history.segments[index + 1 :]), default=None)
     steps = history.steps.between(segment.step, after)
     epochs = between(history.epochs, segment.step, after)
-    told = [check(segment, steps, epochs) for check in _CHECKS]
-    found = [finding for finding in told if finding is not None]
-    found += positives(history, segment)
-    out = broke_out(history, segment, epochs, [*earlier, *found])
-    return [*found, out] if out else found
+    checked = [check(segment, steps, epochs) for check in _CHECKS]
+    findings = [finding for finding in checked if finding is not None]
+    findings += positives(history, segment)
+    out = broke_out(history, segment, epochs, [*earlier, *findings])
+    return [*findings, out] if out else findings
