@@ -13,21 +13,21 @@ import torch
 from torchvision.transforms.v2 import functional as reference
 
 from tmssl.data.views import stylings
-from tmssl.data.views.augment import MEAN, STD, augmented_view, normalised
+from tmssl.data.views.augment import MEAN, STD, augmented_view, normalize
 from tmssl.data.views.colour import (
-    blended,
-    blurred,
-    by_copies,
-    by_products,
-    hue_turned,
-    inverted,
-    jittered,
-    solarized,
+    blend,
+    blur_by_matrices,
+    blur_by_shifts,
+    gaussian_blur,
+    invert,
+    jitter_colour,
+    shift_hue,
+    solarize,
     to_grey,
 )
-from tmssl.data.views.crop import crop_parameters, cropped
+from tmssl.data.views.crop import crop, crop_matrices
 from tmssl.data.views.recipe import VIEW_SETS
-from tmssl.data.views.segments import COLOURS, recoloured_pieces
+from tmssl.data.views.segments import COLOURS, recolour_components
 
 InterpolationMode = reference.InterpolationMode
 COLOURS_OF_PIECES = torch.rand(6, COLOURS, 3, generator=torch.Generator().manual_seed(2))
@@ -98,24 +98,24 @@ def test_jitter_operations_equal_torchvisions(
     ours, factors = kind(pixels), kind.each(factor)
     grey = to_grey(ours)
     mean = grey[:, :1].mean((1, 2, 3), keepdim=True)
-    kind.close(blended(ours, None, factors), reference.adjust_brightness(pixels, factor))
-    kind.close(blended(ours, mean, factors), reference.adjust_contrast(pixels, factor))
-    kind.close(blended(ours, grey, factors), reference.adjust_saturation(pixels, factor))
+    kind.close(blend(ours, None, factors), reference.adjust_brightness(pixels, factor))
+    kind.close(blend(ours, mean, factors), reference.adjust_contrast(pixels, factor))
+    kind.close(blend(ours, grey, factors), reference.adjust_saturation(pixels, factor))
 
 
 @pytest.mark.parametrize("turn", [-0.5, -0.1, 0.0, 0.07, 0.5])
 def test_hue_equals_torchvisions(kind: Kind, pixels: torch.Tensor, turn: float) -> None:
-    kind.close(hue_turned(kind(pixels), kind.each(turn)), reference.adjust_hue(pixels, turn))
+    kind.close(shift_hue(kind(pixels), kind.each(turn)), reference.adjust_hue(pixels, turn))
 
 
 def test_hue_is_exact_in_float32(pixels: torch.Tensor) -> None:
-    ours = hue_turned(pixels, torch.full((6,), 0.3))
+    ours = shift_hue(pixels, torch.full((6,), 0.3))
     assert torch.allclose(ours, reference.adjust_hue(pixels, 0.3), atol=1e-5)
 
 
 def test_hue_leaves_greys_alone(kind: Kind) -> None:
     grey = kind(torch.full((1, 3, 4, 4), 0.4))
-    assert torch.equal(hue_turned(grey, kind.each(0.3, 1)), grey)
+    assert torch.equal(shift_hue(grey, kind.each(0.3, 1)), grey)
 
 
 def test_all_of_the_jitter_equals_torchvisions_one_after_another(
@@ -123,7 +123,7 @@ def test_all_of_the_jitter_equals_torchvisions_one_after_another(
 ) -> None:
     expected = reference.adjust_contrast(reference.adjust_brightness(pixels, 0.8), 1.3)
     expected = reference.adjust_hue(reference.adjust_saturation(expected, 1.2), 0.08)
-    found = jittered(kind(pixels), *map(kind.each, (0.8, 1.3, 1.2, 0.08)))
+    found = jitter_colour(kind(pixels), *map(kind.each, (0.8, 1.3, 1.2, 0.08)))
     assert found.dtype == kind.dtype
     assert float((found.float().cpu() - expected).abs().mean()) < 1 / 255
 
@@ -132,14 +132,14 @@ def test_grey_solarize_and_negative_equal_torchvisions(kind: Kind, pixels: torch
     ours = kind(pixels)
     given = ours.float().cpu()  # what rounding lifts to one half is inverted
     kind.close(to_grey(ours), reference.rgb_to_grayscale(pixels, 3))
-    kind.close(solarized(ours), reference.solarize(given, 0.5))
-    kind.close(inverted(ours), reference.invert(pixels))
+    kind.close(solarize(ours), reference.solarize(given, 0.5))
+    kind.close(invert(ours), reference.invert(pixels))
 
 
 @pytest.mark.parametrize("sigma", [0.3, 0.8, 1.5])
 def test_blur_equals_torchvisions(kind: Kind, pixels: torch.Tensor, sigma: float) -> None:
     inner = (..., slice(5, -5), slice(5, -5))  # torchvision mirrors at the border
-    ours = blurred(kind(pixels), kind.each(sigma), largest=2.0)
+    ours = gaussian_blur(kind(pixels), kind.each(sigma), largest=2.0)
     kind.close(ours[inner], reference.gaussian_blur(pixels, [9, 9], [sigma, sigma])[inner])
 
 
@@ -149,11 +149,13 @@ def test_products_of_matrices_blur_as_shifted_copies_do(taps: int) -> None:
     pixels = torch.rand(3, 3, 7, 20, generator=dice)  # narrower than the widest kernel reaches
     kernels = torch.rand(3, taps, generator=dice)
     kernels /= kernels.sum(1, keepdim=True)
-    assert torch.allclose(by_products(pixels, kernels), by_copies(pixels, kernels), atol=1e-6)
+    assert torch.allclose(
+        blur_by_matrices(pixels, kernels), blur_by_shifts(pixels, kernels), atol=1e-6
+    )
 
 
 def test_blur_is_exact_in_float32(pixels: torch.Tensor) -> None:
-    ours = blurred(pixels, torch.full((6,), 0.8), largest=2.0)
+    ours = gaussian_blur(pixels, torch.full((6,), 0.8), largest=2.0)
     theirs = reference.gaussian_blur(pixels, [9, 9], [0.8, 0.8])
     assert float((ours - theirs)[:, :, 5:-5, 5:-5].abs().max()) < 1e-5
 
@@ -171,7 +173,7 @@ def test_a_crop_equals_torchvisions(
             [0, height / 64, (2 * top + height) / 64 - 1],
         ]
     )
-    ours = cropped(images.to(kind.device), matrix.expand(6, 2, 3).to(kind.device), 48)
+    ours = crop(images.to(kind.device), matrix.expand(6, 2, 3).to(kind.device), 48)
     theirs = reference.resized_crop(
         planes(images), top, left, height, width, [48, 48], antialias=False
     )
@@ -182,7 +184,7 @@ def test_a_crop_equals_torchvisions(
 def test_a_rotation_equals_torchvisions(kind: Kind, images: torch.Tensor, degrees: float) -> None:
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     matrix = torch.tensor([[cosine, -sine, 0.0], [sine, cosine, 0.0]])
-    ours = cropped(images.to(kind.device), matrix.expand(6, 2, 3).to(kind.device), 64)
+    ours = crop(images.to(kind.device), matrix.expand(6, 2, 3).to(kind.device), 64)
 
     def rotated(given: torch.Tensor, fill: float) -> torch.Tensor:
         return reference.rotate(
@@ -198,7 +200,7 @@ def test_a_rotation_equals_torchvisions(kind: Kind, images: torch.Tensor, degree
 def test_normalising_equals_torchvisions(kind: Kind, pixels: torch.Tensor) -> None:
     theirs = reference.normalize(pixels, list(MEAN), list(STD))
     shades = torch.tensor(STD).view(3, 1, 1)  # in pixel units again
-    kind.close(kind(normalised(kind(pixels)) * shades.to(kind.device)), theirs * shades)
+    kind.close(kind(normalize(kind(pixels)) * shades.to(kind.device)), theirs * shades)
 
 
 @pytest.mark.parametrize(
@@ -206,11 +208,11 @@ def test_normalising_equals_torchvisions(kind: Kind, pixels: torch.Tensor) -> No
     [
         stylings.silhouette,
         lambda some: stylings.outline(some, 1),
-        lambda some: stylings.thickened(some, 1),
-        lambda some: stylings.thinned(some, 1),
-        lambda some: stylings.thresholded(some, torch.full((6,), 0.5, device=some.device)),
-        lambda some: stylings.recoloured(some, torch.full((6, 3, 3), 0.3, device=some.device)),
-        lambda some: recoloured_pieces(
+        lambda some: stylings.thicken(some, 1),
+        lambda some: stylings.thin(some, 1),
+        lambda some: stylings.threshold(some, torch.full((6,), 0.5, device=some.device)),
+        lambda some: stylings.recolour_tones(some, torch.full((6, 3, 3), 0.3, device=some.device)),
+        lambda some: recolour_components(
             some, COLOURS_OF_PIECES.to(some.device), COLOURS_OF_PIECES[:, 0, 0].to(some.device)
         ),
     ],
@@ -290,5 +292,5 @@ def test_making_views_never_waits_for_the_gpu(images: torch.Tensor, dtype: torch
 
 def test_crops_turn_and_mirror_as_their_matrices_say() -> None:
     recipe = dataclasses.replace(VIEW_SETS["logo"][0], flip=1.0)
-    matrices = crop_parameters(np.random.default_rng(0).random((50, 24)), recipe)
+    matrices = crop_matrices(np.random.default_rng(0).random((50, 24)), recipe)
     assert (np.linalg.det(matrices[:, :, :2]) < 0).all()

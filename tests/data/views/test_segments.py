@@ -13,9 +13,14 @@ from scipy import ndimage
 from tests.helpers.marks import draw_marks
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.sources.catalogue import read_catalogue
-from tmssl.data.views.augment import augmented_view, normalised
+from tmssl.data.views.augment import augmented_view, normalize
 from tmssl.data.views.recipe import ViewRecipe
-from tmssl.data.views.segments import COLOURS, connected, kinds, recoloured_pieces
+from tmssl.data.views.segments import (
+    COLOURS,
+    colour_classes,
+    connected_components,
+    recolour_components,
+)
 
 
 def labelled(kind: np.ndarray) -> np.ndarray:
@@ -41,7 +46,9 @@ def same_pieces(found: np.ndarray, expected: np.ndarray) -> bool:
     )
 )
 def test_pieces_are_scipys_labels(kind: np.ndarray) -> None:
-    for found, image in zip(connected(torch.from_numpy(kind)).numpy(), kind, strict=True):
+    for found, image in zip(
+        connected_components(torch.from_numpy(kind)).numpy(), kind, strict=True
+    ):
         assert same_pieces(found, labelled(image))
 
 
@@ -59,8 +66,10 @@ def spiral(side: int) -> torch.Tensor:
 
 def test_a_long_way_round_is_one_piece_given_the_rounds() -> None:
     image = spiral(48)
-    assert same_pieces(connected(image).numpy()[0], labelled(image.numpy()[0]))
-    assert not same_pieces(connected(image, rounds=2).numpy()[0], labelled(image.numpy()[0]))
+    assert same_pieces(connected_components(image).numpy()[0], labelled(image.numpy()[0]))
+    assert not same_pieces(
+        connected_components(image, rounds=2).numpy()[0], labelled(image.numpy()[0])
+    )
 
 
 def test_pieces_of_drawn_marks_are_scipys(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -68,8 +77,8 @@ def test_pieces_of_drawn_marks_are_scipys(tmp_path_factory: pytest.TempPathFacto
     draw_marks(folder / "marks", 24)
     pack = build_pack(read_catalogue(folder / "marks"), folder / "pack", 64)
     images = torch.from_numpy(pack.read(np.arange(24)))
-    kind = kinds(images.permute(0, 3, 1, 2).float() / 255)
-    for found, image in zip(connected(kind).numpy(), kind.numpy(), strict=True):
+    kind = colour_classes(images.permute(0, 3, 1, 2).float() / 255)
+    for found, image in zip(connected_components(kind).numpy(), kind.numpy(), strict=True):
         assert same_pieces(found, labelled(image))
 
 
@@ -88,8 +97,8 @@ def two_squares() -> torch.Tensor:
 def test_each_piece_gets_one_of_the_colours_and_white_stays() -> None:
     image = two_squares()
     colours = torch.rand(1, COLOURS, 3, generator=torch.Generator().manual_seed(0))
-    found = recoloured_pieces(image, colours, torch.tensor([0.3]))
-    expected = labelled(kinds(image).numpy()[0])
+    found = recolour_components(image, colours, torch.tensor([0.3]))
+    expected = labelled(colour_classes(image).numpy()[0])
     white = (image == 1).all(1)[0].numpy()
     assert (found[0].permute(1, 2, 0).numpy()[white] == 1).all()
     for label in np.unique(expected[~white]):
@@ -102,7 +111,7 @@ def test_neighbouring_pieces_share_a_colour_as_often_as_by_chance() -> None:
     dots = torch.ones(100, 3, 64, 64)
     dots[:, :, 1::4, 1::4] = 0
     colours = torch.arange(COLOURS).float().div(COLOURS).view(1, -1, 1).expand(100, -1, 3)
-    shades = (recoloured_pieces(dots, colours, draws)[:, 0, 1::4, 1::4] * COLOURS).round().long()
+    shades = (recolour_components(dots, colours, draws)[:, 0, 1::4, 1::4] * COLOURS).round().long()
     counts = torch.bincount(shades.flatten(), minlength=COLOURS) / shades.numel()
     assert counts.numpy() == pytest.approx(np.full(COLOURS, 1 / 8), abs=0.02)
     for far in (1, 2, 5):
@@ -115,14 +124,14 @@ def test_neighbouring_pieces_share_a_colour_as_often_as_by_chance() -> None:
 
 def test_an_image_has_the_same_pieces_alone_and_in_a_batch() -> None:
     kind = torch.randint(0, 3, (5, 20, 30), generator=torch.Generator().manual_seed(0))
-    assert torch.equal(connected(kind)[3:4], connected(kind[3:4]))
+    assert torch.equal(connected_components(kind)[3:4], connected_components(kind[3:4]))
 
 
 def test_a_recipe_recolours_pieces_as_often_as_it_says() -> None:
     images = (two_squares() * 255).byte().permute(0, 2, 3, 1).expand(2000, -1, -1, -1).contiguous()
     recipe = dataclasses.replace(ViewRecipe(), ratio=(1.0, 1.0), pieces=0.2)
     view = augmented_view(images, np.arange(2000), seed=0, epoch=0, view=0, recipe=recipe, size=24)
-    plain = normalised(images[:1].permute(0, 3, 1, 2).float() / 255)
+    plain = normalize(images[:1].permute(0, 3, 1, 2).float() / 255)
     changed = (view - plain).abs().amax((1, 2, 3)) > 0.02
     assert float(changed.float().mean()) == pytest.approx(0.2, abs=0.03)
     # Two pieces of one red are coloured apart, and each image by its own draws.

@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 
 from tmssl.data.views import stylings
-from tmssl.data.views.augment import augmented_view, normalised
+from tmssl.data.views.augment import augmented_view, normalize
 from tmssl.data.views.recipe import VIEW_SETS, ViewRecipe
 
 
@@ -56,7 +56,7 @@ def test_an_outline_is_where_ink_and_white_are_neighbours(
 
 def test_a_threshold_makes_black_and_white(pixels: torch.Tensor) -> None:
     levels = torch.tensor([0.3, 0.5, 0.7])
-    found = stylings.thresholded(pixels, levels)
+    found = stylings.threshold(pixels, levels)
     for image, level, result in zip(pixels, levels, found, strict=True):
         luma = 0.2989 * image[0] + 0.587 * image[1] + 0.114 * image[2]
         assert torch.equal(result, (luma >= level).float().expand(3, -1, -1))
@@ -64,7 +64,7 @@ def test_a_threshold_makes_black_and_white(pixels: torch.Tensor) -> None:
 
 def test_each_tone_gets_its_colour_and_the_lightest_white(pixels: torch.Tensor) -> None:
     colours = torch.rand(3, 3, 3, generator=torch.Generator().manual_seed(1))
-    found = stylings.recoloured(pixels, colours)
+    found = stylings.recolour_tones(pixels, colours)
     for i, image in enumerate(pixels.permute(0, 2, 3, 1).double().numpy()):
         for y, x in np.ndindex(24, 24):
             tone = int(4 * float(image[y, x] @ (0.2989, 0.587, 0.114)))
@@ -74,7 +74,7 @@ def test_each_tone_gets_its_colour_and_the_lightest_white(pixels: torch.Tensor) 
 
 @pytest.mark.parametrize(
     ("ours", "reference"),
-    [(stylings.thickened, ndimage.minimum_filter), (stylings.thinned, ndimage.maximum_filter)],
+    [(stylings.thicken, ndimage.minimum_filter), (stylings.thin, ndimage.maximum_filter)],
 )
 def test_strokes_grow_and_shrink_as_scipys_filters(
     pixels: torch.Tensor, ours: Callable[..., torch.Tensor], reference: Callable[..., np.ndarray]
@@ -92,7 +92,7 @@ def mark_with_words(figure: slice, words: slice) -> torch.Tensor:
 def test_words_under_a_figure_are_lost() -> None:
     mark = mark_with_words(slice(4, 26), slice(30, 36))
     alone = mark_with_words(slice(4, 26), slice(0, 0))
-    assert torch.equal(stylings.without_words(mark), alone)
+    assert torch.equal(stylings.remove_words(mark), alone)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_words_under_a_figure_are_lost() -> None:
     ],
 )
 def test_what_is_not_words_under_a_figure_stays(mark: torch.Tensor) -> None:
-    assert torch.equal(stylings.without_words(mark), mark)
+    assert torch.equal(stylings.remove_words(mark), mark)
 
 
 def test_a_batch_loses_words_image_by_image() -> None:
@@ -114,8 +114,8 @@ def test_a_batch_loses_words_image_by_image() -> None:
         mark_with_words(slice(4, 30), slice(30, 36)),
         mark_with_words(slice(10, 20), slice(23, 25)),
     ]
-    together = stylings.without_words(torch.cat(marks))
-    assert torch.equal(together, torch.cat([stylings.without_words(mark) for mark in marks]))
+    together = stylings.remove_words(torch.cat(marks))
+    assert torch.equal(together, torch.cat([stylings.remove_words(mark) for mark in marks]))
 
 
 def test_stylings_leave_the_pack_s_pixels_alone() -> None:
@@ -132,8 +132,8 @@ def test_stylings_leave_the_pack_s_pixels_alone() -> None:
     [
         ("silhouette", stylings.silhouette),
         ("outline", lambda pixels: stylings.outline(pixels, 1)),
-        ("thicker", lambda pixels: stylings.thickened(pixels, 1)),
-        ("thinner", lambda pixels: stylings.thinned(pixels, 1)),
+        ("thicker", lambda pixels: stylings.thicken(pixels, 1)),
+        ("thinner", lambda pixels: stylings.thin(pixels, 1)),
     ],
 )
 def test_a_recipe_does_what_it_names(
@@ -143,7 +143,7 @@ def test_a_recipe_does_what_it_names(
     settings: dict[str, Any] = {name: 1.0, "ratio": (1.0, 1.0)}
     recipe = ViewRecipe(**settings)
     view = augmented_view(images, np.arange(3), seed=0, epoch=0, view=0, recipe=recipe, size=24)
-    expected = normalised(styling(images.permute(0, 3, 1, 2).float() / 255))
+    expected = normalize(styling(images.permute(0, 3, 1, 2).float() / 255))
     assert float((view - expected).abs().mean()) < 1 / 255
 
 
@@ -152,6 +152,6 @@ def test_at_most_one_style_is_drawn_and_as_often_as_the_recipe_says() -> None:
     images[:, 2:6, 2:6] = torch.tensor([255, 60, 60], dtype=torch.uint8)
     recipe = ViewRecipe(ratio=(1.0, 1.0), silhouette=0.2)
     view = augmented_view(images, np.arange(4000), seed=0, epoch=0, view=0, recipe=recipe, size=8)
-    dark = normalised(torch.zeros(1, 3, 1, 1)).flatten()
+    dark = normalize(torch.zeros(1, 3, 1, 1)).flatten()
     share = torch.isclose(view[:, :, 4, 4], dark, atol=1e-4).all(1).float().mean()
     assert float(share) == pytest.approx(0.2, abs=0.03)

@@ -6,15 +6,15 @@ import torch
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as reference
 
-from tmssl.data.views.augment import augmented_view, normalised, plain_view
-from tmssl.data.views.crop import crop_parameters
+from tmssl.data.views.augment import augmented_view, normalize, plain_view
+from tmssl.data.views.crop import crop_matrices
 from tmssl.data.views.recipe import VIEW_SETS, ViewRecipe
 
 
 def test_crops_are_distributed_as_torchvisions() -> None:
     recipe = ViewRecipe(scale=(0.2, 1.0))
     draws = np.random.default_rng(0).random((20_000, 24))
-    matrices = crop_parameters(draws, recipe)
+    matrices = crop_matrices(draws, recipe)
     area = matrices[:, 0, 0] * matrices[:, 1, 1]
     torch.manual_seed(0)
     boxes = [
@@ -33,7 +33,7 @@ def test_crops_are_distributed_as_torchvisions() -> None:
 
 def test_a_crop_that_never_fits_is_the_largest_central_one() -> None:
     recipe = ViewRecipe(scale=(1.0, 1.0), ratio=(1.2, 1.3))
-    matrices = crop_parameters(np.random.default_rng(0).random((50, 24)), recipe)
+    matrices = crop_matrices(np.random.default_rng(0).random((50, 24)), recipe)
     assert matrices[:, 0, 0] == pytest.approx(1.0)
     assert matrices[:, 1, 1] == pytest.approx(1 / 1.2)
     assert matrices[:, :, 2] == pytest.approx(0.0)
@@ -43,7 +43,7 @@ def test_an_identity_recipe_only_normalises() -> None:
     images = torch.randint(0, 255, (3, 32, 32, 3), dtype=torch.uint8)
     whole = dataclasses.replace(ViewRecipe(), ratio=(1.0, 1.0))
     view = augmented_view(images, np.arange(3), seed=0, epoch=0, view=0, recipe=whole, size=32)
-    expected = normalised(images.permute(0, 3, 1, 2).float() / 255)
+    expected = normalize(images.permute(0, 3, 1, 2).float() / 255)
     assert torch.allclose(view, expected, atol=1e-4)
 
 
@@ -80,7 +80,7 @@ def test_outside_the_image_is_white() -> None:
             for row in range(8)
         ]
     )
-    white = normalised(torch.ones(1, 3, 1, 1)).flatten()
+    white = normalize(torch.ones(1, 3, 1, 1)).flatten()
     assert any(torch.allclose(view[:, 0, 0], white, atol=1e-4) for view in views)
 
 
@@ -89,7 +89,7 @@ def test_the_evaluation_input_keeps_the_whole_image() -> None:
     plain = plain_view(images, 64)
     assert plain.shape == (2, 3, 64, 64)
     resized = reference.resize(images.permute(0, 3, 1, 2).float() / 255, [64, 64], antialias=True)
-    assert torch.allclose(plain, normalised(resized), atol=1e-4)
+    assert torch.allclose(plain, normalize(resized), atol=1e-4)
 
 
 def test_threads_change_neither_views_nor_the_number_of_threads() -> None:

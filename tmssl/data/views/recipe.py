@@ -1,4 +1,4 @@
-"""The distributions that views are drawn from: one recipe a view, two recipes a set."""
+"""The distributions that views are drawn from: a recipe for each view, two recipes in a set."""
 
 import dataclasses
 
@@ -38,20 +38,20 @@ class ViewRecipe:
     recolour: float = 0.0
     """probability that each of four tones gets another colour"""
     pieces: float = 0.0
-    """probability that each connected piece gets another colour"""
+    """probability that each connected component gets another colour"""
     thicker: float = 0.0
     """probability of thicker strokes"""
     thinner: float = 0.0
     """probability of thinner strokes, when they are not thicker"""
     wordless: float = 0.0
-    """probability that the lowest line is lost, where it looks like words under a figure"""
+    """probability of losing the lowest line, where it looks like words under a figure"""
 
 
 _PUBLISHED = ViewRecipe(
     scale=(0.2, 1.0), flip=0.5, jitter=0.8, grey=0.2, blur=1.0, strength=(0.4, 0.4, 0.2, 0.1)
 )
-# Colours change a lot, since one mark is registered in many; the crop stays large, since a mark is
-# small and whole. Measured in tests/bench/recipes.py.
+# Strong colour changes, since one mark is registered in many colours; large crops, since a mark is
+# meant to be seen whole. Measured in tests/bench/recipes.py.
 _COLOUR = ViewRecipe(
     scale=(0.6, 1.0),
     rotation=8.0,
@@ -61,7 +61,7 @@ _COLOUR = ViewRecipe(
     invert=0.4,
     blur=0.2,
 )
-# What else a mark goes through; chosen by the ablation in tests/bench/ablation.md.
+# Redrawn marks as well; chosen by the ablation in tests/bench/ablation.md.
 _LOGO = dataclasses.replace(
     _COLOUR,
     silhouette=0.12,
@@ -79,7 +79,7 @@ VIEW_SETS: dict[str, tuple[ViewRecipe, ViewRecipe]] = {
     # MoCo v3's asymmetry: the first view is always blurred, the second hardly ever but solarized.
     "published": (_PUBLISHED, dataclasses.replace(_PUBLISHED, blur=0.1, solarize=0.2)),
     "logo": (_LOGO, _LOGO),
-    # For runs too short to learn from stylings, which keep the loss near chance for longer.
+    # For short runs: stylings keep the loss near chance for longer.
     "colour": (_COLOUR, _COLOUR),
     "mild": (_MILD, _MILD),
 }

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from tmssl.data.pack.reader import Pack
 from tmssl.data.phash import l2_normalize
-from tmssl.data.views.augment import normalised
+from tmssl.data.views.augment import normalize
 from tmssl.errors import CheckpointError, ConfigError, InputError
 from tmssl.retrieval.vectors.descriptor import Descriptor, encoder_descriptor
 from tmssl.retrieval.vectors.embed import (
@@ -157,6 +157,6 @@ class _Renormalise(nn.Module):
     def forward(self, view: Tensor) -> Tensor:
         """The view, (n, 3, s, s)."""
         pixel = view[:1, :, :1, :1]
-        zero = normalised(torch.zeros_like(pixel))
-        scale = normalised(torch.ones_like(pixel)) - zero
+        zero = normalize(torch.zeros_like(pixel))
+        scale = normalize(torch.ones_like(pixel)) - zero
         return ((view - zero) / scale - self.mean) / self.std
