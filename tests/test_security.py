@@ -17,7 +17,7 @@ from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import CatalogueError, CheckpointError, ConfigError, InputError, TmsslError
 from tmssl.retrieval.index.faiss_index import open_index
 from tmssl.retrieval.search import traced_encoder
-from tmssl.retrieval.search.manifest import IndexManifest, _read_complete
+from tmssl.retrieval.search.manifest import IndexManifest, read_manifest
 from tmssl.runs.checkpoints import digest, find_checkpoint, read_sidecar, valid_checkpoints
 from tmssl.runs.folder import Run, create_run
 from tmssl.text import safe
@@ -121,11 +121,13 @@ def test_an_index_that_is_a_link_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "linked", "\0"])
-def test_a_card_that_names_files_outside_its_run_is_made_again(tmp_path: Path, name: str) -> None:
+def test_a_manifest_that_names_files_outside_its_run_is_made_again(
+    tmp_path: Path, name: str
+) -> None:
     run = create_run(tmp_path / "runs", "r")
     (run.path / "secret").touch()
     (run.index / "linked").symlink_to("/etc/hostname")
-    card = IndexManifest(
+    manifest = IndexManifest(
         index=name,
         index_sha256="",
         encoder="",
@@ -138,8 +140,8 @@ def test_a_card_that_names_files_outside_its_run_is_made_again(tmp_path: Path, n
         marks=1,
         holders={},
     )
-    (run.index / "c.card.json").write_bytes(msgspec.json.encode(card))
-    assert _read_complete(run, run.index / "c.card.json") is None
+    (run.index / "c.card.json").write_bytes(msgspec.json.encode(manifest))
+    assert read_manifest(run.index / "c.card.json") is None
 
 
 def test_a_traced_encoder_cannot_touch_files() -> None:

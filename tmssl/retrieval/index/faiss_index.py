@@ -1,4 +1,7 @@
-"""The faiss index: exact inner product on unit vectors, kept in the run and reused."""
+"""The exact faiss index of a gallery's unit vectors: built, written into the run, and opened again.
+
+How it is searched is in exact.py.
+"""
 
 import contextlib
 import hashlib
@@ -16,20 +19,16 @@ from tmssl.text import safe
 from tmssl.training.checkpoints.store import Weights
 from tmssl.types import Vectors
 
-_QUERIES_AT_ONCE = 256
-_GALLERY_AT_ONCE = 1 << 15  # with 1280 features 160 MiB
-_KEPT = 2  # indexes kept in a run; one of 538,000 marks takes 1.4 GB
-_TIE = 1e-6  # cosines closer than this are rounding apart
+_MOST_KEPT = 2  # indexes in a run; one of 538,000 marks takes 1.4 GB
 _HEADER = struct.Struct("<4siq")  # of faiss's files: kind, features, vectors
 _KIND = b"IxSQ"  # IndexScalarQuantizer
-_FOREIGN = "is damaged or no index of ours; remove it and evaluate again"
 _MOST_FEATURES = 1 << 16
 # Only the newer flag maps the vectors themselves; before faiss 1.11 they are read into memory.
-_MAPPED = getattr(faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP)
+_MMAP = getattr(faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP)
 
 
 def build_index(vectors: Vectors) -> faiss.Index:
-    """An exact inner-product index of unit vectors in half precision (overlap@10 with fp32 0.9995).
+    """An exact inner-product index in half precision (overlap@10 with float32 0.9995).
 
     `vectors` is float32 (n, d) with rows of norm 1.
     """
@@ -39,7 +38,7 @@ def build_index(vectors: Vectors) -> faiss.Index:
 
 
 def empty_index(features: int) -> faiss.Index:
-    """An empty index of that kind, to be added to."""
+    """The same without vectors, which are added to it."""
     index = faiss.IndexScalarQuantizer(
         features, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
     )
@@ -48,40 +47,40 @@ def empty_index(features: int) -> faiss.Index:
 
 
 def index_path(folder: Path, weights: Weights, pack: str) -> Path:
-    """Where the index of one encoder over the pack of this identity is kept.
+    """The file of an encoder's index of a pack.
 
-    Its name is a digest of the weights in memory, since the file they came from may have been
-    replaced by a trainer meanwhile.
+    It is named by a digest of the weights in memory: a trainer may have replaced their file since.
+
+    Args:
+        folder: the run's folder of indexes.
+        weights: of the encoder.
+        pack: its identity.
     """
-    told = hashlib.sha256(f"{weights.config.model.name} {weights.config.data.image_size}".encode())
+    config = weights.config
+    digest = hashlib.sha256(f"{config.model.name} {config.data.image_size}".encode())
     for name, tensor in weights.encoder.items():
-        told.update(name.encode())
-        told.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
-    return folder / f"{told.hexdigest()[:16]}-{pack[:16]}.faiss"
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
+    return folder / f"{digest.hexdigest()[:16]}-{pack[:16]}.faiss"
 
 
 def save_index(index: faiss.Index, path: Path) -> None:
-    """Write an index; it appears complete or not at all, and only the newest few are kept."""
-    _forget(path)
-    write_index(index, path)
-    newest = sorted(path.parent.glob("*.faiss"), key=_written_ns)
-    for old in newest[:-_KEPT]:
-        with contextlib.suppress(FileNotFoundError):  # another evaluation was faster
-            old.unlink()
-    remove_derived(path.parent)
+    """Write an index into a run; all but the newest few are removed, with the files derived from them.
 
-
-def _forget(path: Path) -> None:
-    """Remove what was made of an index of this name before, whose vectors may differ in rounding."""
+    Raises:
+        InputError: the disk is full.
+    """
+    # What was derived from an index of this name before may differ in rounding.
     path.unlink(missing_ok=True)
-    remove_derived(path.parent)
-    for card in path.parent.glob("*.card.json"):
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # gone, or no card
-            if json.loads(card.read_bytes()).get("index") == path.name:
-                card.unlink()
+    _remove_derived(path.parent)
+    write_index(index, path)
+    newest = sorted(path.parent.glob("*.faiss"), key=_modified_ns)
+    for old in newest[:-_MOST_KEPT]:
+        old.unlink(missing_ok=True)
+    _remove_derived(path.parent)
 
 
-def _written_ns(path: Path) -> int:
+def _modified_ns(path: Path) -> int:
     """When a file was written; 0 where another process removed it just now."""
     try:
         return path.stat().st_mtime_ns
@@ -104,14 +103,21 @@ def write_index(index: faiss.Index, path: Path) -> None:
         ) from error
 
 
-def remove_derived(folder: Path) -> None:
-    """Remove what was made of indexes that are gone: `NAME-*.ann` and the like without `NAME.faiss`."""
-    for kind in ("*.ann", "*.whitening", "*.directions"):
-        for made in folder.glob(kind):
-            names = made.stem.split("-")
-            of = ("-".join(names[:i]) for i in range(1, len(names)))
-            if not any((folder / f"{name}.faiss").exists() for name in of):
-                made.unlink(missing_ok=True)
+def _remove_derived(folder: Path) -> None:
+    """Remove what was made from indexes that are gone: whitened indexes, whitenings and manifests.
+
+    Files `*.directions` and `*-principal1.ann` are of versions before 0.2.
+    """
+    for pattern in ("*.ann", "*.whitening", "*.directions"):
+        for derived in folder.glob(pattern):
+            words = derived.stem.split("-")
+            sources = ("-".join(words[:i]) for i in range(1, len(words)))
+            if not any((folder / f"{source}.faiss").exists() for source in sources):
+                derived.unlink(missing_ok=True)
+    for manifest in folder.glob("*.card.json"):
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # gone, or no manifest
+            if not (folder / json.loads(manifest.read_bytes())["index"]).exists():
+                manifest.unlink()
 
 
 def open_index(path: Path) -> faiss.Index:
@@ -120,24 +126,28 @@ def open_index(path: Path) -> faiss.Index:
     Raises:
         InputError: it is missing, damaged, a link, or not of the one kind that we write.
     """
-    _check_header(path)
+    foreign = InputError(
+        f"{safe(path)} is damaged or no index of ours; remove it and evaluate again"
+    )
+    if not _has_our_header(path):
+        raise foreign
     try:
-        index: Any = faiss.read_index(str(path), _MAPPED)
+        index: Any = faiss.read_index(str(path), _MMAP)
     except RuntimeError as error:
         raise InputError(
             f"{safe(path)} is damaged ({safe(error, 100)}); remove it and evaluate again"
         ) from error
-    found = (index.sq.qtype, index.code_size, index.codes.size())
-    if found != (faiss.ScalarQuantizer.QT_fp16, 2 * index.d, 2 * index.d * index.ntotal):
-        raise InputError(f"{safe(path)} {_FOREIGN}")
+    layout = (index.sq.qtype, index.code_size, index.codes.size())
+    if layout != (faiss.ScalarQuantizer.QT_fp16, 2 * index.d, 2 * index.d * index.ntotal):
+        raise foreign
     return index
 
 
-def _check_header(path: Path) -> None:
-    """Refuse a foreign file before faiss parses it, which trusts the lengths that it reads.
+def _has_our_header(path: Path) -> bool:
+    """Whether a file's header is of our kind and fits its size; faiss trusts the lengths that it reads.
 
     Raises:
-        InputError: another kind of index, or one whose vectors cannot be in a file of its length.
+        InputError: the file cannot be read, or is a link.
     """
     try:
         if path.is_symlink():
@@ -147,7 +157,7 @@ def _check_header(path: Path) -> None:
         size = path.stat().st_size
     except OSError as error:
         raise InputError(f"cannot read {safe(path)}: {error.strerror}; evaluate again") from error
-    kind, features, count = _HEADER.unpack(head) if len(head) == _HEADER.size else (b"", 0, 0)
-    vectors = 2 * features * count
-    if kind != _KIND or not 0 < features <= _MOST_FEATURES or not 0 <= vectors <= size:
-        raise InputError(f"{safe(path)} {_FOREIGN}")
+    if len(head) < _HEADER.size:
+        return False
+    kind, features, count = _HEADER.unpack(head)
+    return kind == _KIND and 0 < features <= _MOST_FEATURES and 0 <= 2 * features * count <= size
