@@ -25,7 +25,7 @@ from tui.matches.screen import MatchesScreen
 from tui.runs.dialogs import EvaluateDialog, ResumeDialog, StopDialog
 from tui.runs.screen import RunsScreen
 from tui.runs.start_form import StartForm
-from tui.widgets.text_screen import PageScreen
+from tui.widgets.text_screen import TextScreen
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -212,7 +212,7 @@ def test_every_screen_binds_its_table_and_every_action_exists() -> None:
         RunsScreen,
         MatchesScreen,
         FindingsScreen,
-        PageScreen,
+        TextScreen,
         StartForm,
         StopDialog,
         ResumeDialog,

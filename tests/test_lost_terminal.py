@@ -7,8 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.app import app
+from tests.helpers.histories import step
 from tests.helpers.pilot import until_still
-from tests.helpers.screens import steady, step
+from tests.helpers.screens import steady
 from tests.helpers.terminal import ROOT, Terminal, watch
 from tmssl.runs.events import Finding
 from tmssl.runs.folder import Run
@@ -16,7 +17,7 @@ from tmssl.runs.history import History, read_history, summary
 from tmssl.runs.journal import JournalWriter, read_journal
 from tui.app import WatchApp
 from tui.live.screen import LiveScreen
-from tui.options import LOW_BANDWIDTH_S, Look
+from tui.options import LOW_BANDWIDTH_S, DisplayOptions
 
 __all__ = ["steady"]  # a fixture
 
@@ -114,7 +115,7 @@ async def test_a_slow_link_is_drawn_to_at_long_intervals(
 
     monkeypatch.setattr(LiveScreen, "show", noted)
     before = steady.journal.read_bytes()
-    app = WatchApp(steady, Look(redraw_s=1e6))
+    app = WatchApp(steady, DisplayOptions(redraw_s=1e6))
     try:
         async with app.run_test(size=(80, 24)) as pilot:
             await until_still(pilot)

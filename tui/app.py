@@ -25,11 +25,11 @@ from tmssl.text import safe
 from tui import subprocesses
 from tui.bindings import GLOBAL, entries
 from tui.live.findings import FindingsScreen
-from tui.live.messages import GoToStep, JournalNews, News
+from tui.live.messages import GoToStep, JournalUpdate, JournalUpdated
 from tui.live.screen import LiveScreen
 from tui.live.tail import follow
 from tui.messages import PreferencesChanged, StatusMessage
-from tui.options import FULL, Look
+from tui.options import FULL, DisplayOptions
 from tui.preferences import preferences_path, read_preferences, write_preferences
 from tui.runs.messages import OpenRun, StartRun
 from tui.terminal.ascii import AsciiFilter
@@ -74,17 +74,19 @@ class WatchApp(App[None]):
     TITLE = "tmssl"
     ENABLE_COMMAND_PALETTE = True
 
-    def __init__(self, run: Run | None, look: Look = FULL, runs_folder: Path | None = None) -> None:
+    def __init__(
+        self, run: Run | None, options: DisplayOptions = FULL, runs_folder: Path | None = None
+    ) -> None:
         """Watch a run, or begin with the list of the runs in a folder."""
         super().__init__(driver_class=QuietDriver)
-        self.no_color = self.no_color or not look.colour
+        self.no_color = self.no_color or not options.colour
         self.preferences, self._problem = read_preferences(preferences_path())
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
         self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
         known = self.preferences.theme in self.available_themes
         self.theme = self.preferences.theme if known else default_theme()
-        self.look = look
+        self.display_options = options
         self.runs_folder = runs_folder or (run.path.parent if run else Path("runs"))
         self.history = History()
         self.alive = False
@@ -98,12 +100,16 @@ class WatchApp(App[None]):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's filters, and those for grey and ASCII where they are wanted."""
-        grey = [] if self.look.colour else [Monochrome()]
-        return [*super().get_line_filters(), *grey, *([AsciiFilter()] if self.look.ascii else [])]
+        grey = [] if self.display_options.colour else [Monochrome()]
+        return [
+            *super().get_line_filters(),
+            *grey,
+            *([AsciiFilter()] if self.display_options.ascii else []),
+        ]
 
     def on_mount(self) -> None:
         """Show the curves of the run, or the list of runs."""
-        self.set_class(self.look.ascii, "ascii")
+        self.set_class(self.display_options.ascii, "ascii")
         self.theme_changed_signal.subscribe(self, self._remember_theme)
         if self.watched is None:
             self.action_runs()
@@ -175,14 +181,14 @@ class WatchApp(App[None]):
         for news in follow(run, self._quitting):
             if run is not self.watched:
                 return
-            self.post_message(JournalNews(news))
+            self.post_message(JournalUpdated(news))
 
     def on_unmount(self) -> None:
         """Stop following the journal at once, and save changed preferences."""
         self._quitting.set()
         self._save_preferences()
 
-    def on_journal_news(self, message: JournalNews) -> None:
+    def on_journal_updated(self, message: JournalUpdated) -> None:
         """Add the news to the history and show it."""
         news = message.news
         if news.run is not self.watched:
@@ -198,7 +204,7 @@ class WatchApp(App[None]):
 
     def _draw_soon(self) -> None:
         """Draw the history at once, or when `redraw_s` has passed since the last drawing."""
-        rest = self.look.redraw_s - (time.monotonic() - self._drawn_at)
+        rest = self.display_options.redraw_s - (time.monotonic() - self._drawn_at)
         if rest <= 0:
             self._drawn_at = time.monotonic()
             self._live.show(self.history, self.alive)
@@ -211,10 +217,10 @@ class WatchApp(App[None]):
         self._draw_timer = None
         self._draw_soon()
 
-    def _notify_of(self, news: News) -> None:
+    def _notify_of(self, news: JournalUpdate) -> None:
         """Ring the bell for bad findings and for the end of the run, but not for those there at the start."""
         now = state(self.history, self.alive)
-        if self.look.notify and self._last_state:
+        if self.display_options.notify and self._last_state:
             for text in worth_a_note(self.run_folder.name, self._last_state, now, news.events):
                 self.bell()
                 if shows_notes() and self._driver is not None:
@@ -391,14 +397,14 @@ class WatchApp(App[None]):
         self._live.go_to_step(message.step)
 
 
-def watch(run: Run | None, look: Look = FULL, runs_folder: Path | None = None) -> None:
+def watch(run: Run | None, options: DisplayOptions = FULL, runs_folder: Path | None = None) -> None:
     """Open the monitor on a run, or on a folder of runs, and return when the user quits.
 
     Raises:
         TmsslError: the monitor ended with an error.
     """
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    app = WatchApp(run, look, runs_folder)
+    app = WatchApp(run, options, runs_folder)
     app.run()
     if app.return_code:
         raise TmsslError("the monitor ended with an error; training is not touched by that")

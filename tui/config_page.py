@@ -7,12 +7,12 @@ from tmssl.runs.events import Segment
 from tmssl.runs.history import History
 from tmssl.runs.listing import flat_settings
 from tmssl.text import safe
-from tui.widgets.text_screen import PageScreen
+from tui.widgets.text_screen import TextScreen
 
 
-def config_page(history: History) -> PageScreen:
+def config_page(history: History) -> TextScreen:
     """The settings in force, what each resume changed, and the machine."""
-    return PageScreen("Configuration (* is not the default)", config_lines(history))
+    return TextScreen("Configuration (* is not the default)", config_lines(history))
 
 
 def config_lines(history: History) -> list[str]:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from textual.binding import BindingType
 
 from tui.bindings import help_lines
-from tui.widgets.text_screen import PageScreen
+from tui.widgets.text_screen import TextScreen
 
 
-class HelpPage(PageScreen):
+class HelpPage(TextScreen):
     """Every key, beginning with those of one screen."""
 
     def __init__(self, bindings: Sequence[BindingType]) -> None:

@@ -5,15 +5,15 @@ from pathlib import Path
 
 from tmssl.text import safe
 from tui.paths import display_path
-from tui.widgets.text_screen import PageScreen
+from tui.widgets.text_screen import TextScreen
 
 _MAX_BYTES = 64 << 10
 
 
-def log_page(log: Path) -> PageScreen:
+def log_page(log: Path) -> TextScreen:
     """The end of a log, which follows the log as it grows."""
     read = partial(read_log_lines, log)
-    return PageScreen(f"Log: {display_path(log)}", read(), again=read, wrap=True)
+    return TextScreen(f"Log: {display_path(log)}", read(), again=read, wrap=True)
 
 
 def read_log_lines(log: Path) -> list[str]:

@@ -3,16 +3,20 @@
 import dataclasses
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from tmssl.errors import InputError
 from tmssl.text import safe
+
+if TYPE_CHECKING:
+    from textual.app import App
 
 IMAGES = ("auto", "block", "kitty", "iterm2", "off")
 _ITERM2 = ("iTerm.app", "WezTerm")
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
+class DisplayOptions:
     """What the terminal and the connection can display."""
 
     ascii: bool = False
@@ -25,11 +29,19 @@ class Look:
     """whether to ring the bell when a run ends or a finding is bad"""
     images: str = "auto"
     """graphics protocol of pictures at full resolution: one of IMAGES"""
+    dark: bool = True
+    """whether the theme's background is dark"""
 
 
-FULL = Look()
-PLAIN = Look(colour=False)
+FULL = DisplayOptions()
+PLAIN = DisplayOptions(colour=False)
 LOW_BANDWIDTH_S = 10.0  # `--low-bandwidth`
+
+
+def display_options(app: "App[Any]") -> DisplayOptions:
+    """The display options of an app, with the background of its current theme."""
+    options: DisplayOptions = getattr(app, "display_options", FULL)
+    return dataclasses.replace(options, dark=app.current_theme.dark)
 
 
 def graphics_protocol(images: str, environment: Mapping[str, str] = os.environ) -> str:

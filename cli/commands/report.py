@@ -19,7 +19,7 @@ from tmssl.runs.report import plain, report
 from tmssl.text import safe
 
 if TYPE_CHECKING:
-    from tui.charts.pictures import Picture
+    from tui.charts.chart import Chart
 
 _QUERIES, _MATCHES = 3, 5
 _CHART = (78, 16)  # columns and rows
@@ -94,36 +94,37 @@ def report_command(
     say_data(str(target))
 
 
-def _curves(history: History, points: int) -> "dict[str, Picture]":
+def _curves(history: History, points: int) -> "dict[str, Chart]":
     """Loss and learning rate by epoch; the planned rate has so many points."""
-    from tui.charts.pictures import loss_picture, rate_picture
+    from tui.charts.chart import learning_rate_chart, loss_chart
 
-    pictures = {
-        "loss": loss_picture(history, axis="epoch", weight=0.9),
-        "learning rate": rate_picture(history, axis="epoch", count=points),
+    charts = {
+        "loss": loss_chart(history, axis="epoch", weight=0.9),
+        "learning rate": learning_rate_chart(history, axis="epoch", count=points),
     }
-    return {title: picture for title, picture in pictures.items() if picture.lines}
+    return {title: chart for title, chart in charts.items() if chart.series}
 
 
 def draw_charts(history: History) -> dict[str, str]:
     """Draw loss and learning rate in characters."""
-    from tui.charts.chart import draw
+    from tui.charts.render import render_string
     from tui.options import PLAIN
 
     return {
-        title: draw(picture, *_CHART, PLAIN) for title, picture in _curves(history, 200).items()
+        title: render_string(chart, *_CHART, PLAIN)
+        for title, chart in _curves(history, 200).items()
     }
 
 
 def _write_pictures(history: History, stem: str, folder: Path) -> dict[str, Path]:
     """Write loss and learning rate as PNG files."""
-    from cli.output.curves_png import save_picture
+    from cli.output.curves_png import save_chart
 
     paths = {}
-    for title, picture in _curves(history, 1000).items():
+    for title, chart in _curves(history, 1000).items():
         paths[title] = folder / f"{stem}-{title.replace(' ', '-')}.png"
         try:
-            save_picture(picture, paths[title], "epoch")
+            save_chart(chart, paths[title], "epoch")
         except OSError as error:
             raise cannot_write(paths[title], error, "choose another file with --out") from error
     return paths

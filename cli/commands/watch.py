@@ -25,7 +25,7 @@ from tmssl.runs.journal import read_journal
 from tmssl.text import pasted, safe
 
 if TYPE_CHECKING:
-    from tui.options import Look
+    from tui.options import DisplayOptions
 
 
 @accept_run_option
@@ -53,10 +53,10 @@ def watch(
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:
     """Watch a run, or all runs of a folder; leaving never touches the trainer."""
-    from tui.options import FULL, LOW_BANDWIDTH_S, Look, graphics_protocol
+    from tui.options import FULL, LOW_BANDWIDTH_S, DisplayOptions, graphics_protocol
 
     graphics_protocol(images)  # raises before anything opens
-    look = Look(
+    options = DisplayOptions(
         ascii=ascii_only,
         colour=not os.environ.get("NO_COLOR"),
         notify=notify,
@@ -65,7 +65,7 @@ def watch(
     )
     folder = _folder_of_runs(run, runs_folder)
     if folder is not None and not once and not json_output and sys.stdout.isatty():
-        _open_monitor(None, folder, look)
+        _open_monitor(None, folder, options)
         return
     opened = find_run(run if folder is None else None, folder or runs_folder)
     has_events = opened.journal.exists() and opened.journal.stat().st_size > 0
@@ -87,7 +87,7 @@ def watch(
             say("stdout is not a terminal, so this is one snapshot, as with --once")
         say_data("\n".join(snapshot(opened, ascii_only)))
     else:
-        _open_monitor(opened, opened.path.parent, look)
+        _open_monitor(opened, opened.path.parent, options)
 
 
 def _folder_of_runs(run: Path | None, runs_folder: Path) -> Path | None:
@@ -97,50 +97,57 @@ def _folder_of_runs(run: Path | None, runs_folder: Path) -> Path | None:
     return run if list_runs(run) else None
 
 
-def _open_monitor(run: Run | None, runs_folder: Path, look: "Look") -> None:
+def _open_monitor(run: Run | None, runs_folder: Path, options: "DisplayOptions") -> None:
     """Open the monitor on a run or on the list of runs."""
     from tui.options import FULL
 
     # Textual draws only on a change: the curves redraw once a second, keys answer at once.
-    frames = "60" if look.redraw_s == FULL.redraw_s else "15"
+    frames = "60" if options.redraw_s == FULL.redraw_s else "15"
     os.environ.setdefault("TEXTUAL_FPS", frames)
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
     from tui.app import watch as open_monitor
 
-    open_monitor(run, look, runs_folder)
+    open_monitor(run, options, runs_folder)
 
 
 def snapshot(run: Run, ascii_only: bool = False) -> list[str]:
     """The state of a run as lines of text, with a small chart of its loss."""
-    from tui.charts.chart import draw
-    from tui.charts.pictures import loss_picture
-    from tui.live.words import (
-        evaluation_words,
-        figure_words,
-        finding_words,
-        progress_words,
-        state_words,
+    from tui.charts.chart import loss_chart
+    from tui.charts.render import render_string
+    from tui.live.run_text import (
+        evaluation_spans,
+        finding_lines,
+        learning_spans,
+        machine_spans,
+        plain_text,
+        progress_spans,
+        state_text,
     )
-    from tui.options import Look
+    from tui.options import DisplayOptions
 
     history, alive = read_history(read_journal(run.journal)), is_alive(run)
     lines = [
         f"run         {safe(run.name)}",
-        f"state       {state_words(history, alive)}",
-        f"progress    {progress_words(history, alive, 68)}",
+        f"state       {state_text(history, alive)}",
+        f"progress    {plain_text(progress_spans(history, alive, 68))}",
+        f"learning    {plain_text(learning_spans(history))}",
+        f"machine     {plain_text(machine_spans(history))}",
     ]
-    learning, machine = figure_words(history)
-    lines += [f"learning    {learning}", f"machine     {machine}"]
     money = cost(history)
     lines += [f"cost        {cost_words(money)}"] if money else []
-    lines.append(f"evaluation  {evaluation_words(history, 68).removesuffix('; press e')}")
+    evaluation = plain_text(evaluation_spans(history, 68)).removesuffix("; press e")
+    lines.append(f"evaluation  {evaluation}")
     for finding in history.findings:
-        first, advice = finding_words(finding)
+        first, advice = finding_lines(finding)
         lines.append(f"finding     {first}")
         lines += [f"            {advice.strip()}"] if advice else []
-    picture = loss_picture(history, axis="epoch", weight=0.9)
+    chart = loss_chart(history, axis="epoch", weight=0.9)
     lines = [part for line in lines for part in folded(line)]
-    return [*lines, "", draw(picture, 78, 14, Look(ascii=ascii_only, colour=False)).rstrip()]
+    return [
+        *lines,
+        "",
+        render_string(chart, 78, 14, DisplayOptions(ascii=ascii_only, colour=False)).rstrip(),
+    ]
 
 
 def folded(line: str) -> list[str]:

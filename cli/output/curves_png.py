@@ -7,18 +7,18 @@ from tmssl.files import atomic_path
 from tmssl.text import safe
 
 if TYPE_CHECKING:
-    from tui.charts.pictures import Picture
+    from tui.charts.chart import Chart
 
 _INCHES = (8.0, 4.0)
 _DPI = 120
 _POINTS = 2000  # buckets; what lies between them would not be seen
 
 
-def save_picture(picture: "Picture", path: Path, across: str) -> None:
-    """Write a picture of curves as a PNG of 960 x 480 pixels.
+def save_chart(chart: "Chart", path: Path, across: str) -> None:
+    """Write a chart as a PNG of 960 x 480 pixels.
 
     Args:
-        picture: what to draw.
+        chart: what to draw.
         path: the file, replaced if it is there.
         across: name of the horizontal axis.
     """
@@ -30,22 +30,22 @@ def save_picture(picture: "Picture", path: Path, across: str) -> None:
     figure = Figure(figsize=_INCHES, dpi=_DPI, layout="tight")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for line in picture.lines:
+    for series in chart.series:
         axes.plot(
-            *thinned(*ordered(line.x, line.y), _POINTS),
-            ":" if line.dotted else "-",
-            color=line.colour,
-            label=safe(line.name),
+            *thinned(*ordered(series.x, series.y), _POINTS),
+            ":" if series.dotted else "-",
+            color=series.colour,
+            label=safe(series.name),
             linewidth=1.2,
         )
-    for place in picture.boundaries:
+    for place in chart.segment_starts:
         axes.axvline(place, color="magenta", linewidth=0.8)
-    if picture.log:
+    if chart.log:
         axes.set_yscale("log")
-    axes.set_title(safe(picture.title))
+    axes.set_title(safe(chart.title))
     axes.set_xlabel(across)
     axes.grid(alpha=0.3)
-    if picture.lines:
+    if chart.series:
         axes.legend(loc="best", fontsize="small")
     with atomic_path(path) as fresh:
         figure.savefig(fresh, format="png")

@@ -27,9 +27,9 @@ from tmssl.runs.events import Epoch, Segment, Started, Step
 from tmssl.runs.folder import Run, create_run, hold_lock
 from tmssl.runs.history import History
 from tmssl.runs.journal import JournalWriter, Tail, encode, sample
-from tui.charts.curves import Copies
-from tui.charts.draw_all import Other, Request, draw_all
-from tui.charts.view import View
+from tui.charts.curves import ColumnCache
+from tui.charts.run_charts import OverlayRun, RenderRequest, render_charts
+from tui.charts.view_state import ViewState
 from tui.options import FULL
 
 _PER_EPOCH = 1000
@@ -153,16 +153,16 @@ def parsing(run: Run, folder: Path) -> None:
 def drawing(run: Run) -> None:
     """A redraw of four series of 100,000 points, and of all charts at 200x60."""
     history = read_all(run)
-    others = tuple(Other(run) for _ in range(3))
+    others = tuple(OverlayRun(run) for _ in range(3))
     for other in others:
         while other.behind:
             other.read()
-    copies = Copies()
+    cache = ColumnCache()
 
-    def draw(sizes: dict[str, tuple[int, int]], beside: tuple[Other, ...]) -> float:
-        request = Request("r", history, False, View(), sizes, FULL, True, beside)
-        draw_all(request, copies)
-        return 1000 * best_of(5, lambda: draw_all(request, copies))
+    def draw(sizes: dict[str, tuple[int, int]], beside: tuple[OverlayRun, ...]) -> float:
+        request = RenderRequest("r", history, ViewState(), sizes, FULL, beside)
+        render_charts(request, cache)
+        return 1000 * best_of(5, lambda: render_charts(request, cache))
 
     one = draw({"loss": (120, 30)}, others)
     say("redraw of 100,000 points x 4 series at 120x30", f"{one:.1f} ms", "<= 50 ms")

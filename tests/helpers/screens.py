@@ -10,10 +10,11 @@ from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.screen import Screen
 
+from tests.helpers.histories import step
 from tests.helpers.pilot import until, until_still, until_text
 from tests.helpers.retrieved import retrieved_run
 from tmssl.config import Config, changed, to_dict, write_config
-from tmssl.runs.events import Checkpoint, End, Epoch, Finding, Segment, Started, Step
+from tmssl.runs.events import Checkpoint, End, Epoch, Finding, Segment, Started
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.journal import JournalWriter
 
@@ -50,26 +51,6 @@ WAYS = (
     Way("evaluate", (("e", "Evaluate which checkpoint"),)),
     Way("palette", (("ctrl+p", "Search"),)),
 )
-
-
-def step(number: int) -> Step:
-    """A step of a loss that falls."""
-    return Step(
-        step=number,
-        epoch=number / 10,
-        loss=5.5 - number / 40,
-        ce=6.8,
-        top1=number / 100,
-        lr=0.1 - number / 1000,
-        momentum=0.99,
-        grad_norm=1.0 + number % 7 / 10,
-        feature_std=0.9,
-        img_s=100.0,
-        data_s=0.01,
-        step_s=1.0,
-        mem_gib=2.0,
-        t=1000.0 + number,
-    )
 
 
 def steady_run(folder: Path) -> Run:

@@ -19,13 +19,13 @@ from tmssl.runs.folder import Run, create_run
 from tmssl.runs.import_log import Meaning, read_plain_log
 from tmssl.runs.journal import JournalWriter
 from tui.app import WatchApp
-from tui.charts.widget import ChartView
+from tui.charts.chart_widget import ChartWidget
 from tui.live.screen import LiveScreen
 from tui.matches.screen import MatchesScreen
 from tui.messages import StatusMessage
 from tui.runs.dialogs import EvaluateDialog, ResumeDialog
-from tui.widgets.list import Choices
-from tui.widgets.text_screen import PageScreen
+from tui.widgets.choices import Choices
+from tui.widgets.text_screen import TextScreen
 
 SIZES = [(80, 24), (120, 40), (200, 60), (40, 10)]
 
@@ -156,7 +156,7 @@ async def test_the_live_screen_says_what_matters_at_every_size(
         assert "try sgd" in text_of(app, "#advice")
         assert all(word in text_of(app, "#loss") for word in ("smoothed", "raw", "chance 5.5"))
         assert "planned" in text_of(app, "#lr")
-        shown = {view.id for view in app.screen.query(ChartView) if view.size.height}
+        shown = {view.id for view in app.screen.query(ChartWidget) if view.size.height}
         assert ("top1" in shown, "grad" in shown) == (size[1] >= 32, size[1] >= 32)
         assert ("spread" in shown, "hits" in shown) == (size[0] >= 140, size[1] >= 46)
 
@@ -195,7 +195,7 @@ async def test_pages_open_and_close(run: Run, key: str, word: str) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await loaded(pilot)
         await pilot.press(key)
-        await until_screen(pilot, PageScreen)
+        await until_screen(pilot, TextScreen)
         await until_shows(pilot, "#text", word)
         await pilot.press("escape")
         await until_screen(pilot, LiveScreen)
@@ -231,7 +231,7 @@ async def test_a_page_is_filtered_and_a_log_followed(run: Run) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await loaded(pilot)
         await pilot.press("g")
-        await until_screen(pilot, PageScreen)
+        await until_screen(pilot, TextScreen)
         page = app.screen.query_one("#page", ScrollableContainer)
         await until(pilot, lambda: page.scroll_offset.y == page.max_scroll_y > 0)
         assert "\x1b" not in text_of(app, "#text")
@@ -243,7 +243,7 @@ async def test_a_page_is_filtered_and_a_log_followed(run: Run) -> None:
         assert text_of(app, "#text").splitlines()[0] == "line 19"
         await pilot.press("escape")
         await until_shows(pilot, "#text", "line 5")
-        assert isinstance(app.screen, PageScreen)
+        assert isinstance(app.screen, TextScreen)
 
 
 async def test_the_configuration_marks_what_is_not_the_default(run: Run) -> None:

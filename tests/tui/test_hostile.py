@@ -27,12 +27,12 @@ from tmssl.runs.events import (
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.history import History, summary
 from tmssl.runs.journal import Tail, encode, last_segment, sample
-from tui.charts.curves import Copies
-from tui.charts.draw_all import FIGURES, Request, draw_all
-from tui.charts.epoch_table import table
-from tui.charts.view import View
-from tui.live.headline import headline, lines_of_words
-from tui.options import FULL
+from tui.charts.curves import ColumnCache
+from tui.charts.epoch_table import epoch_table
+from tui.charts.run_charts import METRIC_CHARTS, RenderRequest, render_charts
+from tui.charts.view_state import ViewState
+from tui.live.styled_text import headline, run_lines
+from tui.options import FULL, DisplayOptions
 
 EVIL = (
     "\x1b[2J",
@@ -265,25 +265,26 @@ def look_at_all_of_it(run: Run, dice: random.Random) -> None:
     last_segment(run.journal, 300)
     alive = dice.random() < 0.5
     summary(history, alive)
-    headline(run, history, alive, "", FULL, True)
+    headline(run, history, alive, "", FULL)
     for text in (
-        *lines_of_words(history, alive, 80, FULL, True).values(),
-        table(history, 9, FULL, True),
+        *run_lines(history, alive, 80, FULL).values(),
+        epoch_table(history, 9, FULL),
     ):
         assert not set(text.plain) & set("\x00\x07\x1b\x9b\u202e")
-    view = View(
+    view = ViewState(
         dice.choice(["epoch", "step", "time"]),
         dice.choice([0.0, 0.9]),
         dice.random() < 0.5,
         dice.random() < 0.3,
     )
-    names = dice.sample(["loss", "lr", "hits", *FIGURES], 3)
+    names = dice.sample(["loss", "lr", "hits", *METRIC_CHARTS], 3)
     sizes = {name: (dice.choice([16, 40, 90]), dice.choice([4, 9, 20])) for name in names}
-    drawing = draw_all(Request("r", history, not alive, view, sizes, FULL, True), Copies())
+    drawing = render_charts(RenderRequest("r", history, view, sizes, FULL), ColumnCache())
     for name, chart in drawing.charts.items():
         assert len(chart.lines) in (3, sizes[name][1])
-    closer = view.zoomed(3.0, (0.0, 1.0), (0.0, 1.0), 0.5).other_axis(drawing.curves)
-    draw_all(Request("r", history, True, closer, sizes, FULL, False), Copies())
+    closer = view.zoomed(3.0, (0.0, 1.0), (0.0, 1.0), 0.5).next_axis(drawing.curves)
+    light = DisplayOptions(dark=False)
+    render_charts(RenderRequest("r", history, closer, sizes, light), ColumnCache())
 
 
 def fuzz(folder: Path, count: int, seed: int) -> None:

@@ -26,7 +26,7 @@ from tmssl.runs.folder import Run
 from tui.app import WatchApp
 from tui.bindings import GLOBAL, TEXTUAL_KEYS, entries, key_table
 from tui.matches.screen import MatchesScreen
-from tui.options import Look
+from tui.options import DisplayOptions
 from tui.preferences import Preferences, preferences_path, read_preferences, write_preferences
 from tui.theme import DARK, LIGHT, default_theme
 
@@ -171,7 +171,7 @@ def test_the_environment_says_whether_the_ground_is_light(told: str, found: obje
 
 
 async def test_without_colour_every_sign_is_still_there(steady: Run) -> None:
-    app = WatchApp(steady, Look(colour=False))
+    app = WatchApp(steady, DisplayOptions(colour=False))
     async with app.run_test(size=(80, 24)) as pilot:
         await reach(pilot, WAYS[0])
         for strip in strips(app):

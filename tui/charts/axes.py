@@ -1,4 +1,4 @@
-"""Axes that stay put while a curve grows: round limits, round ticks, short labels."""
+"""Round limits, ticks and short labels of axes; they change seldom while a curve grows."""
 
 import math
 
@@ -6,16 +6,16 @@ _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
 def round_step(span: float, count: int) -> float:
-    """A step of 1, 2, 2.5 or 5 times a power of ten that divides a span into at most `count` parts."""
+    """The tick interval, 1, 2, 2.5 or 5 times a power of ten, that divides a span into at most `count` parts."""
     rough = span / max(1, count)
     power = 10.0 ** math.floor(math.log10(rough))
     return power * next(step for step in _STEPS if step * power >= rough * (1 - 1e-9))
 
 
 def round_limits(low: float, high: float, parts: int = 20) -> tuple[float, float]:
-    """Limits around values that change only now and then while these grow; never empty.
+    """Round limits around a range of values, never empty; they change seldom while the range grows.
 
-    At most one of `parts` is added on either side, and none beyond 0.
+    Each side gains at most one of `parts`; a limit does not cross 0.
     """
     if high - low < 1e-9 * max(1e-30, abs(high), abs(low)):
         pad = abs(high) * 0.1 or 1.0
@@ -25,7 +25,7 @@ def round_limits(low: float, high: float, parts: int = 20) -> tuple[float, float
 
 
 def ticks(low: float, high: float, count: int) -> list[float]:
-    """Round places between two limits, at most `count` parts apart."""
+    """Round values between two limits, which divide the range into at most `count` parts."""
     step = round_step(high - low, count)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
@@ -33,25 +33,25 @@ def ticks(low: float, high: float, count: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float, count: int) -> list[float]:
-    """Exponents of round places between two exponents of ten: powers, or 1, 2 and 5 where these are few."""
+    """Exponents of the ticks between two exponents of ten: whole powers, or 1, 2 and 5 where these are few."""
     powers = list(range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1))
     if len(powers) > max(2, count):
         powers = powers[:: -(-len(powers) // max(2, count))]
     if len(powers) >= 3:
         return [float(power) for power in powers]
     between = [
-        power + math.log10(part)
+        power + math.log10(digit)
         for power in range(math.floor(low), math.ceil(high) + 1)
-        for part in (1.0, 2.0, 5.0)
+        for digit in (1.0, 2.0, 5.0)
     ]
-    inside = [place for place in between if low - 1e-9 <= place <= high + 1e-9]
+    inside = [tick for tick in between if low - 1e-9 <= tick <= high + 1e-9]
     if len(inside) >= 2:
         return inside[: max(2, count)] if len(inside) > count + 1 else inside
     return [low, high]
 
 
 def label(value: float, span: float) -> str:
-    """A tick's label, with the digits that its span needs; large and tiny ones shortened."""
+    """A tick's label, with the digits that the axis span needs; large and tiny values are shortened."""
     if abs(value) < span * 1e-9:
         return "0"
     size = max(abs(value), span)
@@ -69,7 +69,7 @@ def label(value: float, span: float) -> str:
 
 
 def hours_label(hours: float, span: float) -> str:
-    """A tick of the time axis: `40s`, `5m`, `2h`, `2h30`, `3d`."""
+    """A tick's label on the time axis: `40s`, `5m`, `2h`, `2h30`, `3d`."""
     seconds = round(hours * 3600)
     if span >= 72:
         return f"{hours / 24:.3g}d"

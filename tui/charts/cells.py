@@ -1,134 +1,132 @@
-"""The characters inside a chart's frame: curves laid over each other, and marks."""
+"""The characters inside a chart's axes: braille curves drawn over each other, and markers."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from tui.charts.pictures import Line, Picture
+from tui.charts.chart import Chart, Series
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+    from tmssl.types import Floats, Indices, Mask
 
-    Floats = npt.NDArray[np.float64]
-
-_BOUNDARY, _HOLE = "magenta", "red"
-MARKS = {"mark": "●", "boundary": "┊", "hole": "x"}
-PLAIN_MARKS = {"mark": "o", "boundary": ":", "hole": "x"}
-PLAIN_DOTS = ".*#%@&"
+MARKERS = {"point": "●", "segment": "┊", "nonfinite": "x"}
+ASCII_MARKERS = {"point": "o", "segment": ":", "nonfinite": "x"}
+ASCII_DOTS = ".*#%@&"
+_SPACE = ord(" ")
 
 
 @dataclasses.dataclass(frozen=True)
-class Plot:
-    """Where in a chart the curves lie, in cells, and what its borders stand for."""
+class PlotArea:
+    """Where in a chart the curves are, in cells, and the x of its left and right border."""
 
     left: int
     top: int
     columns: int
     rows: int
-    across: tuple[float, float]
+    x_limits: tuple[float, float]
 
     def column_of(self, x: float) -> int:
-        """The column of cells that holds an x, the nearest one when it is outside."""
-        low, high = self.across
+        """The column that holds an x; the nearest one when it is outside."""
+        low, high = self.x_limits
         return max(0, min(self.columns - 1, int((x - low) / (high - low) * self.columns)))
 
     @property
-    def cell(self) -> float:
-        """The x that a column of cells spans."""
-        return (self.across[1] - self.across[0]) / self.columns
+    def column_width(self) -> float:
+        """The x that a column spans."""
+        return (self.x_limits[1] - self.x_limits[0]) / self.columns
 
-    def middle_of(self, column: int) -> float:
-        """The x in the middle of a column of cells."""
-        return self.across[0] + self.cell * (column + 0.5)
+    def x_of(self, column: int) -> float:
+        """The x in the middle of a column."""
+        return self.x_limits[0] + self.column_width * (column + 0.5)
 
 
-class Cells:
-    """The characters inside a frame and the colour of each, laid over each other."""
+class CellGrid:
+    """The character and the colour of each cell; what is drawn later covers what was drawn before."""
 
-    def __init__(self, plot: Plot, plain: bool) -> None:
+    def __init__(self, plot: PlotArea, ascii_only: bool) -> None:
         import numpy as np
 
-        self._plot, self._plain = plot, plain
-        self._signs = np.full((plot.rows, plot.columns), 32, dtype=np.int32)
-        self._tints = np.zeros((plot.rows, plot.columns), dtype=np.int8)
-        self._names = [""]
-        self._marks = PLAIN_MARKS if plain else MARKS
-        self._layers = 0
+        self._plot, self._ascii = plot, ascii_only
+        self._characters = np.full((plot.rows, plot.columns), _SPACE, dtype=np.int32)
+        self._colour_numbers = np.zeros((plot.rows, plot.columns), dtype=np.int8)
+        self._colours = [""]
+        self._markers = ASCII_MARKERS if ascii_only else MARKERS
+        self._ascii_series = 0
 
-    def lay(self, line: Line, x: "Floats", y: "Floats", up: tuple[float, float]) -> None:
-        """A curve, over those before."""
+    def draw_series(
+        self, series: Series, x: "Floats", y: "Floats", y_limits: tuple[float, float]
+    ) -> None:
+        """Draw one curve with its markers; x ascends, y is NaN in gaps."""
         from tui.charts.raster import braille, dots
 
-        plot, fine = self._plot, 1 if self._plain else 2
-        grid = dots(x, y, plot.across, up, fine * plot.columns, fine * fine * plot.rows)
-        if line.dotted:
-            grid[:, 1 :: fine + 1] = False
-        if self._plain:
-            sign = ord("-" if line.dotted else PLAIN_DOTS[self._layers % len(PLAIN_DOTS)])
-            self._put(grid, sign, line.colour)
-            self._layers += not line.dotted
+        plot, resolution = self._plot, 1 if self._ascii else 2
+        columns, rows = resolution * plot.columns, resolution * resolution * plot.rows
+        grid = dots(x, y, plot.x_limits, y_limits, columns, rows)
+        if series.dotted:
+            grid[:, 1 :: resolution + 1] = False
+        if self._ascii:
+            dot = ASCII_DOTS[self._ascii_series % len(ASCII_DOTS)]
+            self._fill(grid, ord("-" if series.dotted else dot), series.colour)
+            self._ascii_series += not series.dotted
         else:
             bits = braille(grid)
-            self._put(bits > 0, 0x2800 + bits.astype("int32"), line.colour)
-        if line.marked or line.letter:
-            self._mark_points(line, x, y, up)
+            self._fill(bits > 0, 0x2800 + bits.astype("int32"), series.colour)
+        if series.marked or series.letter:
+            self._draw_points(series, x, y, y_limits)
 
-    def _put(self, where: "Any", signs: "Any", colour: str) -> None:
-        """Signs of a colour where a mask says so."""
+    def _fill(self, mask: "Mask", characters: "Indices | int", colour: str) -> None:
+        """Put characters of one colour where the mask is true."""
         import numpy as np
 
-        if colour not in self._names:
-            self._names.append(colour)
-        self._signs = np.where(where, signs, self._signs)
-        self._tints = np.where(where, self._names.index(colour), self._tints)
+        if colour not in self._colours:
+            self._colours.append(colour)
+        self._characters = np.where(mask, characters, self._characters)
+        self._colour_numbers = np.where(mask, self._colours.index(colour), self._colour_numbers)
 
-    def _mark_points(self, line: Line, x: "Floats", y: "Floats", up: tuple[float, float]) -> None:
-        """A mark at every point, or the line's letter at its last."""
+    def _draw_points(
+        self, series: Series, x: "Floats", y: "Floats", y_limits: tuple[float, float]
+    ) -> None:
+        """Draw a marker at every point, or the letter of the series at its last point."""
         import numpy as np
 
-        low, high = self._plot.across
-        shown = np.flatnonzero(np.isfinite(y) & (x >= low) & (x <= high))
-        for place in shown if line.marked else shown[-1:]:
-            row = round((up[1] - float(y[place])) / (up[1] - up[0]) * (self._plot.rows - 1))
-            sign = line.letter if line.letter and place == shown[-1] else self._marks["mark"]
-            self._one(
-                max(0, min(self._plot.rows - 1, row)),
-                self._plot.column_of(float(x[place])),
-                sign,
-                line.colour,
-            )
+        low, high = self._plot.x_limits
+        visible = np.flatnonzero(np.isfinite(y) & (x >= low) & (x <= high))
+        rows = self._plot.rows
+        for i in visible if series.marked else visible[-1:]:
+            row = round((y_limits[1] - float(y[i])) / (y_limits[1] - y_limits[0]) * (rows - 1))
+            is_letter = series.letter and i == visible[-1]
+            mask = np.zeros_like(self._characters, dtype=bool)
+            mask[max(0, min(rows - 1, row)), self._plot.column_of(float(x[i]))] = True
+            character = series.letter if is_letter else self._markers["point"]
+            self._fill(mask, ord(character), series.colour)
 
-    def _one(self, row: int, column: int, sign: str, colour: str) -> None:
-        where = self._signs != self._signs
-        where[row, column] = True
-        self._put(where, ord(sign), colour)
-
-    def mark(self, picture: Picture) -> None:
-        """Where segments begin, behind the curves; where figures were not finite, before them."""
+    def draw_markers(self, chart: Chart) -> None:
+        """Draw segment starts behind the curves, and non-finite values in front of them."""
         import numpy as np
 
-        low, high = self._plot.across
-        for place in picture.boundaries:
-            if low <= place <= high:
-                where = self._signs == 32
-                where[:, : self._plot.column_of(place)] = False
-                where[:, self._plot.column_of(place) + 1 :] = False
-                self._put(where, ord(self._marks["boundary"]), _BOUNDARY)
-        holes = np.asarray(picture.holes, dtype=np.float64)
-        holes = holes[(holes >= low) & (holes <= high)]
-        columns = np.unique(((holes - low) / (high - low) * self._plot.columns).astype(int))
-        if len(columns):
-            where = np.zeros_like(self._signs, dtype=bool)
-            where[-1, np.clip(columns, 0, self._plot.columns - 1)] = True
-            self._put(where, ord(self._marks["hole"]), _HOLE)
+        low, high = self._plot.x_limits
+        for x in chart.segment_starts:
+            if low <= x <= high:
+                column = self._plot.column_of(x)
+                mask = np.zeros_like(self._characters, dtype=bool)
+                mask[:, column] = self._characters[:, column] == _SPACE
+                self._fill(mask, ord(self._markers["segment"]), "magenta")
+        nonfinite = np.asarray(chart.nonfinite, dtype=np.float64)
+        nonfinite = nonfinite[(nonfinite >= low) & (nonfinite <= high)]
+        if len(nonfinite):
+            columns = ((nonfinite - low) / (high - low) * self._plot.columns).astype(int)
+            mask = np.zeros_like(self._characters, dtype=bool)
+            mask[-1, np.clip(columns, 0, self._plot.columns - 1)] = True
+            self._fill(mask, ord(self._markers["nonfinite"]), "red")
 
-    def write(self, row: int, text: Text, tint: "Any") -> None:
-        """Append a row of cells to a line."""
+    def append_row(self, row: int, text: Text, style_of: Callable[[str], str]) -> None:
+        """Append the cells of one row to a line of text."""
         import numpy as np
 
-        signs, tints = self._signs[row], self._tints[row]
-        cuts = np.flatnonzero(np.diff(tints)) + 1
-        for begin, end in zip([0, *cuts], [*cuts, len(signs)], strict=True):
-            text.append("".join(map(chr, signs[begin:end])), tint(self._names[tints[begin]]))
+        characters, numbers = self._characters[row], self._colour_numbers[row]
+        cuts = np.flatnonzero(np.diff(numbers)) + 1
+        for begin, end in zip([0, *cuts], [*cuts, len(characters)], strict=True):
+            style = style_of(self._colours[numbers[begin]])
+            text.append("".join(map(chr, characters[begin:end])), style)

@@ -1,7 +1,7 @@
-"""Curves become dots: a column of dots shows all that its points span, so no spike is ever lost.
+"""Rasterizes curves: each column of dots covers the range of all its points, so no spike is lost.
 
-This is M4 (Jugel et al. 2014) carried to the dots themselves: of a column the first, the last, the lowest and
-the highest point decide what is drawn, however many there are.
+This is M4 (Jugel et al. 2014) applied to dots: the first, last, lowest and highest point of a column decide what
+is drawn.
 """
 
 import itertools
@@ -11,31 +11,29 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    Floats = npt.NDArray[np.float64]
-    Bools = npt.NDArray[np.bool_]
-    Bytes = npt.NDArray[np.uint8]
+    from tmssl.types import Floats, Indices, Mask
 
-_MOST = 1e150  # beyond it, differences leave the range of a float
+_MOST = 1e150  # differences of larger values overflow
 
 
 def ordered(x: object, y: object) -> "tuple[Floats, Floats]":
-    """Points in order of x; a y that is not finite becomes NaN, a gap; an x that is not finite is left out."""
+    """Points sorted by x; a non-finite y becomes NaN (a gap), a point with a non-finite x is dropped."""
     import numpy as np
 
-    across = np.asarray(x, dtype=np.float64)
-    up = np.asarray(y, dtype=np.float64)
-    finite = np.isfinite(across)
+    xs = np.asarray(x, dtype=np.float64)
+    ys = np.asarray(y, dtype=np.float64)
+    finite = np.isfinite(xs)
     if not finite.all():
-        across, up = across[finite], up[finite]
-    if across.size > 1 and (across[1:] < across[:-1]).any():
-        order = np.argsort(across, kind="stable")
-        across, up = across[order], up[order]
-    up = np.where(np.isfinite(up), up, np.nan)
-    return np.clip(across, -_MOST, _MOST), np.clip(up, -_MOST, _MOST)
+        xs, ys = xs[finite], ys[finite]
+    if xs.size > 1 and (xs[1:] < xs[:-1]).any():
+        order = np.argsort(xs, kind="stable")
+        xs, ys = xs[order], ys[order]
+    ys = np.where(np.isfinite(ys), ys, np.nan)
+    return np.clip(xs, -_MOST, _MOST), np.clip(ys, -_MOST, _MOST)
 
 
 def spans(x: "Floats", y: "Floats", edges: "Floats") -> "tuple[Floats, Floats]":
-    """Lowest and highest y that a line through points takes between each two edges; NaN where it is not.
+    """Lowest and highest y of the line through the points between neighbouring edges; NaN where there is no line.
 
     Args:
         x: float64 (n,), ascending.
@@ -60,10 +58,8 @@ def spans(x: "Floats", y: "Floats", edges: "Floats") -> "tuple[Floats, Floats]":
     return low, high
 
 
-def _at_edges(
-    x: "Floats", y: "Floats", edges: "Floats", after: "npt.NDArray[np.int64]"
-) -> "Floats":
-    """Where the line crosses the edges; NaN before its begin, after its end and in its gaps."""
+def _at_edges(x: "Floats", y: "Floats", edges: "Floats", after: "Indices") -> "Floats":
+    """The y at which the line crosses each edge; NaN before its start, after its end and in its gaps."""
     import numpy as np
 
     inside = (after > 0) & (after < len(x))
@@ -78,36 +74,37 @@ def _at_edges(
 def dots(
     x: "Floats",
     y: "Floats",
-    across: tuple[float, float],
-    up: tuple[float, float],
+    x_limits: tuple[float, float],
+    y_limits: tuple[float, float],
     columns: int,
     rows: int,
-) -> "Bools":
-    """The dots of a line, bool (rows, columns), the highest first; what is beyond `up` lies on its border.
+) -> "Mask":
+    """The dots of a line, bool (rows, columns), top row first; a y outside the limits lies on the border.
 
     Args:
         x: float64 (n,), ascending.
         y: float64 (n,), NaN for a gap.
-        across: x at the left and the right border.
-        up: y at the lower and the upper border.
-        columns: dots across.
-        rows: dots up.
+        x_limits: x at the left and the right border.
+        y_limits: y at the lower and the upper border.
+        columns: dots in a row.
+        rows: rows of dots.
     """
     import numpy as np
 
-    low, high = spans(x, y, np.linspace(*across, columns + 1))
-    seen = np.isfinite(low)
-    scale = (rows - 1) / (up[1] - up[0])
-    place = np.arange(rows)[:, None]
+    low, high = spans(x, y, np.linspace(*x_limits, columns + 1))
+    drawn = np.isfinite(low)
+    bottom, top = y_limits
+    scale = (rows - 1) / (top - bottom)
+    row = np.arange(rows)[:, None]
 
-    def row(value: "Floats") -> "Floats":
-        return np.clip(np.rint((up[1] - np.where(seen, value, up[0])) * scale), 0, rows - 1)
+    def row_of(y: "Floats") -> "Floats":
+        return np.clip(np.rint((top - np.where(drawn, y, bottom)) * scale), 0, rows - 1)
 
-    return (place >= row(high)) & (place <= row(low)) & seen
+    return (row >= row_of(high)) & (row <= row_of(low)) & drawn
 
 
-def braille(grid: "Bools") -> "Bytes":
-    """Dots as the eight bits of braille characters, uint8 (rows / 4, columns / 2)."""
+def braille(grid: "Mask") -> "npt.NDArray[np.uint8]":
+    """Dots as the bit patterns of braille characters, uint8 (rows / 4, columns / 2)."""
     import numpy as np
 
     bits = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], dtype=np.uint8)
@@ -117,7 +114,7 @@ def braille(grid: "Bools") -> "Bytes":
 
 
 def thinned(x: "Floats", y: "Floats", buckets: int) -> "tuple[Floats, Floats]":
-    """First, lowest, highest and last point of each bucket along x, for a renderer of its own.
+    """First, lowest, highest and last point of each bucket along x, for another renderer.
 
     Args:
         x: float64 (n,), ascending.
@@ -130,11 +127,11 @@ def thinned(x: "Floats", y: "Floats", buckets: int) -> "tuple[Floats, Floats]":
         return x, y
     at = np.searchsorted(x, np.linspace(x[0], x[-1], buckets + 1))
     at[-1] = len(x)
-    kept: list[int] = []
+    indices: list[int] = []
     for begin, end in itertools.pairwise(at.tolist()):
         if end > begin:
             inside = y[begin:end]
-            known = np.isfinite(inside).any()
-            extremes = [np.nanargmin(inside), np.nanargmax(inside)] if known else []
-            kept += sorted({int(begin), *(int(begin + i) for i in extremes), int(end) - 1})
-    return x[kept], y[kept]
+            finite = np.isfinite(inside).any()
+            extremes = [np.nanargmin(inside), np.nanargmax(inside)] if finite else []
+            indices += sorted({int(begin), *(int(begin + i) for i in extremes), int(end) - 1})
+    return x[indices], y[indices]

@@ -11,7 +11,7 @@ from tmssl.runs.history import History
 from tmssl.text import count, safe
 from tui.bindings import FINDINGS
 from tui.live.messages import GoToStep
-from tui.widgets.list import Choices
+from tui.widgets.choices import Choices
 
 _LEVELS = {
     "bad": ("!! bad", "bold red"),

@@ -10,7 +10,7 @@ from tmssl.runs.history import History
 
 
 @dataclasses.dataclass(frozen=True)
-class News:
+class JournalUpdate:
     """What a look at a journal found."""
 
     run: Run
@@ -27,10 +27,10 @@ class News:
     """why it could not be read"""
 
 
-class JournalNews(Message):
+class JournalUpdated(Message):
     """The journal has grown, or the trainer's state was looked at again."""
 
-    def __init__(self, news: News) -> None:
+    def __init__(self, news: JournalUpdate) -> None:
         super().__init__()
         self.news = news
 

@@ -11,7 +11,7 @@ from textual.widgets import Footer, Static
 from tmssl.runs.folder import Run, list_runs
 from tmssl.text import safe
 from tui.bindings import OVERLAY
-from tui.widgets.list import Choices
+from tui.widgets.choices import Choices
 
 MOST = 5
 """runs beside the watched one; more colours could not be told apart"""

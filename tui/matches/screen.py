@@ -25,11 +25,11 @@ from tui.matches.match_grid import (
 from tui.matches.messages import MatchesLoaded, PageDrawn
 from tui.matches.query_list import Selection, list_page, page_number
 from tui.messages import PreferencesChanged, StatusMessage
-from tui.options import FULL, Look, graphics_protocol
+from tui.options import display_options, graphics_protocol
 from tui.preferences import Preferences
 from tui.theme import QUIET
-from tui.widgets.fitted import Page
-from tui.widgets.search_field import Searching
+from tui.widgets.line_static import LineStatic
+from tui.widgets.searchable_screen import SearchableScreen
 
 _WIDE = 110  # cells from which the list stands beside the pictures
 _LIST_WIDTH = 38  # cells of the list beside the pictures
@@ -38,7 +38,7 @@ _EXPORTED = 24  # most queries of an exported page or sheet
 _NONE = LoadedEvaluation((), -1, None, ())
 
 
-class MatchesScreen(Searching):
+class MatchesScreen(SearchableScreen):
     """Queries and their matches."""
 
     BINDINGS = MATCHES
@@ -59,8 +59,8 @@ class MatchesScreen(Searching):
         """Figures, list and grid, a search field that is hidden at first, and two lines of text."""
         yield Static("", id="figures")
         with Horizontal(id="found"):
-            yield Page("", id="queries")
-            yield Page("", id="gallery")
+            yield LineStatic("", id="queries")
+            yield LineStatic("", id="gallery")
         yield Input(placeholder="name, title or Vienna code; enter", id="search", compact=True)
         yield Static("", id="gallery-words", classes="line")
         yield Static("", id="status", classes="line")
@@ -76,11 +76,6 @@ class MatchesScreen(Searching):
     def show_status(self, text: str) -> None:
         """Show the progress or the outcome of an action."""
         self.query_one("#status", Static).update(Text(text, style="italic", no_wrap=True))
-
-    @property
-    def _look(self) -> Look:
-        look: Look = getattr(self.app, "look", FULL)
-        return look
 
     @work(thread=True, exclusive=True, group="matches")
     def load(self, index: int) -> None:
@@ -152,7 +147,7 @@ class MatchesScreen(Searching):
         selection, header = self._selection, self._shown.header
         if selection.query is None or header is None:
             return
-        queries, gallery = self.query_one("#queries", Page), self.query_one("#gallery")
+        queries, gallery = self.query_one("#queries", LineStatic), self.query_one("#gallery")
         if queries.display and queries.size.height:
             text = list_page(selection.fitting, selection.index, *queries.size)
             queries.draw(tuple(text.split("\n", allow_blank=True)))
@@ -166,7 +161,7 @@ class MatchesScreen(Searching):
                 width,
                 height,
                 PAGE_SIZES[self._page_size_index],
-                self._look.ascii,
+                display_options(self.app).ascii,
             )
             self._draw_page(self._request, spec, header.pack, self._shown.name, self._compared)
 
@@ -198,7 +193,7 @@ class MatchesScreen(Searching):
     def on_page_drawn(self, message: PageDrawn) -> None:
         """Show a page unless another one has been requested since."""
         if message.request == self._request:
-            self.query_one("#gallery", Page).draw(message.lines)
+            self.query_one("#gallery", LineStatic).draw(message.lines)
 
     def _select(self, selection: Selection) -> None:
         self._selection = selection
@@ -288,9 +283,11 @@ class MatchesScreen(Searching):
             return
         try:
             pack = open_cached_pack(header.pack)
-            protocol = graphics_protocol(self._look.images)
+            protocol = graphics_protocol(display_options(self.app).images)
             with self.app.suspend():
-                show_full_resolution(query, pack, protocol, print, ask_user, ascii=self._look.ascii)
+                show_full_resolution(
+                    query, pack, protocol, print, ask_user, ascii=display_options(self.app).ascii
+                )
         except InputError as error:
             self.show_status(str(error))
         except SuspendNotSupported:

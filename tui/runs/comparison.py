@@ -3,15 +3,15 @@
 from tmssl.runs.listing import Row, differing
 from tmssl.text import number, safe
 from tui.runs.run_list import best_words
-from tui.widgets.text_screen import PageScreen
+from tui.widgets.text_screen import TextScreen
 
 _NAME, _VALUE = 22, 26
 
 
-def comparison_page(first: Row, second: Row) -> PageScreen:
+def comparison_page(first: Row, second: Row) -> TextScreen:
     """The page of two runs."""
     title = f"{safe(first.run.name, 60)} and {safe(second.run.name, 60)}"
-    return PageScreen(title, comparison_lines(first, second))
+    return TextScreen(title, comparison_lines(first, second))
 
 
 def comparison_lines(first: Row, second: Row) -> list[str]:

@@ -17,11 +17,11 @@ from tmssl.runs.resume_plan import ResumePlan, plan_resume
 from tmssl.runs.schedule import planned_learning_rate
 from tmssl.text import learning_rate, safe
 from tui.bindings import EVALUATE, RESUME, STOP, hint
-from tui.charts.chart import chart_text
-from tui.charts.pictures import Line, Picture
-from tui.options import FULL
+from tui.charts.chart import Chart, Series
+from tui.charts.render import render_text
+from tui.options import display_options
 from tui.runs.start_form import split_settings
-from tui.widgets.list import Choices
+from tui.widgets.choices import Choices
 
 _SUCH_AS = "changed ones, such as lr=0.05 temperature=0.1"
 
@@ -73,13 +73,13 @@ def plan_words(planned: ResumePlan) -> str:
     )
 
 
-def plan_picture(history: History, old: Config, new: Config) -> Picture:
+def plan_picture(history: History, old: Config, new: Config) -> Chart:
     """The learning rate past, as it was planned, and as it would be."""
     segment = history.segment
     assert segment is not None
     per_epoch = segment.steps_per_epoch
     past = [(step.epoch, step.lr) for step in history.steps if step.lr is not None]
-    lines = [Line("past", tuple(x for x, _ in past), tuple(y for _, y in past), "green")]
+    lines = [Series("past", tuple(x for x, _ in past), tuple(y for _, y in past), "green")]
     for name, config, colour in (("old plan", old, "gray"), ("new plan", new, "yellow")):
         total = config.train.epochs * per_epoch
         if history.step >= total:
@@ -92,9 +92,11 @@ def plan_picture(history: History, old: Config, new: Config) -> Picture:
             for step in steps
         ]
         lines.append(
-            Line(name, tuple(step / per_epoch for step in steps), tuple(rates), colour, dotted=True)
+            Series(
+                name, tuple(step / per_epoch for step in steps), tuple(rates), colour, dotted=True
+            )
         )
-    return Picture("learning rate by epoch", tuple(lines))
+    return Chart("learning rate by epoch", tuple(lines))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,8 +186,7 @@ class ResumeDialog(ModalScreen[Resume | None]):
             chart.update("")
             return
         picture = plan_picture(self._history, self._config, planned.config)
-        look, dark = getattr(self.app, "look", FULL), self.app.current_theme.dark
-        chart.update(chart_text(picture, chart.size, look, dark))
+        chart.update(render_text(picture, chart.size, display_options(self.app)))
 
     @on(Input.Submitted)
     def action_confirm(self) -> None:

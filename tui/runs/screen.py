@@ -18,14 +18,14 @@ from tui.paths import display_path
 from tui.runs.comparison import comparison_page
 from tui.runs.messages import OpenRun, RowSeen
 from tui.runs.run_list import about_words, row_head, row_text
-from tui.widgets.list import Choices
-from tui.widgets.search_field import Searching
+from tui.widgets.choices import Choices
+from tui.widgets.searchable_screen import SearchableScreen
 
 _LOOK_S = 2.0  # between looks at the folder
 _MOST = 2  # runs that are compared
 
 
-class RunsScreen(Searching):
+class RunsScreen(SearchableScreen):
     """The list of runs."""
 
     BINDINGS = RUNS

@@ -17,9 +17,9 @@ from tmssl.recipes import recipe_names, recipe_path
 from tmssl.runs.schedule import planned_learning_rate
 from tmssl.text import learning_rate, safe
 from tui.bindings import START_FORM, hint
-from tui.charts.chart import chart_text
-from tui.charts.pictures import Line, Picture
-from tui.options import FULL
+from tui.charts.chart import Chart, Series
+from tui.charts.render import render_text
+from tui.options import display_options
 from tui.runs.messages import StartRun
 from tui.theme import QUIET
 
@@ -103,7 +103,7 @@ def config_words(config: Config) -> str:
     )
 
 
-def rate_plan(config: Config) -> Picture:
+def rate_plan(config: Config) -> Chart:
     """The learning rate by epoch, as it is planned."""
     epochs = config.train.epochs
     per_epoch = max(1, _POINTS // epochs)
@@ -112,7 +112,7 @@ def rate_plan(config: Config) -> Picture:
         for step in range(epochs * per_epoch)
     ]
     places = tuple(step / per_epoch for step in range(len(rates)))
-    return Picture("learning rate by epoch", (Line("planned", places, tuple(rates), "yellow"),))
+    return Chart("learning rate by epoch", (Series("planned", places, tuple(rates), "yellow"),))
 
 
 class StartForm(Screen[None]):
@@ -167,8 +167,8 @@ class StartForm(Screen[None]):
         if found is None:
             chart.update("")
             return
-        look, dark = getattr(self.app, "look", FULL), self.app.current_theme.dark
-        chart.update(chart_text(rate_plan(found.config), chart.size, look, dark))
+        options = display_options(self.app)
+        chart.update(render_text(rate_plan(found.config), chart.size, options))
 
     @on(Input.Submitted)
     def action_start(self) -> None:

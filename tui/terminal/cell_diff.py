@@ -20,7 +20,7 @@ Pen = tuple[frozenset[str], str, str]
 _PLAIN: Pen = (frozenset(), "39", "49")
 
 
-class Thrift:
+class CellDiff:
     """A stream for a terminal that leaves out what is on it already."""
 
     def __init__(self) -> None:

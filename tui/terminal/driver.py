@@ -14,7 +14,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.events import Resize
 from textual.geometry import Size
 
-from tui.terminal.cell_diff import Thrift
+from tui.terminal.cell_diff import CellDiff
 
 _LOOK_S = 0.5
 _PATIENCE_S = 2.0  # for an orderly end after a hang-up
@@ -62,7 +62,7 @@ class QuietDriver(LinuxDriver):
         mouse: bool = True,
         size: tuple[int, int] | None = None,
     ) -> None:
-        self._thrift = Thrift()
+        self._thrift = CellDiff()
         self._opens = False
         """whether a frame has begun of which nothing was sent yet"""
         super().__init__(app, debug=debug, mouse=mouse, size=size)

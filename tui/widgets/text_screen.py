@@ -9,7 +9,7 @@ from textual.containers import ScrollableContainer
 from textual.widgets import Footer, Input, Static
 
 from tui.bindings import TEXT_SCREEN
-from tui.widgets.search_field import Searching
+from tui.widgets.searchable_screen import SearchableScreen
 
 _LOOK_S = 1.0  # between looks at a text that grows
 
@@ -20,7 +20,7 @@ def holding(lines: Sequence[str], wanted: str) -> list[str]:
     return [line for line in lines if text in line.casefold()]
 
 
-class PageScreen(Searching):
+class TextScreen(SearchableScreen):
     """A title and lines that scroll; every line is safe by the time it comes here."""
 
     BINDINGS = TEXT_SCREEN

@@ -18,8 +18,8 @@ from tmssl.runs.history import History
 from tmssl.runs.main_figure import best_score, short_name
 from tmssl.runs.report import report
 from tmssl.text import spreadsheet_cell
-from tui.charts.pictures import evaluation_picture
-from tui.live.words import evaluation_words
+from tui.charts.chart import evaluation_chart
+from tui.live.run_text import evaluation_spans, plain_text
 from tui.matches.query_list import filter_queries, outcome_sign
 
 
@@ -62,8 +62,8 @@ def test_a_manner_is_named_wherever_its_figures_are() -> None:
     assert manner(evaluated(2, 0.3)) == ""
     history = History()
     history.add([event])
-    assert "epoch 2, whitened to 64 features" in evaluation_words(history)
-    assert "\x1b" not in evaluation_words(history)
+    assert "epoch 2, whitened to 64 features" in plain_text(evaluation_spans(history))
+    assert "\x1b" not in plain_text(evaluation_spans(history))
     text = report(history, "r", alive=False, charts={}, pictures={})
     assert "### Epoch 2 (900 queries, whitened to 64 features" in text
     hit = Score(
@@ -85,9 +85,9 @@ def test_a_manner_is_named_wherever_its_figures_are() -> None:
 def test_without_labels_the_curve_is_of_copies() -> None:
     history = History()
     history.add([evaluated(2, 0.1), evaluated(4, 0.2), evaluated(4, 0.9, whitened=64)])
-    picture = evaluation_picture(history)
-    assert picture.title == "invariance@1"
-    assert list(picture.lines[-1].y) == [0.1, 0.2]
+    chart = evaluation_chart(history)
+    assert chart.title == "invariance@1"
+    assert list(chart.series[-1].y) == [0.1, 0.2]
 
 
 @pytest.mark.parametrize(

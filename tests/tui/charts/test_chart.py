@@ -1,328 +1,66 @@
-"""Charts as a person reads them: nothing lost, nothing that breaks them, the same cells at every size."""
-
-import itertools
 import math
 
-import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers.histories import run
+from tests.helpers.histories import short_history
 from tmssl.runs.events import Segment, Step
-from tui.charts.axes import hours_label, label, log_ticks, round_limits, ticks
-from tui.charts.chart import Chart, chart, draw
-from tui.charts.curves import FIGURES, Copies, read_curves, smoothed
-from tui.charts.draw_all import Request, draw_all, whole
-from tui.charts.pictures import Line, Picture, figure_picture, loss_picture
-from tui.charts.raster import braille, dots, ordered, spans, thinned
-from tui.charts.view import View
-from tui.charts.widget import reading
-from tui.options import FULL, PLAIN, Look
-
-numbers = st.floats(-1e6, 1e6)
-
-
-def slow_spans(
-    x: list[float], y: list[float], edges: list[float]
-) -> list[tuple[float, float] | None]:
-    """The obvious way: every point, and where each stretch of line crosses the borders."""
-    found: list[tuple[float, float] | None] = []
-    for low, high in itertools.pairwise(edges):
-        inside = [b for a, b in zip(x, y, strict=True) if low <= a <= high and not math.isnan(b)]
-        inside += [
-            y[i] + (y[i + 1] - y[i]) * (edge - x[i]) / (x[i + 1] - x[i])
-            for i in range(len(x) - 1)
-            for edge in (low, high)
-            if x[i] < edge < x[i + 1]
-        ]
-        inside = [value for value in inside if not math.isnan(value)]
-        found.append((min(inside), max(inside)) if inside else None)
-    return found
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 50), numbers | st.just(math.nan)),
-        max_size=40,
-        unique_by=lambda p: p[0],
-    )
+from tui.charts.chart import (
+    Chart,
+    Series,
+    learning_rate_chart,
+    loss_chart,
+    planned_learning_rates,
 )
-def test_spans_are_those_of_the_obvious_way(points: list[tuple[int, float]]) -> None:
-    x, y = ordered([a for a, _ in points], [b for _, b in points])
-    edges = [-0.5 + 3.71 * i for i in range(16)]  # no point lies on a border
-    low, high = spans(x, y, np.array(edges))
-    for at, told in enumerate(slow_spans(x.tolist(), y.tolist(), edges)):
-        if told is None:
-            assert math.isnan(low[at])
-        else:
-            assert (low[at], high[at]) == pytest.approx(told, rel=1e-9, abs=1e-6)
+from tui.charts.render import render_string
+from tui.options import PLAIN, DisplayOptions
+
+Floats = st.floats(allow_nan=True, allow_infinity=True) | st.none()
 
 
-@given(st.lists(numbers, min_size=1, max_size=400), st.integers(1, 40))
-def test_thinning_keeps_the_ends_and_every_extreme(values: list[float], buckets: int) -> None:
-    x, y = thinned(np.arange(float(len(values))), np.array(values), buckets)
-    assert (y[0], y[-1]) == (values[0], values[-1])
-    assert (min(y), max(y)) == (min(values), max(values))
-    assert x.tolist() == sorted(x)
-    assert len(x) <= 4 * buckets + 4 or len(values) <= 4 * buckets
+@given(st.lists(st.tuples(Floats, Floats), max_size=30), st.booleans())
+def test_no_data_breaks_a_chart(points: list[tuple[float | None, float | None]], log: bool) -> None:
+    x = tuple(math.nan if a is None else a for a, _ in points)
+    y = tuple(math.nan if b is None else b for _, b in points)
+    render_string(Chart("any", (Series("a", x, y, "cyan"),), log=log), 60, 12)
 
 
-@given(st.lists(numbers | st.just(math.nan), max_size=300), st.sampled_from([0.0, 0.6, 0.9, 0.99]))
-def test_smoothing_is_the_recursion(values: list[float], weight: float) -> None:
-    mean, share, expected = 0.0, 0.0, []
-    for value in values:
-        if not math.isnan(value):
-            mean, share = weight * mean + (1 - weight) * value, weight * share + 1 - weight
-        expected.append(math.nan if math.isnan(value) else mean / share)
-    assert smoothed(np.array(values), weight) == pytest.approx(expected, nan_ok=True, abs=1e-6)
+def test_a_chart_is_as_large_as_asked() -> None:
+    lines = render_string(Chart("t", (Series("a", (1, 2, 3), (1, 4, 2), "cyan"),)), 50, 12, PLAIN)
+    rows = lines.rstrip("\n").split("\n")
+    assert len(rows) == 12
+    assert all(len(row) <= 50 for row in rows)
 
 
-def test_a_dot_is_a_bit_of_its_braille_character() -> None:
-    grid = np.zeros((4, 2), dtype=bool)
-    for bit, place in enumerate(((0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1), (3, 0), (3, 1))):
-        grid[:] = False
-        grid[place] = True
-        assert braille(grid)[0, 0] == 1 << bit
+def test_missing_losses_are_gaps_with_a_badge() -> None:
+    wanted = short_history()
+    wanted.add([Step(step=61, epoch=6.1, loss=None, lr=0.1, t=2000.0)])
+    chart = loss_chart(wanted, axis="step", weight=0.9)
+    assert len(chart.nonfinite) == 1
+    assert "1 not finite" in render_string(chart, 80, 12, PLAIN)
 
 
-@pytest.mark.parametrize("spike_at", [1, 54_321, 99_999])
-def test_a_spike_of_one_sample_among_100_000_is_seen(spike_at: int) -> None:
-    y = np.ones(100_000)
-    y[spike_at] = 9.0
-    x = np.arange(100_000.0)
-    assert dots(x, y, (0, 99_999), (1, 9), 100, 40)[0].sum() == 1
-    drawn = chart(Picture("t", (Line("a", x, y, "cyan"),)), 60, 12)
-    assert drawn.plot is not None
-    top = drawn.lines[drawn.plot.top].plain[drawn.plot.left :]
-    above = [drawn.lines[row].plain[drawn.plot.left :] for row in range(1, 4)]
-    assert any(set(line) - {" "} for line in above), top
+def test_the_loss_stands_beside_its_chance_level() -> None:
+    chart = loss_chart(short_history(), axis="epoch", weight=0.9)
+    assert [line.name for line in chart.series] == ["chance 5.55", "raw", "smoothed"]
+    assert set(chart.series[0].y) == {5.55}
 
 
-def test_the_picture_of_few_points_is_the_line_between_them() -> None:
-    grid = dots(np.array([0.0, 9.0]), np.array([0.0, 9.0]), (0, 9), (0, 9), 10, 10)
-    assert grid.sum(axis=0).min() >= 1
-    assert grid[9, 0]
-    assert grid[0, 9]
-
-
-def test_gaps_stay_open_and_are_counted_and_marked() -> None:
-    told = run(100)
-    told.add([Step(step=101 + i, epoch=10.1 + i / 10, loss=None, t=9e3 + i) for i in range(60)])
-    told.add([Step(step=161, epoch=16.1, loss=2.0, t=1e4)])
-    picture = loss_picture(told, axis="epoch", weight=0.9)
-    assert picture.gaps == 60
-    drawn = chart(picture, 90, 14, PLAIN)
-    assert drawn.plot is not None
-    assert "! 60 not finite" in drawn.lines[0].plain
-    bottom = drawn.lines[drawn.plot.top + drawn.plot.rows - 1].plain[drawn.plot.left :]
-    assert "xxxxxxxx" in bottom
-    middle = drawn.plot.column_of(13.0) + drawn.plot.left
-    rows = [drawn.lines[drawn.plot.top + r].plain[middle] for r in range(drawn.plot.rows - 1)]
-    assert {sign for sign in rows if sign != " "} <= set(map(chr, range(0x2800, 0x2900)))
-    curve = Picture("t", (Line("a", *ordered([0, 1, 2, 3], [1, math.inf, math.nan, 1]), "cyan"),))
-    gap = chart(curve, 60, 10, PLAIN)
-    assert gap.plot is not None
-    assert gap.lines[-3].plain.count(" ") > 20 or gap.lines[5].plain.count(" ") > 20
-
-
-wild = st.floats(allow_nan=True, allow_infinity=True)
-
-
-@given(
-    st.lists(st.tuples(wild, wild), max_size=30),
-    st.booleans(),
-    st.booleans(),
-    st.integers(0, 90),
-    st.integers(0, 30),
-    st.none() | st.tuples(numbers, st.floats(1e-3, 1e6)),
-)
-def test_no_data_breaks_a_chart_of_any_size(
-    points: list[tuple[float, float]],
-    log: bool,
-    clipped: bool,
-    width: int,
-    height: int,
-    window: tuple[float, float] | None,
-) -> None:
-    shown = (window[0], window[0] + window[1]) if window else None
-    line = Line("a", [a for a, _ in points], [b for _, b in points], "cyan")
-    picture = Picture("t", (line,), (0.0,), log, 1, [0.0], shown, "epoch", clipped=clipped)
-    for look in (FULL, Look(ascii=True, colour=False)):
-        drawn = chart(picture, width, height, look)
-        assert len(drawn.lines) in (0, 3, height)
-        assert all(text.cell_len <= max(width, 26) for text in drawn.lines)
-
-
-def test_colour_is_left_out_and_ascii_is_ascii() -> None:
-    picture = loss_picture(run(), axis="epoch", weight=0.9)
-    assert "\x1b" not in draw(picture, 80, 14, PLAIN)
-    assert "\x1b[" in draw(picture, 80, 14)
-    plain = draw(picture, 80, 14, Look(ascii=True, colour=False))
-    assert plain.isascii()
-    assert "- chance 5.50" in plain
-    assert plain.count("-") > 100
-
-
-def test_a_logarithmic_axis_leaves_out_what_is_not_positive() -> None:
-    line = Line("a", [1, 2, 3, 4], [0.0, -1.0, 10.0, 1000.0], "cyan")
-    drawn = draw(Picture("t", (line,), log=True), 60, 14, PLAIN)
-    assert "(log)" in drawn
-    assert "100" in drawn
-    nothing = Line("a", [1], [0.0], "cyan")
-    assert "nothing to draw" in draw(Picture("t", (nothing,), log=True), 60, 14, PLAIN)
-
-
-def test_segments_are_marked_and_the_chance_level_steps_with_them() -> None:
-    told = run(300, second=151)
-    picture = loss_picture(told, axis="epoch", weight=0.9)
-    assert picture.boundaries == (15.0,)
-    assert picture.lines[0].y == [5.5, 5.5, 4.0, 4.0]
-    assert "┊" in draw(picture, 80, 14, PLAIN)
-
-
-@pytest.mark.parametrize("name", [*(f for f in FIGURES if f not in ("loss", "lr"))])
-def test_every_figure_has_a_chart(name: str) -> None:
-    curves = read_curves(run())
-    picture = figure_picture(curves, "title", name, axis="time", weight=0.9)
-    assert "title" in draw(picture, 60, 10, PLAIN)
-    assert len(picture.lines) == 2
-
-
-def test_copies_follow_a_history_that_grows_and_one_that_was_cut() -> None:
-    told, copies = run(100), Copies()
-    first = read_curves(told, copies)
-    told.add([Step(step=101, epoch=10.1, loss=7.0)])
-    second = read_curves(told, copies)
-    assert (len(first.step), len(second.step)) == (100, 101)
-    assert second.figures["loss"][-1] == 7.0
-    told.add([Segment(step=50, epoch=5.0), Step(step=51, loss=1.0)])
-    third = read_curves(told, copies)
-    assert len(third.step) == 51
-    assert third.figures["loss"][-1] == 1.0
-    assert second.figures["loss"][-1] == 7.0  # what was handed out stays
-    assert np.isnan(third.figures["lr"][-1])
-
-
-def test_several_runs_lie_over_each_other_with_a_letter_each() -> None:
-    first, second = (
-        read_curves(run(), name="one"),
-        read_curves(run(200, spike_at=50), name="two\x1b[2J"),
-    )
-    drawn = draw(loss_picture(first, axis="epoch", weight=0.9, others=[second]), 90, 16, PLAIN)
-    assert "A one" in drawn.splitlines()[0]
-    assert "B two␛[2J" in drawn.splitlines()[0]
-    assert sum("A" in line for line in drawn.splitlines()[1:]) == 1
-    assert sum("B" in line for line in drawn.splitlines()[1:]) == 1
-
-
-def drawn_chart(view: View, name: str = "loss", width: int = 80) -> Chart:
-    request = Request("r", run(1000, spike_at=150), True, view, {name: (width, 16)}, FULL, True)
-    return draw_all(request, Copies()).charts[name]
-
-
-def test_the_crosshair_reads_the_nearest_point_and_what_lies_under_its_column() -> None:
-    drawn = drawn_chart(View(axis="step", weight=0.0))
-    line = drawn.picture.lines[1]
-    assert reading(drawn, line, 150.0) == "90.00 (4.532 to 90.00)"
-    close = drawn_chart(View(axis="step", weight=0.0, window=(145.0, 155.0)))
-    assert reading(close, close.picture.lines[1], 150.2) == "90.00"
-    assert reading(close, close.picture.lines[1], 149.1) == "4.553"
-    assert reading(drawn, line, 1e9) == ""
-
-
-def test_a_level_far_away_does_not_flatten_what_was_zoomed_to() -> None:
-    drawn = drawn_chart(View(axis="step", window=(900.0, 1000.0)))
-    assert drawn.plot is not None
-    ticks_shown = [
-        row.plain[: drawn.plot.left].strip("│┤└ ") for row in drawn.lines[1 : 1 + drawn.plot.rows]
+def test_the_plan_ahead_follows_the_closed_form_to_the_end() -> None:
+    history = short_history(30)
+    segment = history.segment
+    assert segment is not None
+    points = planned_learning_rates(segment, history.step, 20)
+    assert points[0][0] == 30
+    assert points[-1][0] == 99
+    assert points[0][1] > points[-1][1]
+    assert [line.name for line in learning_rate_chart(history, axis="step").series] == [
+        "past",
+        "planned",
     ]
-    assert max(float(tick) for tick in ticks_shown if tick) < 4.0
+    assert planned_learning_rates(Segment(config={"x": 1}, epochs=9, steps_per_epoch=9), 0, 5) == []
 
 
-def test_zooming_keeps_the_point_in_place_and_ends_at_the_whole() -> None:
-    view, all_of_it = View(), (0.0, 100.0)
-    closer = view.zoomed(2.0, all_of_it, all_of_it, 50.0)
-    assert closer.window == (25.0, 75.0)
-    assert view.zoomed(2.0, all_of_it, all_of_it, None).window == (50.0, 100.0)
-    assert closer.zoomed(0.4, (25.0, 75.0), all_of_it, 50.0).window is None
-    assert closer.panned(10.0, (25.0, 75.0), all_of_it).window == (50.0, 100.0)
-    assert view.panned(0.1, all_of_it, all_of_it) == view
-    deep = view
-    for _ in range(100):
-        deep = deep.zoomed(2.0, deep.window or all_of_it, all_of_it, 30.0)
-    assert deep.window is not None
-    assert deep.window[1] > deep.window[0]
-
-
-def test_the_crosshair_carries_the_window_over_its_border() -> None:
-    view = View(window=(40.0, 60.0))
-    moved = view.pointed(61.0, (40.0, 60.0), (0.0, 100.0))
-    assert moved.window is not None
-    assert moved.window[0] <= 61.0 <= moved.window[1]
-    assert view.pointed(None, (0.0, 1.0), (0.0, 1.0)).cursor is None
-
-
-def test_another_axis_shows_the_same_part_of_the_run() -> None:
-    curves = read_curves(run())
-    view = View(axis="epoch", window=(10.0, 20.0), cursor=15.0).other_axis(curves)
-    assert (view.axis, view.window, view.cursor) == ("step", (100.0, 200.0), 150.0)
-    assert view.other_axis(curves).axis == "time"
-
-
-def test_the_plan_reaches_to_the_end_and_the_loss_to_the_newest() -> None:
-    curves = read_curves(run())
-    assert whole("lr", curves, View()) == (0.1, 40.0)
-    assert whole("loss", curves, View()) == (0.1, 30.0)
-
-
-@given(numbers, st.floats(1e-2, 1e9), st.integers(2, 20))
-def test_ticks_are_round_inside_and_few(low: float, span: float, count: int) -> None:
-    low, high = round_limits(low, low + span)
-    assert low < high
-    places = ticks(low, high, count)
-    assert len(places) <= count + 1
-    assert all(low - span * 1e-6 <= place <= high + span * 1e-6 for place in places)
-    assert all(len(label(place, high - low)) <= 10 for place in places)
-
-
-def test_limits_stay_while_a_curve_grows() -> None:
-    limits = {round_limits(0.0, 1000.0 + i, 40) for i in range(100)}
-    assert len(limits) <= 8
-
-
-@pytest.mark.parametrize(
-    ("value", "span", "words"),
-    [
-        (0.0, 1.0, "0"),
-        (0.025, 0.1, "0.025"),
-        (12_000, 50_000, "12k"),
-        (2_500_000, 5e6, "2.5M"),
-        (0.0003, 0.0003, "3e-4"),
-        (5.5, 2.0, "5.5"),
-        (30.0, 40.0, "30"),
-    ],
-)
-def test_labels_are_short(value: float, span: float, words: str) -> None:
-    assert label(value, span) == words
-
-
-@pytest.mark.parametrize(
-    ("hours", "span", "words"),
-    [
-        (0.0, 5.0, "0h"),
-        (2.5, 5.0, "2h30"),
-        (0.25, 1.0, "15m"),
-        (0.01, 0.02, "36s"),
-        (96.0, 100.0, "4d"),
-    ],
-)
-def test_hours_are_told_as_a_person_would(hours: float, span: float, words: str) -> None:
-    assert hours_label(hours, span) == words
-
-
-@pytest.mark.parametrize(
-    ("low", "high"), [(-3.0, 2.0), (0.1, 0.9), (0.0, 0.1), (-150.0, 150.0), (0.30, 0.31)]
-)
-def test_exponents_have_ticks(low: float, high: float) -> None:
-    assert len(log_ticks(low, high, 4)) >= 2
+def test_an_ascii_chart_is_ascii() -> None:
+    chart = loss_chart(short_history(), axis="epoch", weight=0.9)
+    assert render_string(chart, 80, 12, DisplayOptions(ascii=True, colour=False)).isascii()

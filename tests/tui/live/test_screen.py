@@ -8,16 +8,17 @@ import pytest
 from textual.pilot import Pilot
 from textual.widget import Widget
 
-from tests.helpers.histories import run as history_events
+from tests.helpers.histories import history_of
+from tests.helpers.pilot import screen_text, until, until_screen, until_still
 from tmssl.config import Config, changed, to_dict, write_config
 from tmssl.runs.events import Segment, Step
 from tmssl.runs.folder import Run, create_run, hold_lock
 from tmssl.runs.journal import JournalWriter
 from tui.app import WatchApp
-from tui.charts.panel import Charts
-from tui.charts.widget import ChartView
+from tui.charts.chart_panel import ChartPanel
+from tui.charts.chart_widget import ChartWidget
 from tui.live.overlay import OverlayDialog
-from tui.widgets.list import Choices
+from tui.widgets.choices import Choices
 
 
 def write(folder: Path, name: str, count: int = 400) -> Run:
@@ -26,7 +27,7 @@ def write(folder: Path, name: str, count: int = 400) -> Run:
     config = changed(Config(), {"epochs": 60, "lr": 0.1})
     write_config(config, run.config)
     journal = JournalWriter(run.journal)
-    history = history_events(count, second=count // 2)
+    history = history_of(count, resumed_at=count // 2)
     for segment in history.segments:
         journal.write(
             Segment(
@@ -56,18 +57,20 @@ def shown(app: WatchApp, name: str) -> str:
     return str(app.screen.query_one(f"#{name}", Widget).render())
 
 
-def charts(app: WatchApp) -> Charts:
-    return app.screen.query_one(Charts)
+def charts(app: WatchApp) -> ChartPanel:
+    return app.screen.query_one(ChartPanel)
 
 
 async def drawn(pilot: Pilot[None]) -> None:
-    """Let what was asked for be drawn."""
-    for _ in range(200):
-        await pilot.pause(0.02)
-        found = pilot.app.screen.query(Charts)
-        if found and not found.first()._is_drawing and found.first()._curves is not None:
-            break
-    await pilot.pause(0.05)
+    """Wait until the charts show what was asked for."""
+
+    def is_drawn() -> bool:
+        panel = pilot.app.screen.query_one(ChartPanel)
+        return panel.curves is not None and not panel.is_rendering
+
+    await pilot.pause()
+    await until(pilot, is_drawn)
+    await until_still(pilot)
 
 
 async def press(pilot: Pilot[None], *keys: str) -> None:
@@ -102,10 +105,10 @@ async def test_zoom_pan_and_crosshair_by_mouse(run: Run) -> None:
     app = WatchApp(run)
     async with app.run_test(size=(100, 30)) as pilot:
         await drawn(pilot)
-        view = app.screen.query_one("#loss", ChartView)
-        assert view.chart is not None
-        assert view.chart.plot is not None
-        middle = view.chart.plot.left + view.chart.plot.columns // 2
+        view = app.screen.query_one("#loss", ChartWidget)
+        assert view.rendered is not None
+        assert view.rendered.plot is not None
+        middle = view.rendered.plot.left + view.rendered.plot.columns // 2
         await pilot._post_mouse_events([events_up()], view, offset=(middle, 5))
         await drawn(pilot)
         low, high = charts(app).view.window or (0, 0)
@@ -122,7 +125,7 @@ async def test_zoom_pan_and_crosshair_by_mouse(run: Run) -> None:
         assert charts(app).view.cursor is not None
         await pilot.click("#lr", offset=(20, 5), times=2)
         await drawn(pilot)
-        assert charts(app).full == "lr"
+        assert charts(app).enlarged == "lr"
 
 
 def events_up() -> type:
@@ -136,7 +139,7 @@ async def test_one_chart_takes_the_whole_screen_and_gives_it_back(run: Run) -> N
     async with app.run_test(size=(80, 24)) as pilot:
         await drawn(pilot)
         await press(pilot, "tab", "z")
-        visible = [view.id for view in app.screen.query(ChartView) if view.size.height]
+        visible = [view.id for view in app.screen.query(ChartWidget) if view.size.height]
         assert visible == ["lr"]
         assert app.screen.query_one("#lr").size.width > 70
         await press(pilot, "escape")
@@ -149,21 +152,16 @@ async def test_runs_are_laid_over_each_other(run: Run) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await drawn(pilot)
         await pilot.press("a")
-        await pilot.pause(0.2)
-        assert isinstance(app.screen, OverlayDialog)
+        await until_screen(pilot, OverlayDialog)
         assert "\x1b" not in str(app.screen.query_one(Choices).options[0].prompt)
         await pilot.press("space", "enter")
-        await pilot.pause(0.3)
-        await drawn(pilot)
+        await until(pilot, lambda: "A first" in shown(app, "loss").splitlines()[0])
         head = shown(app, "loss").splitlines()[0]
-        assert "A first" in head
         assert "B second␛[2J" in head
         await pilot.press("a")
-        await pilot.pause(0.2)
+        await until_screen(pilot, OverlayDialog)
         await pilot.press("space", "enter")
-        await pilot.pause(0.3)
-        await drawn(pilot)
-        assert "smoothed" in shown(app, "loss").splitlines()[0]
+        await until(pilot, lambda: "smoothed" in shown(app, "loss").splitlines()[0])
 
 
 async def test_all_that_matters_stands_in_80x24_at_once(run: Run) -> None:
@@ -171,10 +169,7 @@ async def test_all_that_matters_stands_in_80x24_at_once(run: Run) -> None:
     with hold_lock(run):
         async with app.run_test(size=(80, 24)) as pilot:
             await drawn(pilot)
-            screen = "\n".join(
-                "".join(segment.text for segment in strip)
-                for strip in app.screen._compositor.render_strips()
-            )
+            screen = screen_text(app)
     words = [
         "first",
         "> running",
@@ -209,15 +204,13 @@ async def test_nothing_is_drawn_or_sent_while_nothing_changes(run: Run) -> None:
     app = WatchApp(run)
     async with app.run_test(size=(100, 30)) as pilot:
         await drawn(pilot)
-        await pilot.pause(1.2)
         with counted(app) as sent:
-            await pilot.pause(1.5)
+            await pilot.pause(1.5)  # not a wait: in this time nothing may be sent
             assert sent == []
             journal = JournalWriter(run.journal)
             journal.write(Step(step=401, epoch=40.1, loss=2.0, t=9e9))
             journal.close()
-            await pilot.pause(1.5)
-            assert sent
+            await until(pilot, lambda: sent)
 
 
 @contextmanager
@@ -241,16 +234,8 @@ async def test_a_trainer_that_dies_is_seen(run: Run) -> None:
     app = WatchApp(run)
     async with app.run_test(size=(100, 30)) as pilot:
         with hold_lock(run):
-            for _ in range(100):
-                await pilot.pause(0.05)
-                if "running" in shown(app, "head"):
-                    break
-            assert "running" in shown(app, "head")
-        for _ in range(100):
-            await pilot.pause(0.05)
-            if "dead" in shown(app, "head"):
-                break
-        assert "dead" in shown(app, "head")
+            await until(pilot, lambda: "running" in shown(app, "head"))
+        await until(pilot, lambda: "dead" in shown(app, "head"))
 
 
 async def test_a_change_of_size_is_taken_up_both_ways(run: Run) -> None:

@@ -12,7 +12,7 @@ from tmssl.runs.events import End, Epoch, Segment, Started, Step
 from tmssl.runs.folder import Run, create_run, hold_lock
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import JournalWriter, encode, last_segment, read_journal, sample
-from tui.live.messages import News
+from tui.live.messages import JournalUpdate
 from tui.live.tail import follow
 
 PER_EPOCH = 100
@@ -53,9 +53,9 @@ def left() -> Iterator[threading.Event]:
     event.set()
 
 
-def until_whole(told: Iterator[News]) -> tuple[list[News], History]:
+def until_whole(told: Iterator[JournalUpdate]) -> tuple[list[JournalUpdate], History]:
     """What is told before a whole history, and that history."""
-    before: list[News] = []
+    before: list[JournalUpdate] = []
     for news in told:
         if news.history is not None and news.share == 1.0:
             return before, news.history

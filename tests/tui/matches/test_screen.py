@@ -35,9 +35,9 @@ from tui.matches.full_resolution import (
 from tui.matches.match_grid import PAGE_SIZES, lay_out
 from tui.matches.query_list import Selection, list_page
 from tui.matches.screen import MatchesScreen
-from tui.options import IMAGES, Look, graphics_protocol
+from tui.options import IMAGES, DisplayOptions, graphics_protocol
 from tui.terminal.ascii import in_ascii
-from tui.widgets.text_screen import PageScreen
+from tui.widgets.text_screen import TextScreen
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ async def test_every_figure_and_the_history_are_a_page(run: Run) -> None:
     async with WatchApp(run).run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         await pilot.press("u")
-        await until_screen(pilot, PageScreen)
+        await until_screen(pilot, TextScreen)
         figures = "hit@10           0.750    0.250  3.00"
         await until_shows(pilot, "#text", figures, "division hit@10 by epoch (| is chance)")
 
@@ -165,7 +165,7 @@ async def test_what_is_shown_is_written_as_a_page_or_a_sheet(
 
 
 async def test_ascii_pictures_are_letters(run: Run) -> None:
-    app = WatchApp(run, Look(ascii=True))
+    app = WatchApp(run, DisplayOptions(ascii=True))
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         await until_shows(pilot, "#gallery", "@", "2. 0.933")

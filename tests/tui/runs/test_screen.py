@@ -20,8 +20,8 @@ from tui.live.screen import LiveScreen
 from tui.runs.dialogs import StopDialog
 from tui.runs.messages import OpenRun
 from tui.runs.screen import RunsScreen
-from tui.widgets.list import Choices
-from tui.widgets.text_screen import PageScreen
+from tui.widgets.choices import Choices
+from tui.widgets.text_screen import TextScreen
 
 
 def segment(**settings: object) -> Segment:
@@ -143,7 +143,7 @@ async def test_two_marked_runs_are_compared_and_one_is_opened(folder: Path) -> N
         await pilot.press("c")
         await until_words(pilot, "mark two runs")
         await pilot.press("end", "space", "up", "space", "c")
-        await until_screen(pilot, PageScreen)
+        await until_screen(pilot, TextScreen)
         await until_shows(pilot, "#text", "settings that differ: 2", "optim.lr", "mild")
         await pilot.press("escape")
         await until_screen(pilot, RunsScreen)

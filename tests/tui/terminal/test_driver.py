@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from tests.helpers.terminal import ROOT, Grid, Terminal, watch
-from tui.terminal.cell_diff import Thrift
+from tui.terminal.cell_diff import CellDiff
 from tui.terminal.driver import allowed
 
 RUN = ROOT / "runs" / "training-log"
@@ -166,7 +166,7 @@ pieces = st.lists(
 def test_what_is_left_out_is_on_the_screen_already(
     frames: list[list[tuple[int, int, list[tuple[list[str], str]]]]], forget_at: int
 ) -> None:
-    thrift, lean, full = Thrift(), Grid(), Grid()
+    thrift, lean, full = CellDiff(), Grid(), Grid()
     for number, frame in enumerate(frames):
         if number == forget_at:
             thrift.forget()
@@ -201,7 +201,7 @@ def covers(grid: Grid, place: tuple[int, int]) -> bool:
 
 
 def test_a_line_in_which_one_figure_changes_costs_a_few_bytes() -> None:
-    thrift = Thrift()
+    thrift = CellDiff()
     line = "\x1b[3;1H\x1b[1;38;2;9;9;9;48;2;1;1;1mloss \x1b[0m\x1b[38;2;200;200;200;48;2;1;1;1m{} at step\x1b[0m"
     thrift.kept(line.format("4.21"))
     assert thrift.kept(line.format("4.21")) == ""

@@ -21,7 +21,7 @@ class Fitted(Static):
         self.post_message(self.Resized())
 
 
-class Page(Fitted):
+class LineStatic(Fitted):
     """A page of pictures.
 
     Its lines go to the screen as they are: to turn thousands of coloured cells into Textual's own

@@ -4,7 +4,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 
-class Searching(Screen[None]):
+class SearchableScreen(Screen[None]):
     """Its field is `#search`, in which a slash is a letter; what is typed there is the screen's own business."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
