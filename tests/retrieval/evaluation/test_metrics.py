@@ -1,7 +1,9 @@
+import dataclasses
 import itertools
 import math
 import random
 import time
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from tmssl.data.vienna import at_level, is_figurative
 from tmssl.retrieval.evaluation import chance
-from tmssl.retrieval.evaluation.metrics import normalised_average_rank
+from tmssl.retrieval.evaluation.metrics import LIST_METRICS, normalised_average_rank
 from tmssl.retrieval.evaluation.relevance import Relevance
 from tmssl.retrieval.evaluation.scoring import (
     GalleryLabels,
@@ -23,6 +25,12 @@ from tmssl.retrieval.evaluation.scoring import (
 from tmssl.runs.events import Score
 
 CODES = ["01.01", "01.02.03", "02.01.01", "24.01", "26.01.01", "26.04", "27.05.01"]
+
+
+def group_ranks(groups: Sequence[str], query: int, ranked: list[int]) -> np.ndarray:
+    """Ranks of the query's group in its list."""
+    group = groups[query]
+    return np.array([r for r, row in enumerate(ranked, 1) if group and groups[row] == group], int)
 
 
 def random_case(
@@ -38,17 +46,7 @@ def random_case(
         others = [row for row in range(count) if row != query]
         dice.shuffle(others)
         lists[query] = others
-    mates = [
-        np.array(
-            [
-                rank
-                for rank, row in enumerate(lists[q], 1)
-                if groups[q] and groups[row] == groups[q]
-            ],
-            int,
-        )
-        for q in queries.tolist()
-    ]
+    mates = [group_ranks(groups, q, lists[q]) for q in queries.tolist()]
     top = np.array([lists[q] for q in queries.tolist()])
     return GalleryLabels(vienna, groups), queries, Ranking(top, mates), lists
 
@@ -71,8 +69,48 @@ def score(
     return summarize(first, references, resamples=resamples)
 
 
-def slow(  # noqa: C901 - a definition is read in one piece
-    marks: GalleryLabels,
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One query: its list, and the gain of every mark of it, 0 where it is not relevant."""
+
+    ranked: list[int]
+    gain: dict[int, float]
+
+    def is_hit(self, rank: int) -> bool:
+        return self.gain[self.ranked[rank - 1]] > 0
+
+    def hits(self, k: int) -> int:
+        return sum(map(self.is_hit, range(1, k + 1)))
+
+    @property
+    def relevant(self) -> int:
+        return self.hits(len(self.ranked))
+
+
+def slow_average_precision(case: Case, k: int) -> float:
+    total = sum(case.hits(rank) / rank for rank in range(1, k + 1) if case.is_hit(rank))
+    return total / min(k, case.relevant)
+
+
+def slow_ndcg(case: Case, k: int) -> float:
+    def dcg(gains: list[float]) -> float:
+        return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains[:k], 1))
+
+    gains = [case.gain[row] for row in case.ranked]
+    return dcg(gains) / dcg(sorted(gains, reverse=True))
+
+
+SLOW: dict[str, Callable[[Case, int], float]] = {
+    "hit": lambda case, k: 1.0 if case.hits(k) else 0.0,
+    "precision": lambda case, k: case.hits(k) / k,
+    "recall": lambda case, k: case.hits(k) / case.relevant,
+    "map": slow_average_precision,
+    "ndcg": slow_ndcg,
+}
+
+
+def slow(
+    labels: GalleryLabels,
     queries: np.ndarray,
     lists: dict[int, list[int]],
     metric: str,
@@ -80,9 +118,9 @@ def slow(  # noqa: C901 - a definition is read in one piece
     codes: str,
     k: int,
 ) -> float | None:
-    """One figure by its definition, for one query at a time."""
+    """One score by its definition, for one query at a time."""
     cut = [
-        {c for c in at_level(m, level) if codes == "all" or is_figurative(c)} for m in marks.vienna
+        {c for c in at_level(m, level) if codes == "all" or is_figurative(c)} for m in labels.vienna
     ]
     weight = {c: math.log(len(cut) / sum(c in m for m in cut)) for m in cut for c in m}
 
@@ -93,33 +131,16 @@ def slow(  # noqa: C901 - a definition is read in one piece
         either = sum(weight[c] for c in cut[a]) + sum(weight[c] for c in cut[b]) - both
         return both / max(either, both)
 
-    values = []
-    for query in queries.tolist():
-        ranked = lists[query]
-        relevant = [row for row in ranked if cut[query] & cut[row]]
-        if not relevant:
-            continue
-        found = [row for row in ranked[:k] if row in relevant]
-        if metric == "hit":
-            values.append(1.0 if found else 0.0)
-        elif metric == "precision":
-            values.append(len(found) / k)
-        elif metric == "recall":
-            values.append(len(found) / len(relevant))
-        elif metric == "map":
-            total = 0.0
-            for rank in range(1, k + 1):
-                if ranked[rank - 1] in relevant:
-                    total += sum(row in relevant for row in ranked[:rank]) / rank
-            values.append(total / min(k, len(relevant)))
-        else:
-            dcg = sum(
-                gain(query, row) / math.log2(rank + 1) for rank, row in enumerate(ranked[:k], 1)
-            )
-            best = sorted((gain(query, row) for row in ranked), reverse=True)
-            ideal = sum(g / math.log2(rank + 1) for rank, g in enumerate(best[:k], 1))
-            values.append(dcg / ideal)
+    cases = [
+        Case(lists[query], {row: gain(query, row) for row in lists[query]})
+        for query in queries.tolist()
+    ]
+    values = [SLOW[metric](case, k) for case in cases if case.relevant]
     return sum(values) / len(values) if values else None
+
+
+def test_every_metric_of_a_list_has_a_reference() -> None:
+    assert SLOW.keys() == LIST_METRICS.keys()
 
 
 @settings(deadline=None, max_examples=40)
@@ -130,13 +151,8 @@ def test_every_figure_equals_its_definition(seed: int) -> None:
         (s.metric, s.level, s.codes, s.k): s
         for s in score(marks, queries, {"this": ranking}, [1, 3, 13])
     }
-    metrics, levels = (
-        ("hit", "precision", "recall", "map", "ndcg"),
-        ("category", "division", "section"),
-    )
-    for metric, level, codes, k in itertools.product(
-        metrics, levels, ("all", "figurative"), (1, 3, 13)
-    ):
+    levels, code_sets = ("category", "division", "section"), ("all", "figurative")
+    for metric, level, codes, k in itertools.product(SLOW, levels, code_sets, (1, 3, 13)):
         expected = slow(marks, queries, lists, metric, level, codes, k)
         found = told.get((metric, level, codes, k))
         if expected is None:
@@ -178,35 +194,21 @@ def test_chance_levels_equal_a_simulation() -> None:
     dice = random.Random(0)
     totals: dict[tuple[str, str, str, int], list[float]] = {}
     expected: dict[tuple[str, str, str, int], float] = {}
-    for _ in range(1500):
+    many = np.tile(queries, 25)  # 60 means of 25 rankings each
+    for _ in range(60):
         top, mates = [], []
-        for query in queries.tolist():
+        for query in many.tolist():
             others = [row for row in range(20) if row != query]
             dice.shuffle(others)
             top.append(others)
-            group = marks.groups[query]
-            mates.append(
-                np.array(
-                    [r for r, row in enumerate(others, 1) if group and marks.groups[row] == group],
-                    int,
-                )
-            )
+            mates.append(group_ranks(marks.groups, query, top[-1]))
         ranking = Ranking(np.array(top), mates)
-        for s in score(marks, queries, {"this": ranking}, [3, 5], resamples=1):
+        for s in score(marks, many, {"this": ranking}, [3, 5], resamples=1):
             key = (s.metric, s.level, s.codes, s.k)
             totals.setdefault(key, []).append(s.value or 0.0)
             expected[key] = s.chance or 0.0
-    assert {key[0] for key in totals} == {
-        "hit",
-        "precision",
-        "recall",
-        "map",
-        "ndcg",
-        "group_recall",
-        "group_map",
-        "group_metu_map",
-        "group_nar",
-    }
+    groups = {"group_recall", "group_map", "group_metu_map", "group_nar"}
+    assert {key[0] for key in totals} == {*SLOW, *groups}
     for key, values in totals.items():
         error = 5 * float(np.std(values)) / math.sqrt(len(values)) + 1e-9
         assert np.mean(values) == pytest.approx(expected[key], abs=error), key
@@ -350,24 +352,13 @@ def without_one(
         query: [row for row in lists[query] if row not in away]
         for query, away in zip(queries.tolist(), gone, strict=True)
     }
-    mates = [
-        np.array(
-            [
-                r
-                for r, row in enumerate(left[q], 1)
-                if marks.groups[q] and marks.groups[row] == marks.groups[q]
-            ],
-            int,
-        )
-        for q in queries.tolist()
-    ]
+    mates = [group_ranks(marks.groups, q, left[q]) for q in queries.tolist()]
     return Ranking(np.array([left[q] for q in queries.tolist()]), mates), gone, left
 
 
 @pytest.mark.slow
 def test_a_thousand_random_cases_equal_their_definitions() -> None:
     dice = random.Random(1)
-    metrics = ("hit", "precision", "recall", "map", "ndcg")
     for seed in range(1000):
         marks, queries, ranking, lists = random_case(seed)
         gone = None
@@ -377,7 +368,7 @@ def test_a_thousand_random_cases_equal_their_definitions() -> None:
         told = {(s.metric, s.level, s.codes, s.k): s.value for s in rows}
         level = dice.choice(("category", "division", "section"))
         codes = dice.choice(("all", "figurative"))
-        for metric, k in itertools.product(metrics, (1, 3, 12)):
+        for metric, k in itertools.product(SLOW, (1, 3, 12)):
             # What is left out still counts among the holders of a code, here and there.
             expected = slow(marks, queries, lists, metric, level, codes, k)
             assert told.get((metric, level, codes, k)) == (
@@ -391,22 +382,15 @@ def test_chance_without_near_duplicates_equals_a_simulation() -> None:
     dice = random.Random(2)
     totals: dict[tuple[str, str, str, int], list[float]] = {}
     expected: dict[tuple[str, str, str, int], float] = {}
-    for _ in range(300):
-        for rows in left.values():
-            dice.shuffle(rows)
-        mates = [
-            np.array(
-                [
-                    r
-                    for r, row in enumerate(left[q], 1)
-                    if marks.groups[q] and marks.groups[row] == marks.groups[q]
-                ],
-                int,
-            )
-            for q in queries.tolist()
-        ]
-        ranking = Ranking(np.array([left[q] for q in queries.tolist()]), mates)
-        for s in score(marks, queries, {"x": ranking}, [3, 5], excluded=gone, resamples=1):
+    many, many_gone = np.tile(queries, 10), gone * 10  # 30 means of 10 rankings each
+    for _ in range(30):
+        top, mates = [], []
+        for query in many.tolist():
+            dice.shuffle(left[query])
+            top.append(list(left[query]))
+            mates.append(group_ranks(marks.groups, query, top[-1]))
+        ranking = Ranking(np.array(top), mates)
+        for s in score(marks, many, {"x": ranking}, [3, 5], excluded=many_gone, resamples=1):
             key = (s.metric, s.level, s.codes, s.k)
             totals.setdefault(key, []).append(s.value or 0.0)
             expected[key] = s.chance or 0.0
