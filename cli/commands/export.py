@@ -103,7 +103,12 @@ def _one_of(options: Mapping[str, tuple[str, Sequence[str]]]) -> str:
 
 def _export_encoder(run: Run, form: str, checkpoint: str, out: Path | None) -> dict[str, object]:
     """Write the encoder, read it back and compare; returns what was written."""
-    from tmssl.retrieval.export.encoder import checked, export_encoder, export_path, preprocessing
+    from tmssl.retrieval.export.encoder import (
+        check_export,
+        export_encoder,
+        export_path,
+        preprocessing,
+    )
     from tmssl.retrieval.vectors.embed import trained_encoder
     from tmssl.runs.checkpoints import find_checkpoint
     from tmssl.training.checkpoints.store import load_weights
@@ -113,7 +118,7 @@ def _export_encoder(run: Run, form: str, checkpoint: str, out: Path | None) -> d
     target = out or export_path(run.path / "export", weights.path.stem, form)
     say(f"writing {safe(recipe.model)} of epoch {recipe.epoch:.4g} as {form}")
     export_encoder(encoder, recipe, form, target)
-    lowest = checked(encoder, form, target, recipe.image_size)
+    lowest = check_export(encoder, form, target, recipe.image_size)
     if lowest is None:
         say("not read back: onnxruntime is not installed (pip install 'tmssl[onnx]')")
     else:

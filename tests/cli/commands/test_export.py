@@ -25,10 +25,10 @@ from tmssl.data.views.augment import MEAN, STD, plain_view
 from tmssl.errors import InputError, TmsslError
 from tmssl.retrieval.export.encoder import (
     Preprocessing,
-    checked,
+    check_export,
     export_encoder,
+    load_export,
     lowest_cosine,
-    open_exported,
     preprocessing,
 )
 from tmssl.retrieval.vectors.embed import embed_views, trained_encoder
@@ -73,7 +73,7 @@ def test_what_is_read_back_says_what_the_encoder_says(
     assert told["lowest_cosine"] >= 0.9999
     target = Path(told["path"])
     assert target.parent == run.path / "export"
-    read = open_exported(form, target)
+    read = load_export(form, target)
     assert read is not None
     assert lowest_cosine(encoder, read, view) >= 0.9999
     assert lowest_cosine(encoder, read, view[:1]) >= 0.9999  # any batch size
@@ -133,7 +133,7 @@ def test_an_export_that_reads_back_wrong_is_refused(
         for weight in other.parameters():
             weight.add_(torch.randn_like(weight))
     with pytest.raises(TmsslError, match="do not use it"):
-        checked(other, "safetensors", tmp_path / "e", 32)
+        check_export(other, "safetensors", tmp_path / "e", 32)
 
 
 @pytest.mark.parametrize("form", ["npy", "parquet"])

@@ -1,4 +1,4 @@
-"""The embeddings of a run's marks as files that other programs read: NumPy with its ids, or Parquet."""
+"""The embeddings of a run's marks in file formats that other programs read: NumPy with a CSV, or Parquet."""
 
 import csv
 import io
@@ -18,8 +18,7 @@ from tmssl.types import Progress, Vectors
 
 FORMS = ("npy", "parquet")
 
-
-_AT_ONCE = 1 << 13  # with 1280 features 40 MiB
+_BLOCK = 1 << 13  # vectors; with 1280 features 40 MiB
 _FIELDS = ("path", "id", "group", "split", "title", "url")
 
 
@@ -92,15 +91,15 @@ def export_embeddings(
 
 def _blocks(index: faiss.Index, progress: Progress | None) -> Iterator[tuple[int, Vectors]]:
     """(first row, float32 vectors) of an index, block by block."""
-    for begin in range(0, index.ntotal, _AT_ONCE):
-        vectors = index.reconstruct_n(begin, min(_AT_ONCE, index.ntotal - begin))
+    for begin in range(0, index.ntotal, _BLOCK):
+        vectors = index.reconstruct_n(begin, min(_BLOCK, index.ntotal - begin))
         yield begin, vectors
         if progress:
             progress(begin + len(vectors), index.ntotal)
 
 
 def _write_npy(path: Path, index: faiss.Index, progress: Progress | None) -> None:
-    """All vectors as one array; at no time are all in memory."""
+    """Write all vectors as one array, a block at a time."""
     with path.open("wb") as file:
         header = {"descr": "<f4", "fortran_order": False, "shape": (index.ntotal, index.d)}
         np.lib.format.write_array_header_1_0(file, header)
@@ -109,7 +108,7 @@ def _write_npy(path: Path, index: faiss.Index, progress: Progress | None) -> Non
 
 
 def _csv(marks: MarkTable) -> Iterator[bytes]:
-    """A line of CSV for each row of the vectors."""
+    """A CSV line for each vector."""
     line = io.StringIO(newline="")
     table = csv.writer(line)
     table.writerow(["row", *_FIELDS, "vienna"])
@@ -130,7 +129,7 @@ def _write_parquet(
     provenance: Provenance,
     progress: Progress | None,
 ) -> None:
-    """Marks and vectors as one table, a block of rows at a time."""
+    """Write marks and vectors as one table, a block of rows at a time."""
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -138,27 +137,14 @@ def _write_parquet(
         raise InputError(
             "--embeddings parquet needs pyarrow; install it with pip install 'tmssl[parquet]'"
         ) from error
-    columns = [pa.field(name, pa.string()) for name in _FIELDS]
-    schema = pa.schema(
-        [
-            *columns,
-            pa.field("vienna", pa.list_(pa.string())),
-            pa.field("embedding", pa.list_(pa.float32(), index.d)),
-        ],
-        metadata={"tmssl": msgspec.json.encode(provenance)},
-    )
+    columns = dict.fromkeys(_FIELDS, pa.string())
+    columns |= {"vienna": pa.list_(pa.string()), "embedding": pa.list_(pa.float32(), index.d)}
+    schema = pa.schema(columns, metadata={"tmssl": msgspec.json.encode(provenance)})
     with parquet.ParquetWriter(path, schema) as writer:
         for begin, vectors in _blocks(index, progress):
             marks = table[begin : begin + len(vectors)]
-            held = {name: [getattr(mark, name) for mark in marks] for name in _FIELDS}
+            arrays = {name: [getattr(mark, name) for mark in marks] for name in _FIELDS}
+            arrays["vienna"] = [list(mark.vienna) for mark in marks]
             flat = pa.array(vectors.reshape(-1))
-            writer.write_table(
-                pa.table(
-                    {
-                        **held,
-                        "vienna": [list(mark.vienna) for mark in marks],
-                        "embedding": pa.FixedSizeListArray.from_arrays(flat, index.d),
-                    },
-                    schema=schema,
-                )
-            )
+            arrays["embedding"] = pa.FixedSizeListArray.from_arrays(flat, index.d)
+            writer.write_table(pa.table(arrays, schema=schema))

@@ -1,6 +1,7 @@
-"""An encoder in the forms that other programs read, with what must be done to an image before it."""
+"""An encoder in file formats that other programs read, with the preprocessing of its inputs."""
 
 import copy
+import io
 import json
 import warnings
 from collections.abc import Callable
@@ -26,18 +27,18 @@ from tmssl.training.backbone import create_encoder, feature_count
 from tmssl.training.checkpoints.store import Weights
 
 FORMS = ("timm", "safetensors", "onnx", "torchscript")
-LEAST = 0.9999
-"""cosine between the features of an encoder and of what was exported, at least"""
+MIN_COSINE = 0.9999
+"""lowest cosine allowed between the features of an encoder and of its export"""
 
 _SUFFIX = {"safetensors": ".safetensors", "onnx": ".onnx", "torchscript": ".pt"}
 _KEY = "preprocessing"  # name of the preprocessing inside a file
-_CHECKED = 4  # images
+_CHECK_IMAGES = 4
 
 Encoder = Callable[[Tensor], Tensor]
 
 
 class Preprocessing(msgspec.Struct, frozen=True, kw_only=True):
-    """How an image becomes the input of an encoder, and which encoder that is."""
+    """Which encoder was exported, and how an image becomes its input."""
 
     model: str
     """timm's name of it"""
@@ -61,11 +62,11 @@ class Preprocessing(msgspec.Struct, frozen=True, kw_only=True):
     mean: tuple[float, float, float] = MEAN
     std: tuple[float, float, float] = STD
     steps: tuple[str, ...] = ()
-    """the same in words, in their order"""
+    """the preprocessing in words, in order"""
 
 
 def preprocessing(run: Run, weights: Weights) -> Preprocessing:
-    """What must be known to feed the encoder of a checkpoint of a run."""
+    """The preprocessing of the encoder of a checkpoint of a run."""
     size, path = weights.config.data.image_size, weights.path
     square = pack_size(size)
     return Preprocessing(
@@ -92,27 +93,33 @@ def preprocessing(run: Run, weights: Weights) -> Preprocessing:
     )
 
 
-def export_encoder(encoder: nn.Module, told: Preprocessing, form: str, target: Path) -> None:
-    """Write an encoder; each file appears complete or not at all, a JSON of `told` beside it.
+def export_encoder(encoder: nn.Module, recipe: Preprocessing, form: str, target: Path) -> None:
+    """Write an encoder, and the recipe as JSON beside it; each file appears complete or not at all.
 
     Args:
         encoder: on the CPU, from (n, 3, s, s) to (n, f).
-        told: what is recorded with it.
+        recipe: its preprocessing.
         form: `timm` (a folder for `timm.create_model("local-dir:TARGET")`), `safetensors` (its state
             dict), `onnx` or `torchscript`.
         target: the file or, for timm, the folder.
 
     Raises:
         InputError: a package is missing, or the disk is full.
-        TmsslError: the encoder has no such form.
+        TmsslError: torch cannot write the encoder in that form.
     """
     encoder = copy.deepcopy(encoder).cpu().eval()  # the caller's may be on a GPU
-    note = msgspec.json.encode(told).decode()
-    beside = msgspec.json.format(msgspec.json.encode(told), indent=1)
-    view = torch.zeros(2, 3, told.image_size, told.image_size)
-    _make_room(target if form == "timm" else target.parent)
+    note = msgspec.json.encode(recipe).decode()
+    beside = msgspec.json.format(msgspec.json.encode(recipe), indent=1)
+    view = torch.zeros(2, 3, recipe.image_size, recipe.image_size)
+    folder = target if form == "timm" else target.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot make {safe(folder)}: {error.strerror}; give another --out"
+        ) from error
     if form == "timm":
-        write_atomic(target / "config.json", json.dumps(_timm_config(told), indent=1).encode())
+        write_atomic(target / "config.json", json.dumps(_timm_config(recipe), indent=1).encode())
         write_atomic(target / "model.safetensors", _weights(encoder, note))
         write_atomic(target / "preprocessing.json", beside)
         return
@@ -127,36 +134,26 @@ def export_encoder(encoder: nn.Module, told: Preprocessing, form: str, target: P
 
 
 def export_path(folder: Path, stem: str, form: str) -> Path:
-    """Where a form goes when nobody says: `best.onnx`, or the folder `best-timm`."""
+    """Where a form is written by default: `best.onnx`, or the folder `best-timm`."""
     return folder / (f"{stem}-timm" if form == "timm" else f"{stem}{_SUFFIX[form]}")
-
-
-def _make_room(folder: Path) -> None:
-    """Make a folder."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"cannot make {safe(folder)}: {error.strerror}; give another --out"
-        ) from error
 
 
 def _weights(encoder: nn.Module, note: str) -> bytes:
     """The state dict as a safetensors file."""
-    held = {name: value.contiguous() for name, value in encoder.state_dict().items()}
-    return save(held, metadata={"format": "pt", _KEY: note})
+    tensors = {name: value.contiguous() for name, value in encoder.state_dict().items()}
+    return save(tensors, metadata={"format": "pt", _KEY: note})
 
 
-def _timm_config(told: Preprocessing) -> dict[str, object]:
-    """What timm reads beside the weights; its transforms know no ink crop, so that stays in the JSON."""
+def _timm_config(recipe: Preprocessing) -> dict[str, object]:
+    """The config.json of timm; its transforms have no ink crop, so that is in the recipe alone."""
     return {
-        "architecture": told.model,
+        "architecture": recipe.model,
         "num_classes": 0,
-        "num_features": told.features,
+        "num_features": recipe.features,
         "pretrained_cfg": {
-            "input_size": [3, told.image_size, told.image_size],
-            "mean": told.mean,
-            "std": told.std,
+            "input_size": [3, recipe.image_size, recipe.image_size],
+            "mean": recipe.mean,
+            "std": recipe.std,
             "interpolation": "bilinear",
             "crop_pct": 1.0,
             "crop_mode": "squash",
@@ -176,7 +173,7 @@ def _onnx(encoder: nn.Module, view: Tensor, note: str) -> bytes:
         ) from error
     try:
         with warnings.catch_warnings():
-            # The exporter warns of its own parts, which nobody here can change.
+            # The exporter warns of deprecations in its own code.
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 encoder,
@@ -188,7 +185,7 @@ def _onnx(encoder: nn.Module, view: Tensor, note: str) -> bytes:
                 dynamic_shapes=({0: torch.export.Dim("n")},),
             )
     except (RuntimeError, TypeError, ValueError) as error:
-        raise _no_form("ONNX", error) from error
+        raise _cannot_write("ONNX", error) from error
     assert program is not None
     model = program.model_proto
     onnx.helper.set_model_props(model, {_KEY: note})
@@ -197,29 +194,27 @@ def _onnx(encoder: nn.Module, view: Tensor, note: str) -> bytes:
 
 def _torchscript(encoder: nn.Module, view: Tensor, note: str) -> bytes:
     """A traced module, with the preprocessing as an extra file in it."""
-    import io
-
-    written = io.BytesIO()
+    file = io.BytesIO()
     try:
         with warnings.catch_warnings(), torch.no_grad():
-            # torch would rather have torch.export; who asks for TorchScript has a reader of it.
+            # torch recommends torch.export; whoever asks for TorchScript has a reader of it.
             warnings.simplefilter("ignore")
             traced = torch.jit.trace(encoder, view)  # type: ignore[no-untyped-call]  # torch.jit has no types
-            torch.jit.save(traced, written, _extra_files={f"{_KEY}.json": note.encode()})
+            torch.jit.save(traced, file, _extra_files={f"{_KEY}.json": note.encode()})
     except (RuntimeError, TypeError, ValueError) as error:
-        raise _no_form("TorchScript", error) from error
-    return written.getvalue()
+        raise _cannot_write("TorchScript", error) from error
+    return file.getvalue()
 
 
-def _no_form(name: str, error: Exception) -> TmsslError:
-    """What to say of an encoder that torch cannot write down."""
+def _cannot_write(name: str, error: Exception) -> TmsslError:
+    """The error of an encoder that torch cannot write in some form."""
     return TmsslError(
         f"torch cannot write this encoder as {name}: {safe(error, 200)}; try --to timm"
     )
 
 
-def open_exported(form: str, target: Path) -> Encoder | None:
-    """What was exported as a function from a view to features, or None where its reader is not installed.
+def load_export(form: str, target: Path) -> Encoder | None:
+    """An export as a function from views to features, or None where its reader is not installed.
 
     Args:
         form: as for `export_encoder`.
@@ -230,8 +225,8 @@ def open_exported(form: str, target: Path) -> Encoder | None:
 
         return timm.create_model(f"local-dir:{target}", pretrained=True).eval()
     if form == "safetensors":
-        held = msgspec.json.decode(target.with_name(f"{target.name}.json").read_bytes())
-        encoder = create_encoder(held["model"])
+        recipe = msgspec.json.decode(target.with_name(f"{target.name}.json").read_bytes())
+        encoder = create_encoder(recipe["model"])
         encoder.load_state_dict(load_file(target))
         return encoder.eval()
     if form == "torchscript":
@@ -247,32 +242,32 @@ def open_exported(form: str, target: Path) -> Encoder | None:
 
 
 def lowest_cosine(encoder: nn.Module, exported: Encoder, view: Tensor) -> float:
-    """The lowest cosine over some images between what an encoder says and what was exported says.
+    """The lowest cosine over some views between the features of an encoder and of its export.
 
     Args:
         encoder: on the CPU, for evaluation.
-        exported: what was exported of it.
+        exported: its export.
         view: float32 (n, 3, s, s).
     """
     with torch.inference_mode():
-        theirs = l2_normalize(exported(view).float().numpy())
-    return float((embed_views(encoder, view) * theirs).sum(1).min())
+        exported_vectors = l2_normalize(exported(view).float().numpy())
+    return float((embed_views(encoder, view) * exported_vectors).sum(1).min())
 
 
-def checked(encoder: nn.Module, form: str, target: Path, image_size: int) -> float | None:
-    """Reload what was exported and return its lowest cosine on images of noise, or None without a reader.
+def check_export(encoder: nn.Module, form: str, target: Path, image_size: int) -> float | None:
+    """Load an export and return its lowest cosine on images of noise, or None without a reader.
 
     Raises:
-        TmsslError: it is below `LEAST`.
+        TmsslError: the cosine is below `MIN_COSINE`.
     """
-    exported = open_exported(form, target)
+    exported = load_export(form, target)
     if exported is None:
         return None
-    noise = torch.randint(0, 256, (_CHECKED, image_size, image_size, 3), dtype=torch.uint8)
+    noise = torch.randint(0, 256, (_CHECK_IMAGES, image_size, image_size, 3), dtype=torch.uint8)
     lowest = lowest_cosine(encoder, exported, plain_view(noise, image_size))
-    if not lowest >= LEAST:
+    if not lowest >= MIN_COSINE:
         raise TmsslError(
             f"{safe(target)} reads back with features of cosine {lowest:.5f} to the encoder's, below "
-            f"{LEAST}; do not use it, try another form"
+            f"{MIN_COSINE}; do not use it, try another form"
         )
     return lowest

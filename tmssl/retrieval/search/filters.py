@@ -14,7 +14,7 @@ from tmssl.text import nearest, safe
 from tmssl.types import Mask
 
 _COLUMNS = ("path", "id", "group", "split", "title", "url")
-_FORM = re.compile(
+_PATTERN = re.compile(
     r"\s*(?P<column>[^=!<>~]+?)\s*(?P<sign>!=|<=|>=|==?|<|>|~)\s*(?P<value>.*?)\s*", re.DOTALL
 )
 _ORDER = frozenset({"<", "<=", ">", ">="})
@@ -29,7 +29,7 @@ class Condition:
     """`=`, `!=`, `<`, `<=`, `>`, `>=` or `~` (contains)"""
     value: str
 
-    def holds(self, text: str) -> bool:
+    def matches(self, text: str) -> bool:
         """Whether a mark with this text in the column passes.
 
         Two numbers are compared as numbers, anything else as text without regard to case, so that
@@ -38,26 +38,21 @@ class Condition:
         """
         if self.sign == "~":
             return self.value.casefold() in text.casefold()
-        mine, wanted = _number(text), _number(self.value)
-        if mine is not None and wanted is not None:
-            return _compare(self.sign, mine < wanted, mine > wanted)
-        if self.sign in _ORDER and (not text or (mine is None) != (wanted is None)):
+        number, limit = _number(text), _number(self.value)
+        if number is not None and limit is not None:
+            return _compare(self.sign, number < limit, number > limit)
+        if self.sign in _ORDER and (not text or (number is None) != (limit is None)):
             return False
-        own, other = text.casefold(), self.value.casefold()
-        return _compare(self.sign, own < other, own > other)
+        folded, value = text.casefold(), self.value.casefold()
+        return _compare(self.sign, folded < value, folded > value)
 
 
 def _compare(sign: str, below: bool, above: bool) -> bool:
     """Whether a comparison holds for a value that is below, above, or else equal to another."""
-    equal = not below and not above
-    return {
-        "=": equal,
-        "!=": not equal,
-        "<": below,
-        "<=": below or equal,
-        ">": above,
-        ">=": above or equal,
-    }[sign]
+    if sign in ("=", "!="):
+        return (below or above) == (sign == "!=")
+    strict = below if sign.startswith("<") else above
+    return strict or (sign.endswith("=") and not below and not above)
 
 
 def _number(text: str) -> float | int | None:
@@ -65,35 +60,35 @@ def _number(text: str) -> float | int | None:
     try:
         if text.strip().isdecimal():
             return int(text)
-        found = float(text)
+        number = float(text)
     except ValueError:
         return None
-    return found if math.isfinite(found) else None
+    return number if math.isfinite(number) else None
 
 
 def parse_condition(text: str) -> Condition:
     """`year>=2015` as a condition.
 
     Raises:
-        InputError: it has no operator, no column, or orders by nothing.
+        InputError: it has no operator or no column, or orders by an empty value.
     """
-    found = _FORM.fullmatch(text)
-    sign = found["sign"].replace("==", "=") if found else ""
-    if not found or (not found["value"] and sign not in ("=", "!=")):
+    match = _PATTERN.fullmatch(text)
+    sign = match["sign"].replace("==", "=") if match else ""
+    if not match or (not match["value"] and sign not in ("=", "!=")):
         raise InputError(
             f"--where is '{safe(text, 80)}'; write COLUMN, one of = != < <= > >= ~, and VALUE, such "
             'as "year>=2015" or "title~moon"'
         )
-    return Condition(found["column"], sign, found["value"])
+    return Condition(match["column"], sign, match["value"])
 
 
-def select(rows: MarkTable, vienna: Sequence[str], where: Sequence[Condition]) -> Mask:
+def select(marks: MarkTable, vienna: Sequence[str], where: Sequence[Condition]) -> Mask:
     """The marks that have one of some Vienna codes and meet every condition.
 
     Args:
-        rows: the gallery.
+        marks: the gallery.
         vienna: codes as printed; `3.7` takes the division 03.07 and all its sections. Empty takes all.
-        where: conditions on any column of the catalogue.
+        where: conditions on columns of the catalogue.
 
     Returns:
         bool (marks,).
@@ -102,29 +97,33 @@ def select(rows: MarkTable, vienna: Sequence[str], where: Sequence[Condition]) -
         CodeError: a code does not parse.
         InputError: the catalogue has no such column.
     """
-    mask = np.ones(len(rows), np.bool_)
+    mask = np.ones(len(marks), np.bool_)
     if vienna:
         prefixes = tuple(f"{parse_code(code)}." for code in vienna)
-        codes_per_mark = rows.column("vienna", tuple[str, ...], ())
-        verdicts = {
+        codes_per_mark = marks.column("vienna", tuple[str, ...], ())
+        passing = {
             codes: any(f"{code}.".startswith(prefixes) for code in codes)
             for codes in set(codes_per_mark)
         }
-        mask &= np.fromiter(map(verdicts.__getitem__, codes_per_mark), np.bool_, len(rows))
+        mask &= np.fromiter(map(passing.__getitem__, codes_per_mark), np.bool_, len(marks))
     for condition in where:
-        texts = _texts(rows, condition.column)
-        passing = {text: condition.holds(text) for text in set(texts)}
-        mask &= np.fromiter(map(passing.__getitem__, texts), np.bool_, len(rows))
+        texts = _column(marks, condition.column)
+        matching = {text: condition.matches(text) for text in set(texts)}
+        mask &= np.fromiter(map(matching.__getitem__, texts), np.bool_, len(marks))
     return mask
 
 
-def _texts(rows: MarkTable, column: str) -> list[str]:
-    """One column of the catalogue as text."""
+def _column(marks: MarkTable, column: str) -> list[str]:
+    """A column of the catalogue as text.
+
+    Raises:
+        InputError: there is no such column.
+    """
     if column in _COLUMNS:
-        return rows.column(column, str, "")
+        return marks.column(column, str, "")
     if column == "vienna":
-        return [";".join(codes) for codes in rows.column("vienna", tuple[str, ...], ())]
-    extras: list[dict[str, str]] = rows.column("extra", dict[str, str], {})
+        return [";".join(codes) for codes in marks.column("vienna", tuple[str, ...], ())]
+    extras: list[dict[str, str]] = marks.column("extra", dict[str, str], {})
     if not any(column in extra for extra in extras):
         known = sorted({*_COLUMNS, "vienna"}.union(*(extras[:1000])))
         raise InputError(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tmssl.data.pack.reader import Pack
 from tmssl.retrieval.html import Cell, Table, data_uri, named_codes, render
-from tmssl.retrieval.search.results import SearchMatch, SearchRecord
+from tmssl.retrieval.search.results import SearchMatch, SearchRecord, SearchResult
 from tmssl.text import rate, safe
 from tmssl.types import Pixels
 
@@ -15,8 +15,8 @@ def search_page(record: SearchRecord, logos: Sequence[Pixels], pack: Pack) -> st
     """A search: every logo with its likely codes and the marks it resembles.
 
     Args:
-        record: what was asked and found.
-        logos: the image of each answer, uint8 (s, s, 3).
+        record: the search.
+        logos: the image of each result, uint8 (s, s, 3).
         pack: of the gallery.
     """
     filters = [
@@ -34,38 +34,37 @@ def search_page(record: SearchRecord, logos: Sequence[Pixels], pack: Pack) -> st
         *([record.attribution] if record.attribution else []),
     ]
     tables = []
-    for answer, pixels in zip(record.answers, logos, strict=True):
-        likely = [f"{one.code} {one.title} ({rate(one.share)})" for one in answer.likely]
-        words = (
-            f"codes {' '.join(answer.vienna)}"
-            if answer.vienna
-            else (
-                f"likely codes, of the nearest marks: {'; '.join(likely)}"
-                if likely
-                else "no likely codes"
-            )
-        )
-        further = sorted({name for match in answer.matches for name in match.extra})
+    for result, pixels in zip(record.answers, logos, strict=True):
+        further = sorted({name for match in result.matches for name in match.extra})
         columns = ["Rank", "Mark", "Similarity", "Title", "Id", "Shared codes", "Codes", *further]
-        rows = [_match_row(match, further, pack) for match in answer.matches]
-        told = "standard input" if answer.file == "-" else answer.file
         tables.append(
             Table(
-                safe(told),
+                safe("standard input" if result.file == "-" else result.file),
                 [safe(name, 80) for name in columns],
-                rows,
+                [_match_row(match, further, pack) for match in result.matches],
                 picture=data_uri(pixels),
-                words=safe(f"{words}; SHA-256 {answer.sha256}", 1000),
+                words=safe(f"{_codes_line(result)}; SHA-256 {result.sha256}", 1000),
             )
         )
     return render("Marks that resemble a logo", facts, tables)
 
 
+def _codes_line(result: SearchResult) -> str:
+    """A logo's own Vienna codes, or the likely ones."""
+    if result.vienna:
+        return f"codes {' '.join(result.vienna)}"
+    likely = [f"{code.code} {code.title} ({rate(code.share)})" for code in result.likely]
+    return (
+        f"likely codes, of the nearest marks: {'; '.join(likely)}" if likely else "no likely codes"
+    )
+
+
 def _match_row(match: SearchMatch, further: Sequence[str], pack: Pack) -> list[Cell]:
-    """One mark that was found; only a web address becomes a link."""
+    """The row of a match; only a web address becomes a link."""
     name = safe(match.title or match.path, 200)
     link = match.url if match.url.lower().startswith(_LINKS) else ""
     lines = [name] if link or not match.url else [name, safe(match.url, 200)]
+    extra = [match.extra.get(name, "") for name in further]
     shared = named_codes(list(match.shared)) or ["none"]
     return [
         Cell([str(match.rank)], float(match.rank)),
@@ -75,15 +74,12 @@ def _match_row(match: SearchMatch, further: Sequence[str], pack: Pack) -> list[C
         Cell([safe(match.id)], safe(match.id)),
         Cell(shared, shared[0]),
         Cell(named_codes(match.vienna), " ".join(match.vienna)),
-        *(
-            Cell([safe(match.extra.get(name, ""), 200)], _sort(match.extra.get(name, "")))
-            for name in further
-        ),
+        *(Cell([safe(text, 200)], _sort_key(text)) for text in extra),
     ]
 
 
-def _sort(text: str) -> float | str:
-    """A number where it is one, so that years and amounts sort as such."""
+def _sort_key(text: str) -> float | str:
+    """A sort key: the number where the text is one, so that years and amounts sort as numbers."""
     try:
         return float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The record of a search: what was asked of what, when, and what was found, so that it can be repeated."""
+"""The record of a search, complete enough to repeat it, and the Vienna codes that its matches suggest."""
 
 import math
 from collections import Counter
@@ -15,7 +15,7 @@ NOTE = (
 
 
 class LikelyCode(msgspec.Struct, frozen=True, kw_only=True):
-    """A Vienna division that the nearest marks speak for."""
+    """A Vienna division that the nearest marks vote for."""
 
     code: str
     title: str
@@ -26,7 +26,7 @@ class LikelyCode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchMatch(msgspec.Struct, frozen=True, kw_only=True):
-    """One mark that was found."""
+    """A mark that resembles a logo."""
 
     rank: int
     """from 1"""
@@ -40,7 +40,7 @@ class SearchMatch(msgspec.Struct, frozen=True, kw_only=True):
     path: str = ""
     vienna: list[str] = []
     shared: dict[str, str] = {}
-    """code to title of the divisions it shares with the logo's own codes, or with its likely ones, rare before frequent"""
+    """code to title of the divisions that it shares with the logo's own or likely codes, rare before frequent"""
     own: bool = False
     """whether it is the logo itself"""
     extra: dict[str, str] = {}
@@ -54,7 +54,7 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
     vienna: list[str] = []
     """codes of a logo that is an image of the catalogue"""
     likely: list[LikelyCode] = []
-    """what the nearest marks suggest for any other"""
+    """codes of any other logo by the vote of the nearest marks"""
     matches: list[SearchMatch] = []
 
 
@@ -74,15 +74,15 @@ class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
     index: str
     index_sha256: str
     factory: str = ""
-    """faiss's string of the index that was searched instead where no filter applied; empty is exact"""
+    """faiss's factory string of the approximate index, used without filters; empty is exact"""
     whitened: int = 0
-    """features kept by PCA-whitening of the index's vectors, learnt from them; 0 is as they are"""
+    """features kept by PCA-whitening of the index's vectors; 0 is not whitened"""
     pack: str
     pack_fingerprint: str
     marks: int
     """in the gallery"""
     compared: int
-    """of these, that pass the filters"""
+    """marks that pass the filters"""
     vienna: list[str] = []
     """filter: one of these codes"""
     where: list[str] = []

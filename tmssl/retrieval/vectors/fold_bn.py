@@ -10,7 +10,7 @@ from torch.fx import Node, Tracer
 from torch.fx.proxy import TraceError
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-# By exact type: a subclass may do something else with its weights, as one that standardises them.
+# By exact type: a subclass may use its weights otherwise, such as standardise them.
 _CONVOLUTIONS, _NORMS = (nn.Conv2d, Conv2dSame), (nn.BatchNorm2d, BatchNormAct2d)
 
 
@@ -18,17 +18,17 @@ def fold_bn(encoder: nn.Module) -> nn.Module:
     """A copy of an encoder, for evaluation only, without the BN layers that follow a convolution.
 
     In evaluation such a layer scales and shifts each channel, which the convolution's own weights can
-    do (Jacob et al. 2018, section 3.2). Where the encoder's course depends on what it sees, the copy
-    has all its layers.
+    do (Jacob et al. 2018, section 3.2). An encoder whose control flow depends on its input keeps all
+    its layers.
 
     Args:
-        encoder: from (n, 3, s, s) to (n, f); stays as it is.
+        encoder: from (n, 3, s, s) to (n, f); it is not changed.
 
     Returns:
-        an encoder of equal features but for rounding.
+        An encoder with the same features but for rounding.
     """
     copied = copy.deepcopy(encoder).eval()
-    for convolution, name, norm in _pairs(copied):
+    for convolution, name, norm in _foldable_pairs(copied):
         assert norm.running_mean is not None
         assert norm.running_var is not None
         convolution.weight, convolution.bias = fuse_conv_bn_weights(
@@ -45,34 +45,33 @@ def fold_bn(encoder: nn.Module) -> nn.Module:
     return copied
 
 
-class _Layers(Tracer):
-    """Traces down to convolutions and BN layers, timm's own among them."""
+class _LayerTracer(Tracer):
+    """Traces down to convolutions and BN layers, including timm's own."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Whether a layer is taken as a whole."""
+        """Whether the trace stops at a layer."""
         return type(m) in _CONVOLUTIONS + _NORMS or super().is_leaf_module(m, module_qualified_name)
 
 
-def _pairs(encoder: nn.Module) -> list[tuple[nn.Conv2d, str, nn.BatchNorm2d]]:
-    """Each convolution, and the name and layer of the BN that alone gets its output."""
+def _foldable_pairs(encoder: nn.Module) -> list[tuple[nn.Conv2d, str, nn.BatchNorm2d]]:
+    """Each convolution whose output goes to one BN layer alone, with the name and layer of that."""
     layers = dict(encoder.named_modules())
     if not any(type(layer) in _NORMS for layer in layers.values()):
         return []
     try:
-        graph = _Layers().trace(encoder)
-    except TraceError:  # its course depends on what it sees
+        graph = _LayerTracer().trace(encoder)
+    except TraceError:  # its control flow depends on its input
         return []
     calls = [node for node in graph.nodes if node.op == "call_module"]
-    times = Counter(node.target for node in calls)
-    found = []
+    uses = Counter(node.target for node in calls)
+    pairs = []
     for node in calls:
-        given, norm = node.args[0], layers[str(node.target)]
-        if type(norm) not in _NORMS or not norm.track_running_stats or not isinstance(given, Node):
+        source, norm = node.args[0], layers[str(node.target)]
+        if type(norm) not in _NORMS or not norm.track_running_stats or not isinstance(source, Node):
             continue
-        convolution = layers[str(given.target)] if given.op == "call_module" else None
-        alone = len(given.users) == times[given.target] == times[node.target] == 1
-        if alone and type(convolution) in _CONVOLUTIONS:
-            found.append(
-                (cast("nn.Conv2d", convolution), str(node.target), cast("nn.BatchNorm2d", norm))
-            )
-    return found
+        layer = layers[str(source.target)] if source.op == "call_module" else None
+        alone = len(source.users) == uses[source.target] == uses[node.target] == 1
+        if alone and type(layer) in _CONVOLUTIONS:
+            name = str(node.target)
+            pairs.append((cast("nn.Conv2d", layer), name, cast("nn.BatchNorm2d", norm)))
+    return pairs
