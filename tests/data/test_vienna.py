@@ -173,7 +173,8 @@ def test_a_partner_shares_a_code_and_is_somebody_else(
     index = CodeIndex(marks, "division")
     draw = st.floats(0, 1, exclude_max=True)
     for sample in range(len(marks)):
-        found = index.partner(sample, data.draw(draw), data.draw(draw))
+        draws = (np.array([data.draw(draw)]) for _ in range(2))
+        found = int(index.partners(np.array([sample]), *draws)[0])
         mates = [i for i in range(len(marks)) if i != sample and set(marks[i]) & set(marks[sample])]
         # A code that every mark carries says nothing, yet still makes a partner when it is the only one.
         assert found in mates if mates else found == sample

@@ -1,6 +1,6 @@
-"""One image file becomes RGB on white, cropped to its ink and fitted into a square.
+"""Preprocessing of an image file: RGB on white, cropped to its ink, fitted into a square.
 
-Pack, query and index go through `load_square`, so what is compared was treated alike.
+Packs, queries and indexes all use `load_square`, so that images are comparable.
 """
 
 import errno
@@ -20,14 +20,14 @@ from tmssl.text import safe
 from tmssl.types import Pixels
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
-MAX_PIXELS = 64_000_000  # an A3 page at 600 dpi is 70, an A4 page 35; 64 take 1.4 GiB to decode
-MAX_ASPECT = 50.0  # a longer strip would be a hairline in any square
-LARGE = 2048  # pixels of the longer side; more than twice that is read at a fraction of its size
+MAX_PIXELS = 64_000_000  # A4 at 600 dpi is 35 million, A3 is 70; 64 million take 1.4 GiB to decode
+MAX_ASPECT = 50.0  # a longer strip would be a hairline in a square
+LARGE = 2048  # pixels of the longer side; an image of twice that or more is reduced while loading
 
-INK = 24  # grey levels away from the ground from which a pixel counts as ink
-MARGIN = 0.04  # of the ink's longer side, left around it
+INK = 24  # grey levels between a pixel and the ground from which it counts as ink
+MARGIN = 0.04  # kept around the ink, as a share of its longer side
 
-# What Pillow's decoders raise for damaged files, found by feeding them a million of those.
+# What Pillow's decoders raise for damaged files, found by fuzzing with a million of them.
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -44,8 +44,8 @@ _DAMAGE = (
     Image.DecompressionBombError,
 )
 
-# What a disk or a system says of files that may be whole.
-_PASSING = {
+# System errors after which the same file may well be readable.
+_TRANSIENT = {
     errno.ENOENT,
     errno.EACCES,
     errno.EPERM,
@@ -63,21 +63,21 @@ _PASSING = {
 
 
 class UnreadableError(PackError):
-    """An image that goes to the quarantine; the message is the reason."""
+    """An image that cannot be read and goes to the quarantine; the message is the reason."""
 
 
 class UnreachableError(UnreadableError):
-    """An image whose bytes cannot be had just now: gone, forbidden, or behind a disk that is away."""
+    """An image whose file cannot be reached for now: gone, forbidden, or on a missing disk."""
 
 
 def cannot_read(error: OSError) -> UnreadableError:
-    """Why a file cannot be read, told apart by whether that may pass."""
-    kind = UnreachableError if error.errno in _PASSING else UnreadableError
-    return kind(_reason(error))
+    """The error for a file that cannot be read: UnreachableError if that may be transient."""
+    error_type = UnreachableError if error.errno in _TRANSIENT else UnreadableError
+    return error_type(_reason(error))
 
 
-class Shape(NamedTuple):
-    """An image file as it is stored, but upright."""
+class FileShape(NamedTuple):
+    """Size and format of an image file as stored, but upright."""
 
     width: int
     height: int
@@ -88,8 +88,8 @@ class Shape(NamedTuple):
 def load_image(file: Path | BinaryIO) -> Image.Image:
     """The first frame of an image file as RGB on white, upright by its EXIF orientation.
 
-    JPEG, PNG, GIF, WEBP, BMP and TIFF are told by their content, whatever the name says. An image
-    whose longer side is at least 4096 comes back smaller by a whole factor, 2048 or more.
+    JPEG, PNG, GIF, WEBP, BMP and TIFF are recognized by content, not by name. An image whose longer
+    side is 4096 pixels or more is reduced by an integer factor, to no less than 2048.
 
     Raises:
         UnreadableError: the reason in a few words.
@@ -97,15 +97,15 @@ def load_image(file: Path | BinaryIO) -> Image.Image:
     return load_image_and_shape(file)[0]
 
 
-def load_image_and_shape(file: Path | BinaryIO) -> tuple[Image.Image, Shape]:
-    """The same, and the shape of the file as it is stored.
+def load_image_and_shape(file: Path | BinaryIO) -> tuple[Image.Image, FileShape]:
+    """`load_image`, and the shape of the file as stored.
 
     Raises:
         UnreadableError: the reason in a few words.
     """
     try:
         with warnings.catch_warnings():
-            # Pillow warns of odd metadata and large images; the limits below are what counts.
+            # Pillow warns of odd metadata and large images; our own limits follow.
             warnings.simplefilter("ignore")
             with Image.open(file, formats=FORMATS) as image:
                 _check_size(*image.size)
@@ -127,43 +127,45 @@ def load_image_and_shape(file: Path | BinaryIO) -> tuple[Image.Image, Shape]:
         raise UnreadableError(_reason(error)) from error
 
 
-def _shape(image: Image.Image) -> Shape:
-    """The shape of an image that was opened and not yet decoded."""
-    lying = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
-    width, height = image.size[::-1] if lying else image.size
-    # Pillow calls a JPEG that holds several pictures by another name.
-    return Shape(width, height, image.format if image.format in FORMATS else "JPEG")
+def _shape(image: Image.Image) -> FileShape:
+    """The shape of an image that is opened but not decoded."""
+    on_its_side = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+    width, height = image.size[::-1] if on_its_side else image.size
+    # Pillow has another name for a JPEG that holds several pictures.
+    return FileShape(width, height, image.format if image.format in FORMATS else "JPEG")
 
 
 def _reason(error: BaseException) -> str:
-    """An error in a few words, without the path that its reader knows."""
-    words = error.strerror if isinstance(error, OSError) and error.strerror else error
-    return safe(words, 120) or type(error).__name__
+    """An error in a few words, without the path, which the caller knows."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return safe(text, 120) or type(error).__name__
 
 
 def _check_size(width: int, height: int) -> None:
-    """Refuse pixel bombs and hairlines before anything is decoded."""
+    """Refuse pixel bombs and hairlines before decoding."""
     if width * height > MAX_PIXELS:
         raise UnreadableError(f"{width} x {height} pixels, above the limit of {MAX_PIXELS:,}")
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise UnreadableError(f"{width} x {height} pixels, longer than {MAX_ASPECT:.0f} to 1")
+        raise UnreadableError(
+            f"{width} x {height} pixels, an aspect ratio above {MAX_ASPECT:.0f} to 1"
+        )
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode as RGB: transparency over white, 16-bit greys scaled to 8.
+    """An image of any mode as RGB: transparency over white, 16-bit greys scaled to 8 bits.
 
-    A white drawing on a transparent ground (3 % of a set of real logos) would vanish on white, so
-    what leaves no ink there goes on black.
+    A white drawing on a transparent ground (3 % of a set of real logos) would vanish on white, so an
+    image that leaves no ink there goes on black.
     """
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _from_deep_grey(image)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         layered = image.convert("RGBA")
-        shown = _over(layered, "white")
-        if np.asarray(shown, dtype=np.uint8).min() < 255 - INK:
-            return shown
-        dark = _over(layered, "black")
-        return dark if np.asarray(dark, dtype=np.uint8).max() > INK else shown
+        on_white = _over(layered, "white")
+        if np.asarray(on_white, dtype=np.uint8).min() < 255 - INK:
+            return on_white
+        on_black = _over(layered, "black")
+        return on_black if np.asarray(on_black, dtype=np.uint8).max() > INK else on_white
     return image.convert("RGB")
 
 
@@ -175,12 +177,12 @@ def _over(layered: Image.Image, colour: str) -> Image.Image:
 
 
 def _from_deep_grey(image: Image.Image) -> Image.Image:
-    """A 16-bit, 32-bit or float grey image scaled to 8 bits by the range its kind uses."""
+    """A 16-bit, 32-bit or float grey image scaled to 8 bits by the range of its type."""
     values = np.nan_to_num(np.array(image, dtype=np.float32), copy=False)
     highest = float(values.max(initial=0))
     top = max(65535.0, highest) if highest > 255 else 255.0
     if image.mode.startswith("I;16") or image.format == "PNG":
-        top = 65535.0  # a dark image of 16 bits is not a bright one of 8
+        top = 65535.0  # a dark 16-bit image must not become a bright 8-bit one
     elif image.mode == "F" and highest <= 1.0:
         top = 1.0
     values *= 255 / top
@@ -189,7 +191,7 @@ def _from_deep_grey(image: Image.Image) -> Image.Image:
 
 
 def ground_colour(pixels: Pixels) -> Pixels:
-    """The colour of an image's ground: the median of its border, uint8 (3,)."""
+    """The background colour of an image: the median of its border, uint8 (3,)."""
     return np.median(_border(pixels), axis=0).astype(np.uint8)
 
 
@@ -199,9 +201,9 @@ def _border(pixels: Pixels) -> Pixels:
 
 
 def _is_ink(pixels: Pixels, ground: Pixels) -> npt.NDArray[np.bool_]:
-    """Where the channels of pixels (..., 3) differ from the ground's, (..., 3).
+    """Which channels of pixels (..., 3) differ from those of the ground, (..., 3).
 
-    The three are kept apart, since a reduction over a last axis of 3 costs more than all the rest.
+    Channels are not reduced here: a reduction over a last axis of 3 costs more than all the rest.
     """
     low = np.maximum(ground, INK) - INK
     high = np.minimum(ground, 255 - INK) + INK
@@ -209,14 +211,15 @@ def _is_ink(pixels: Pixels, ground: Pixels) -> npt.NDArray[np.bool_]:
 
 
 def has_even_border(pixels: Pixels, ground: Pixels) -> bool:
-    """Whether nearly all of the border is the ground's colour."""
+    """Whether at least 95 % of the border has the colour of the ground."""
     return bool(_is_ink(_border(pixels), ground).any(-1).mean() <= 0.05)
 
 
 def ink_box(pixels: Pixels) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of what differs from the ground, with a small margin.
+    """The box (left, top, right, bottom) of what differs from the ground, with a small margin.
 
-    The whole image when its border is not of one colour (a full-bleed picture) or nothing differs.
+    It is the whole image when the border is not of one colour (a full-bleed picture) or nothing
+    differs.
 
     Args:
         pixels: uint8 (h, w, 3).
@@ -242,14 +245,14 @@ def ink_box(pixels: Pixels) -> tuple[int, int, int, int]:
 
 
 def fit_square(image: Image.Image, size: int) -> Pixels:
-    """Ink crop, then the largest undistorted fit into a square of `size` pixels.
+    """Crop to the ink, then fit into a square without distortion.
 
-    The square is filled with the image's own ground where its border is of one colour, so that a
-    logo on a coloured ground keeps it, and with white otherwise.
+    The square is filled with the colour of the ground where the border has one colour, so that a logo
+    keeps its coloured ground, and with white otherwise.
 
     Args:
         image: RGB.
-        size: side of the square.
+        size: side of the square in pixels.
 
     Returns:
         uint8 (size, size, 3).
@@ -268,12 +271,12 @@ def fit_square(image: Image.Image, size: int) -> Pixels:
 
 
 def load_square(file: Path | BinaryIO | Image.Image, size: int) -> Pixels:
-    """An image file or a PIL image as the uint8 square (size, size, 3) that is packed and compared.
+    """An image file or a PIL image as it is packed and compared, uint8 (size, size, 3).
 
     Raises:
         UnreadableError: the reason in a few words.
     """
     if isinstance(file, Image.Image):
-        upright = ImageOps.exif_transpose(file)  # None only where it works in place
+        upright = ImageOps.exif_transpose(file)  # not None unless in place
         return fit_square(to_rgb(upright or file), size)
     return fit_square(load_image(file), size)

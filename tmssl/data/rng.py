@@ -1,7 +1,7 @@
-"""Random numbers that are functions of what they are for, so a resumed run draws what it would have.
+"""Random numbers without state, so that a resumed run draws what an uninterrupted one would have.
 
-Nothing here has state: a draw is a hash of (seed, epoch, sample, view, slot), the same on every
-machine, for any number of workers and after any interruption.
+A draw is a hash of integers such as (seed, epoch, sample, view, slot): the same on every machine, for
+any number of workers and after any interruption.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 
 
-def _mixed(words: Hashes) -> Hashes:
+def _mix(words: Hashes) -> Hashes:
     """The output function of SplitMix64 (Steele, Lea and Flood 2014), a bijection of 64-bit words."""
     words = (words ^ (words >> np.uint64(30))) * _MIX_1
     words = (words ^ (words >> np.uint64(27))) * _MIX_2
@@ -24,12 +24,12 @@ def _mixed(words: Hashes) -> Hashes:
 def random_bits(*keys: npt.ArrayLike) -> Hashes:
     """64 random bits for each combination of integer keys, which broadcast against each other.
 
-    Each key must be >= 0; the order of the keys matters.
+    Keys are 0 or more, and their order matters.
     """
-    with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is the point
+    with np.errstate(over="ignore"):  # arithmetic is modulo 2^64 on purpose
         words: Hashes = np.zeros(1, dtype=np.uint64)
         for key in keys:
-            words = _mixed((words + _GOLDEN) ^ _mixed(np.asarray(key, dtype=np.uint64) + _GOLDEN))
+            words = _mix((words + _GOLDEN) ^ _mix(np.asarray(key, dtype=np.uint64) + _GOLDEN))
     return words
 
 

@@ -1,23 +1,24 @@
-"""Who is in step s, and with which positive: pure functions of counters."""
+"""Which marks are in step s, and with which positives: pure functions of counters."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from tmssl.data.rng import random_bits, uniform
 from tmssl.data.vienna import at_level, idf
 from tmssl.errors import ConfigError
 from tmssl.types import Floats, Indices
 
+# The purpose of a draw, as a key of its hash; no two purposes share a number.
+_ORDER, _SHARE, _CODE, _MARK = 101, 102, 103, 104
+
 
 class CodeIndex:
-    """Code to marks and mark to codes, for drawing a partner that shares a code.
+    """Draws for a mark a partner that shares one of its Vienna codes.
 
-    A code is drawn with probability proportional to its rarity among the codes of a mark, so that
-    26.11 and 27.05, which half of a register carries, do not drown the rest.
+    Among the codes of a mark, one is drawn in proportion to its inverse document frequency, so that
+    26.11 and 27.05, which half of a register has, do not drown the rest.
     """
 
     def __init__(self, codes_per_mark: Sequence[Iterable[str]], level: str) -> None:
@@ -34,17 +35,17 @@ class CodeIndex:
         self._code_start = np.concatenate([[0], np.cumsum(sizes)])
         self._codes = code_of
         self._mark_start = np.concatenate([[0], np.cumsum([len(codes) for codes in cut])])
-        # A code held by one mark alone has no partner to offer.
-        # One that all carry weighs next to nothing, yet enough to be told in a sum over 10 million.
+        # A code of a single mark offers no partner. A code of all marks has hardly any weight, but one
+        # that a running sum over 10 million pairs still resolves.
         shared = np.where(sizes > 1, np.maximum([weights[name] for name in names], 1e-6), 0.0)
         self._running = np.concatenate([[0.0], np.cumsum(shared[code_of])])
-        # Where in its code's list each (mark, code) pair stands, to leave the mark itself out.
-        place = np.empty(len(code_of), dtype=np.int64)
-        place[by_code] = np.arange(len(code_of)) - self._code_start[code_of[by_code]]
-        self._place = place
+        # The position of each (mark, code) pair in the list of its code, to leave the mark itself out.
+        rank = np.empty(len(code_of), dtype=np.int64)
+        rank[by_code] = np.arange(len(code_of)) - self._code_start[code_of[by_code]]
+        self._rank = rank
 
     def partners(self, samples: Indices, draws_code: Floats, draws_mark: Floats) -> Indices:
-        """Another mark sharing a code with each sample, or the sample itself when none does.
+        """For each sample another mark that shares a code, or the sample itself when none does.
 
         Args:
             samples: marks, (n,).
@@ -64,30 +65,8 @@ class CodeIndex:
         others = self._code_start[code + 1] - start - 1
         has &= others > 0
         chosen = np.floor(draws_mark * np.maximum(others, 1)).astype(np.int64)
-        chosen += chosen >= self._place[pair]
+        chosen += chosen >= self._rank[pair]
         return np.where(has, self._marks[np.where(has, start + chosen, 0)], samples)
-
-    def partner(self, sample: int, draw_code: float, draw_mark: float) -> int:
-        """`partners` for one sample."""
-        found = self.partners(np.array([sample]), np.array([draw_code]), np.array([draw_mark]))
-        return int(found[0])
-
-
-# What a draw is for; two purposes never share a number.
-_ORDER, _SHARE, _CODE, _MARK = 101, 102, 103, 104
-
-
-class Partners(Protocol):
-    """Finds another mark that shares a code, as `tmssl.data.sampler.CodeIndex` does."""
-
-    def partners(
-        self,
-        samples: Indices,
-        draws_code: npt.NDArray[np.float64],
-        draws_mark: npt.NDArray[np.float64],
-    ) -> Indices:
-        """A partner for each sample, or the sample itself where it has none."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,15 +81,15 @@ class Batch:
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:
-    """Steps in an epoch; the remainder that does not fill a batch waits for another epoch's order.
+    """Steps in an epoch; marks that do not fill a last batch are left out of this epoch.
 
     Raises:
         ConfigError: there are fewer marks than a batch holds.
     """
     if count < 2:
         raise ConfigError(
-            f"{count} marks are left to train on, and it takes two; give more, or fewer of them the "
-            "split `validation`"
+            f"{count} marks are left to train on, and training takes two at least; add marks, or put "
+            "fewer into the split `validation`"
         )
     if count < batch_size:
         raise ConfigError(
@@ -121,14 +100,14 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
 
 
 def order(count: int, seed: int, epoch: int) -> Indices:
-    """A permutation of range(count), the same for any number of workers: sorted by random words."""
+    """A random permutation of range(count), the same for any number of workers."""
     return np.argsort(random_bits(seed, epoch, _ORDER, np.arange(count)), kind="stable").astype(
         np.int64
     )
 
 
 class Sampler:
-    """Batches by step. It caches one epoch's order and nothing else."""
+    """The batch of any step; it caches the order of one epoch and has no other state."""
 
     def __init__(
         self,
@@ -136,7 +115,7 @@ class Sampler:
         batch_size: int,
         seed: int,
         *,
-        partners: Partners | None = None,
+        partners: CodeIndex | None = None,
         partner_share: float = 0.0,
     ) -> None:
         self.rows = rows
@@ -157,22 +136,22 @@ class Sampler:
         return Batch(epoch, self.rows[chosen], self.rows[self._positives(chosen, epoch)])
 
     def pairs(self, most: int, epoch: int) -> tuple[Indices, Indices]:
-        """Marks in an epoch's order and the partner that each would be given in it.
+        """The first marks in an epoch's order, and the partner by code that each would have in it.
 
-        Both are rows of the pack, (n,), n at most `most`; a mark without a partner stands for itself.
+        Both are rows of the pack, (n,), n at most `most`; a mark without a partner is its own.
         """
         chosen = order(len(self.rows), self.seed, epoch)[:most]
-        return self.rows[chosen], self.rows[self._found(chosen, epoch)]
+        return self.rows[chosen], self.rows[self._partners_of(chosen, epoch)]
 
     def _positives(self, chosen: Indices, epoch: int) -> Indices:
         """The positive of each sample: itself, or a mark that shares a code with it."""
         if self._partners is None:
             return chosen
         by_code = uniform(self.seed, epoch, _SHARE, chosen) < self._partner_share
-        return np.where(by_code, self._found(chosen, epoch), chosen)
+        return np.where(by_code, self._partners_of(chosen, epoch), chosen)
 
-    def _found(self, chosen: Indices, epoch: int) -> Indices:
-        """The partner that the codes offer each sample."""
+    def _partners_of(self, chosen: Indices, epoch: int) -> Indices:
+        """A partner by code for each sample, where there are codes and it has one."""
         if self._partners is None:
             return chosen
         return self._partners.partners(

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
+from tmssl.data.cells import Row
 from tmssl.data.sources.archive import Archive, is_archive, read_archive
-from tmssl.data.sources.cells import Row
 from tmssl.data.sources.folder import SUFFIXES, AllowedFolders, Folder, read_folder
 from tmssl.data.sources.join import is_utf8, join_labels
 from tmssl.data.sources.join_report import JoinReport, outside_message

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from tmssl.data.sources.cells import Row
+from tmssl.data.cells import Row
 from tmssl.data.sources.marks import Mark, MarkTable, mark_from_row
 from tmssl.data.vienna import is_us_code, is_us_column, title
 

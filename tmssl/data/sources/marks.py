@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tmssl.data.sources.cells import COLUMNS, Row, cell_text
+from tmssl.data.cells import COLUMNS, Row, cell_text
 from tmssl.data.vienna import parse_codes
 from tmssl.errors import PackError
 

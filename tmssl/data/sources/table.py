@@ -1,6 +1,6 @@
-"""Tables of labels as records: CSV, TSV, JSONL, JSON in L3D's form, Parquet, and registers in XML.
+"""Reading tables of labels as rows: CSV, TSV, JSONL, L3D's JSON, Parquet, and registers in XML.
 
-Rows are read one at a time, so that half a million of them are never all there as dictionaries.
+Rows are yielded one at a time: half a million dictionaries would take gigabytes.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tmssl.data.sources.cells import Row, cell_text, column_name
+from tmssl.data.cells import Row, cell_text, column_name
 from tmssl.data.sources.trademark_xml import read_register
 from tmssl.errors import CatalogueError
 from tmssl.text import nearest, safe
@@ -21,14 +21,14 @@ from tmssl.text import nearest, safe
 LABEL_FILES = ("labels.csv", "labels.tsv", "labels.jsonl", "labels.parquet", "results.json")
 _SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".xml")
 _YEARLY = re.compile(r"output_\d{4}\.json")
-_MAX_FIELD = 1 << 20  # a longer CSV field is a missing quote
-_BLOCK = 1 << 20  # letters of JSON read at once
-_LONGEST = 1 << 24  # letters of one JSON item; more is no row
-_BETWEEN = re.compile(r"[\s,]*")
+_MAX_FIELD = 1 << 20  # a longer CSV field has a missing quote
+_BLOCK = 1 << 20  # characters of JSON read at once
+_MAX_ITEM = 1 << 24  # characters of one JSON item
+_JSON_SEPARATORS = re.compile(r"[\s,]*")
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file's suffix is one of a table."""
+    """Whether a file has the suffix of a table."""
     return path.suffix.lower() in _SUFFIXES
 
 
@@ -39,10 +39,10 @@ def is_label_file(path: str) -> bool:
 
 
 def choose_labels(paths: Iterable[str]) -> list[str]:
-    """Of the label files among images, those that count.
+    """The label files to read, out of all those among images.
 
-    The ones nearest to the top; in each folder the first kind of `LABEL_FILES`, or L3D's one for
-    each year. Where there is no such table, every XML file.
+    These are the tables nearest to the top; in each folder the first kind of `LABEL_FILES`, or L3D's
+    file for each year. Where there are no tables, these are all XML files.
     """
     tables: dict[str, list[str]] = {}
     registers: list[str] = []
@@ -51,24 +51,22 @@ def choose_labels(paths: Iterable[str]) -> list[str]:
             registers.append(path)
         else:
             tables.setdefault(path.rpartition("/")[0], []).append(path)
-    depth = min(map(_depth, tables), default=0)
-    chosen = [
-        path for folder in tables if _depth(folder) == depth for path in _one_kind(tables[folder])
-    ]
-    return sorted(chosen) or registers
+    top = min(map(_depth, tables), default=0)
+    chosen = [_first_kind(paths) for folder, paths in tables.items() if _depth(folder) == top]
+    return sorted(itertools.chain(*chosen)) or registers
 
 
 def _depth(folder: str) -> int:
-    """How many folders lie above."""
+    """Number of folders in a path."""
     return folder.count("/") + 1 if folder else 0
 
 
-def _one_kind(paths: list[str]) -> list[str]:
-    """The first kind of labels file of one folder, or all its yearly ones."""
-    for name in LABEL_FILES:
-        found = [path for path in paths if path.rpartition("/")[2].lower() == name]
-        if found:
-            return found
+def _first_kind(paths: list[str]) -> list[str]:
+    """The first kind of label file of one folder, or all its yearly ones."""
+    for kind in LABEL_FILES:
+        of_kind = [path for path in paths if path.rpartition("/")[2].lower() == kind]
+        if of_kind:
+            return of_kind
     return paths
 
 
@@ -76,53 +74,43 @@ def read_table(name: str, file: BinaryIO) -> Iterator[Row]:
     """The rows of a table, one at a time; each has a non-empty `path`.
 
     Args:
-        name: of the file; its suffix tells the kind, and messages name it.
+        name: of the file, for messages; its suffix is the format.
         file: its bytes.
 
     Raises:
         CatalogueError: it cannot be read, has no `path` column, or has no rows.
     """
-    found = False
+    empty = True
     try:
-        for record in _records(name, file):
-            if "\0" in record["path"]:
-                raise CatalogueError(
-                    f"{safe(name)}: a path holds a NUL: {safe(record['path'], 60)}"
-                )
-            if record["path"]:
-                found = True
-                yield record
+        for row in _read_rows(name, file):
+            if "\0" in row["path"]:
+                raise CatalogueError(f"{safe(name)}: a path holds a NUL: {safe(row['path'], 60)}")
+            if row["path"]:
+                empty = False
+                yield row
     except UnicodeDecodeError as error:
         raise CatalogueError(
             f"{safe(name)} is not UTF-8; save it as UTF-8 and try again"
         ) from error
     except (OSError, csv.Error, ValueError, RecursionError) as error:
         raise CatalogueError(f"cannot read {safe(name)}: {safe(error, 200)}") from error
-    if not found and not name.lower().endswith(".xml"):
+    if empty and not name.lower().endswith(".xml"):
         raise CatalogueError(f"{safe(name)} has no rows; each should name an image in `path`")
 
 
-def _records(name: str, file: BinaryIO) -> Iterator[Row]:
-    """Rows by the kind of file, with the names of columns and `path` as we know them."""
-    readers = {
-        ".csv": _from_csv,
-        ".tsv": _from_csv,
-        ".parquet": _from_parquet,
-        ".json": _from_l3d,
-        ".xml": read_register,
-    }
-    first = True
-    for row in readers.get(Path(name).suffix.lower(), _from_jsonl)(name, file):
-        record = {column_name(column): value for column, value in row.items()}
-        if first:
-            _need_path(name, list(record))
-            first = False
-        record["path"] = cell_text(record.get("path"))
-        yield record
+def _read_rows(name: str, file: BinaryIO) -> Iterator[Row]:
+    """The rows of a file of any format, with canonical column names and `path` as text."""
+    read = _READERS.get(Path(name).suffix.lower(), _read_jsonl)
+    for number, cells in enumerate(read(name, file)):
+        row = {column_name(column): cell for column, cell in cells.items()}
+        if number == 0:
+            _require_path(name, list(row))
+        row["path"] = cell_text(row.get("path"))
+        yield row
 
 
-def _need_path(name: str, columns: list[str]) -> None:
-    """A table without `path` cannot name its images."""
+def _require_path(name: str, columns: list[str]) -> None:
+    """Refuse a table without a `path` column, as it names no images."""
     if "path" not in columns:
         shown = ", ".join(safe(column, 40) for column in columns[:8] if column.strip()) or "none"
         raise CatalogueError(
@@ -131,14 +119,14 @@ def _need_path(name: str, columns: list[str]) -> None:
         )
 
 
-def _from_csv(name: str, file: BinaryIO) -> Iterator[Row]:
-    """Rows of a CSV; the header tells whether commas, semicolons or tabs separate."""
+def _read_csv(name: str, file: BinaryIO) -> Iterator[Row]:
+    """Rows of a CSV, separated by whichever of comma, semicolon and tab its header has most."""
     csv.field_size_limit(_MAX_FIELD)
     with _as_text(file) as text:
         header = text.readline()
         delimiter = max(",;\t", key=header.count)
         reader = csv.DictReader(itertools.chain([header], text), delimiter=delimiter)
-        _need_path(name, [column_name(column) for column in reader.fieldnames or []])
+        _require_path(name, [column_name(column) for column in reader.fieldnames or []])
         for row in reader:
             surplus = row.pop(None, None)  # cells beyond the header
             if surplus and any(surplus):
@@ -151,7 +139,7 @@ def _from_csv(name: str, file: BinaryIO) -> Iterator[Row]:
 
 @contextlib.contextmanager
 def _as_text(file: BinaryIO) -> Iterator[io.TextIOWrapper]:
-    """A file's text, with or without a byte order mark; the file stays the caller's to close."""
+    """A file as UTF-8 text, with or without a byte order mark; the caller closes the file."""
     text = io.TextIOWrapper(file, "utf-8-sig", newline="")
     try:
         yield text
@@ -159,30 +147,30 @@ def _as_text(file: BinaryIO) -> Iterator[io.TextIOWrapper]:
         text.detach()
 
 
-def _from_jsonl(name: str, file: BinaryIO) -> Iterator[Row]:
+def _read_jsonl(name: str, file: BinaryIO) -> Iterator[Row]:
     """Rows of a JSON Lines file."""
     with _as_text(file) as text:
         for number, line in enumerate(text, 1):
             if not line.strip():
                 continue
             try:
-                record = json.loads(line)
+                row = json.loads(line)
             except json.JSONDecodeError as error:
                 raise CatalogueError(
                     f"cannot read {safe(name)}, line {number}: {safe(error, 200)}"
                 ) from error
-            if not isinstance(record, dict):
+            if not isinstance(row, dict):
                 raise CatalogueError(f"{safe(name)}, line {number}: a row should be an object")
-            yield record
+            yield row
 
 
-def _from_l3d(name: str, file: BinaryIO) -> Iterator[Row]:
+def _read_l3d(name: str, file: BinaryIO) -> Iterator[Row]:
     """Rows of L3D as published: a list of {file, text, vienna_codes, year}."""
     with _as_text(file) as text:
-        for record in _items(name, text):
-            if not isinstance(record, dict):
+        for item in _iter_items(name, text):
+            if not isinstance(item, dict):
                 raise _not_a_list(name)
-            row = {column: value for column, value in record.items() if value is not None}
+            row = {column: cell for column, cell in item.items() if cell is not None}
             row["path"] = row.pop("file", row.get("path", ""))
             row["vienna"] = row.pop("vienna_codes", row.get("vienna", ""))
             row["title"] = row.pop("text", row.get("title", ""))
@@ -190,38 +178,38 @@ def _from_l3d(name: str, file: BinaryIO) -> Iterator[Row]:
 
 
 def _not_a_list(name: str) -> CatalogueError:
-    """What is wrong with JSON of another form."""
+    """The error of JSON in another form."""
     return CatalogueError(f"{safe(name)} should hold a list of objects, one for each image")
 
 
-def _items(name: str, file: io.TextIOWrapper) -> Iterator[Any]:
-    """The items of a JSON list, one at a time, for a few megabytes of memory.
+def _iter_items(name: str, file: io.TextIOWrapper) -> Iterator[Any]:
+    """The items of a JSON list, one at a time, in a few megabytes of memory.
 
     Raises:
-        ValueError: an item is damaged, cut off or above 16 MiB.
+        ValueError: an item is damaged, cut off or longer than 16 Mi characters.
     """
     decode = json.JSONDecoder().raw_decode
     text = file.read(_BLOCK).lstrip()
     if not text.startswith("["):
         raise _not_a_list(name)
-    at = 1
+    position = 1
     while True:
-        between = _BETWEEN.match(text, at)
-        at = between.end() if between else at
-        if text.startswith("]", at):
+        separators = _JSON_SEPARATORS.match(text, position)
+        position = separators.end() if separators else position
+        if text.startswith("]", position):
             return
         try:
-            item, at = decode(text, at)
+            item, position = decode(text, position)
         except json.JSONDecodeError:
-            block = file.read(_BLOCK)  # an item that only the end of the block cuts off
-            if not block or len(text) - at > _LONGEST:
+            block = file.read(_BLOCK)  # the item may only be cut off by the end of the block
+            if not block or len(text) - position > _MAX_ITEM:
                 raise
-            text, at = text[at:] + block, 0
+            text, position = text[position:] + block, 0
         else:
             yield item
 
 
-def _from_parquet(name: str, file: BinaryIO) -> Iterator[Row]:
+def _read_parquet(name: str, file: BinaryIO) -> Iterator[Row]:
     """Rows of a Parquet file, which needs pyarrow."""
     try:
         import pyarrow.parquet
@@ -231,8 +219,17 @@ def _from_parquet(name: str, file: BinaryIO) -> Iterator[Row]:
         ) from error
     try:
         table = pyarrow.parquet.ParquetFile(file)
-        _need_path(name, [column_name(column) for column in table.schema_arrow.names])
+        _require_path(name, [column_name(column) for column in table.schema_arrow.names])
         for batch in table.iter_batches():
             yield from batch.to_pylist()
     except pyarrow.ArrowException as error:
         raise CatalogueError(f"cannot read {safe(name)}: {safe(error, 200)}") from error
+
+
+_READERS = {
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".parquet": _read_parquet,
+    ".json": _read_l3d,
+    ".xml": read_register,
+}

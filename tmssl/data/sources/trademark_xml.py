@@ -1,24 +1,25 @@
-"""An office's XML register as records: TM-XML (WIPO ST.66) and ST.96, streamed, nothing fetched.
+"""Streaming an office's XML register as rows: TM-XML (WIPO ST.66) and ST.96; nothing is fetched.
 
-Elements are known by their local names in any case, so namespaces and versions of the schemas do
-not matter. A document type without entities is harmless and read over; one that declares entities
-is refused, which leaves neither external entities nor their expansion.
+Elements are matched by local name in any case, so namespaces and schema versions do not matter. A
+document type without entities is ignored; one that declares entities is refused, so that none can
+be fetched or expanded.
 """
 
+import dataclasses
 import re
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from xml.parsers import expat
 
-from tmssl.data.sources.cells import Row
+from tmssl.data.cells import Row
 from tmssl.data.vienna import US_COLUMN
 from tmssl.errors import CatalogueError
 from tmssl.text import safe
 
 _BLOCK = 1 << 16  # bytes parsed at once
-_LONGEST = 1 << 20  # bytes of one tag or comment, which the parser has to hold
-_DEEPEST = 200  # elements inside one another
-_TEXT = 4096  # letters kept of one element
+_MAX_TAG = 1 << 20  # bytes of one tag or comment, which the parser holds in memory
+_MAX_DEPTH = 200  # of nested elements
+_MAX_TEXT = 4096  # characters kept of one element
 
 _NUMBERS = (
     "applicationnumbertext",
@@ -28,72 +29,144 @@ _NUMBERS = (
 )
 _TITLES = ("markverbalelementtext", "marksignificantverbalelementtext", "markverbalelement")
 _FILES = ("markimagefilename", "imagefilename", "filename", "markimageuri", "markimageidentifier")
-_PARTS = ("viennacategory", "viennadivision", "viennasection")
-_WHOLE = ("categorycode", "viennacode", "viennaclass")
+_CODE_PARTS = ("viennacategory", "viennadivision", "viennasection")
+_CODES = ("categorycode", "viennacode", "viennaclass")
 _VIENNA_KIND = re.compile(r"vienna|vcl|cfe", re.IGNORECASE)
-_FOREIGN_CODE = re.compile(r"(us|national)?design(search)?code(text)?")
-_WANTED = frozenset((*_NUMBERS, *_TITLES, *_FILES, *_PARTS, *_WHOLE, "categorykind"))
+_US_CODE_TAG = re.compile(r"(us|national)?design(search)?code(text)?")
+_WANTED = frozenset((*_NUMBERS, *_TITLES, *_FILES, *_CODE_PARTS, *_CODES, "categorykind"))
 
 
 def read_register(name: str, file: BinaryIO) -> Iterator[Row]:
-    """One record for each image of a mark: `path`, `id`, `title`, `vienna`, and others' codes.
+    """One row for each image of a mark: `path`, `id`, `title`, `vienna` and other offices' codes.
 
-    Memory is bounded, however large the file is. A mark that has neither an image nor codes, as a
-    word mark, gives none. Codes of a kind other than Vienna's go under `design_search_code`.
+    Memory is bounded, however large the file is. A mark with neither an image nor codes, such as a
+    word mark, gives no row. Codes of other schemes than Vienna's go under `design_search_code`.
 
     Args:
         name: of the file, for messages.
         file: XML in any encoding that it declares and Python knows.
 
     Raises:
-        CatalogueError: it is not well-formed, declares entities, or holds one tag above 1 MiB or
-            more than 200 levels.
+        CatalogueError: it is not well-formed, declares entities, or has a tag above 1 MiB or more
+            than 200 levels.
     """
-    reader = _Reader(name)
+    handler = _Handler(name)
     parser = expat.ParserCreate()
     parser.buffer_text = False
-    parser.StartElementHandler = reader.start
-    parser.EndElementHandler = reader.end
-    parser.CharacterDataHandler = reader.text
-    parser.EntityDeclHandler = reader.refuse_entity
-    silent = 0
+    parser.StartElementHandler = handler.start
+    parser.EndElementHandler = handler.end
+    parser.CharacterDataHandler = handler.text
+    parser.EntityDeclHandler = handler.refuse_entity
+    pending = 0  # bytes since the parser last reported anything
     try:
         while True:
             block = file.read(_BLOCK)
-            reader.heard = False
+            handler.called = False
             parser.Parse(block, not block)
-            silent = 0 if reader.heard else silent + len(block)
-            if silent > _LONGEST:
+            pending = 0 if handler.called else pending + len(block)
+            if pending > _MAX_TAG:
                 raise CatalogueError(
-                    f"{safe(name)} holds a tag or comment above 1 MiB; it is no register"
+                    f"{safe(name)} holds a tag or comment above 1 MiB; it is not a register"
                 )
-            yield from reader.found
-            reader.found.clear()
+            yield from handler.rows
+            handler.rows.clear()
             if not block:
                 return
     except (expat.ExpatError, LookupError) as error:
         raise CatalogueError(f"cannot read {safe(name)}: {safe(error, 200)}") from error
 
 
-class _Reader:
-    """What the parser has seen of the mark it is in."""
+@dataclasses.dataclass
+class _Codes:
+    """Codes as printed, by scheme."""
+
+    vienna: list[str] = dataclasses.field(default_factory=list)
+    us: list[str] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
+class _Image(_Codes):
+    """An image of a mark and the codes inside its element."""
+
+    files: dict[str, str] = dataclasses.field(default_factory=dict)
+    """element to text, for the elements that may name the file"""
+
+
+@dataclasses.dataclass
+class _Mark:
+    """The mark whose element is open."""
+
+    texts: dict[str, str] = dataclasses.field(default_factory=dict)
+    images: list[_Image] = dataclasses.field(default_factory=list)
+    codes: _Codes = dataclasses.field(default_factory=_Codes)
+    """codes outside its images, which count for each of them"""
+    image: _Image | None = None
+    """the image whose element is open"""
+    scheme: str = ""
+    """the text of the last CategoryKind, which names the scheme of the codes after it"""
+    code_parts: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def add(self, element: str, text: str) -> None:
+        """Take the text of one element."""
+        codes = self.codes if self.image is None else self.image
+        if element == "categorykind":
+            self.scheme = text
+        elif element in _CODES:
+            other = element == "categorycode" and self.scheme
+            is_us = bool(other) and not _VIENNA_KIND.search(self.scheme)
+            (codes.us if is_us else codes.vienna).append(text)
+        elif element in _CODE_PARTS:
+            self.code_parts[element] = text
+        elif element in _FILES:
+            if self.image is not None:
+                self.image.files.setdefault(element, text)
+        elif _US_CODE_TAG.fullmatch(element):
+            codes.us.append(text)
+        else:
+            self.texts.setdefault(element, text)
+
+    def end_code(self) -> None:
+        """Join the parts of a code that was given as category, division and section."""
+        codes = self.codes if self.image is None else self.image
+        if code := ".".join(
+            self.code_parts[part] for part in _CODE_PARTS if part in self.code_parts
+        ):
+            codes.vienna.append(code)
+
+    def rows(self) -> Iterator[Row]:
+        """A row for each image, or one for a mark that has codes and no image."""
+        number = _first(self.texts, _NUMBERS)
+        without_image = [_Image()] if self.codes.vienna or self.codes.us else []
+        for image in self.images or without_image:
+            file = _first(image.files, _FILES)
+            is_url = "://" in file
+            row: Row = {
+                "path": file.rpartition("/")[2] if is_url else file or number,
+                "id": number,
+                "title": _first(self.texts, _TITLES),
+                "vienna": [*image.vienna, *self.codes.vienna],
+            }
+            if us_codes := [*image.us, *self.codes.us]:
+                row[US_COLUMN] = ";".join(us_codes)
+            if is_url:
+                row["url"] = file
+            yield row
+
+
+class _Handler:
+    """The parser's callbacks: they collect the open mark and turn it into rows when it closes."""
 
     def __init__(self, name: str) -> None:
-        self.heard = False
-        self.found: list[Row] = []
+        self.called = False
+        self.rows: list[Row] = []
         self._name = name
         self._open: list[str] = []
         self._text: list[str] | None = None
         self._length = 0
-        self._mark: dict[str, str] | None = None
-        self._images: list[dict[str, Any]] = []
-        self._image: dict[str, Any] | None = None
-        self._loose = _no_codes()  # codes of a mark that stand outside its images
-        self._kind = ""
-        self._parts: dict[str, str] = {}
+        self._mark: _Mark | None = None
 
     def refuse_entity(self, entity: str, *_: object) -> None:
-        """Entities fetch files and fill memory; a register needs none."""
+        """Refuse a file that declares entities; a register needs none."""
         raise CatalogueError(
             f"{safe(self._name)} declares the entity '{safe(entity, 40)}'; such a file is refused, "
             "since entities can fetch files and fill memory; remove its declarations"
@@ -101,104 +174,53 @@ class _Reader:
 
     def start(self, tag: str, _attributes: object) -> None:
         """An element opens."""
-        self.heard = True
-        local = tag.rpartition(":")[2].lower()
-        self._open.append(local)
-        if len(self._open) > _DEEPEST:
+        self.called = True
+        element = tag.rpartition(":")[2].lower()
+        self._open.append(element)
+        if len(self._open) > _MAX_DEPTH:
             raise CatalogueError(
-                f"{safe(self._name)} nests more than {_DEEPEST} elements; it is no register"
+                f"{safe(self._name)} nests more than {_MAX_DEPTH} elements; it is not a register"
             )
-        if local == "trademark":
-            self._mark, self._images, self._loose, self._kind = {}, [], _no_codes(), ""
-        elif local == "markimage":
-            self._image = {"names": {}, **_no_codes()}
-        elif local == "markimagecategory":
-            self._kind = ""
-        elif local == "viennaclassification":
-            self._parts = {}
-        wanted = self._mark is not None and (
-            local in _WANTED or _FOREIGN_CODE.fullmatch(local) is not None
-        )
-        self._text, self._length = [] if wanted else None, 0
+        mark = self._mark
+        if element == "trademark":
+            mark = self._mark = _Mark()
+        elif mark is not None and element == "markimage":
+            mark.image = _Image()
+        elif mark is not None and element == "markimagecategory":
+            mark.scheme = ""
+        elif mark is not None and element == "viennaclassification":
+            mark.code_parts = {}
+        wanted = element in _WANTED or _US_CODE_TAG.fullmatch(element) is not None
+        self._text, self._length = [] if mark is not None and wanted else None, 0
 
     def text(self, text: str) -> None:
-        """Letters of an element, of which no more than some are kept."""
-        self.heard = True
-        if self._text is not None and self._length < _TEXT:
-            self._text.append(text[: _TEXT - self._length])
+        """Characters of an element; only the first 4096 are kept."""
+        self.called = True
+        if self._text is not None and self._length < _MAX_TEXT:
+            self._text.append(text[: _MAX_TEXT - self._length])
             self._length += len(text)
 
     def end(self, _tag: str) -> None:
         """An element closes."""
-        self.heard = True
-        local = self._open.pop()
-        value = "".join(self._text).strip() if self._text is not None else ""
+        self.called = True
+        element = self._open.pop()
+        text = "".join(self._text or ()).strip()
         self._text = None
-        if self._mark is None:
+        mark = self._mark
+        if mark is None:
             return
-        if value:
-            self._take(local, value)
-        if local == "viennaclassification":
-            whole = ".".join(self._parts[part] for part in _PARTS if part in self._parts)
-            if whole:
-                self._codes()["vienna"].append(whole)
-        elif local == "markimage" and self._image is not None:
-            self._images.append(self._image)
-            self._image = None
-        elif local == "trademark":
-            self._finish()
-
-    def _take(self, local: str, value: str) -> None:
-        """The text of one element that matters."""
-        mark = self._mark if self._mark is not None else {}
-        if local == "categorykind":
-            self._kind = value
-        elif local in _WHOLE:
-            foreign = local == "categorycode" and self._kind and not _VIENNA_KIND.search(self._kind)
-            self._codes()["foreign" if foreign else "vienna"].append(value)
-        elif local in _PARTS:
-            self._parts[local] = value
-        elif local in _FILES:
-            if self._image is not None:
-                self._image["names"].setdefault(local, value)
-        elif _FOREIGN_CODE.fullmatch(local):
-            self._codes()["foreign"].append(value)
-        else:
-            mark.setdefault(local, value)
-
-    def _codes(self) -> dict[str, list[str]]:
-        """Where a code belongs: to the image it stands in, or to all of the mark's."""
-        return self._loose if self._image is None else self._image
-
-    def _finish(self) -> None:
-        """The records of a mark that closes."""
-        mark = self._mark or {}
-        number = _first(mark, _NUMBERS)
-        images = self._images or (
-            [{"names": {}, **_no_codes()}] if any(self._loose.values()) else []
-        )
-        for image in images:
-            shown = _first(image["names"], _FILES)
-            record: Row = {
-                "path": shown.rpartition("/")[2] if "://" in shown else shown or number,
-                "id": number,
-                "title": _first(mark, _TITLES),
-                "vienna": [*image["vienna"], *self._loose["vienna"]],
-            }
-            foreign = [*image["foreign"], *self._loose["foreign"]]
-            if foreign:
-                record[US_COLUMN] = ";".join(foreign)
-            if "://" in shown:
-                record["url"] = shown
-            self.found.append(record)
-        self._mark = None
+        if text:
+            mark.add(element, text)
+        if element == "viennaclassification":
+            mark.end_code()
+        elif element == "markimage" and mark.image is not None:
+            mark.images.append(mark.image)
+            mark.image = None
+        elif element == "trademark":
+            self.rows += mark.rows()
+            self._mark = None
 
 
-def _no_codes() -> dict[str, list[str]]:
-    """Codes of Vienna and of other schemes, none yet."""
-    return {"vienna": [], "foreign": []}
-
-
-def _first(values: dict[str, str], names: tuple[str, ...]) -> str:
-    """The first of some elements that is there, or nothing."""
-    return next((values[name] for name in names if name in values), "")
+def _first(texts: dict[str, str], elements: tuple[str, ...]) -> str:
+    """The text of the first of some elements that is there, or nothing."""
+    return next((texts[element] for element in elements if element in texts), "")

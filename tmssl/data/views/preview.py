@@ -1,9 +1,8 @@
-"""A contact sheet of what the network really sees."""
+"""A contact sheet of the views that the network is given."""
 
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -15,6 +14,7 @@ from tmssl.data.views.recipe import VIEW_SETS
 from tmssl.errors import ConfigError
 from tmssl.files import atomic_path
 from tmssl.text import safe
+from tmssl.types import Pixels
 
 _ROWS, _EPOCHS = 8, 4
 _GAP = 4  # pixels between pictures
@@ -23,31 +23,31 @@ _GAP = 4  # pixels between pictures
 def preview_views(pack: Pack, path: Path, *, views: str, size: int, seed: int) -> int:
     """Write a PNG with a mark in each row: its packed image, then both views of the first four epochs.
 
-    They are the very views that a run with these settings makes.
+    The views are exactly those of a run with these settings.
 
     Args:
-        pack: the marks; eight of them are shown, drawn by the seed.
+        pack: the marks, of which the seed draws eight.
         path: of the PNG, in a folder that exists.
-        views: name of the set of augmentations.
+        views: key of VIEW_SETS.
         size: side of a view in pixels.
         seed: seed of the run.
 
     Returns:
-        How many marks are shown.
+        Number of marks shown.
 
     Raises:
         ConfigError: the file cannot be written.
     """
     rows = np.sort(order(pack.count, seed, 0)[:_ROWS])
     images = torch.from_numpy(pack.read(rows))
-    shown = [_packed(images, size)]
+    columns = [_resized(images, size)]
     for epoch in range(_EPOCHS):
         for view, recipe in enumerate(VIEW_SETS[views]):
-            made = augmented_view(
+            pixels = augmented_view(
                 images, rows, seed=seed, epoch=epoch, view=view, recipe=recipe, size=size
             )
-            shown.append(_bytes(made))
-    sheet = _sheet(np.stack(shown, 1))
+            columns.append(_denormalized(pixels))
+    sheet = _tiled(np.stack(columns, 1))
     try:
         with atomic_path(path) as fresh:
             sheet.save(fresh, format="PNG")
@@ -59,20 +59,20 @@ def preview_views(pack: Pack, path: Path, *, views: str, size: int, seed: int) -
     return len(rows)
 
 
-def _packed(images: Tensor, size: int) -> npt.NDArray[np.uint8]:
+def _resized(images: Tensor, size: int) -> Pixels:
     """The packed images at the size of the views, uint8 (n, size, size, 3)."""
     pictures = [Image.fromarray(image).resize((size, size)) for image in images.numpy()]
     return np.stack([np.asarray(picture) for picture in pictures])
 
 
-def _bytes(views: Tensor) -> npt.NDArray[np.uint8]:
-    """Normalised views as pictures, uint8 (n, size, size, 3)."""
+def _denormalized(views: Tensor) -> Pixels:
+    """Normalized views as pictures, uint8 (n, size, size, 3)."""
     mean, std = (views.new_tensor(each).view(1, 3, 1, 1) for each in (MEAN, STD))
     pixels = (views * std + mean).clamp_(0, 1).mul_(255).round_()
     return pixels.byte().permute(0, 2, 3, 1).numpy()
 
 
-def _sheet(pictures: npt.NDArray[np.uint8]) -> Image.Image:
+def _tiled(pictures: Pixels) -> Image.Image:
     """Pictures, uint8 (rows, columns, size, size, 3), side by side on grey."""
     rows, columns, size = pictures.shape[:3]
     step = size + _GAP

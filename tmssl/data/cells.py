@@ -1,6 +1,6 @@
 """Rows of label tables: the columns with a meaning, and what counts as an empty cell.
 
-Readers of files yield rows; `marks.py` turns rows into marks.
+Files in `sources` yield rows, and `sources/marks.py` turns rows into marks.
 """
 
 import functools
