@@ -1,4 +1,4 @@
-"""What the list of runs and its reader tell each other and the app."""
+"""Messages between the list of runs, its reader and the app."""
 
 from textual.message import Message
 
@@ -6,17 +6,24 @@ from tmssl.runs.folder import Run
 from tmssl.runs.listing import Row
 
 
-class RowSeen(Message):
-    """A run of the folder was read; without a row, all of them were, by these names."""
+class RunRead(Message):
+    """A run of the folder was read."""
 
-    def __init__(self, row: Row | None, seen: tuple[str, ...] = ()) -> None:
+    def __init__(self, row: Row) -> None:
         super().__init__()
         self.row = row
-        self.seen = seen
+
+
+class FolderRead(Message):
+    """All runs of the folder were read."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        super().__init__()
+        self.names = names
 
 
 class OpenRun(Message):
-    """A person wants to watch a run."""
+    """The user wants to watch a run."""
 
     def __init__(self, run: Run) -> None:
         super().__init__()
@@ -24,7 +31,7 @@ class OpenRun(Message):
 
 
 class StartRun(Message):
-    """A person wants to start a run."""
+    """The user wants to start a run."""
 
     def __init__(self, recipe: str, name: str, settings: tuple[str, ...]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Every run of a folder: state, epoch, loss against chance, best evaluation; opened and compared."""
+"""The screen of all runs of a folder, where runs are opened, compared and started."""
 
 from pathlib import Path
 
@@ -16,13 +16,13 @@ from tui.bindings import RUNS
 from tui.messages import StatusMessage
 from tui.paths import display_path
 from tui.runs.comparison import comparison_page
-from tui.runs.messages import OpenRun, RowSeen
-from tui.runs.run_list import about_words, row_head, row_text
+from tui.runs.messages import FolderRead, OpenRun, RunRead
+from tui.runs.run_list import detail_lines, list_heading, list_line
 from tui.widgets.choices import Choices
 from tui.widgets.searchable_screen import SearchableScreen
 
-_LOOK_S = 2.0  # between looks at the folder
-_MOST = 2  # runs that are compared
+_POLL_S = 2.0  # between two readings of the folder
+_COMPARED = 2  # runs
 
 
 class RunsScreen(SearchableScreen):
@@ -32,18 +32,18 @@ class RunsScreen(SearchableScreen):
 
     AUTO_FOCUS = "#runs"
 
-    def __init__(self, folder: Path, current: Run | None = None) -> None:
+    def __init__(self, folder: Path, watched: Run | None = None) -> None:
         super().__init__()
         self._folder = folder
-        self._current = current.name if current else ""
         self._rows: dict[str, Row] = {}
         self._marked: list[str] = []
-        self._wanted = ""
-        self._complete = False
-        self._found = False  # the run that was watched, on which the cursor then is
+        self._filter = ""
+        self._is_complete = False
+        self._cursor_wanted = watched.name if watched else ""  # until the watched run is read
+        self._cursor_placed = False
 
     def compose(self) -> ComposeResult:
-        """The folder, a filter that comes when asked for, the list, what the cursor is on."""
+        """The folder, a filter that is hidden at first, the list, and details of the selected run."""
         yield Static(Text(f"runs in {display_path(self._folder)}"), classes="heading", id="where")
         yield Input(placeholder="name, state or setting, such as lr=0.1", id="search", compact=True)
         yield Static("", id="head", classes="line")
@@ -53,89 +53,91 @@ class RunsScreen(SearchableScreen):
         yield Footer()
 
     def on_mount(self) -> None:
-        """Hide the filter and look."""
+        """Hide the filter and start reading."""
         self.query_one("#search").display = False
-        self._look()
+        self._read_folder()
 
     def show_status(self, text: str) -> None:
-        """A line about an action."""
+        """Show the progress or the outcome of an action."""
         self.query_one("#status", Static).update(Text(text, style="italic"))
 
     @work(thread=True, exclusive=True, group="runs")
-    def _look(self) -> None:
-        """Read the runs again and again, until the screen is gone."""
+    def _read_folder(self) -> None:
+        """Read the runs again and again until the screen is closed."""
         worker, listing = get_current_worker(), Listing(self._folder)
         while not worker.is_cancelled:
-            seen = []
+            names = set()
             try:
                 for row in listing.rows():
-                    seen.append(row.run.name)
-                    self.post_message(RowSeen(row))
+                    names.add(row.run.name)
+                    self.post_message(RunRead(row))
                     if worker.is_cancelled:
                         return
             except RunError as error:
                 self.post_message(StatusMessage(str(error)))
-            self.post_message(RowSeen(None, tuple(seen)))
-            worker.cancelled_event.wait(_LOOK_S)
+            self.post_message(FolderRead(frozenset(names)))
+            worker.cancelled_event.wait(_POLL_S)
 
-    def on_row_seen(self, message: RowSeen) -> None:
-        """One more row, or the end of a look."""
-        if message.row is not None:
-            self._rows[message.row.run.name] = message.row
-        else:
-            self._complete = True
-            self._rows = {name: row for name, row in self._rows.items() if name in message.seen}
-            self._marked = [name for name in self._marked if name in self._rows]
+    def on_run_read(self, message: RunRead) -> None:
+        """Show a new or changed run."""
+        self._rows[message.row.run.name] = message.row
+        self._show()
+
+    def on_folder_read(self, message: FolderRead) -> None:
+        """Remove runs that are gone."""
+        self._is_complete = True
+        self._rows = {name: row for name, row in self._rows.items() if name in message.names}
+        self._marked = [name for name in self._marked if name in self._rows]
         self._show()
 
     def on_resize(self) -> None:
-        """Lines are made for the width."""
+        """Make the lines anew for the width."""
         self.call_after_refresh(self._show)
 
-    def _fitting(self) -> list[Row]:
-        """The rows that the filter lets through: what runs first, then the newest name."""
+    def _filtered_rows(self) -> list[Row]:
+        """The rows that fit the filter, running ones first, then by name from the last."""
         rows = sorted(
             self._rows.values(),
             key=lambda row: (row.state == "running", row.run.name),
             reverse=True,
         )
-        return [row for row in rows if row.holds(self._wanted)]
+        return [row for row in rows if row.holds(self._filter)]
 
     def _show(self) -> None:
         width = self.size.width - 2
-        rows = self._fitting()
-        self.query_one("#head", Static).update(Text(row_head(width), style="bold", no_wrap=True))
+        rows = self._filtered_rows()
+        heading = Text(list_heading(width), style="bold", no_wrap=True)
+        self.query_one("#head", Static).update(heading)
         choices = self.query_one("#runs", Choices)
-        # Rows come in the order of names: until all are there the cursor is on the first, if nobody moved it.
-        untouched = not self._complete and not choices.highlighted and not self._found
+        # Rows are read in the order of names; until then, the cursor stays on the first if it was not moved.
+        untouched = not self._is_complete and not choices.highlighted and not self._cursor_placed
         choices.show(
-            [(row.run.name, row_text(row, width, row.run.name in self._marked)) for row in rows]
+            [(row.run.name, list_line(row, width, row.run.name in self._marked)) for row in rows]
         )
         if untouched and rows:
             choices.highlighted = 0
-        if self._current and self._current in self._rows:
-            choices.choose(self._current)
-            self._current, self._found = "", True
-        words = f"runs in {display_path(self._folder)}: {count(len(self._rows), 'run')}"
-        if self._wanted:
-            words += f", {len(rows)} with '{safe(self._wanted)}'"
-        self.query_one("#where", Static).update(Text(words, style="bold"))
-        self._show_about()
+        if self._cursor_wanted in self._rows:
+            choices.choose(self._cursor_wanted)
+            self._cursor_wanted, self._cursor_placed = "", True
+        title = f"runs in {display_path(self._folder)}: {count(len(self._rows), 'run')}"
+        if self._filter:
+            title += f", {len(rows)} with '{safe(self._filter)}'"
+        self.query_one("#where", Static).update(Text(title, style="bold"))
+        self._show_details()
 
     @on(OptionList.OptionHighlighted, "#runs")
-    def _show_about(self) -> None:
-        """What there is to say of the run under the cursor."""
+    def _show_details(self) -> None:
+        """Show the details of the selected run, or why none is selected."""
         row = self._rows.get(self.query_one("#runs", Choices).chosen)
-        text = Text("\n").join(about_words(row)) if row else Text(self._nothing())
+        if row is not None:
+            text = Text("\n").join(detail_lines(row))
+        elif not self._is_complete:
+            text = Text("reading the runs")
+        elif self._rows:
+            text = Text("no run contains that text; press esc for all")
+        else:
+            text = Text("no runs here yet; press n to start one")
         self.query_one("#about", Static).update(text)
-
-    def _nothing(self) -> str:
-        """Why no run is under the cursor."""
-        if not self._complete:
-            return "reading the runs"
-        if self._rows:
-            return "no run holds that; press esc for all"
-        return "no runs here yet; press n to start one"
 
     @on(OptionList.OptionSelected, "#runs")
     def action_open(self) -> None:
@@ -145,28 +147,28 @@ class RunsScreen(SearchableScreen):
             self.post_message(OpenRun(row.run))
 
     def action_mark(self) -> None:
-        """Mark the run under the cursor, or take its mark away; the oldest of three goes."""
+        """Mark or unmark the run under the cursor; a third mark removes the first."""
         name = self.query_one("#runs", Choices).chosen
         if name in self._marked:
             self._marked.remove(name)
         elif name:
-            self._marked = [*self._marked, name][-_MOST:]
+            self._marked = [*self._marked, name][-_COMPARED:]
         self._show()
 
     def action_compare(self) -> None:
-        """How the marked runs differ; one marked run is compared with the one under the cursor."""
+        """Compare two marked runs, or one marked run with the one under the cursor."""
         names = list(self._marked)
         chosen = self.query_one("#runs", Choices).chosen
         if len(names) == 1 and chosen and chosen not in names:
             names.append(chosen)
-        if len(names) == _MOST:
+        if len(names) == _COMPARED:
             self.app.push_screen(comparison_page(*(self._rows[name] for name in names)))
         else:
             self.show_status("mark two runs with space, then press c")
 
     @on(Input.Changed, "#search")
     def _typed(self, event: Input.Changed) -> None:
-        self._wanted = event.value.strip()
+        self._filter = event.value.strip()
         self._show()
 
     @on(Input.Submitted, "#search")
@@ -174,15 +176,15 @@ class RunsScreen(SearchableScreen):
         self._close_filter()
 
     def _close_filter(self) -> None:
-        """Back to the list; what is typed stays in force."""
-        self.query_one("#search").display = bool(self._wanted)
+        """Move the focus to the list; the filter stays in force."""
+        self.query_one("#search").display = bool(self._filter)
         self.query_one("#runs").focus()
 
     def action_back(self) -> None:
-        """Clear the filter, or go back to the run that was watched."""
-        if self._wanted or self.query_one("#search").display:
-            self.query_one("#search", Input).value = self._wanted = ""
+        """Clear the filter, or go back to the watched run."""
+        if self._filter or self.query_one("#search").display:
+            self.query_one("#search", Input).value = self._filter = ""
             self._close_filter()
             self._show()
-        elif len(self.app.screen_stack) > 2:  # below is Textual's own and the run's
+        elif len(self.app.screen_stack) > 2:  # the others are Textual's own and the curves
             self.app.pop_screen()

@@ -10,7 +10,7 @@ from tests.helpers.pilot import until_screen, until_shows
 from tmssl.errors import InputError
 from tui.app import WatchApp
 from tui.runs.screen import RunsScreen
-from tui.runs.start_form import StartForm, answers
+from tui.runs.start_form import StartForm, parse_form
 from tui.subprocesses import run_command
 
 EMPTY = dict.fromkeys(("recipe", "source", "epochs", "lr", "batch_size", "more", "name"), "")
@@ -35,12 +35,12 @@ def test_what_is_wrong_is_said_as_the_command_line_says_it(
     typed: dict[str, str], said: str
 ) -> None:
     with pytest.raises(InputError, match=said):
-        answers({**EMPTY, **typed})
+        parse_form({**EMPTY, **typed})
 
 
 def test_fields_speak_after_the_settings_and_those_after_the_recipe(tmp_path: Path) -> None:
     marks = draw_marks(tmp_path / "my marks", 2)
-    found = answers(
+    found = parse_form(
         {
             **EMPTY,
             "recipe": "toy",
