@@ -68,7 +68,7 @@ class ResumeDialog(Dialog[Resume]):
             note = " The trainer is stopped first, with a checkpoint." if self._alive else ""
             yield Static(f"Train to how many epochs in total?{note}")
             epochs = str(self._config.train.epochs + 10)
-            example = "changed settings, such as lr=0.05 temperature=0.1"
+            example = "changes, such as lr=0.05 temperature=0.1"
             yield labelled("epochs", Input(epochs, type="integer", id="epochs", compact=True))
             yield labelled("settings", Input(placeholder=example, id="more", compact=True))
             yield Static("", id="plan")
