@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from tests.helpers.training import SMALL_MODEL
 from tmssl.config import Config, changed
 from tmssl.data.pack.reader import open_pack
 from tmssl.training.distributed import Ranks, join_ranks
@@ -17,15 +18,7 @@ from tmssl.training.optimizer import set_learning_rate
 from tmssl.training.session import create_sampler
 from tmssl.training.signals import SignalFlags
 
-SETTINGS = {
-    "model.name": "test_efficientnet",
-    "hidden": 32,
-    "dimensions": 16,
-    "image_size": 32,
-    "batch_size": 12,
-    "chunk_size": 3,
-    "device": "cpu",
-}
+SETTINGS = {**SMALL_MODEL, "batch_size": 12, "chunk_size": 3}
 _CPU = torch.device("cpu")
 
 

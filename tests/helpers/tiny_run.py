@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tests.helpers.marks import draw_marks
+from tests.helpers.training import SMALL_MODEL
 from tmssl.config import Config, changed, write_config
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.pack.cache import pack_size
@@ -20,15 +21,10 @@ def tiny_run(folder: Path, count: int = 40, *, validation: int = 8) -> Run:
     build_pack(read_catalogue(marks), folder / "pack", pack_size(32))
     run = create_run(folder / "runs", "r")
     settings = {
+        **SMALL_MODEL,
         "data.source": str(marks),
         "data.pack": str(folder / "pack"),
-        "model.name": "test_efficientnet",
-        "hidden": 32,
-        "dimensions": 16,
-        "image_size": 32,
-        "batch_size": 8,
         "epochs": 1,
-        "device": "cpu",
     }
     write_config(changed(Config(), settings), run.config)
     train(run, SignalFlags())

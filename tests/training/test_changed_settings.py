@@ -4,11 +4,11 @@ import shutil
 import signal
 import statistics
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cli.start import planned_resume
+from tests.helpers.models import poison_gradients
 from tests.helpers.training import history_of, new_run
 from tmssl.config import changed, read_config, write_config
 from tmssl.errors import PackError
@@ -16,7 +16,7 @@ from tmssl.runs.checkpoints import read_sidecar
 from tmssl.runs.folder import Run
 from tmssl.runs.history import state
 from tmssl.runs.resume_plan import plan_resume
-from tmssl.training import learner, loop, moco
+from tmssl.training import loop
 from tmssl.training.loop import train
 from tmssl.training.session import Session
 from tmssl.training.signals import SignalFlags
@@ -43,18 +43,6 @@ def train_until(run: Run, step: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "train_step", train_step)
         assert train(run, flags) == 143
-
-
-def poison(monkeypatch: pytest.MonkeyPatch, calls_of: range) -> None:
-    """Let the gradient of some calls of the step be NaN, counted from 1."""
-    real, calls = moco.moco_step, [0]
-
-    def poisoned(*arguments: Any, backward: Any, **named: Any) -> Any:
-        calls[0] += 1
-        factor = float("nan") if calls[0] in calls_of else 1
-        return real(*arguments, backward=lambda loss: backward(loss * factor), **named)
-
-    monkeypatch.setattr(learner, "moco_step", poisoned)
 
 
 def test_the_precision_may_become_float16(tmp_path: Path, pack: Path) -> None:
@@ -90,7 +78,7 @@ def test_a_run_goes_back_whatever_optimizer_its_checkpoint_had(
     run = new_run(tmp_path, pack)
     train_until(run, 7)
     again(run, optimizer="adamw", lr=1e-3)
-    poison(monkeypatch, range(1, 4))
+    poison_gradients(monkeypatch, range(1, 4))
     assert train(run, SignalFlags()) == 0
     assert [(s.reason, s.step) for s in history_of(run).segments[1:]] == [
         ("resume", 7),
@@ -106,7 +94,7 @@ def test_a_run_goes_back_without_the_weights_it_began_from(
     run = new_run(tmp_path, pack, init=str(source.path))
     train_until(run, 7)
     shutil.rmtree(source.path)
-    poison(monkeypatch, range(1, 4))
+    poison_gradients(monkeypatch, range(1, 4))
     assert train(run, SignalFlags()) == 0
     assert history_of(run).segments[-1].reason == "rollback"
 
@@ -116,7 +104,7 @@ def test_what_a_rollback_does_is_told_and_the_epoch_keeps_its_first_part(
 ) -> None:
     run = new_run(tmp_path, pack)
     train_until(run, 7)
-    poison(monkeypatch, range(1, 4))
+    poison_gradients(monkeypatch, range(1, 4))
     train(run, SignalFlags())
     history = history_of(run)
     found = [(f.code, f.step) for f in history.findings if f.level == "bad"]
@@ -140,7 +128,7 @@ def test_a_rollback_within_a_re_warm_up_halves_where_that_begins(
         steps_per_epoch=PER_EPOCH,
     )
     write_config(plan.config, run.config)
-    poison(monkeypatch, range(1, 4))
+    poison_gradients(monkeypatch, range(1, 4))
     train(run, SignalFlags())
     back = history_of(run).segments[-1]
     assert back.reason == "rollback"

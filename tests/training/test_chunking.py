@@ -6,6 +6,7 @@ import timm
 import torch
 
 from tests.helpers.models import small_moco
+from tests.helpers.training import SMALL_MODEL
 from tmssl.config import Config, changed
 from tmssl.errors import ConfigError
 from tmssl.training.chunking import (
@@ -20,14 +21,7 @@ from tmssl.training.learner import autocast, create_learner
 from tmssl.training.moco import MoCo
 
 CPU = torch.device("cpu")
-TINY: dict[str, object] = {
-    "model.name": "test_efficientnet",
-    "hidden": 32,
-    "dimensions": 16,
-    "image_size": 32,
-    "batch_size": 12,
-    "device": "cpu",
-}
+TINY = {**SMALL_MODEL, "batch_size": 12}
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 31, 64, 1000])

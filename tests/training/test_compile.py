@@ -7,15 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.helpers.marks import draw_marks
-from tmssl.config import Config, changed, write_config
-from tmssl.data.pack.builder import build_pack
-from tmssl.data.pack.cache import pack_size
-from tmssl.data.sources.catalogue import read_catalogue
+from tests.helpers.training import draw_pack, losses, new_run
 from tmssl.runs.checkpoints import find_checkpoint
-from tmssl.runs.folder import Run, create_run
-from tmssl.runs.history import read_history
-from tmssl.runs.journal import read_journal
+from tmssl.runs.folder import Run
 from tmssl.training.checkpoints.store import load_payload
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
@@ -25,29 +19,11 @@ COMPILER = next((name for name in ("gcc", "g++", "clang", "cc") if shutil.which(
 
 
 def trained(folder: Path, device: str, *, compiled: bool) -> Run:
-    run = create_run(folder / "runs", f"compiled-{compiled}")
-    settings = {
-        "data.pack": str(folder / "pack"),
-        "model.name": "test_efficientnet",
-        "hidden": 32,
-        "dimensions": 16,
-        "image_size": 32,
-        "batch_size": 8,
-        "epochs": 1,
-        "log_every": 1,
-        "device": device,
-        "precision": "float32",
-        "lr": 1e-3,
-        "compile": compiled,
-        "deterministic": True,  # no TF32 on a GPU
-    }
-    write_config(changed(Config(), settings), run.config)
+    settings = {"epochs": 1, "precision": "float32", "lr": 1e-3, "device": device}
+    # Deterministic, as `new_run` is: no TF32 on a GPU.
+    run = new_run(folder, folder / "pack", f"compiled-{compiled}", compile=compiled, **settings)
     assert train(run, SignalFlags()) == 0
     return run
-
-
-def losses(run: Run) -> list[float | None]:
-    return [step.loss for step in read_history(read_journal(run.journal)).steps]
 
 
 @pytest.mark.filterwarnings("default")  # the compiler has warnings of its own
@@ -64,10 +40,10 @@ def test_a_compiled_run_learns_as_an_eager_one_and_its_checkpoint_fits_both(
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     if device == "cuda" and not HEADER.exists():
         pytest.skip(f"torch.compile needs {HEADER} to launch what it compiled for a GPU")
-    marks = draw_marks(tmp_path / "marks", 40)
-    build_pack(read_catalogue(marks), tmp_path / "pack", pack_size(32))
+    draw_pack(tmp_path, 40)
     eager, compiled = (trained(tmp_path, device, compiled=c) for c in (False, True))
-    assert len(losses(eager)) == 5
-    assert losses(compiled) == pytest.approx(losses(eager), rel=1e-3)
+    expected, found = ([loss for _, loss in losses(run)] for run in (eager, compiled))
+    assert len(expected) == 5
+    assert found == pytest.approx(expected, rel=1e-3)
     one, other = (load_payload(find_checkpoint(run))["encoder"] for run in (eager, compiled))
     assert list(one) == list(other)

@@ -4,7 +4,6 @@ import contextlib
 import gc
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,15 @@ from typing import Any
 import pytest
 import torch
 
+from tests.helpers import training
 from tests.helpers.marks import draw_marks
+from tests.helpers.training import draw_pack, history_of, losses, wait_for
 from tmssl.config import Config, changed, read_config, write_config
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.pack.cache import pack_size
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.runs.events import End
-from tmssl.runs.folder import Run, create_run
-from tmssl.runs.history import History, read_history
-from tmssl.runs.journal import read_journal
+from tmssl.runs.folder import Run
 from tmssl.runs.launch import signal_trainer, start_trainer, wait_until_begun
 from tmssl.training import loop
 from tmssl.training.learner import create_learner, update
@@ -32,18 +31,7 @@ from tmssl.training.signals import SignalFlags
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(300)]
 
 CUDA = torch.device("cuda")
-TINY = {
-    "model.name": "test_efficientnet",
-    "hidden": 32,
-    "dimensions": 16,
-    "image_size": 32,
-    "batch_size": 16,
-    "epochs": 2,
-    "log_every": 1,
-    "device": "cuda",
-    "lr": 0.05,
-    "warmup_epochs": 0.5,
-}
+TINY = {**training.TINY, "batch_size": 16, "deterministic": False, "device": "cuda"}
 LARGE = {
     **TINY,
     "model.name": "efficientnet_b0",
@@ -57,9 +45,7 @@ PER_EPOCH = 10
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cuda")
-    catalogue = read_catalogue(draw_marks(folder / "source", 16 * PER_EPOCH))
-    return build_pack(catalogue, folder / "pack", pack_size(32)).folder
+    return draw_pack(tmp_path_factory.mktemp("cuda"), 16 * PER_EPOCH)
 
 
 @pytest.fixture(scope="module")
@@ -70,17 +56,7 @@ def large_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def new_run(folder: Path, pack: Path, **settings: object) -> Run:
-    run = create_run(folder / "runs", f"r{len(list(folder.glob('runs/r*')))}")
-    write_config(changed(Config(), {**TINY, "data.pack": str(pack), **settings}), run.config)
-    return run
-
-
-def history_of(run: Run) -> History:
-    return read_history(read_journal(run.journal))
-
-
-def losses(run: Run) -> list[float | None]:
-    return [step.loss for step in history_of(run).steps]
+    return training.new_run(folder, pack, "", **{**TINY, **settings})
 
 
 def may_wait(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -163,7 +139,7 @@ def test_a_run_on_a_gpu_begins_as_on_a_cpu_and_tells_of_its_memory(
     )
     for run in (here, there):
         assert train(run, SignalFlags()) == 0
-    first, same = losses(here)[0], losses(there)[0]
+    (_, first), (_, same) = losses(here)[0], losses(there)[0]
     assert first is not None
     assert same == pytest.approx(first, rel=0.01)
     history = history_of(there)
@@ -179,9 +155,8 @@ def test_deterministic_training_stopped_and_resumed_is_bitwise_the_same(
     def end_of(run: Run, segments: int, *, stop_at: int = 0) -> None:
         process = start_trainer(run)
         wait_until_begun(run, process, segments)
-        while stop_at and history_of(run).step < stop_at:
-            time.sleep(0.01)
         if stop_at:
+            wait_for(lambda: history_of(run).step >= stop_at, process)
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=120)
 

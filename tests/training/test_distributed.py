@@ -5,24 +5,19 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import timm
 import torch
 
-from tests.helpers.marks import draw_marks
 from tests.helpers.rank import SETTINGS, learn_a_little
+from tests.helpers.training import draw_pack, history_of, new_run, wait_for
 from tmssl.config import Config, changed, read_config, write_config
-from tmssl.data.pack.builder import build_pack
-from tmssl.data.pack.cache import pack_size
-from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import ConfigError, InputError
 from tmssl.runs.checkpoints import digest, valid_checkpoints
 from tmssl.runs.events import End, Finding
-from tmssl.runs.folder import Run, create_run, holder, is_alive
-from tmssl.runs.history import read_history
+from tmssl.runs.folder import Run, holder, is_alive
 from tmssl.runs.journal import read_journal
 from tmssl.runs.launch import start_trainer, wait_until_begun
 from tmssl.training.distributed import ALONE, Ranks, sync_batch_norms
@@ -31,11 +26,11 @@ from tmssl.training.distributed import ALONE, Ranks, sync_batch_norms
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ranks")
-    build_pack(read_catalogue(draw_marks(folder / "m", 40)), folder / "pack", pack_size(32))
+    draw_pack(folder, 40)
     return folder
 
 
-@pytest.mark.timeout(200)  # three interpreters load torch at once
+@pytest.mark.timeout(300)  # three interpreters load torch at once
 def test_two_processes_take_the_steps_of_one(world: Path) -> None:
     subprocess.run(
         [
@@ -93,17 +88,8 @@ def test_a_cpu_and_a_process_alone_keep_their_own_norms() -> None:
 
 def start(folder: Path, name: str) -> tuple[Run, subprocess.Popen[bytes]]:
     """A run of two processes that would go on for ever, begun."""
-    run = create_run(folder / "runs", name)
-    settings = {
-        **SETTINGS,
-        "data.pack": str(folder / "pack"),
-        "epochs": 100_000,
-        "log_every": 1,
-        "gpus": 2,
-        "lr": 0.01,
-        "checkpoint_minutes": 0.01,
-    }
-    write_config(changed(Config(), settings), run.config)
+    settings = {**SETTINGS, "epochs": 100_000, "gpus": 2, "lr": 0.01, "checkpoint_minutes": 0.01}
+    run = new_run(folder, folder / "pack", name, **settings)
     process = start_trainer(run)
     wait_until_begun(run, process, 0)
     return run, process
@@ -115,17 +101,12 @@ def ranks_of(process: subprocess.Popen[bytes]) -> list[int]:
     return sorted(int(pid) for pid in children)
 
 
-def wait_for_step(run: Run, step: int) -> None:
-    while read_history(read_journal(run.journal)).step < step:
-        time.sleep(0.02)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("signalled", [0, 1])
 def test_a_signal_to_one_process_stops_all_after_the_same_step(world: Path, signalled: int) -> None:
     run, process = start(world, f"stopped-{signalled}")
-    wait_for_step(run, 5)
+    wait_for(lambda: history_of(run).step >= 5, process)
     pids = ranks_of(process)
     found = holder(run)
     assert found is not None
@@ -133,7 +114,7 @@ def test_a_signal_to_one_process_stops_all_after_the_same_step(world: Path, sign
     other = next(pid for pid in pids if pid != found.pid)
     os.kill(found.pid if signalled == 0 else other, signal.SIGTERM)
     assert process.wait(timeout=60) == 0
-    history = read_history(read_journal(run.journal))
+    history = history_of(run)
     assert history.end is not None
     assert (history.end.status, history.end.reason) == ("stopped", "asked to by SIGTERM")
     step, path = valid_checkpoints(run.checkpoints)[0]
@@ -149,7 +130,7 @@ def test_a_signal_to_one_process_stops_all_after_the_same_step(world: Path, sign
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_killed_process_ends_the_run_with_a_finding(world: Path, killed: int) -> None:
     run, process = start(world, f"killed-{killed}")
-    wait_for_step(run, 5)
+    wait_for(lambda: history_of(run).step >= 5, process)
     found = holder(run)
     assert found is not None
     other = next(pid for pid in ranks_of(process) if pid != found.pid)
@@ -167,14 +148,12 @@ def test_a_killed_process_ends_the_run_with_a_finding(world: Path, killed: int) 
     wait_until_begun(run, process, 1)
     process.terminate()
     assert process.wait(timeout=60) == 143
-    assert read_history(read_journal(run.journal)).segments[1].changed == {"train.gpus": [2, 1]}
+    assert history_of(run).segments[1].changed == {"train.gpus": [2, 1]}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_what_torchruns_processes_refuse_is_one_line(world: Path) -> None:
-    run = create_run(world / "runs", "refused")
-    settings = {**SETTINGS, "data.pack": str(world / "none"), "gpus": 2}
-    write_config(changed(Config(), settings), run.config)
+    run = new_run(world, world / "none", "refused", **SETTINGS, gpus=2)
     with pytest.raises(InputError, match="none"):
         wait_until_begun(run, start_trainer(run), 0)

@@ -9,15 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.marks import draw_marks
-from tmssl.config import Config, changed, write_config
-from tmssl.data.pack.builder import build_pack
-from tmssl.data.pack.cache import pack_size
-from tmssl.data.sources.catalogue import read_catalogue
+from tests.helpers import training
+from tests.helpers.training import draw_pack, history_of, losses, wait_for
 from tmssl.runs.checkpoints import digest, valid_checkpoints
-from tmssl.runs.folder import Run, create_run, holder, is_alive
-from tmssl.runs.history import History, read_history
-from tmssl.runs.journal import read_journal
+from tmssl.runs.folder import Run, holder, is_alive
 from tmssl.runs.launch import signal_trainer, start_trainer, wait_until_begun
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
@@ -28,38 +23,15 @@ EPOCHS, PER_EPOCH = 12, 5
 
 
 def new_run(folder: Path, name: str, epochs: int = EPOCHS) -> Run:
-    run = create_run(folder / "runs", name)
-    settings = {
-        "data.pack": str(folder / "pack"),
-        "model.name": "test_efficientnet",
-        "hidden": 32,
-        "dimensions": 16,
-        "image_size": 32,
-        "batch_size": 8,
-        "epochs": epochs,
-        "log_every": 1,
-        "deterministic": True,
-        "device": "cpu",
-        "lr": 0.05,
-        "checkpoint_minutes": 0.002,
-    }
-    write_config(changed(Config(), settings), run.config)
-    return run
+    pack = folder / "pack"
+    return training.new_run(folder, pack, name, epochs=epochs, checkpoint_minutes=0.002)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("faults")
-    build_pack(read_catalogue(draw_marks(folder / "m", 40)), folder / "pack", pack_size(32))
+    draw_pack(folder, 40)
     return folder
-
-
-def history_of(run: Run) -> History:
-    return read_history(read_journal(run.journal))
-
-
-def losses(run: Run) -> list[tuple[int, float | None]]:
-    return [(step.step, step.loss) for step in history_of(run).steps]
 
 
 def own_s(pid: int) -> float:
@@ -128,11 +100,8 @@ def test_a_disk_that_takes_nothing_for_a_while_stops_neither_training_nor_its_re
     run = new_run(world, "full", epochs=100_000)
     process = start_trainer(run)
     wait_until_begun(run, process, 0)
-    while not history_of(run).checkpoints:
-        time.sleep(0.01)
-    full = (
-        run.journal.stat().st_size + 50
-    )  # no file may grow beyond it: the write itself is refused
+    wait_for(lambda: history_of(run).checkpoints, process)
+    full = run.journal.stat().st_size + 50  # no file may grow beyond it: the write is refused
     hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)[1]
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (full, hard))
     begun = own_s(process.pid)
@@ -142,8 +111,7 @@ def test_a_disk_that_takes_nothing_for_a_while_stops_neither_training_nor_its_re
     stuck = history_of(run).step
     assert valid_checkpoints(run.checkpoints)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (hard, hard))
-    while history_of(run).checkpoints[-1].step <= stuck:
-        time.sleep(0.01)
+    wait_for(lambda: history_of(run).checkpoints[-1].step > stuck, process)
     signal_trainer(run, signal.SIGTERM)
     assert process.wait(timeout=60) == 143
     history = history_of(run)

@@ -5,29 +5,24 @@ import os
 import signal
 import tempfile
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from tests.helpers.full_disk import Disk, SmallDisk, full_disk, small_disk
-from tests.helpers.marks import draw_marks
-from tmssl.config import Config, changed, read_config, write_config
-from tmssl.data.pack.builder import build_pack
-from tmssl.data.pack.cache import pack_size
-from tmssl.data.sources.catalogue import read_catalogue
+from tests.helpers.models import checkpoint_payload, poison_gradients
+from tests.helpers.training import draw_pack, history_of, new_run, wait_for
+from tmssl.config import changed, read_config, write_config
 from tmssl.errors import ConfigError, RunError, TrainingError
 from tmssl.runs.checkpoints import digest, read_sidecar, valid_checkpoints
 from tmssl.runs.events import End, Eval, Event, Finding, Score, Step
 from tmssl.runs.folder import Run, create_run, hold_lock
-from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal
 from tmssl.runs.launch import start_trainer
-from tmssl.training import learner, loop, moco
+from tmssl.training import loop, trainer_journal
 from tmssl.training.checkpoints.evaluations import Evaluations
 from tmssl.training.checkpoints.store import load_payload, save_checkpoint
 from tmssl.training.checkpoints.writer import CheckpointWriter, SaveRequest
@@ -43,9 +38,7 @@ PER_EPOCH = 5
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("disk")
-    catalogue = read_catalogue(draw_marks(folder / "source", 8 * PER_EPOCH))
-    return build_pack(catalogue, folder / "pack", pack_size(32)).folder
+    return draw_pack(tmp_path_factory.mktemp("disk"), 8 * PER_EPOCH)
 
 
 @pytest.fixture(params=["tmpfs", "limit"])
@@ -60,33 +53,22 @@ def tmpfs(tmp_path: Path) -> Iterator[SmallDisk]:
         yield found
 
 
-def new_run(folder: Path, pack: Path, **settings: object) -> Run:
-    run = create_run(folder / "runs", f"r{len(list(folder.glob('runs/r*')))}", latest=False)
-    tiny = {
-        "data.pack": str(pack),
-        "model.name": "test_efficientnet",
-        "hidden": 32,
-        "dimensions": 16,
-        "image_size": 32,
-        "batch_size": 8,
-        "epochs": 2,
-        "log_every": 1,
-        "deterministic": True,
-        "device": "cpu",
-        "lr": 0.05,
-        "warmup_epochs": 0.5,
-        "keep_every": 1,
-    }
-    write_config(changed(Config(), {**tiny, **settings}), run.config)
-    return run
-
-
-def history_of(run: Run) -> History:
-    return read_history(read_journal(run.journal))
+def keeping_all(folder: Path, pack: Path, **settings: object) -> Run:
+    return new_run(folder, pack, "", keep_every=1, **settings)
 
 
 def codes(run: Run) -> list[str]:
     return [finding.code for finding in history_of(run).findings]
+
+
+def once(condition: Callable[[], bool], action: Callable[[], object]) -> threading.Thread:
+    """A thread that does something as soon as a condition holds."""
+
+    def act() -> None:
+        wait_for(condition)
+        action()
+
+    return threading.Thread(target=act)
 
 
 def after_steps(monkeypatch: pytest.MonkeyPatch, actions: dict[int, Any]) -> None:
@@ -106,9 +88,9 @@ def after_steps(monkeypatch: pytest.MonkeyPatch, actions: dict[int, Any]) -> Non
 def test_a_run_whose_last_state_cannot_be_saved_fails_and_goes_on_from_the_one_before(
     disk: Disk, tmp_path: Path, pack: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    undisturbed = new_run(tmp_path, pack)
+    undisturbed = keeping_all(tmp_path, pack)
     train(undisturbed, SignalFlags())
-    run = new_run(disk.folder, pack, checkpoint_minutes=0.02)
+    run = keeping_all(disk.folder, pack, checkpoint_minutes=0.02)
     with monkeypatch.context() as patch:
         after_steps(patch, {8: lambda: disk.fill(ROOM_KIB)})
         with pytest.raises(
@@ -136,8 +118,8 @@ def test_a_run_whose_last_state_cannot_be_saved_fails_and_goes_on_from_the_one_b
 def test_room_that_comes_while_the_end_waits_for_it_lets_the_run_finish(
     disk: Disk, pack: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = new_run(disk.folder, pack)
-    room = threading.Timer(1.0, disk.free)
+    run = keeping_all(disk.folder, pack)
+    room = once(lambda: "checkpoint-failed" in codes(run), disk.free)
 
     def fill() -> None:
         disk.fill(ROOM_KIB)
@@ -160,7 +142,7 @@ def test_room_that_comes_while_the_end_waits_for_it_lets_the_run_finish(
 def test_names_that_a_full_disk_refused_are_given_when_there_is_room_again(
     disk: Disk, pack: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = new_run(disk.folder, pack, epochs=4)
+    run = keeping_all(disk.folder, pack, epochs=4)
     after_steps(monkeypatch, {4: lambda: disk.fill(ROOM_KIB), 13: disk.free})
     assert train(run, SignalFlags()) == 0
     for epoch in (1, 2, 3, 4):
@@ -178,7 +160,7 @@ def test_names_that_a_full_disk_refused_are_given_when_there_is_room_again(
 def test_a_checkpoint_is_written_within_an_epoch_when_its_time_has_come(
     tmp_path: Path, pack: Path
 ) -> None:
-    run = new_run(tmp_path, pack, checkpoint_minutes=1e-9, log_every=1000)
+    run = keeping_all(tmp_path, pack, checkpoint_minutes=1e-9, log_every=1000)
     assert train(run, SignalFlags()) == 0
     told = [(c.step, c.reason) for c in history_of(run).checkpoints]
     assert told == [
@@ -192,7 +174,7 @@ def test_a_checkpoint_is_written_within_an_epoch_when_its_time_has_come(
 def test_a_stop_that_cannot_save_says_so_at_once_and_fails(
     disk: Disk, pack: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, flags = new_run(disk.folder, pack), SignalFlags()
+    run, flags = keeping_all(disk.folder, pack), SignalFlags()
 
     def stop() -> None:
         disk.fill(ROOM_KIB)
@@ -210,32 +192,25 @@ def test_a_stop_that_cannot_save_says_so_at_once_and_fails(
 def test_a_signal_ends_the_wait_for_room(
     disk: Disk, pack: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, flags = new_run(disk.folder, pack, checkpoint_minutes=100.0), SignalFlags()
-    asking = threading.Timer(1.0, lambda: setattr(flags, "stop", signal.SIGTERM))
+    run, flags = keeping_all(disk.folder, pack, checkpoint_minutes=100.0), SignalFlags()
+    stop = once(
+        lambda: "checkpoint-failed" in codes(run),
+        lambda: setattr(flags, "stop", signal.SIGTERM),
+    )
 
     def fill() -> None:
         disk.fill(ROOM_KIB)
-        asking.start()
+        stop.start()
 
     after_steps(monkeypatch, {10: fill})
     with pytest.raises(TrainingError, match="step 10 is done"):
         train(run, flags)
-    asking.join()
+    stop.join()
 
 
 def test_a_rollback_needs_no_room(disk: Disk, pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = new_run(disk.folder, pack, epochs=3)
-    real, calls = moco.moco_step, [0]
-
-    def poisoned(*arguments: Any, backward: Any, **named: Any) -> Any:
-        """The real step, with a gradient of NaN in steps 7 to 9."""
-        calls[0] += 1
-        bad = 7 <= calls[0] <= 9
-        return real(
-            *arguments, backward=lambda loss: backward(loss * (float("nan") if bad else 1)), **named
-        )
-
-    monkeypatch.setattr(learner, "moco_step", poisoned)
+    run = keeping_all(disk.folder, pack, epochs=3)
+    poison_gradients(monkeypatch, range(7, 10))
     after_steps(monkeypatch, {6: disk.fill, 12: disk.free})
     assert train(run, SignalFlags()) == 0
     history = history_of(run)
@@ -293,7 +268,10 @@ def test_events_that_nothing_can_take_are_named(
     assert sorted(path.name for path in tmpfs.folder.iterdir()) == ["filler", "metrics.jsonl"]
 
 
-def test_events_that_waited_are_written_in_order_when_there_is_room(disk: Disk) -> None:
+def test_events_that_waited_are_written_in_order_when_there_is_room(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer_journal, "_CLOSE_S", 60.0)
     path = disk.folder / "metrics.jsonl"
     journal = TrainerJournal(path)
     journal.write(Step(step=0, epoch=0.0))
@@ -309,7 +287,7 @@ def test_events_that_waited_are_written_in_order_when_there_is_room(disk: Disk) 
 
 
 def test_a_run_on_a_full_disk_is_refused_by_name(tmpfs: SmallDisk, pack: Path) -> None:
-    run = new_run(tmpfs.folder, pack)
+    run = keeping_all(tmpfs.folder, pack)
     config = read_config(run.config)
     tmpfs.fill()
     for start in (hold_lock(run).__enter__, partial(start_trainer, run)):
@@ -322,25 +300,13 @@ def test_a_run_on_a_full_disk_is_refused_by_name(tmpfs: SmallDisk, pack: Path) -
     assert read_config(run.config) == config
 
 
-def payload(step: int, count: int = 100) -> dict[str, Any]:
-    return {
-        "format": 1,
-        "step": step,
-        "epoch": step / 10,
-        "steps_per_epoch": 10,
-        "segment": 0,
-        "best": None,
-        "config": {},
-        "data_fingerprint": "f",
-        "encoder": {"weight": torch.full((count,), float(step))},
-    }
-
-
 def test_a_disk_with_room_for_a_checkpoint_and_not_for_its_names_keeps_the_checkpoint(
     tmpfs: SmallDisk,
 ) -> None:
     exhaust(tmpfs, left=2)
-    written = save_checkpoint(tmpfs.folder, payload(1), best=True, keep_as=["epoch-0001"])
+    written = save_checkpoint(
+        tmpfs.folder, checkpoint_payload(1), best=True, keep_as=["epoch-0001"]
+    )
     assert written.refused == ("best", "epoch-0001")
     assert "No space left on device" in written.problem
     assert [(step, path.name) for step, path in valid_checkpoints(tmpfs.folder)] == [(1, "last.pt")]
@@ -355,7 +321,7 @@ def exhaust(disk: SmallDisk, left: int) -> None:
 def test_a_torch_writer_on_a_full_disk_says_what_the_disk_said(tmpfs: SmallDisk) -> None:
     tmpfs.fill(64)
     with pytest.raises(OSError, match="No space left on device"):
-        save_checkpoint(tmpfs.folder, payload(1, 100_000), best=True)
+        save_checkpoint(tmpfs.folder, checkpoint_payload(1, 100_000), best=True)
     assert sorted(path.name for path in tmpfs.folder.iterdir()) == ["filler"]
 
 
@@ -367,7 +333,9 @@ def test_refused_checkpoints_wait_in_memory_for_their_names_alone_and_not_in_any
     given_up: list[str] = []
     for epoch in range(1, 8):
         names = (f"epoch-{epoch:04d}", f"eval-{epoch:04d}")
-        writer.save(SaveRequest(payload(epoch), "epoch", best=epoch == 2, keep_as=names), 0.0)
+        writer.save(
+            SaveRequest(checkpoint_payload(epoch), "epoch", best=epoch == 2, keep_as=names), 0.0
+        )
         saved = writer.wait()
         assert saved is not None
         assert saved.written is None
@@ -421,8 +389,11 @@ def test_an_evaluation_that_has_no_room_for_its_log_is_begun_and_told(tmpfs: Sma
     exhaust(tmpfs, left=0)
     evaluations.begin("eval-0001")
     told = evaluations.poll()
-    while evaluations.busy:
-        time.sleep(0.1)
-        told += evaluations.poll()
+
+    def ended() -> bool:
+        told.extend(evaluations.poll())
+        return not evaluations.busy
+
+    wait_for(ended)
     assert [event.code for event in told if isinstance(event, Finding)] == ["evaluation-failed"]
     assert not list(run.eval.iterdir())

@@ -6,14 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.marks import draw_marks
-from tmssl.config import Config, changed, read_config, write_config
-from tmssl.data.pack.builder import build_pack
-from tmssl.data.pack.cache import pack_size
-from tmssl.data.sources.catalogue import read_catalogue
-from tmssl.runs.folder import Run, create_run
-from tmssl.runs.history import History, read_history
-from tmssl.runs.journal import read_journal
+from tests.helpers import training
+from tests.helpers.training import draw_pack, history_of, losses
+from tmssl.config import changed, read_config, write_config
+from tmssl.runs.folder import Run
 from tmssl.runs.schedule import momentum
 from tmssl.training import loop
 from tmssl.training.loop import train
@@ -24,37 +20,11 @@ PER_EPOCH = 5
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("going-on")
-    catalogue = read_catalogue(draw_marks(folder / "source", 8 * PER_EPOCH))
-    return build_pack(catalogue, folder / "pack", pack_size(32)).folder
+    return draw_pack(tmp_path_factory.mktemp("going-on"), 8 * PER_EPOCH)
 
 
 def new_run(folder: Path, pack: Path, name: str, **settings: object) -> Run:
-    run = create_run(folder / "runs", name, latest=False)
-    tiny = {
-        "data.pack": str(pack),
-        "model.name": "test_efficientnet",
-        "hidden": 32,
-        "dimensions": 16,
-        "image_size": 32,
-        "batch_size": 8,
-        "epochs": 3,
-        "log_every": 1,
-        "deterministic": True,
-        "device": "cpu",
-        "lr": 0.05,
-        "warmup_epochs": 0.5,
-    }
-    write_config(changed(Config(), {**tiny, **settings}), run.config)
-    return run
-
-
-def history_of(run: Run) -> History:
-    return read_history(read_journal(run.journal))
-
-
-def losses(run: Run) -> list[tuple[int, float | None]]:
-    return [(step.step, step.loss) for step in history_of(run).steps]
+    return training.new_run(folder, pack, name, **{"epochs": 3, **settings})
 
 
 @pytest.mark.parametrize("part", ["head", "middle", "tail"])

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers.marks import draw_marks
+from tests.helpers.training import SMALL_MODEL, history_of
 from tmssl.config import Config, changed, read_config, write_config
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.pack.cache import pack_size
@@ -17,24 +18,13 @@ from tmssl.runs.events import Positives, Segment
 from tmssl.runs.findings.diagnose import diagnose
 from tmssl.runs.folder import create_run
 from tmssl.runs.history import read_history
-from tmssl.runs.journal import read_journal
 from tmssl.training.label_noise import auc, measure_positives
 from tmssl.training.learner import create_learner
 from tmssl.training.loop import train
 from tmssl.training.session import create_sampler
 from tmssl.training.signals import SignalFlags
 
-TINY: dict[str, object] = {
-    "model.name": "test_efficientnet",
-    "hidden": 32,
-    "dimensions": 16,
-    "image_size": 32,
-    "batch_size": 8,
-    "epochs": 1,
-    "device": "cpu",
-    "positives": "vienna",
-    "lr": 0.01,
-}
+TINY = {**SMALL_MODEL, "epochs": 1, "positives": "vienna", "lr": 0.01}
 
 
 def coded_pack(folder: Path, codes: list[str], *, alike: bool) -> Pack:
@@ -120,7 +110,7 @@ def test_each_segment_with_vienna_positives_says_how_alike_they_are(tmp_path: Pa
         now = changed(read_config(run.config), {"epochs": epochs, "positives": positives})
         write_config(now, run.config)
         train(run, SignalFlags())
-    history = read_history(read_journal(run.journal))
+    history = history_of(run)
     assert [(event.segment, event.step, event.level) for event in history.positives] == [
         (0, 0, "division"),
         (2, 12, "division"),

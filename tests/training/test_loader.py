@@ -5,6 +5,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from tests.helpers.training import wait_for
 from tmssl.data.sampler import Sampler
 from tmssl.training.loader import ViewLoader, Views
 from tmssl.training.meter import Meter
@@ -57,8 +58,7 @@ def test_the_wait_is_what_reading_takes_beyond_the_step() -> None:
     slow = feed(pixels)
     waited = slow.views(0).data_s
     assert waited >= 0.3
-    while pixels.reads < 2:  # a step that computes for longer than reading takes
-        time.sleep(0.01)
+    wait_for(lambda: pixels.reads >= 2)  # a step that computes for longer than reading takes
     assert slow.views(1).data_s < waited
     slow.close()
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
+from tests.helpers.training import SMALL_MODEL
 from tmssl.config import Config, changed
 from tmssl.training.learner import Learner, choose_precision, create_learner, update
 from tmssl.training.loader import Views
@@ -16,14 +17,7 @@ COUNT = 16
 
 
 def tiny_learner(device: torch.device, **settings: object) -> Learner:
-    tiny = {
-        "model.name": "test_efficientnet",
-        "hidden": 32,
-        "dimensions": 16,
-        "image_size": 32,
-        "batch_size": COUNT,
-        "lr": 0.05,
-    }
+    tiny = {**SMALL_MODEL, "device": "auto", "batch_size": COUNT, "lr": 0.05}
     return create_learner(changed(Config(), {**tiny, **settings}), device)
 
 

@@ -1,20 +1,14 @@
 """The training log that this project grew from, re-enacted at toy scale with its own recipe."""
 
 import signal
-import time
 from typing import Any
 
 import pytest
 
-from tests.helpers.marks import draw_marks
+from tests.helpers.training import SMALL_MODEL, draw_pack, history_of, wait_for
 from tmssl.config import changed, read_config, write_config
-from tmssl.data.pack.builder import build_pack
-from tmssl.data.pack.cache import pack_size
-from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.recipes import recipe_path
 from tmssl.runs.folder import Run, create_run
-from tmssl.runs.history import History, read_history
-from tmssl.runs.journal import read_journal
 from tmssl.runs.launch import signal_trainer, start_trainer, wait_until_begun
 from tmssl.runs.report import report
 from tmssl.runs.resume_plan import ResumePlan, plan_resume
@@ -24,18 +18,12 @@ from tmssl.training.signals import SignalFlags
 
 PER_EPOCH, BATCH = 22, 8
 SMALL: dict[str, object] = {
-    "model.name": "test_efficientnet",
+    **SMALL_MODEL,
     "hidden": 64,
     "dimensions": 32,
-    "image_size": 32,
     "batch_size": BATCH,
     "chunk_size": 0,
-    "device": "cpu",
 }
-
-
-def history_of(run: Run) -> History:
-    return read_history(read_journal(run.journal))
 
 
 def planned(run: Run, changes: dict[str, object]) -> ResumePlan:
@@ -50,8 +38,7 @@ def stop_in_epoch(run: Run, epoch: int) -> None:
     """Train in a process of its own and stop it once so many epochs are done."""
     process = start_trainer(run)
     wait_until_begun(run, process, len(history_of(run).segments))
-    while history_of(run).step < epoch * PER_EPOCH:
-        time.sleep(0.01)
+    wait_for(lambda: history_of(run).step >= epoch * PER_EPOCH, process)
     signal_trainer(run, signal.SIGTERM)
     assert process.wait(timeout=60) == 143
 
@@ -59,11 +46,10 @@ def stop_in_epoch(run: Run, epoch: int) -> None:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("phases")
-    marks = draw_marks(folder / "m", BATCH * PER_EPOCH)
-    pack = build_pack(read_catalogue(marks), folder / "pack", pack_size(32))
+    pack = draw_pack(folder, BATCH * PER_EPOCH)
     run = create_run(folder / "runs", "log")
     recipe = read_config(recipe_path("seed-log"))
-    write_config(changed(recipe, {**SMALL, "data.pack": str(pack.folder)}), run.config)
+    write_config(changed(recipe, {**SMALL, "data.pack": str(pack)}), run.config)
     train(run, SignalFlags())
     planned(run, {"positives": "instance", "epochs": 20})
     train(run, SignalFlags())

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.helpers.training import SMALL_MODEL
 from tmssl.config import Config, changed
 from tmssl.training.learner import choose_precision, create_learner, update, views_dtype
 from tmssl.training.loader import Views
@@ -42,17 +43,8 @@ def test_tf32_is_allowed_on_cuda_unless_bitwise_sameness_is_asked_for() -> None:
         assert torch.get_float32_matmul_precision() == "highest"
 
 
-SMALL: dict[str, object] = {
-    "model.name": "test_efficientnet",
-    "hidden": 32,
-    "dimensions": 16,
-    "image_size": 32,
-    "batch_size": 8,
-}
-
-
 def loss_of_a_step(precision: str, device: str, *, rounded: bool) -> float:
-    settings = {**SMALL, "precision": precision, "device": device}
+    settings = {**SMALL_MODEL, "precision": precision, "device": device}
     learner = create_learner(changed(Config(), settings), torch.device(device))
     views = torch.randn(2, 8, 3, 32, 32, generator=torch.Generator().manual_seed(0)).to(device)
     kept = views.to(torch.bfloat16 if rounded else torch.float32)
@@ -72,7 +64,7 @@ def test_a_step_on_a_gpu_sees_nothing_of_a_view_beyond_bfloat16() -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_cpu_makes_its_views_in_float32(precision: str) -> None:
-    config = changed(Config(), {**SMALL, "precision": precision})
+    config = changed(Config(), {**SMALL_MODEL, "precision": precision})
     assert views_dtype(create_learner(config, torch.device("cpu"))) == torch.float32
 
 
@@ -84,7 +76,7 @@ def test_a_cpu_makes_its_views_in_float32(precision: str) -> None:
 def test_a_gpu_makes_its_views_in_the_type_it_trains_in(
     precision: str, expected: torch.dtype
 ) -> None:
-    config = changed(Config(), {**SMALL, "precision": precision})
+    config = changed(Config(), {**SMALL_MODEL, "precision": precision})
     assert views_dtype(create_learner(config, torch.device("cuda"))) == expected
 
 

@@ -5,14 +5,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.helpers.training import TINY, history_of, losses, new_run
+from tests.helpers.models import poison_gradients
+from tests.helpers.training import TINY, history_of, losses, new_run, wait_for
 from tmssl.config import Config, changed, read_config, write_config
 from tmssl.errors import ConfigError, TrainingError
 from tmssl.runs.checkpoints import find_checkpoint
@@ -26,6 +26,8 @@ from tmssl.training import learner, moco
 from tmssl.training.checkpoints.store import load_payload
 from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
+
+pytestmark = pytest.mark.timeout(300)  # some start a trainer, which loads torch
 
 
 def test_a_run_writes_every_kind_of_event_and_finishes(tmp_path: Path, pack: Path) -> None:
@@ -94,8 +96,7 @@ def test_a_run_without_a_graceful_end_resumes_bitwise(tmp_path: Path, pack: Path
     killed = new_run(tmp_path, pack, epochs=3)
     process = start_trainer(killed)
     wait_until_begun(killed, process, 0)
-    while history_of(killed).step < 7:
-        time.sleep(0.01)
+    wait_for(lambda: history_of(killed).step >= 7, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not is_alive(killed)
@@ -112,10 +113,9 @@ def test_sigterm_leaves_a_checkpoint_and_its_exit_code(tmp_path: Path, pack: Pat
     assert found.pid == process.pid
     signal_trainer(run, signal.SIGHUP)  # a closed terminal
     signal_trainer(run, signal.SIGUSR1)
-    while not any(c.reason == "signal" for c in history_of(run).checkpoints):
-        time.sleep(0.02)
+    wait_for(lambda: any(c.reason == "signal" for c in history_of(run).checkpoints), process)
     signal_trainer(run, signal.SIGTERM)
-    assert process.wait(timeout=20) == 143
+    assert process.wait(timeout=120) == 143
     history = history_of(run)
     assert history.end is not None
     assert history.end.status == "stopped"
@@ -133,7 +133,7 @@ def test_stopping_and_going_on_changes_no_loss(tmp_path: Path, pack: Path) -> No
     process = start_trainer(stopped)
     wait_until_begun(stopped, process, 1)
     signal_trainer(stopped, signal.SIGTERM)
-    process.wait(timeout=20)
+    process.wait(timeout=120)
     assert train(stopped, SignalFlags()) == 0
     assert losses(stopped) == losses(undisturbed)
 
@@ -158,7 +158,7 @@ def test_a_second_trainer_cannot_have_the_run(tmp_path: Path, pack: Path) -> Non
         check=False,
     )
     process.terminate()
-    process.wait(timeout=20)
+    process.wait(timeout=120)
     assert second.returncode == 2
     assert "is being trained already" in second.stderr
     assert "Traceback" not in second.stderr
@@ -199,17 +199,7 @@ def test_a_burst_of_bad_gradients_goes_back_to_the_checkpoint_at_half_the_lr(
     tmp_path: Path, pack: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = new_run(tmp_path, pack, epochs=3)
-    real, calls = moco.moco_step, [0]
-
-    def poisoned(*arguments: Any, backward: Any, **named: Any) -> Any:
-        """The real step, with a gradient of NaN in steps 7 to 9."""
-        calls[0] += 1
-        bad = 7 <= calls[0] <= 9
-        return real(
-            *arguments, backward=lambda loss: backward(loss * (float("nan") if bad else 1)), **named
-        )
-
-    monkeypatch.setattr(learner, "moco_step", poisoned)
+    poison_gradients(monkeypatch, range(7, 10))
     assert train(run, SignalFlags()) == 0
     history = history_of(run)
     assert [(s.reason, s.step) for s in history.segments] == [("start", 0), ("rollback", 5)]

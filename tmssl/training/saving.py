@@ -114,8 +114,9 @@ def wait_until_saved(session: Session, flags: SignalFlags, patience_s: float) ->
     Raises:
         TrainingError: the state itself could not be saved; the previous checkpoint is intact.
     """
+    stop, pause_s = flags.stop, _PAUSE_S
     journal_save(session, session.writer.wait())
-    begun, pause_s, stop = time.monotonic(), _PAUSE_S, flags.stop
+    begun = time.monotonic()
     while session.writer.unsaved or session.writer.owed:
         if time.monotonic() - begun >= patience_s or flags.stop != stop:
             _give_up(session, time.monotonic() - begun)

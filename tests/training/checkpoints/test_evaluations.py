@@ -2,22 +2,18 @@
 
 import json
 import signal
-import time
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from cli.start import planned_resume
-from tests.helpers.marks import draw_marks
+from tests.helpers.training import SMALL_MODEL, draw_pack, history_of, wait_for
 from tmssl.config import BestBy, Config, changed, write_config
-from tmssl.data.pack.builder import build_pack
-from tmssl.data.pack.cache import pack_size
-from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import RunError
 from tmssl.runs.events import Eval, Finding, Score
 from tmssl.runs.folder import Run, create_run
-from tmssl.runs.history import History, read_history, state
+from tmssl.runs.history import state
 from tmssl.runs.journal import JournalWriter, read_journal
 from tmssl.runs.launch import start_trainer, wait_until_begun
 from tmssl.runs.main_figure import BEST_BY, judge
@@ -29,35 +25,19 @@ from tmssl.training.signals import SignalFlags
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evaluations")
-    marks = draw_marks(folder / "m", 48, validation=8)
-    build_pack(read_catalogue(marks), folder / "pack", pack_size(32))
+    draw_pack(folder, 48, validation=8)
     return folder
 
 
 def new_run(world: Path, name: str, **settings: object) -> Run:
-    run = create_run(world / "runs", name)
+    run = create_run(world / "runs", name, latest=False)
     configure(world, run, **settings)
     return run
 
 
 def configure(world: Path, run: Run, **settings: object) -> None:
-    tiny = {
-        "data.pack": str(world / "pack"),
-        "model.name": "test_efficientnet",
-        "hidden": 32,
-        "dimensions": 16,
-        "image_size": 32,
-        "batch_size": 8,
-        "log_every": 1,
-        "device": "cpu",
-        "lr": 0.05,
-        "keep_every": 0,
-    }
-    write_config(changed(Config(), {**tiny, **settings}), run.config)
-
-
-def history_of(run: Run) -> History:
-    return read_history(read_journal(run.journal))
+    tiny = {**SMALL_MODEL, "data.pack": str(world / "pack"), "log_every": 1, "lr": 0.05}
+    write_config(changed(Config(), {**tiny, "keep_every": 0, **settings}), run.config)
 
 
 def best_step(run: Run) -> int:
@@ -148,8 +128,7 @@ def test_stopped_while_evaluating_and_resumed_the_best_is_the_best_of_all(world:
     run = new_run(world, "stopped", epochs=100_000, eval_every=20)
     process = start_trainer(run)
     wait_until_begun(run, process, 0)
-    while not history_of(run).evals:
-        time.sleep(0.05)
+    wait_for(lambda: history_of(run).evals, process)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 143
     done = history_of(run).step // 5
@@ -171,8 +150,7 @@ def test_a_run_killed_in_its_last_evaluation_goes_on_to_its_end(world: Path) -> 
     run = new_run(world, "vanished", epochs=2, eval_every=2)
     process = start_trainer(run)
     wait_until_begun(run, process, 0)
-    while history_of(run).step < 10 or not list(run.checkpoints.glob("eval-0002.pt")):
-        time.sleep(0.01)
+    wait_for(lambda: history_of(run).step >= 10 and any(run.checkpoints.glob("eval-0002.pt")))
     process.kill()
     process.wait()
     assert state(history_of(run), alive=False) == "dead"

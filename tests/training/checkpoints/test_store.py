@@ -10,25 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from tmssl.config import Config, to_dict
+from tests.helpers.models import checkpoint_payload
+from tmssl.config import Config
 from tmssl.errors import CheckpointError
 from tmssl.runs.checkpoints import digest, find_checkpoint, read_sidecar, valid_checkpoints
 from tmssl.runs.folder import Run, create_run
 from tmssl.training.checkpoints.store import load_payload, load_weights, save_checkpoint
-
-
-def payload(step: int) -> dict[str, Any]:
-    return {
-        "format": 1,
-        "step": step,
-        "epoch": step / 10,
-        "steps_per_epoch": 10,
-        "segment": 0,
-        "best": None,
-        "config": to_dict(Config()),
-        "data_fingerprint": "f",
-        "encoder": {"weight": torch.full((100,), float(step))},
-    }
 
 
 @pytest.fixture
@@ -37,7 +24,9 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_a_checkpoint_comes_back_as_it_was(run: Run) -> None:
-    written = save_checkpoint(run.checkpoints, payload(7), best=True, keep_as=["epoch-0001"])
+    written = save_checkpoint(
+        run.checkpoints, checkpoint_payload(7), best=True, keep_as=["epoch-0001"]
+    )
     assert written.sha256 == digest(run.checkpoints / "last.pt")
     assert {p.name for p in run.checkpoints.glob("*.pt")} == {"last.pt", "best.pt", "epoch-0001.pt"}
     weights = load_weights(find_checkpoint(run, "best"))
@@ -48,7 +37,7 @@ def test_a_checkpoint_comes_back_as_it_was(run: Run) -> None:
 
 def test_the_one_before_is_kept(run: Run) -> None:
     for step in (1, 2, 3):
-        save_checkpoint(run.checkpoints, payload(step), best=step == 1)
+        save_checkpoint(run.checkpoints, checkpoint_payload(step), best=step == 1)
     assert valid_checkpoints(run.checkpoints) == [
         (3, run.checkpoints / "last.pt"),
         (2, run.checkpoints / "previous.pt"),
@@ -60,7 +49,7 @@ def test_the_one_before_is_kept(run: Run) -> None:
 @pytest.mark.parametrize("damage", ["flip", "truncate", "empty"])
 def test_a_damaged_last_gives_way_to_the_one_before(run: Run, damage: str) -> None:
     for step in (1, 2):
-        save_checkpoint(run.checkpoints, payload(step), best=False)
+        save_checkpoint(run.checkpoints, checkpoint_payload(step), best=False)
     last = run.checkpoints / "last.pt"
     data = bytearray(last.read_bytes())
     if damage == "flip":
@@ -93,7 +82,7 @@ def test_a_foreign_file_is_refused_without_being_run(tmp_path: Path, content: by
 
 
 def test_a_full_disk_leaves_the_one_before(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    save_checkpoint(run.checkpoints, payload(1), best=True)
+    save_checkpoint(run.checkpoints, checkpoint_payload(1), best=True)
     before = {p.name: p.read_bytes() for p in run.checkpoints.iterdir()}
 
     def full(_: int) -> None:
@@ -101,7 +90,7 @@ def test_a_full_disk_leaves_the_one_before(run: Run, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        save_checkpoint(run.checkpoints, payload(2), best=True)
+        save_checkpoint(run.checkpoints, checkpoint_payload(2), best=True)
     assert {p.name: p.read_bytes() for p in run.checkpoints.iterdir()} == before
 
 
@@ -123,15 +112,17 @@ def crash_at(operation: int, folder: Path, step: int) -> bool:
         os.fsync = counted(os.fsync)
         for name in ("replace", "unlink", "hardlink_to", "open"):
             setattr(pathlib.Path, name, counted(getattr(pathlib.Path, name)))
-        save_checkpoint(folder, payload(step), best=step % 2 == 0, keep_as=[f"epoch-{step:04d}"])
+        save_checkpoint(
+            folder, checkpoint_payload(step), best=step % 2 == 0, keep_as=[f"epoch-{step:04d}"]
+        )
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # the children only write files
 def test_a_crash_at_any_file_operation_leaves_a_usable_run(run: Run, tmp_path: Path) -> None:
-    save_checkpoint(run.checkpoints, payload(1), best=True)
-    save_checkpoint(run.checkpoints, payload(2), best=False)
+    save_checkpoint(run.checkpoints, checkpoint_payload(1), best=True)
+    save_checkpoint(run.checkpoints, checkpoint_payload(2), best=False)
     crashes = 0
     for operation in range(60):
         folder = tmp_path / f"crash-{operation}"
@@ -153,7 +144,7 @@ def test_a_crash_at_any_file_operation_leaves_a_usable_run(run: Run, tmp_path: P
             if not died:
                 assert newest == step
         kept = {path: path.read_bytes() for path in folder.glob("epoch-*.pt")}
-        save_checkpoint(folder, payload(9), best=True)
+        save_checkpoint(folder, checkpoint_payload(9), best=True)
         assert {path: path.read_bytes() for path in kept} == kept
         assert valid_checkpoints(folder)[0] == (9, folder / "last.pt")
         assert json.loads((folder / "best.json").read_text())["step"] == 9
