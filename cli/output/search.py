@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cli.output.console import say_data
 from cli.output.pictures import fitting, side_by_side
 from tmssl.retrieval.search.results import SearchMatch, SearchRecord, SearchResult
-from tmssl.text import rate, safe, spreadsheet_cell
+from tmssl.text import safe, spreadsheet_cell
 
 if TYPE_CHECKING:
     from tmssl.retrieval.search.gallery import Gallery
@@ -33,10 +33,7 @@ def print_result(answer: SearchResult, logo: "Logo", gallery: "Gallery") -> None
 
 def print_closing(record: SearchRecord) -> None:
     """What was searched, and what a ranking is worth."""
-    filters = [
-        *(f"--vienna {code}" for code in record.vienna),
-        *(f"--where {one}" for one in record.where),
-    ]
+    filters = record.filters()
     compared = (
         f"{record.compared:,} of {record.marks:,} marks" if filters else f"{record.marks:,} marks"
     )
@@ -73,42 +70,35 @@ def print_csv(record: SearchRecord) -> None:
         table.writerow([spreadsheet_cell(cell) for cell in cells])
 
 
-def about(answer: SearchResult) -> str:
-    """A logo's name, and its own Vienna codes or those that the nearest marks speak for."""
-    if answer.vienna:
-        words = f"codes {' '.join(answer.vienna)}"
-    elif answer.likely:
-        likely = [f"{one.code} {one.title} ({rate(one.share)})" for one in answer.likely]
-        words = f"likely codes, of the nearest marks: {'; '.join(likely)}"
-    else:
-        words = "no likely codes"
-    return safe(f"{'standard input' if answer.file == '-' else answer.file}: {words}", 1000)
+def about(result: SearchResult) -> str:
+    """The name of a logo, and its own Vienna codes or the likely ones."""
+    return safe(f"{result.source()}: {result.codes()}", 1000)
 
 
-def match_lines(answer: SearchResult) -> list[str]:
+def match_lines(result: SearchResult) -> list[str]:
     """A line for each match: rank, similarity, shared codes, path, id, title and url."""
-    shared = [" ".join(match.shared) or "-" for match in answer.matches]
+    shared = [" ".join(match.shared) or "-" for match in result.matches]
     widest = max(map(len, shared), default=0)
     lines = []
-    for match, codes in zip(answer.matches, shared, strict=True):
+    for match, codes in zip(result.matches, shared, strict=True):
         known = [match.path, match.id, match.title, match.url, "(the logo itself)" * match.own]
         words = "  ".join(safe(word, 120) for word in known if word)
         lines.append(f"{match.rank:>4} {match.similarity:.4f}  {codes:{widest}}  {words}")
     return lines
 
 
-def picture_lines(answer: SearchResult, logo: "Logo", gallery: "Gallery", width: int) -> list[str]:
+def picture_lines(result: SearchResult, logo: "Logo", gallery: "Gallery", width: int) -> list[str]:
     """A logo and as many matches as fit beside it, with the titles of the codes they share."""
     from tmssl.data.pack.reader import open_pack
 
-    matches = answer.matches[: fitting(width) - 1]
+    matches = result.matches[: fitting(width) - 1]
     pack = open_pack(gallery.pack_folder, gallery.marks)
     pictures = [logo.pixels, *pack.read([match.row for match in matches])]
     captions = [["the logo", "", ""], *(caption(match) for match in matches)]
     told = {code: title for match in matches for code, title in match.shared.items() if title}
     shared = "; ".join(f"{code} {title}" for code, title in told.items())
     return [
-        *textwrap.wrap(about(answer), width - 1),
+        *textwrap.wrap(about(result), width - 1),
         *side_by_side(pictures, captions),
         *textwrap.wrap(f"shared: {shared}" if shared else "", width - 1),
     ]

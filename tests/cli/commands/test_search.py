@@ -18,11 +18,8 @@ from typer.testing import CliRunner
 from cli.app import app
 from cli.output.search import picture_lines
 from tests.helpers.marks import draw_marks
-from tmssl.config import Config, changed, write_config
-from tmssl.data.pack.builder import build_pack
-from tmssl.data.pack.cache import pack_size
+from tests.helpers.tiny_run import tiny_run
 from tmssl.data.pack.reader import open_pack
-from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import InputError, TmsslError
 from tmssl.retrieval.index.exact import search_one
 from tmssl.retrieval.search.gallery import open_gallery
@@ -31,35 +28,18 @@ from tmssl.retrieval.search.search import find_matches
 from tmssl.retrieval.vectors.embed import embed_pack, trained_encoder
 from tmssl.runs.folder import Run, create_run
 from tmssl.training.checkpoints.store import load_weights
-from tmssl.training.loop import train
-from tmssl.training.signals import SignalFlags
 
 MARKS = 40
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    marks = draw_marks(tmp_path_factory.mktemp("m") / "marks", MARKS)
+    folder = tmp_path_factory.mktemp("search")
+    marks = draw_marks(folder / "marks", MARKS)
     table = (marks / "labels.csv").read_text().splitlines()
     rows = [f"{line},{1990 + i},https://example.org/{i}" for i, line in enumerate(table[1:])]
     (marks / "labels.csv").write_text("\n".join([f"{table[0]},year,url", *rows, ""]))
-    folder = tmp_path_factory.mktemp("p") / "pack"
-    build_pack(read_catalogue(marks), folder, pack_size(32))
-    made = create_run(tmp_path_factory.mktemp("r"), "r")
-    settings = {
-        "data.source": str(marks),
-        "data.pack": str(folder),
-        "model.name": "test_efficientnet",
-        "hidden": 32,
-        "dimensions": 16,
-        "image_size": 32,
-        "batch_size": 8,
-        "epochs": 1,
-        "device": "cpu",
-    }
-    write_config(changed(Config(), settings), made.config)
-    train(made, SignalFlags())
-    return made
+    return tiny_run(folder)
 
 
 @pytest.fixture(scope="module")

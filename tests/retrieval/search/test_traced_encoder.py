@@ -1,4 +1,4 @@
-"""A recorded encoder computes what the encoder does, and nothing but torch's operations."""
+"""A traced encoder computes what the encoder does, and nothing but torch's operations."""
 
 import json
 from pathlib import Path
@@ -24,23 +24,23 @@ def test_it_computes_what_the_encoder_does(tmp_path: Path, name: str) -> None:
     size = encoder.default_cfg["input_size"][1]
     path = tmp_path / "e"
     path.write_bytes(trace_encoder(encoder, size))
-    recording = load_traced_encoder(path)
+    traced = load_traced_encoder(path)
     for seed in range(2):
         view = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(seed))
         with torch.inference_mode():
-            assert torch.equal(recording(view), encoder(view))
+            assert torch.equal(traced(view), encoder(view))
 
 
-class Asking(nn.Module):
-    """An encoder whose operations depend on what it sees."""
+class InputDependent(nn.Module):
+    """An encoder whose operations depend on its input."""
 
     def forward(self, view: Tensor) -> Tensor:
         return view.mean((2, 3)) if view.sum() > 0 else view.amax((2, 3))
 
 
-def test_an_encoder_that_looks_before_it_decides_is_refused() -> None:
+def test_an_encoder_whose_operations_depend_on_its_input_is_refused() -> None:
     with pytest.raises(UntraceableError):
-        trace_encoder(Asking(), 32)
+        trace_encoder(InputDependent(), 32)
 
 
 def test_damage_is_told(tmp_path: Path) -> None:
@@ -55,16 +55,16 @@ def test_damage_is_told(tmp_path: Path) -> None:
         load_traced_encoder(tmp_path / "none")
 
 
-@pytest.mark.parametrize("said", ["os.system", "from_file.nothing", "__class__.x", "load", ""])
-def test_a_file_cannot_name_anything_but_an_operation(tmp_path: Path, said: str) -> None:
+@pytest.mark.parametrize("operation", ["os.system", "from_file.nothing", "__class__.x", "load", ""])
+def test_a_file_cannot_name_anything_but_an_operation(tmp_path: Path, operation: str) -> None:
     path = tmp_path / "e"
-    told = {
+    metadata = {
         "format": FORMAT,
         "image": "x",
         "result": "y",
-        "steps": json.dumps([("y", said, [], {})]),
+        "steps": json.dumps([("y", operation, [], {})]),
     }
-    path.write_bytes(save({"w": torch.zeros(1)}, metadata=told))
+    path.write_bytes(save({"w": torch.zeros(1)}, metadata=metadata))
     with pytest.raises(InputError, match="is damaged"):
         load_traced_encoder(path)
 
@@ -72,7 +72,7 @@ def test_a_file_cannot_name_anything_but_an_operation(tmp_path: Path, said: str)
 def test_a_file_cannot_make_an_operation_open_another(tmp_path: Path) -> None:
     path = tmp_path / "e"
     steps = json.dumps([("y", "from_file.default", ["/etc/passwd"], {})])
-    told = {"format": FORMAT, "image": "x", "result": "y", "steps": steps}
-    path.write_bytes(save({"w": torch.zeros(1)}, metadata=told))
+    metadata = {"format": FORMAT, "image": "x", "result": "y", "steps": steps}
+    path.write_bytes(save({"w": torch.zeros(1)}, metadata=metadata))
     with pytest.raises(InputError, match="from_file works on files"):
         load_traced_encoder(path)(torch.zeros(1))

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from tmssl.data.pack.reader import Pack
 from tmssl.retrieval.html import Cell, Table, data_uri, named_codes, render
-from tmssl.retrieval.search.results import SearchMatch, SearchRecord, SearchResult
-from tmssl.text import rate, safe
+from tmssl.retrieval.search.results import SearchMatch, SearchRecord
+from tmssl.text import safe
 from tmssl.types import Pixels
 
 _LINKS = ("http://", "https://")
@@ -19,10 +19,7 @@ def search_page(record: SearchRecord, logos: Sequence[Pixels], pack: Pack) -> st
         logos: the image of each result, uint8 (s, s, 3).
         pack: of the gallery.
     """
-    filters = [
-        *(f"--vienna {code}" for code in record.vienna),
-        *(f"--where {one}" for one in record.where),
-    ]
+    filters = record.filters()
     facts = [
         f"Searched {record.searched}, {record.compared:,} of {record.marks:,} marks compared"
         + (f" ({', '.join(filters)})" if filters else "")
@@ -39,24 +36,14 @@ def search_page(record: SearchRecord, logos: Sequence[Pixels], pack: Pack) -> st
         columns = ["Rank", "Mark", "Similarity", "Title", "Id", "Shared codes", "Codes", *further]
         tables.append(
             Table(
-                safe("standard input" if result.file == "-" else result.file),
+                safe(result.source()),
                 [safe(name, 80) for name in columns],
                 [_match_row(match, further, pack) for match in result.matches],
                 picture=data_uri(pixels),
-                words=safe(f"{_codes_line(result)}; SHA-256 {result.sha256}", 1000),
+                words=safe(f"{result.codes()}; SHA-256 {result.sha256}", 1000),
             )
         )
     return render("Marks that resemble a logo", facts, tables)
-
-
-def _codes_line(result: SearchResult) -> str:
-    """A logo's own Vienna codes, or the likely ones."""
-    if result.vienna:
-        return f"codes {' '.join(result.vienna)}"
-    likely = [f"{code.code} {code.title} ({rate(code.share)})" for code in result.likely]
-    return (
-        f"likely codes, of the nearest marks: {'; '.join(likely)}" if likely else "no likely codes"
-    )
 
 
 def _match_row(match: SearchMatch, further: Sequence[str], pack: Pack) -> list[Cell]:

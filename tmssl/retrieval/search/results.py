@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from tmssl.data.vienna import at_level, title
+from tmssl.text import rate
 
 NOTE = (
     "Visual similarity only, neither phonetic, conceptual nor legal: a ranking aid, not a clearance "
@@ -57,6 +58,18 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
     """codes of any other logo by the vote of the nearest marks"""
     matches: list[SearchMatch] = []
 
+    def source(self) -> str:
+        """Where the logo was read from."""
+        return "standard input" if self.file == "-" else self.file
+
+    def codes(self) -> str:
+        """The logo's own Vienna codes, or the likely ones, in words."""
+        if self.vienna:
+            return f"codes {' '.join(self.vienna)}"
+        likely = [f"{code.code} {code.title} ({rate(code.share)})" for code in self.likely]
+        listed = "; ".join(likely)
+        return f"likely codes, of the nearest marks: {listed}" if listed else "no likely codes"
+
 
 class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A whole search."""
@@ -91,6 +104,11 @@ class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
     note: str = NOTE
     attribution: str = ""
     answers: list[SearchResult] = []
+
+    def filters(self) -> list[str]:
+        """The options that restricted the search."""
+        conditions = [f"--where {condition}" for condition in self.where]
+        return [*(f"--vienna {code}" for code in self.vienna), *conditions]
 
 
 _LISTED = 5  # likely codes
