@@ -114,7 +114,7 @@ def sheet_lines(catalogue: "Catalogue", survey: "Survey", width: int) -> list[st
     from tmssl.data.sources.location import open_image
 
     across = fitting(width)
-    readable = survey.seen["row"]
+    readable = survey.images["row"]
     step = max(1, len(readable) // (across * _SHEET_ROWS))
     chosen = readable[step // 2 :: step][: across * _SHEET_ROWS].tolist()
     lines = ["", "some of them, as they are packed"]

@@ -139,7 +139,7 @@ def test_the_shape_told_is_of_the_upright_file(tmp_path: Path) -> None:
     file = io.BytesIO()
     Image.new("RGB", (3000, 2000), "red").save(file, "JPEG", exif=exif)
     survey = survey_images(places_of(tmp_path, turned=file.getvalue()), np.arange(1))
-    assert survey.seen[["width", "height"]].tolist() == [(2000, 3000)]
+    assert survey.images[["width", "height"]].tolist() == [(2000, 3000)]
 
 
 def test_several_processes_see_the_same(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_several_processes_see_the_same(tmp_path: Path) -> None:
     alone, together = (
         survey_images(catalogue.locations, rows, workers=workers) for workers in (1, 2)
     )
-    assert np.array_equal(alone.seen, together.seen)
+    assert np.array_equal(alone.images, together.images)
 
 
 def test_a_terminal_sees_pictures_and_no_line_is_wider_than_it(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""What a source of images holds: its survey, summary and duplicates."""
+"""The images of a source in figures: survey, summary and duplicates."""
