@@ -7,15 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tmssl.data.sampler import CodeIndex
-from tmssl.data.vienna import (
-    LEVELS,
-    at_level,
-    idf,
-    is_figurative,
-    parse_code,
-    parse_codes,
-    title,
-)
+from tmssl.data.vienna import LEVELS, at_level, idf, is_figurative, parse_code, parse_codes, title
 from tmssl.errors import CodeError
 
 numbers = st.tuples(st.integers(1, 29), st.integers(1, 99), st.integers(1, 99))

@@ -1,9 +1,7 @@
 import io
 import multiprocessing
 import os
-import random
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from tests.helpers.images import BAD, KINDS, encoded, logo, turned
 from tests.helpers.marks import draw_marks
+from tests.helpers.waiting import wait_until
 from tmssl.data.pack import parts as building
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.pack.cache import pack_folder, pack_size
@@ -98,15 +97,9 @@ def test_sizes_leave_room_for_crops() -> None:
 
 def test_a_pack_gives_back_what_was_fitted(tmp_path: Path) -> None:
     catalogue = read_catalogue(draw_marks(tmp_path / "m", 30))
-    told: list[tuple[int, int]] = []
-    pack = build_pack(
-        catalogue,
-        tmp_path / "p",
-        48,
-        workers=1,
-        progress=lambda done, total: told.append((done, total)),
-    )
-    assert (pack.count, pack.size, told[-1]) == (30, 48, (30, 30))
+    calls: list[tuple[int, int]] = []
+    pack = build_pack(catalogue, tmp_path / "p", 48, workers=1, progress=lambda *c: calls.append(c))
+    assert (pack.count, pack.size, calls[-1]) == (30, 48, (30, 30))
     rows = [7, 0, 29, 7]
     expected = [load_square(tmp_path / "m" / pack.marks[row].path, 48) for row in rows]
     assert np.array_equal(pack.read(rows), np.stack(expected))
@@ -177,15 +170,9 @@ def test_an_interrupted_build_goes_on_and_ends_the_same(
     catalogue = read_catalogue(draw_marks(tmp_path / "m", 50))
     whole = build_pack(catalogue, tmp_path / "whole", 48, workers=1)
     for stop_after in (1, 2, 2):
-        calls = iter(range(100))
+        answers = iter([False] * stop_after + [True])
         with pytest.raises(KeyboardInterrupt):
-            build_pack(
-                catalogue,
-                tmp_path / "p",
-                48,
-                workers=1,
-                stop=lambda calls=calls, stop_after=stop_after: next(calls) >= stop_after,  # type: ignore[misc]  # bound by default values
-            )
+            build_pack(catalogue, tmp_path / "p", 48, workers=1, stop=answers.__next__)
         assert not (tmp_path / "p").exists()
     done: list[int] = []
     pack = build_pack(
@@ -196,12 +183,8 @@ def test_an_interrupted_build_goes_on_and_ends_the_same(
     assert pack.fingerprint == whole.fingerprint
     name = "catalogue.jsonl"
     assert (tmp_path / "p" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    assert sorted(p.name for p in (tmp_path / "p").iterdir()) == [
-        "catalogue.jsonl",
-        "images.b2frame",
-        "pack.json",
-        "quarantine.csv",
-    ]
+    names = sorted(path.name for path in (tmp_path / "p").iterdir())
+    assert names == "catalogue.jsonl images.b2frame pack.json quarantine.csv".split()
 
 
 def build_in_child(source: str, folder: str) -> None:
@@ -213,9 +196,7 @@ def test_a_killed_build_leaves_nothing_that_opens(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     child = context.Process(target=build_in_child, args=(str(tmp_path / "m"), str(tmp_path / "p")))
     child.start()
-    deadline = time.monotonic() + 30
-    while not (tmp_path / "p.building").exists() and time.monotonic() < deadline:
-        time.sleep(random.random() / 100)
+    wait_until((tmp_path / "p.building").exists, "the build to begin")
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)
     child.join()

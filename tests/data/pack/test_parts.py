@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.marks import draw_marks
+from tests.helpers.waiting import wait_until
 from tmssl.data.pack import parts as building
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.pack.parts import build_lock, part_name
@@ -197,7 +197,7 @@ if __name__ == "__main__":
     def hold(done, total):
         if done >= 16:
             print("ready", flush=True)
-            __import__("time").sleep(60)
+            __import__("signal").pause()
     build_pack(read_catalogue(m), p, 32, workers=2, progress=hold)
 """
 
@@ -215,10 +215,7 @@ def test_workers_end_with_a_builder_that_is_killed_and_its_parts_stay(tmp_path: 
         child.send_signal(signal.SIGKILL)
         # The pipe ends when the last process that inherited it does: builder, server and workers.
         assert child.stdout.read() == ""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and _is_alive(child.pid):
-        time.sleep(0.02)
-    assert not _is_alive(child.pid)
+    wait_until(lambda: not _is_alive(child.pid), "builder, server and workers to end")
     assert not (tmp_path / "p").exists()
     done: list[int] = []
     catalogue = read_catalogue(tmp_path / "m")
