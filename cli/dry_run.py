@@ -11,6 +11,7 @@ import msgspec
 from cli.output.console import say, say_data, say_json
 from cli.signals import end_in_order
 from tmssl.config import Config, changed, write_config
+from tmssl.doctor.machine import usable_cores
 from tmssl.errors import TrainingError
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.history import History, read_history
@@ -75,7 +76,7 @@ def dry_run(config: Config, epochs_done: float = 0.0, *, as_json: bool = False) 
 
 def _train_briefly(run: Run) -> History:
     """Train for a few seconds and stop with a checkpoint."""
-    trainer = start_trainer(run)
+    trainer = start_trainer(run, cores=usable_cores())
     try:
         wait_until_begun(run, trainer, 0)
         deadline = time.monotonic() + _TIMEOUT_S

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cli.output.console import say
 from cli.packing import prepare_pack, warn_of_new_labels
 from tmssl.config import Config, changed, differences, from_dict, read_config, write_config
+from tmssl.doctor.machine import usable_cores
 from tmssl.errors import ConfigError, PackError, RunError, TrainingError
 from tmssl.runs.events import End, Event, Segment, Started
 from tmssl.runs.folder import Run, create_run, is_alive, new_run, point_latest, run_name
@@ -234,7 +235,7 @@ def _locate_images(run: Run, old: Config, settings: dict[str, Any]) -> dict[str,
 
 def _launch(run: Run, segments: int) -> None:
     """Start the trainer and wait for its segment; end it if waiting fails."""
-    trainer = start_trainer(run)
+    trainer = start_trainer(run, cores=usable_cores())
     try:
         wait_until_begun(run, trainer, segments)
     except BaseException:

@@ -1,4 +1,4 @@
-"""What a run has cost and will cost: hours of training at the price of the machine."""
+"""The cost of a run, spent and to come: hours of training times the price of the machine."""
 
 import bisect
 import dataclasses
@@ -15,20 +15,20 @@ class Cost:
     """Money, in the currency of the price."""
 
     price_per_hour: float
-    """of the machine now"""
+    """of the current segment's machine"""
     spent: float
     to_come: float | None
-    """until the planned end at the present pace; None when the pace is unknown"""
+    """until the planned end at the current speed; None where that is unknown"""
 
 
 def cost(history: History, price_per_hour: float | None = None) -> Cost | None:
-    """What a run has cost and will cost to its planned end; None where no price is known.
+    """The cost of a run; None where no price is known.
 
-    Each segment counts at its own setting `price_per_hour`, so that a run may move to a dearer machine.
+    Each segment counts with its own setting `price_per_hour`, since a run may change machines.
 
     Args:
         history: of the run.
-        price_per_hour: of the machine, for all segments; None takes the settings.
+        price_per_hour: of the machine, for all segments; None uses the settings.
     """
     prices = [
         _price(segment) if price_per_hour is None else price_per_hour
@@ -42,25 +42,25 @@ def cost(history: History, price_per_hour: float | None = None) -> Cost | None:
     return Cost(prices[-1], spent, None if left is None else left / 3600 * prices[-1])
 
 
-def cost_words(found: Cost, *, to_come: bool = True) -> str:
+def cost_words(money: Cost, *, to_come: bool = True) -> str:
     """`1.20 spent, 3.40 to come at 0.4 an hour`."""
-    coming = f", {found.to_come:,.2f} to come" if to_come and found.to_come is not None else ""
-    return f"{found.spent:,.2f} spent{coming} at {found.price_per_hour:g} an hour"
+    coming = f", {money.to_come:,.2f} to come" if to_come and money.to_come is not None else ""
+    return f"{money.spent:,.2f} spent{coming} at {money.price_per_hour:g} an hour"
 
 
 def _price(segment: Segment) -> float:
-    """The price of the machine in a segment's settings, 0 where there is none."""
+    """The price in the settings of a segment, 0 where there is none."""
     price = segment.setting("train", "price_per_hour")
     return float(price) if isinstance(price, int | float) and 0 <= price < math.inf else 0.0
 
 
 def seconds_spent(history: History) -> float:
-    """Seconds that all segments trained, from the times in the journal; 0 where it has none."""
+    """Seconds that all segments trained, by the times in the journal; 0 where it has none."""
     return sum(segment_seconds(history))
 
 
 def segment_seconds(history: History) -> list[float]:
-    """Seconds that each segment trained: from its beginning to the last that was written in it."""
+    """Seconds that each segment trained: from its start to the last event written in it."""
     starts = [segment.t for segment in history.segments]
     return [
         max([last - begin for last in _last_times(history, begin, end)], default=0.0)
@@ -71,7 +71,7 @@ def segment_seconds(history: History) -> list[float]:
 
 
 def _last_times(history: History, begin: float, end: float) -> Iterator[float]:
-    """When the last step, epoch and checkpoint between two times were written."""
+    """The times of the last step, epoch and checkpoint between two times."""
     series: tuple[Sequence[Step | Epoch | Checkpoint], ...] = (
         history.steps,
         history.epochs,

@@ -1,4 +1,4 @@
-"""A journal for other programs: one table of its figures as CSV or Parquet, or TensorBoard's event file."""
+"""A history for other programs: a table as CSV or Parquet, or TensorBoard's event files."""
 
 import csv
 import math
@@ -16,45 +16,34 @@ from tmssl.text import safe, spreadsheet_cell
 Value = str | int | float | None
 Row = dict[str, Value]
 
-_WORDS = ("kind", "metric", "level", "codes")
-_WHOLE = ("segment", "step", "k", "queries")
+_TEXT_COLUMNS = ("kind", "metric", "level", "codes")
+_INTEGER_COLUMNS = ("segment", "step", "k", "queries")
 _ROWS_AT_ONCE = 10_000
-
-_ELSEWHERE = "choose another with --out"
+_ADVICE = "choose another with --out"
 
 
 def columns() -> list[str]:
     """Names of the columns: kind and segment, then every figure of steps, epochs and scores."""
-    kinds = (Step, Epoch, Score)
-    named = ["kind", "segment", "step", "epoch", "t"]
-    named += [name for kind in kinds for name in kind.__struct_fields__ if name != "references"]
-    return list(dict.fromkeys(named))
+    names = ["kind", "segment", "step", "epoch", "t"]
+    names += [*Step.__struct_fields__, *Epoch.__struct_fields__, "metric", "level", "codes", "k"]
+    names += [name for name in Score.__struct_fields__ if name != "references"]
+    return list(dict.fromkeys(names))
 
 
 def rows(history: History) -> Iterator[Row]:
-    """A row for each logged step, each epoch and each score of an evaluation.
-
-    Of steps that a resume repeated the later life is told, as everywhere.
-    """
-    events: tuple[Step | Epoch, ...] = (*history.steps, *history.epochs)
-    for event in events:
-        row: Row = {
-            "kind": str(event.__struct_config__.tag),
-            "segment": _segment(history, event.step),
-            **{name: _finite(getattr(event, name)) for name in event.__struct_fields__},
-        }
-        yield row
-    for told in history.evals:
-        place: Row = {
-            "kind": "score",
-            "segment": _segment(history, told.step),
-            "step": told.step,
-            "epoch": told.epoch,
-            "t": told.t,
-        }
-        for score in told.scores:
-            figures = msgspec.structs.asdict(score)
-            yield place | {n: _finite(v) for n, v in figures.items() if n != "references"}
+    """A row for each logged step, each epoch and each score of an evaluation."""
+    logged: tuple[Step | Epoch, ...] = (*history.steps, *history.epochs)
+    for line in logged:
+        figures = {name: _cell(getattr(line, name)) for name in line.__struct_fields__}
+        segment = _segment(history, line.step)
+        yield {"kind": str(line.__struct_config__.tag), "segment": segment, **figures}
+    for event in history.evals:
+        segment = _segment(history, event.step)
+        place: Row = {"kind": "score", "segment": segment, "step": event.step}
+        place |= {"epoch": event.epoch, "t": event.t}
+        for score in event.scores:
+            fields = msgspec.structs.asdict(score)
+            yield place | {n: _cell(v) for n, v in fields.items() if n != "references"}
 
 
 def _segment(history: History, step: int) -> int:
@@ -63,8 +52,8 @@ def _segment(history: History, step: int) -> int:
     return segment.number if segment else 0
 
 
-def _finite(value: object) -> Value:
-    """A field as a cell: words are safe to show and no formula, figures finite or None."""
+def _cell(value: object) -> Value:
+    """A field as a cell: text is safe to show and no formula, a number finite or None."""
     if isinstance(value, str):
         return spreadsheet_cell(value, 200)
     if isinstance(value, int):
@@ -73,7 +62,7 @@ def _finite(value: object) -> Value:
 
 
 def write_csv(history: History, path: Path) -> int:
-    """Write the table as CSV and return its rows; it appears complete or not at all.
+    """Write the table as CSV and return its number of rows; the file appears complete or not at all.
 
     Raises:
         InputError: the file cannot be written.
@@ -83,15 +72,15 @@ def write_csv(history: History, path: Path) -> int:
         with atomic_path(path) as fresh, fresh.open("w", encoding="utf-8", newline="") as file:
             table = csv.DictWriter(file, columns())
             table.writeheader()
-            for count, row in enumerate(rows(history), 1):  # noqa: B007 - counted for the caller
+            for count, row in enumerate(rows(history), 1):  # noqa: B007 - the count is returned
                 table.writerow(row)
     except OSError as error:
-        raise cannot_write(path, error, _ELSEWHERE) from error
+        raise cannot_write(path, error, _ADVICE) from error
     return count
 
 
 def write_parquet(history: History, path: Path) -> int:
-    """Write the table as Parquet, by pyarrow, and return its rows.
+    """Write the table as Parquet with pyarrow, and return its number of rows.
 
     Raises:
         InputError: pyarrow is not installed, or the file cannot be written.
@@ -101,21 +90,24 @@ def write_parquet(history: History, path: Path) -> int:
         import pyarrow.parquet as pq
     except ImportError as error:
         raise InputError("Parquet needs pyarrow: pip install 'tmssl[parquet]'") from error
-    kinds = {**dict.fromkeys(_WORDS, pa.string()), **dict.fromkeys(_WHOLE, pa.int64())}
+    kinds = {
+        **dict.fromkeys(_TEXT_COLUMNS, pa.string()),
+        **dict.fromkeys(_INTEGER_COLUMNS, pa.int64()),
+    }
     schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in columns()])
-    told = list(rows(history))
+    table = list(rows(history))
     try:
         with atomic_path(path) as fresh, pq.ParquetWriter(fresh, schema) as file:
-            for begin in range(0, max(1, len(told)), _ROWS_AT_ONCE):
-                part = told[begin : begin + _ROWS_AT_ONCE]
+            for begin in range(0, max(1, len(table)), _ROWS_AT_ONCE):
+                part = table[begin : begin + _ROWS_AT_ONCE]
                 file.write_table(pa.Table.from_pylist(part, schema))
     except OSError as error:
-        raise cannot_write(path, error, _ELSEWHERE) from error
-    return len(told)
+        raise cannot_write(path, error, _ADVICE) from error
+    return len(table)
 
 
 def write_tensorboard(history: History, folder: Path) -> int:
-    """Write every figure as a scalar by TensorBoard's own writer, and return how many.
+    """Write every figure as a scalar with TensorBoard's writer, and return their number.
 
     Tags are `step/loss`, `epoch/loss` and `eval/division/figurative/hit@10` with `.../chance` beside it.
 
@@ -130,7 +122,7 @@ def write_tensorboard(history: History, folder: Path) -> int:
         ) from error
     if folder.is_dir() and any(folder.glob("events.out.tfevents.*")):
         raise InputError(
-            f"{safe(folder)} holds events already, which TensorBoard would mix; give another --out"
+            f"{safe(folder)} already holds events, which TensorBoard would mix with these; give another --out"
         )
     count = 0
     try:
@@ -142,18 +134,23 @@ def write_tensorboard(history: History, folder: Path) -> int:
                 count += 1
         writer.close()
     except OSError as error:
-        raise cannot_write(folder, error, _ELSEWHERE) from error
+        raise cannot_write(folder, error, _ADVICE) from error
     return count
 
 
 def _scalars(row: Row) -> Iterator[tuple[str, float]]:
-    """Tag and value of what a row measured."""
+    """Tag and value of each figure of a row."""
     if row["kind"] == "score":
         tag = "/".join(str(row[name]) for name in ("level", "codes", "metric"))
         tag = f"eval/{tag}@{row['k']}" if row["k"] else f"eval/{tag}"
         figures = {tag: row["value"], f"{tag}/chance": row["chance"]}
     else:
-        left_out = (*_WORDS, *_WHOLE, "t", *(["epoch"] if row["kind"] == "epoch" else []))
+        left_out = (
+            *_TEXT_COLUMNS,
+            *_INTEGER_COLUMNS,
+            "t",
+            *(["epoch"] if row["kind"] == "epoch" else []),
+        )
         figures = {f"{row['kind']}/{n}": value for n, value in row.items() if n not in left_out}
     for name, value in figures.items():
         if isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""Start, signal and stop a trainer as a detached child."""
+"""Start, watch and signal a trainer, which is a detached child process."""
 
 import contextlib
 import os
@@ -17,24 +17,32 @@ from tmssl.runs.folder import Run, holder
 from tmssl.runs.journal import Tail
 from tmssl.text import safe
 
-_HEADER = b"--- trainer started "  # begins each life in train.log
-_NAMED = re.compile(r"tmssl(, process \d+)?: ")
-_TORCHRUN_FAILED = 1  # its exit code whatever a process of it exits with
+_HEADER = b"--- trainer started "  # the first line of each trainer in train.log
+_LOG_BYTES = 16 << 10  # of the end of the log that are read
+_NAMED_ERROR = re.compile(r"tmssl(, process \d+)?: ")
+_TORCHRUN_FAILED = 1  # its exit code, whatever that of its processes
 
 
-def start_trainer(run: Run, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Start `python -m tmssl.training RUN` in a session of its own, its output in `train.log`.
+def start_trainer(
+    run: Run, *, cores: float = 1, environment: dict[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start `python -m tmssl.training RUN` in its own session, with its output in `train.log`.
 
-    It survives the terminal, and neither Ctrl-C nor a hang-up of the caller reaches it. With several
-    GPUs the child is `torchrun`, which starts one such process for each.
+    It survives the terminal; Ctrl-C and hang-ups of the caller do not reach it. With several GPUs the
+    child is `torchrun`, which starts one process for each.
+
+    Args:
+        run: the run.
+        cores: usable cores, which the processes of several GPUs share.
+        environment: variables added to those of this process.
 
     Raises:
         RunError: the log cannot be written, as on a full disk.
     """
     ranks = read_config(run.config).train.gpus
-    # torchrun would give each process one thread; they share the cores instead.
-    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // ranks))} if ranks > 1 else {}
-    with _begun_log(run) as log:
+    # torchrun would give each process one thread.
+    threads = {"OMP_NUM_THREADS": str(max(1, int(cores) // ranks))} if ranks > 1 else {}
+    with _open_log(run) as log:
         return subprocess.Popen(
             [*_command(ranks), "-m", "tmssl.training", str(run.path)],
             stdin=subprocess.DEVNULL,
@@ -45,8 +53,8 @@ def start_trainer(run: Run, environment: dict[str, str] | None = None) -> subpro
         )
 
 
-def _begun_log(run: Run) -> FileIO:
-    """The log of a run, opened where a new life begins."""
+def _open_log(run: Run) -> FileIO:
+    """The log of a run, with the header of a new trainer."""
     try:
         log = run.log.open("ab", buffering=0)
         with contextlib.ExitStack() as closing:
@@ -61,7 +69,7 @@ def _begun_log(run: Run) -> FileIO:
 
 
 def _command(ranks: int) -> list[str]:
-    """What starts a module: Python itself, or torchrun for several processes."""
+    """The command that runs a module: Python, or torchrun for several processes."""
     if ranks == 1:
         return [sys.executable]
     torchrun = [sys.executable, "-m", "torch.distributed.run"]
@@ -71,11 +79,11 @@ def _command(ranks: int) -> list[str]:
 def wait_until_begun(
     run: Run, process: subprocess.Popen[bytes], segments: int, patience_s: float = 600.0
 ) -> None:
-    """Wait until the child has opened a segment beyond the `segments` that the journal had.
+    """Wait until the trainer has opened a segment, beyond the `segments` that the journal had before.
 
     Raises:
-        InputError: it refused its settings or data; the last line of its log says why.
-        TrainingError: it broke, or took too long.
+        InputError: the trainer refused its settings or data; the message is its own.
+        TrainingError: the trainer failed, or took more than `patience_s` seconds.
     """
     deadline = time.monotonic() + patience_s
     tail, opened = Tail(run.journal), 0
@@ -89,8 +97,8 @@ def wait_until_begun(
             refusal = _refusal(run.log)
             if refusal and process.returncode in (InputError.exit_code, _TORCHRUN_FAILED):
                 raise InputError(refusal)
-            said = refusal or last_log_line(run.log)
-            raise TrainingError(f"the trainer ended at once ({said}); see {safe(run.log)}")
+            reason = refusal or last_log_line(run.log)
+            raise TrainingError(f"the trainer ended at once ({reason}); see {safe(run.log)}")
         if time.monotonic() > deadline:
             raise TrainingError(
                 f"the trainer did not begin in {patience_s:.0f} s; see {safe(run.log)}"
@@ -105,57 +113,56 @@ def last_log_line(log: Path) -> str:
 
 
 def _refusal(log: Path) -> str:
-    """The first error that the trainer named in its present life, or nothing.
+    """The first error that the newest trainer named, or an empty string.
 
-    torchrun prints more after it, and so does a process whose fellow refused to begin.
+    Later lines are of torchrun, or of processes that ended because another one refused.
     """
-    named = [line for line in _log_lines(log) if _NAMED.match(line)]
-    return safe(_NAMED.sub("", named[0])) if named else ""
+    named = [line for line in _log_lines(log) if _NAMED_ERROR.match(line)]
+    return safe(_NAMED_ERROR.sub("", named[0])) if named else ""
 
 
 def _log_lines(log: Path) -> list[str]:
-    """What the trainer printed in its present life, the last 16 KiB of it."""
+    """The last lines that the newest trainer printed."""
     try:
         with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - (16 << 10)))
-            told = file.read().rpartition(_HEADER)
+            file.seek(max(0, log.stat().st_size - _LOG_BYTES))
+            _, header, printed = file.read().rpartition(_HEADER)
     except OSError:
         return []
-    lines = told[2].decode("utf-8", "replace").strip().splitlines()
-    return lines[1:] if told[1] else lines
+    lines = printed.decode("utf-8", "replace").strip().splitlines()
+    return lines[1:] if header else lines
 
 
 def signal_trainer(run: Run, number: signal.Signals) -> int:
-    """Send a signal to the trainer of a run and return its pid.
+    """Send a signal to the trainer of a run, and return its pid.
 
     Raises:
-        RunError: nobody trains this run.
+        RunError: nobody trains this run, or not on this machine, or another user does.
     """
-    found = holder(run)
-    if found is None or not found.pid:
+    trainer = holder(run)
+    if trainer is None or not trainer.pid:
         raise RunError(f"{safe(run.path)} is not being trained; there is nothing to stop")
-    elsewhere = RunError(
-        f"{safe(run.path)} has no process {found.pid} here; it has just ended, "
+    not_here = RunError(
+        f"{safe(run.path)} has no process {trainer.pid} here; it has just ended, "
         "or it is trained on another machine: stop it there"
     )
-    if not _may_hold(found.pid, run):
-        raise elsewhere
+    if not _may_hold(trainer.pid, run):
+        raise not_here
     try:
-        os.kill(found.pid, number)
-    except ProcessLookupError as error:  # it ended this instant, or runs on another machine
-        raise elsewhere from error
+        os.kill(trainer.pid, number)
+    except ProcessLookupError as error:
+        raise not_here from error
     except PermissionError as error:
         raise RunError(
-            f"process {found.pid} that trains {safe(run.path)} is another user's; ask them to stop it"
+            f"process {trainer.pid}, which trains {safe(run.path)}, belongs to another user; ask them to stop it"
         ) from error
-    return found.pid
+    return trainer.pid
 
 
 def _may_hold(pid: int, run: Run) -> bool:
-    """Whether a process of this machine may hold a run; another that has its number here does not.
+    """Whether a process of this machine has the lock file open; True where that cannot be read.
 
-    A lock on a shared disk or of a container names a process that is not ours to signal. Where the
-    system does not say which files a process has open, any may.
+    The lock may name a process of another machine or container, whose number another process has here.
     """
     files = Path(f"/proc/{pid}/fd")
     try:
@@ -163,11 +170,11 @@ def _may_hold(pid: int, run: Run) -> bool:
         opened = [path.stat() for path in files.iterdir() if path.exists()]
     except OSError:
         return True
-    return any((one.st_dev, one.st_ino) == (lock.st_dev, lock.st_ino) for one in opened)
+    return any(os.path.samestat(lock, status) for status in opened)
 
 
 def wait_until_released(run: Run, patience_s: float) -> bool:
-    """Wait until nobody holds the run; False when it is still held after `patience_s`."""
+    """Wait until nobody holds the run; False if somebody still does after `patience_s` seconds."""
     deadline = time.monotonic() + patience_s
     while holder(run) is not None:
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""A folder of runs as rows, one a run; a second look reads only what the journals grew by."""
+"""A folder of runs as rows; reading it again reads only what the journals grew by."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from tmssl.runs.history import History, state
 from tmssl.runs.journal import Tail
 from tmssl.runs.main_figure import best_score
 
-_KEPT = 64  # steps of a run that are kept in memory; a row needs the last
+_KEPT_STEPS = 64  # of a run, in memory; a row needs only the last
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What a list of runs tells of one."""
+    """One run in a list of runs."""
 
     run: Run
     state: str
@@ -24,26 +24,26 @@ class Row:
     epochs: int | None
     loss: float | None
     chance: float | None
-    """loss of a model that knows nothing"""
+    """loss of a model that has learned nothing"""
     best: Score | None
-    """the best evaluation, by the first figure that the labels allow"""
+    """of the evaluations, by the first main figure that the labels allow"""
     finding: str
     advice: str
     host: str
     settings: dict[str, object]
-    """`section.name` to value, as of the newest segment"""
+    """`section.name` to value, of the newest segment"""
 
-    def holds(self, text: str) -> bool:
-        """Whether name, state, host or a setting such as `optim.lr=0.1` holds a text, in any case."""
-        words = [self.run.name, self.state, self.host]
-        words += [f"{name}={value}" for name, value in self.settings.items()]
+    def matches(self, text: str) -> bool:
+        """Whether each word is in the name, state, host or a setting such as `optim.lr=0.1`, in any case."""
+        fields = [self.run.name, self.state, self.host]
+        fields += [f"{name}={value}" for name, value in self.settings.items()]
         return all(
-            any(part in word.casefold() for word in words) for part in text.casefold().split()
+            any(word in field.casefold() for field in fields) for word in text.casefold().split()
         )
 
 
 def flat_settings(config: dict[str, object]) -> dict[str, object]:
-    """`{"optim": {"lr": 0.1}}` as `{"optim.lr": 0.1}`, whatever version wrote it."""
+    """`{"optim": {"lr": 0.1}}` as `{"optim.lr": 0.1}`; names that this version lacks are kept."""
     return {
         f"{section}.{name}": value
         for section, settings in config.items()
@@ -72,41 +72,41 @@ def row_of(run: Run, history: History) -> Row:
 
 
 def _settings(run: Run, history: History) -> dict[str, object]:
-    """The settings of the newest segment, or those written down before there is one."""
+    """The settings of the newest segment; those of the configuration file before there is one."""
     from tmssl.config import read_config, to_dict
 
     if history.segment is not None:
         return flat_settings(dict(history.segment.config))
     try:
         return flat_settings(dict(to_dict(read_config(run.config))))
-    except ConfigError:  # none yet, or of another version
+    except ConfigError:  # missing, or written by another version
         return {}
 
 
 class Listing:
-    """The runs of a folder, looked at again and again."""
+    """Reads the runs of a folder, again and again."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._read: dict[Path, tuple[Tail, History]] = {}
 
     def rows(self) -> Iterator[Row]:
-        """Each run's row as soon as it is read, newest name first."""
+        """The row of each run as soon as it is read, the newest name first."""
         for run in reversed(list_runs(self.folder)):
             yield row_of(run, self._history(run))
 
     def _history(self, run: Run) -> History:
-        """What a run's journal says by now, without the steps of long ago."""
+        """The history of a run up to now, with its newest steps only."""
         tail, history = self._read.get(run.path) or (Tail(run.journal), History())
         while True:
             try:
                 events, restarted = tail.poll()
-            except JournalError:  # such as another user's; the run is listed without figures
+            except JournalError:  # such as another user's file; the run is listed without figures
                 break
             if restarted:
                 history = History()
             history.add(events)
-            history.steps = history.steps[-_KEPT:]
+            history.steps = history.steps[-_KEPT_STEPS:]
             if not tail.behind:
                 break
         self._read[run.path] = (tail, history)
@@ -115,7 +115,7 @@ class Listing:
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """One thing in which two runs differ."""
+    """A setting that differs between two runs."""
 
     name: str
     first: object
@@ -123,7 +123,7 @@ class Difference:
 
 
 def differing(first: Row, second: Row) -> list[Difference]:
-    """The settings in which two runs differ; None where one does not have it."""
+    """The settings that differ between two runs; None where a run lacks one."""
     names = dict.fromkeys([*first.settings, *second.settings])
     pairs = [Difference(n, first.settings.get(n), second.settings.get(n)) for n in names]
     return [pair for pair in pairs if pair.first != pair.second]

@@ -1,4 +1,4 @@
-"""What a resume would change, worked out before anything runs; needs no torch."""
+"""The settings and learning rates of a resume, computed before anything runs."""
 
 import dataclasses
 import math
@@ -8,8 +8,8 @@ from tmssl.errors import ConfigError, RunError
 from tmssl.runs.schedule import planned_learning_rate
 from tmssl.text import number
 
-# An epoch's steps or the shapes of the weights hang on these. The place of the images may change, as
-# when a run moves to another machine: the pack's fingerprint tells whether they are the same ones.
+# The steps of an epoch or the shapes of the weights depend on these settings. The source may change, as
+# when a run moves to another machine: the fingerprint of the pack tells whether the images are the same.
 FIXED = (
     "data.image_size",
     "model.name",
@@ -23,13 +23,13 @@ FIXED = (
 
 @dataclasses.dataclass(frozen=True)
 class ResumePlan:
-    """A resume, ready to be shown and then written down."""
+    """A resume that can be shown before it is written."""
 
     config: Config
     changed: dict[str, list[object]]
     """setting to [old, new]"""
     step: int
-    """steps done at the checkpoint it goes on from"""
+    """steps done at the checkpoint that it continues"""
     epoch: float
     lr_before: float
     """LR of the next step under the old settings"""
@@ -43,7 +43,7 @@ class ResumePlan:
 
     @property
     def jump_words(self) -> str:
-        """`jump x1.47`, or that the old LR was 0."""
+        """`jump x1.47`, or `up from 0`."""
         return f"jump x{number(self.jump, 3)}" if self.lr_before else "up from 0"
 
 
@@ -57,24 +57,22 @@ def plan_resume(
     trained: Config | None = None,
     unended: bool = False,
 ) -> ResumePlan:
-    """The settings and learning rates with which a run would go on.
+    """The settings and learning rates with which a run would continue.
 
-    A new end moves the end of the cosine and keeps its anchor. The anchor moves to now when the
-    schedule turns from constant to cosine, and when `restart_schedule` asks for it.
+    More epochs move the end of the cosine and keep its anchor. The anchor moves to `step` if the
+    schedule changes from constant to cosine, or if `restart_schedule` is set.
 
     Args:
-        old: the settings in force.
+        old: the current settings.
         changes: setting to new value.
-        step: steps done at the checkpoint it goes on from.
+        step: steps done at the checkpoint that it continues.
         steps_per_epoch: as in the journal.
-        restart_schedule: begin the cosine anew here.
-        trained: what the checkpoint was trained under, where a later life changed settings and left
-            no checkpoint of its own.
-        unended: a run that has done all its epochs may go on, as its trainer vanished in what follows
-            the last one.
+        restart_schedule: start the cosine anew at `step`.
+        trained: settings of the checkpoint, if a later segment changed them and left no checkpoint.
+        unended: allow a run that has done all its epochs, because its trainer vanished after the last.
 
     Raises:
-        RunError: the run is already at or past the asked epochs.
+        RunError: the run has already done so many epochs.
         ConfigError: a setting that cannot change within a run, or a bad value.
     """
     epoch = step / steps_per_epoch

@@ -1,7 +1,7 @@
-"""Learning rate and momentum as pure functions of the step; nothing here is ever restored.
+"""Learning rate, momentum and chance levels as pure functions of the step; no state is ever restored.
 
-Restoring a scheduler's state brings back the old end and lets the LR climb again, and patching the
-end afterwards pins it at the floor; a closed form of the step has neither fault.
+Restoring a scheduler's state also restores the old end, after which the LR climbs again; setting the
+end afterwards keeps the LR at its minimum. A closed form of the step has neither fault.
 """
 
 import math
@@ -20,11 +20,11 @@ def learning_rate(
     warmup_epochs: float = 0.0,
     anchor: float = 0.0,
 ) -> float:
-    """The learning rate with which step `step` (counted from 0) updates the weights.
+    """The learning rate of step `step`, counted from 0.
 
-    Warm-up is linear over the first `warmup_epochs` of the run, reaching its target at the end of
-    the warm-up; the cosine falls from `lr` at epoch `anchor` to `min_lr` at epoch `epochs`
-    (Loshchilov and Hutter 2017, eq. 5, without restarts) and starts where the warm-up ends.
+    The warm-up is linear over the first `warmup_epochs` of the run. The cosine falls from `lr` at epoch
+    `anchor`, or at the end of the warm-up if that is later, to `min_lr` at epoch `epochs` (Loshchilov
+    and Hutter 2017, eq. 5, without restarts).
     """
     warmup_steps = warmup_epochs * steps_per_epoch
     if step < warmup_steps:
@@ -40,7 +40,7 @@ def learning_rate(
 def planned_learning_rate(
     step: int, optim: OptimConfig, *, steps_per_epoch: int, epochs: int
 ) -> float:
-    """The learning rate of a run's step: `learning_rate`, with a resume's jump spread if asked."""
+    """`learning_rate` under the settings of a run, with the jump of a resume spread over `rewarm_steps`."""
     planned = learning_rate(
         step,
         steps_per_epoch=steps_per_epoch,
@@ -59,24 +59,24 @@ def planned_learning_rate(
 
 
 def momentum(step: int, *, total_steps: int, start: float) -> float:
-    """Momentum of the momentum encoder: 1 - (1 - start)(1 + cos(pi step / total)) / 2.
+    """Momentum of the momentum encoder, 1 - (1 - start)(1 + cos(pi step / total)) / 2, as in MoCo v3.
 
-    Grill et al. 2020 (BYOL), section 3.2, as in MoCo v3.
+    Grill et al. 2020 (BYOL), section 3.2.
     """
     progress = min(1.0, step / max(1, total_steps))
     return 1 - (1 - start) * (1 + math.cos(math.pi * progress)) / 2
 
 
 def chance_ce(keys: int) -> float:
-    """Cross-entropy of a model that knows nothing, ln N nats."""
+    """Cross-entropy of a model that has learned nothing, ln N nats."""
     return math.log(keys)
 
 
 def chance_loss(keys: int, temperature: float) -> float:
-    """Loss of a model that knows nothing, 4 tau ln N: both directions, each 2 tau ln N."""
+    """Loss of a model that has learned nothing, 4 tau ln N: two directions of 2 tau ln N each."""
     return 4 * temperature * math.log(keys)
 
 
 def solved_loss(keys: int, temperature: float) -> float:
-    """Loss when positives coincide and negatives are orthogonal: 4 tau ln(1 + (N-1) e^(-1/tau))."""
+    """Loss where positives coincide and negatives are orthogonal: 4 tau ln(1 + (N-1) e^(-1/tau))."""
     return 4 * temperature * math.log1p((keys - 1) * math.exp(-1 / temperature))

@@ -101,7 +101,7 @@ class RunsScreen(SearchableScreen):
             key=lambda row: (row.state == "running", row.run.name),
             reverse=True,
         )
-        return [row for row in rows if row.holds(self._filter)]
+        return [row for row in rows if row.matches(self._filter)]
 
     def _show(self) -> None:
         width = self.size.width - 2
