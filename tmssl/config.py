@@ -1,4 +1,4 @@
-"""A run's settings: frozen structs, their checks, and their TOML."""
+"""The settings of a run: frozen structs, their checks, and their TOML file."""
 
 import re
 import sys
@@ -28,7 +28,7 @@ Level = Literal["category", "division", "section"]
 
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
 _BOUNDS = {">=": "at least", ">": "above", "<=": "at most", "<": "below"}
-_LARGEST_FILE = 1 << 20  # bytes of a file of settings
+_LARGEST_FILE = 1 << 20  # bytes
 
 PositiveInt = Annotated[int, Meta(ge=1)]
 PositiveFloat = Annotated[float, Meta(gt=0, le=sys.float_info.max)]
@@ -157,7 +157,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
 
 
 def section_of(setting: str) -> str:
-    """The section that holds a setting, which may be written `lr` or `optim.lr`.
+    """The section of a setting, which may be written `lr` or `optim.lr`.
 
     Raises:
         ConfigError: there is no such setting; the message names the nearest one.
@@ -186,13 +186,14 @@ def from_dict(tree: Mapping[str, object]) -> Config:
     try:
         config = msgspec.convert(tree, Config, strict=True)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"bad setting: {_told(str(error), tree)}") from error
-    return _checked(config)
+        raise ConfigError(f"bad setting: {_explain(str(error), tree)}") from error
+    _check(config)
+    return config
 
 
-def _told(said: str, tree: Mapping[str, object]) -> str:
-    """What msgspec says of a setting, such as "Expected `int` >= 1 - at `$.train.epochs`", for a person."""
-    expected, _, place = said.partition(" - at `$.")
+def _explain(message: str, tree: Mapping[str, object]) -> str:
+    """A message of msgspec, such as "Expected `int` >= 1 - at `$.train.epochs`", in plain words."""
+    expected, _, place = message.partition(" - at `$.")
     section, _, name = place.rstrip("`").partition(".")
     settings = tree.get(section)
     if not name or not isinstance(settings, Mapping):
@@ -212,8 +213,8 @@ def _told(said: str, tree: Mapping[str, object]) -> str:
     return f"{name} is {shown}; give {hint}"
 
 
-def _checked(config: Config) -> Config:
-    """The configuration, if its settings agree with each other."""
+def _check(config: Config) -> None:
+    """Refuse settings that contradict each other."""
     optim, train = config.optim, config.train
     if optim.min_lr > optim.lr:
         raise ConfigError(
@@ -237,14 +238,13 @@ def _checked(config: Config) -> Config:
         raise ConfigError(
             f"chunk_size is {train.chunk_size}, above batch_size {train.batch_size}; lower it"
         )
-    return config
 
 
 def parse_setting(text: str) -> tuple[str, object]:
-    """`lr=1e-4` as (`optim.lr`, 0.0001): the value as TOML writes it, or bare text for a string.
+    """`lr=1e-4` as (`optim.lr`, 0.0001); the value is TOML, or bare text for a string.
 
     Raises:
-        ConfigError: no `=`, or no such setting.
+        ConfigError: the text has no `=`, or there is no such setting.
     """
     name, equals, value = text.partition("=")
     if not equals:
@@ -265,7 +265,7 @@ def parse_setting(text: str) -> tuple[str, object]:
 
 
 def changed(config: Config, changes: dict[str, object]) -> Config:
-    """The configuration with some settings replaced; keys as for `section_of`."""
+    """The configuration with some settings replaced; keys are `lr` or `optim.lr`."""
     tree = to_dict(config)
     for setting, value in changes.items():
         section = tree[section_of(setting)]
@@ -276,14 +276,14 @@ def changed(config: Config, changes: dict[str, object]) -> Config:
 
 def differences(old: Config, new: Config) -> dict[str, list[object]]:
     """Settings that differ, as `section.name` to [old, new]."""
-    found: dict[str, list[object]] = {}
+    pairs: dict[str, list[object]] = {}
     for section, kind in SECTIONS.items():
         for name in kind.__struct_fields__:
             before = getattr(getattr(old, section), name)
             after = getattr(getattr(new, section), name)
             if before != after:
-                found[f"{section}.{name}"] = [before, after]
-    return found
+                pairs[f"{section}.{name}"] = [before, after]
+    return pairs
 
 
 def to_dict(config: Config) -> dict[str, dict[str, object]]:
@@ -302,14 +302,13 @@ def read_config(path: Path) -> Config:
         with path.open("rb") as file:
             content = file.read(_LARGEST_FILE + 1)
         if len(content) > _LARGEST_FILE:
-            raise ConfigError(f"above {_LARGEST_FILE:,} bytes, so no file of settings")
+            raise ConfigError(
+                f"it has more than {_LARGEST_FILE:,} bytes, so it is no file of settings"
+            )
         return from_dict(tomllib.loads(content.decode()))
     except OSError as error:
         raise ConfigError(f"cannot read {safe(path)}: {error.strerror}") from error
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+    except (ValueError, RecursionError) as error:  # a TOML or Unicode error is a ValueError
         raise ConfigError(f"{safe(path)} is not TOML: {safe(error)}") from error
     except ConfigError as error:
         raise ConfigError(f"{safe(path)}: {error}") from error
@@ -319,7 +318,7 @@ def write_config(config: Config, path: Path) -> None:
     """Write the configuration as TOML, replacing the file atomically.
 
     Raises:
-        ConfigError: the file cannot be written; what was there is untouched.
+        ConfigError: the file cannot be written; the old one is unchanged.
     """
     try:
         write_atomic(path, tomli_w.dumps(to_dict(config)).encode())

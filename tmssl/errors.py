@@ -1,26 +1,26 @@
-"""One error tree; every message says what was wrong, what was got and what to do.
+"""The error tree; each message says what was wrong, what was found and what to do.
 
 TmsslError              exit 1: the work failed
-+-- TrainingError       training could not go on
++-- TrainingError       training could not continue
 +-- InputError          exit 2: the command, its files or its settings are wrong
     +-- CatalogueError  a source of images or labels
     +-- PackError       a pack that is foreign, truncated or for other images
     +-- CodeError       a Vienna code
     +-- ConfigError     a setting
     +-- RunError        a run folder, or the state a run is in
-    +-- CheckpointError no checkpoint that can be loaded
+    +-- CheckpointError no checkpoint can be loaded
     +-- JournalError    a journal that cannot be read at all
 """
 
 
 class TmsslError(Exception):
-    """Anything that went wrong for a reason we can name."""
+    """A failure with a known reason."""
 
     exit_code = 1
 
 
 class TrainingError(TmsslError):
-    """Training could not go on."""
+    """Training could not continue."""
 
 
 class InputError(TmsslError):

@@ -1,4 +1,4 @@
-"""Strings on their way to a person: foreign text made harmless, numbers made readable."""
+"""Text for a person: foreign strings made safe, numbers made readable."""
 
 import math
 import re
@@ -7,7 +7,7 @@ import unicodedata
 
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _REPLACEMENT = "\ufffd"
-_NEGATIVE = re.compile(r"-[\d.]+(e[+-]?\d+)?")  # a number, whose sign makes no formula
+_NEGATIVE = re.compile(r"-[\d.]+(e[+-]?\d+)?")  # a negative number is no formula
 
 
 def _safe_character(character: str) -> str:
@@ -36,12 +36,12 @@ def safe(text: object, limit: int = 500) -> str:
 
 
 def pasted(text: object) -> str:
-    """A path or name as a printed command holds it, quoted where a shell asks for it."""
+    """A path or name for a printed command, quoted if a shell needs it."""
     return shlex.quote(safe(text))
 
 
 def spreadsheet_cell(text: object, limit: int = 10_000) -> str:
-    """A foreign string as a cell of CSV: safe to show, and no formula to the spreadsheet that opens it."""
+    """A foreign string as a CSV cell: safe to show, and never a formula in a spreadsheet."""
     shown = safe(text, limit)
     formula = shown.startswith(("=", "+", "-", "@")) and not _NEGATIVE.fullmatch(shown)
     return f"'{shown}" if formula else shown
@@ -62,7 +62,7 @@ def duration(seconds: float | None) -> str:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A figure with `digits` significant digits, or a dash when it was not measured or not finite."""
+    """A number with `digits` significant digits; a dash if it is missing or not finite."""
     if value is None or not math.isfinite(value):
         return "-"
     if value == 0:
@@ -89,7 +89,7 @@ def count(number_of: int, noun: str, plural: str | None = None) -> str:
 
 
 def nearest(word: str, choices: list[str]) -> str:
-    """A hint ` (did you mean 'lr'?)` for a mistyped word, or nothing when nothing is close."""
+    """The hint ` (did you mean 'lr'?)` for a mistyped word; empty if no choice is close."""
     import difflib
 
     close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)

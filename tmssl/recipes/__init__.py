@@ -1,4 +1,4 @@
-"""Settings that were measured to work, as TOML files."""
+"""Settings for common machines and experiments, as TOML files."""
 
 from importlib.resources import files
 from pathlib import Path

@@ -6,11 +6,28 @@ from typing import Annotated
 import msgspec
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
-"""A number of steps, marks or epochs; a line with one that no run can reach is damage."""
+"""A number of steps, marks or epochs; a line with a larger one is damaged."""
 
 
-class Score(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure of an evaluation, never without its chance level."""
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """A figure of an evaluation, beside its chance level."""
+
+    value: float | None = None
+    """the figure"""
+    chance: float | None = None
+    """its expectation for a random ranking"""
+    low: float | None = None
+    """lower end of the 95 % bootstrap interval over queries"""
+    high: float | None = None
+    """upper end of that interval"""
+    queries: Count = 0
+    """queries that could be scored"""
+    references: dict[str, float | None] = {}
+    """the same figure for `untrained`, `perceptual hash` and other encoders that were compared"""
+
+
+class Score(Measured, frozen=True, kw_only=True):
+    """One figure over all queries."""
 
     metric: str = ""
     """`hit`, `precision`, `recall`, `map`, `ndcg`, `group_recall`, `group_map`, `group_nar`, `invariance`, `stability`"""
@@ -20,41 +37,17 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     """`all`, `figurative` (categories 1 to 24) or `macro` (mean over divisions)"""
     k: Count = 0
     """length of the result list, 0 for a metric over the whole ranking"""
-    value: float | None = None
-    """the figure"""
-    chance: float | None = None
-    """its expectation for a random ranking"""
-    low: float | None = None
-    """lower end of the 95 % bootstrap interval over queries"""
-    high: float | None = None
-    """upper end"""
-    queries: Count = 0
-    """queries that could be scored"""
-    references: dict[str, float | None] = {}
-    """the same figure for `untrained`, `perceptual hash` and whatever else was compared"""
 
 
-class Division(msgspec.Struct, frozen=True, kw_only=True):
-    """hit@k of the queries of one Vienna division."""
+class Division(Measured, frozen=True, kw_only=True):
+    """hit@k of the queries of one Vienna division: the share that finds another mark of it."""
 
     code: str = ""
     """the division, such as `03.01`"""
     title: str = ""
-    """what it is about"""
+    """its title in the Vienna classification"""
     k: Count = 0
     """length of the result list, the shortest of the evaluation"""
-    value: float | None = None
-    """share of its queries that find another mark of it"""
-    chance: float | None = None
-    """its expectation for a random ranking"""
-    low: float | None = None
-    """lower end of the 95 % bootstrap interval over queries"""
-    high: float | None = None
-    """upper end"""
-    queries: Count = 0
-    """queries of the division"""
-    references: dict[str, float | None] = {}
-    """the same figure for the encoders of the scores"""
 
 
 class Eval(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="eval"):
@@ -75,21 +68,21 @@ class Eval(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="eva
     scores: list[Score] = []
     """the figures"""
     divisions: list[Division] = []
-    """the figure of each Vienna division that a query has"""
+    """hit@k of each Vienna division that a query has"""
     robustness: list[Score] = []
-    """known-item recall by change of the query (`codes`), where it was asked for"""
+    """recall of the unchanged mark for each change of the query (`codes`); empty unless asked for"""
     duplicates: Count = 0
-    """near-duplicates of queries among the marks"""
+    """near-duplicates of queries in the gallery"""
     duplicated: Count = 0
-    """queries that have one"""
+    """queries that have a near-duplicate"""
     without_duplicates: bool = False
-    """whether they were left out of lists, relevance and chance"""
+    """whether near-duplicates were left out of lists, relevance and chance"""
     whitened: Count = 0
-    """features kept by PCA-whitening of every encoder and of HOG; 0 where it was not asked for"""
+    """features kept by PCA-whitening of every encoder and of HOG; 0 without whitening"""
     index: str = ""
-    """faiss's factory string of the index that gave the nearest marks; empty is exact"""
+    """faiss factory string of the index that was searched; empty for exact search"""
     overlap: float | None = None
-    """overlap@10 of that index with the exact one"""
+    """overlap@10 of that index with exact search"""
     matches: str = ""
     """path of the matches file inside the run folder"""
     seconds: float | None = None
@@ -100,23 +93,23 @@ class Eval(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="eva
 
 def manner(event: Eval) -> str:
     """How an evaluation differs from a plain one, `whitened to 64 features`; empty for a plain one."""
-    told = [f"whitened to {event.whitened} features"] if event.whitened else []
-    told += [f"by index {event.index}"] if event.index else []
-    told += ["without near-duplicates"] if event.without_duplicates else []
-    return ", ".join(told)
+    parts = [f"whitened to {event.whitened} features"] if event.whitened else []
+    parts += [f"by index {event.index}"] if event.index else []
+    parts += ["without near-duplicates"] if event.without_duplicates else []
+    return ", ".join(parts)
 
 
 def comparable(events: Sequence[Eval], metric: str) -> list[Eval]:
-    """Those evaluations whose figures of a metric can stand side by side.
+    """The evaluations of this run whose figures of a metric can be compared.
 
-    The plain ones; where none is plain, those of the newest one's manner. Of `invariance` only those with
-    the most queries: the more copies, the fewer find their original.
+    These are the plain ones; if none is plain, those of the same manner as the newest. For `invariance`
+    only those with the most queries count: the more copies there are, the fewer find their original.
     """
     events = [event for event in events if not event.checkpoint.startswith("/")]  # of another run
     manners = [manner(event) for event in events]
     chosen = "" if "" in manners else manners[-1] if manners else ""
-    kept = [event for event, own in zip(events, manners, strict=True) if own == chosen]
+    alike = [event for event, own in zip(events, manners, strict=True) if own == chosen]
     if metric != "invariance":
-        return kept
-    most = max((event.queries for event in kept), default=0)
-    return [event for event in kept if event.queries == most]
+        return alike
+    most = max((event.queries for event in alike), default=0)
+    return [event for event in alike if event.queries == most]

@@ -1,8 +1,12 @@
-"""The typed events of a journal, defined once; a field that is None was not measured or not finite."""
+"""The events of a journal; a field that is None was not measured, or was not finite."""
+
+import itertools
+from collections.abc import Iterator
+from typing import get_args
 
 import msgspec
 
-from tmssl.runs.eval_event import Count, Division, Eval, Score
+from tmssl.runs.eval_event import Count, Division, Eval, Measured, Score
 
 __all__ = [
     "EVENT_TYPES",
@@ -27,7 +31,7 @@ SCHEMA_VERSION = 1
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="run"):
-    """The first line of a journal: what this run is and where it began."""
+    """The first line of a journal: the run, its machine and its data."""
 
     schema: int = SCHEMA_VERSION
     """version of this journal format"""
@@ -38,24 +42,24 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     host: str = ""
     """name of the machine"""
     device: str = ""
-    """the device in words, such as `NVIDIA GeForce RTX 4090` or `cpu, 2 cores`"""
+    """the device, such as `NVIDIA GeForce RTX 4090` or `cpu, 2 cores`"""
     versions: dict[str, str] = {}
     """library name to version"""
     commit: str = ""
-    """git commit of the code, when it runs from a checkout"""
+    """git commit of the code, if it runs from a checkout"""
     data_fingerprint: str = ""
     """fingerprint of the pack"""
     counts: dict[str, int] = {}
-    """marks in all, in the training split, in the validation split, with Vienna codes"""
+    """number of marks: all, in the training split, in the validation split, with Vienna codes"""
     notes: dict[str, str] = {}
-    """what an imported log says of its experiment, heading to words"""
+    """description of the experiment in an imported log, heading to text"""
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="segment"):
-    """A stretch of a run under one configuration; each start or resume opens one."""
+    """A part of a run under one configuration; each start or resume opens one."""
 
     number: Count = 0
-    """0 for the start, then one more for each resume"""
+    """0 for the start, 1 for the first resume, and so on"""
     step: Count = 0
     """first step of the segment"""
     epoch: float = 0.0
@@ -63,27 +67,27 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     reason: str = ""
     """`start`, `resume` or `rollback`"""
     title: str = ""
-    """name of the phase, where an imported log gives one"""
+    """title of the phase in an imported log"""
     config: dict[str, object] = {}
     """the whole configuration"""
     changed: dict[str, list[object]] = {}
-    """setting to [old, new], for those that changed"""
+    """setting to [old, new], for settings that changed"""
     chance: float | None = None
-    """loss of a model that knows nothing: 4 tau ln N"""
+    """loss of a model that has learned nothing: 4 tau ln N"""
     solved: float | None = None
     """loss of a perfect model: 4 tau ln(1 + (N - 1) exp(-1 / tau))"""
     chance_ce: float | None = None
-    """cross-entropy of a model that knows nothing: ln N, nats"""
+    """cross-entropy of a model that has learned nothing: ln N, nats"""
     batch_size: Count = 0
-    """N, the keys each query is compared with"""
+    """N, the keys that each query is compared with"""
     chunk_size: Count = 0
-    """images that go through the encoder at once"""
+    """images that pass through the encoder at once"""
     steps_per_epoch: Count = 0
     """optimizer steps in an epoch"""
     epochs: Count = 0
     """epoch at which training ends"""
     lr_before: float | None = None
-    """LR at this step under the configuration before"""
+    """LR at this step under the previous configuration"""
     lr_after: float | None = None
     """LR at this step under this configuration"""
     t: float = 0.0
@@ -96,7 +100,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
 
 
 class Positives(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="positives"):
-    """How alike the marks are that a segment's Vienna codes call positives."""
+    """How similar the marks are that share a Vienna code, measured at the start of a segment."""
 
     segment: Count = 0
     """number of the segment"""
@@ -107,25 +111,25 @@ class Positives(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     level: str = ""
     """level at which partners share a code: `category`, `division` or `section`"""
     pairs: Count = 0
-    """pairs that were looked at"""
+    """pairs that were measured"""
     with_partner: float | None = None
-    """share of marks that have a partner; the others are their own positive"""
+    """share of marks that have a partner; the others are paired with themselves"""
     encoder_partners: float | None = None
-    """mean cosine of partners under the encoder as it was"""
+    """mean cosine of partners under the encoder at that step"""
     encoder_random: float | None = None
-    """mean cosine of the same marks paired at random"""
+    """mean cosine of the same marks in random pairs under that encoder"""
     encoder_auc: float | None = None
-    """probability that partners are more alike than a random pair: 0.5 is no more alike"""
+    """probability that partners are more similar than a random pair; 0.5 means no difference"""
     hash_partners: float | None = None
     """mean cosine of partners under a perceptual hash"""
     hash_random: float | None = None
-    """mean cosine of random pairs under it"""
+    """mean cosine of random pairs under a perceptual hash"""
     hash_auc: float | None = None
-    """the probability under it"""
+    """the same probability under a perceptual hash"""
     noise: float | None = None
-    """estimated share of partners no more alike than random pairs: 2 (1 - AUC) of the better one"""
+    """estimated share of partners no more similar than random pairs: 2 (1 - AUC), by the better of the two"""
     seconds: float | None = None
-    """how long it took"""
+    """wall time of the measurement"""
     t: float = 0.0
     """Unix time, seconds"""
 
@@ -134,39 +138,44 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="ste
     """One logged optimizer step."""
 
     step: Count = 0
-    """steps done, counted over the whole run"""
+    """steps done since the start of the run"""
     epoch: float = 0.0
     """epochs done, a fraction"""
     loss: float | None = None
-    """ctr(q1, k2) + ctr(q2, k1), each 2 tau times a cross-entropy"""
+    """ctr(q1, k2) + ctr(q2, k1); each is 2 tau times a cross-entropy"""
     ce: float | None = None
-    """mean cross-entropy in nats, whose chance level is ln N"""
+    """mean cross-entropy in nats; chance is ln N"""
     top1: float | None = None
-    """share of queries whose own positive is their nearest key, 0 to 1"""
+    """share of queries whose positive is the nearest key, 0 to 1"""
     lr: float | None = None
-    """learning rate of this step"""
+    """learning rate of the step"""
     momentum: float | None = None
-    """momentum of the momentum encoder in this step"""
+    """momentum of the momentum encoder at the step"""
     grad_norm: float | None = None
     """L2 norm of the gradient"""
     feature_std: float | None = None
-    """standard deviation of unit projections times sqrt(dimensions): 1 is spread out, 0 collapsed"""
+    """standard deviation of the unit projections times sqrt(dimensions): 1 is spread out, 0 is collapsed"""
     positive_cosine: float | None = None
-    """mean cosine of query and positive key"""
+    """mean cosine between query and positive key"""
     negative_cosine: float | None = None
-    """mean over queries of the cosine to the nearest wrong key"""
+    """mean over queries of the cosine to the nearest negative key"""
     img_s: float | None = None
     """source images per second since the last logged step"""
     data_s: float | None = None
-    """mean seconds a step waited for pixels (of a GPU: stood idle for them); making views is the step"""
+    """mean seconds that a step waits for pixels; making views counts as the step"""
     step_s: float | None = None
-    """seconds a step took, mean since the last logged step"""
+    """mean seconds of a step since the last logged step"""
     mem_gib: float | None = None
-    """most memory in use, GiB: of the GPU, or of the process on a CPU"""
+    """peak memory in GiB: of the GPU, or of the process on a CPU"""
     gpu_util: float | None = None
     """GPU use, 0 to 1"""
     t: float = 0.0
     """Unix time, seconds"""
+
+    @property
+    def data_share(self) -> float | None:
+        """Share of the step that waits for data, 0 to 1; None if not measured."""
+        return self.data_s / self.step_s if self.step_s and self.data_s is not None else None
 
 
 class Epoch(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="epoch"):
@@ -187,7 +196,7 @@ class Epoch(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="ep
     seconds: float | None = None
     """wall time of the epoch"""
     rank_me: float | None = None
-    """RankMe, the effective rank of the features (Garrido et al. 2023)"""
+    """RankMe: effective rank of the features (Garrido et al. 2023)"""
     alignment: float | None = None
     """mean squared distance of positives on the sphere (Wang and Isola 2020)"""
     uniformity: float | None = None
@@ -197,7 +206,7 @@ class Epoch(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="ep
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="checkpoint"):
-    """A checkpoint that is safely on disk."""
+    """A checkpoint that was written completely."""
 
     path: str = ""
     """path inside the run folder"""
@@ -210,26 +219,26 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
     reason: str = ""
     """`epoch`, `time`, `stop`, `signal` or `end`"""
     best: bool = False
-    """whether it is the best so far"""
+    """whether it was the best so far"""
     seconds: float | None = None
-    """how long training stood still for it"""
+    """seconds that training paused for it"""
     t: float = 0.0
     """Unix time, seconds"""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="finding"):
-    """Something a person should know, with what to do about it."""
+    """Something that a person should know, with advice."""
 
     code: str = ""
     """stable name such as `at-chance`"""
     level: str = "warning"
     """`good`, `info`, `warning` or `bad`"""
     text: str = ""
-    """what was seen, in one line"""
+    """the observation, in one line"""
     advice: str = ""
     """what to try, in one line"""
     step: Count = 0
-    """where in the run"""
+    """step of the observation"""
     epoch: float = 0.0
     """the same in epochs"""
     t: float = 0.0
@@ -237,12 +246,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="end"):
-    """The trainer left in an orderly way."""
+    """The trainer ended in an orderly way."""
 
     status: str = ""
     """`finished`, `stopped` or `failed`"""
     reason: str = ""
-    """why, in one line"""
+    """the reason, in one line"""
     step: Count = 0
     """steps done"""
     epoch: float = 0.0
@@ -253,33 +262,28 @@ class End(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="end"
 
 Event = Started | Segment | Positives | Step | Epoch | Eval | Checkpoint | Finding | End
 
-EVENT_TYPES: tuple[type[msgspec.Struct], ...] = (
-    Started,
-    Segment,
-    Positives,
-    Step,
-    Epoch,
-    Eval,
-    Checkpoint,
-    Finding,
-    End,
-)
+EVENT_TYPES: tuple[type[msgspec.Struct], ...] = get_args(Event)
 
 
 def field_table() -> str:
-    """The journal's fields as a Markdown table, read from the docstrings of the events."""
-    import ast
-    import inspect
-
+    """The fields of the journal as a Markdown table, from the docstrings of the events."""
     lines = ["| kind | field | meaning |", "|---|---|---|"]
     kinds: tuple[type[msgspec.Struct], ...] = (*EVENT_TYPES, Score, Division)
     for kind in kinds:
         tag = kind.__struct_config__.tag or f"({kind.__name__.lower()})"
-        body = ast.parse(inspect.getsource(kind)).body[0]
-        assert isinstance(body, ast.ClassDef)
-        for line, following in zip(body.body, body.body[1:], strict=False):
-            if isinstance(line, ast.AnnAssign) and isinstance(following, ast.Expr):
-                name = ast.unparse(line.target)
-                meaning = ast.literal_eval(following.value)
-                lines.append(f"| `{tag}` | `{name}` | {meaning} |")
+        parents: list[type[msgspec.Struct]] = [Measured] if issubclass(kind, Measured) else []
+        for struct in (kind, *parents):
+            lines += [f"| `{tag}` | `{name}` | {text} |" for name, text in _field_docs(struct)]
     return "\n".join(lines)
+
+
+def _field_docs(kind: type[msgspec.Struct]) -> Iterator[tuple[str, str]]:
+    """Name and docstring of the fields that a class defines itself."""
+    import ast
+    import inspect
+
+    body = ast.parse(inspect.getsource(kind)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    for line, following in itertools.pairwise(body.body):
+        if isinstance(line, ast.AnnAssign) and isinstance(following, ast.Expr):
+            yield ast.unparse(line.target), ast.literal_eval(following.value)

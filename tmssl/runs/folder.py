@@ -1,4 +1,4 @@
-"""A run's folder: every path in it, how it is made, found, locked and listed."""
+"""The folder of a run: its paths, and how runs are made, found, locked and listed."""
 
 import contextlib
 import dataclasses
@@ -30,7 +30,7 @@ class Run:
 
     @property
     def config(self) -> Path:
-        """The configuration in force."""
+        """The current configuration."""
         return self.path / CONFIG_NAME
 
     @property
@@ -40,12 +40,12 @@ class Run:
 
     @property
     def log(self) -> Path:
-        """What the trainer printed."""
+        """The output of the trainer."""
         return self.path / "train.log"
 
     @property
     def lock(self) -> Path:
-        """Held by the trainer for its life."""
+        """Locked by the trainer as long as it lives."""
         return self.path / "lock"
 
     @property
@@ -77,10 +77,10 @@ def run_name(label: str, now: float | None = None) -> str:
 
 
 def new_run(runs_folder: Path, name: str) -> Run:
-    """Where a new run of a name would lie.
+    """The run that a name would make; creates nothing.
 
     Raises:
-        RunError: a name that is none, or that is taken.
+        RunError: the name is not usable, or taken.
     """
     if not name or Path(name).name != name or name in (".", "..", "latest"):
         raise RunError(
@@ -93,10 +93,10 @@ def new_run(runs_folder: Path, name: str) -> Run:
 
 
 def create_run(runs_folder: Path, name: str, *, latest: bool = True) -> Run:
-    """Make a new run folder and, unless told otherwise, point `latest` at it.
+    """Make a new run folder and, with `latest`, point the link `latest` at it.
 
     Raises:
-        RunError: its name is none or taken, or it cannot be made.
+        RunError: the name is not usable or taken, or the folder cannot be made.
     """
     run = new_run(runs_folder, name)
     try:
@@ -124,7 +124,7 @@ def point_latest(run: Run) -> None:
     """Replace the `latest` link beside a run atomically.
 
     Raises:
-        RunError: `latest` is no link, or the folder cannot be written.
+        RunError: `latest` is not a link, or the folder cannot be written.
     """
     latest = run.path.parent / "latest"
     fresh = run.path.parent / f".latest-{os.getpid()}"
@@ -136,7 +136,7 @@ def point_latest(run: Run) -> None:
         fresh.unlink(missing_ok=True)
         raise RunError(
             f"cannot point {safe(latest)} at {safe(run.name)}: {error.strerror}; "
-            "move away what has that name, or choose another --runs"
+            "move or delete the file of that name, or choose another --runs"
         ) from error
 
 
@@ -161,7 +161,7 @@ def open_run(path: Path) -> Run:
 
 
 def list_runs(runs_folder: Path) -> list[Run]:
-    """The runs in a folder, newest name last; `latest` itself is not listed twice.
+    """The runs in a folder by name, the newest last, without the link `latest`.
 
     Raises:
         RunError: the folder cannot be listed.
@@ -185,21 +185,21 @@ def list_runs(runs_folder: Path) -> list[Run]:
 
 @dataclasses.dataclass(frozen=True)
 class Holder:
-    """Who holds a run's lock."""
+    """The process that holds the lock of a run."""
 
     pid: int
     started: float
-    """Unix time at which it took the lock"""
+    """Unix time in seconds at which it took the lock"""
 
 
 @contextlib.contextmanager
 def hold_lock(run: Run, patience_s: float = 2.0) -> Iterator[None]:
-    """Hold a run for the life of a trainer; the kernel releases it however the process ends.
+    """Hold the lock of a run; the kernel releases it however the process ends.
 
-    A probe by `holder` takes the lock for microseconds, hence the patience.
+    It tries for `patience_s` seconds, since a check by `holder` takes the lock for microseconds.
 
     Raises:
-        RunError: another trainer holds it, or the disk takes nothing.
+        RunError: another trainer holds the lock, or the disk is full.
     """
     file = os.open(run.lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -218,7 +218,7 @@ def hold_lock(run: Run, patience_s: float = 2.0) -> Iterator[None]:
 
 
 def _take_lock(file: int, run: Run, patience_s: float) -> None:
-    """Lock the file exclusively, waiting a moment for probes to pass."""
+    """Lock the file exclusively."""
     deadline = time.monotonic() + patience_s
     while True:
         try:
@@ -236,7 +236,7 @@ def _take_lock(file: int, run: Run, patience_s: float) -> None:
 
 
 def holder(run: Run) -> Holder | None:
-    """The trainer that holds a run, or None when nobody does; a reused pid cannot pass for one."""
+    """The trainer that holds the lock of a run, or None; a reused pid is never taken for one."""
     try:
         file = os.open(run.lock, os.O_RDONLY)
     except OSError:
@@ -252,10 +252,10 @@ def holder(run: Run) -> Holder | None:
 
 
 def _read_holder(file: int) -> Holder:
-    """What the holder wrote into its lock; pid 0 while it is just writing."""
+    """The holder as written in the lock file; pid 0 if that is not written yet."""
     try:
-        told = json.loads(os.pread(file, 4096, 0))
-        return Holder(int(told["pid"]), float(told["started"]))
+        fields = json.loads(os.pread(file, 4096, 0))
+        return Holder(int(fields["pid"]), float(fields["started"]))
     except (ValueError, KeyError, TypeError):
         return Holder(0, 0.0)
 

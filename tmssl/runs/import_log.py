@@ -1,8 +1,8 @@
-"""A plain training log becomes events, so that an old run can be watched and reported.
+"""Plain training logs as events, so that an old run can be watched and reported.
 
-Lines such as `Epoch 10 complete. Avg Loss: 7.0350` are enough. A report that groups its epochs under
-headings such as `## Phase 2: Switch to Instance Discrimination (Epochs 10-20)` gives segments too, with
-the settings and observations that its words name.
+Lines such as `Epoch 10 complete. Avg Loss: 7.0350` are enough. A report with headings such as
+`## Phase 2: Switch to Instance Discrimination (Epochs 10-20)` also gives segments, with the settings and
+observations in its text.
 """
 
 import dataclasses
@@ -19,8 +19,11 @@ from tmssl.runs.findings.loss import AT_CHANCE
 from tmssl.runs.history import read_history
 from tmssl.text import count, number
 
-MAX_BYTES = 64 << 20  # a longer log is not one of epochs
+MAX_BYTES = 64 << 20  # a larger file is no log of epochs
 _MAX_LINE = 2000
+
+EpochLine = tuple[int, float | None, str]
+"""number, loss and text of a line"""
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf"
 _EPOCH = re.compile(
@@ -43,20 +46,20 @@ _TOP = re.compile(r"\btop-?(\d+)\b[^\d\n]{0,20}(\d+)\s*/\s*(\d+)", re.IGNORECASE
 
 @dataclasses.dataclass(frozen=True)
 class Meaning:
-    """What a plain log leaves out and its owner knows."""
+    """Facts that a plain log lacks and its owner knows."""
 
     keys: int = 0
-    """N, keys each query was compared with; makes the chance level ln N. 0 when unknown"""
+    """N, the keys that each query was compared with; the chance level is ln N. 0 if unknown"""
     steps_per_epoch: int = 1
     hit_chance: Mapping[int, float] = dataclasses.field(default_factory=dict)
-    """chance level of hit@k by k, for evaluations that give none"""
+    """chance level of hit@k by k, for the evaluations in the log"""
     level: str = "division"
     """Vienna level of those evaluations"""
 
 
 @dataclasses.dataclass
 class _Phase:
-    """A heading with its epochs, and the lines below it."""
+    """A phase with its epochs and the lines below its heading."""
 
     title: str
     begin: int
@@ -66,27 +69,27 @@ class _Phase:
 
 
 def read_plain_log(text: str, name: str, meaning: Meaning) -> list[Event]:
-    """The events of a plain log, findings included.
+    """The events of a plain log, with findings.
 
-    An epoch keeps the number that the log gives it; its step counts from the log's first number, 0 or 1.
+    Epochs keep their numbers; steps count from the first number of the log, 0 or 1.
 
     Raises:
         InputError: no line gives the loss of an epoch.
     """
     lines = [line[:_MAX_LINE] for line in text.splitlines()]
-    told = [(int(m[1]), _figure(m[2]), line) for line in lines if (m := _EPOCH.search(line))]
-    if not told:
+    logged = [(int(m[1]), _finite(m[2]), line) for line in lines if (m := _EPOCH.search(line))]
+    if not logged:
         raise InputError(
             "no line gives the loss of an epoch; lines should look like "
             "`Epoch 10 complete. Avg Loss: 7.0350`"
         )
-    phases = list(_phases(lines)) or list(_lives(told))
-    first = _first_number(told, phases)
-    for epoch, loss, _ in told:
+    phases = list(_phases(lines)) or list(_untitled_phases(logged))
+    first = _first_number(logged, phases)
+    for epoch, loss, _ in logged:
         phase = _phase_of(phases, epoch, first)
         if phase is not None:
             phase.losses.setdefault(epoch, loss)
-    rates = {n: _figure(m[1]) for n, _, line in told if (m := _LR.search(line))}
+    rates = {n: _finite(m[1]) for n, _, line in logged if (m := _LR.search(line))}
     events = list(_segments(phases, first, rates, meaning))
     for event in list(_evals(lines, first, meaning)):
         events += [event, *evaluation_findings(event)]
@@ -94,59 +97,60 @@ def read_plain_log(text: str, name: str, meaning: Meaning) -> list[Event]:
     return _with_findings([started, *events], f"imported from {count(len(lines), 'line')}")
 
 
-def _figure(text: str) -> float | None:
-    """A number of the log, None where it is not finite."""
+def _finite(text: str) -> float | None:
+    """A number in the log, None if it is not finite."""
     value = float(text)
     return value if math.isfinite(value) else None
 
 
 def _phases(lines: list[str]) -> Iterator[_Phase]:
-    """The phases that headings name, each with all lines under headings of its number."""
-    found: dict[str, _Phase] = {}
+    """The phases with a heading, each with the lines under all headings of its number."""
+    phases: dict[str, _Phase] = {}
     current: list[str] | None = None
     for line in lines:
         heading = _PHASE.match(line)
         if heading:
             ranged = _RANGE.match(heading[2])
-            if ranged and heading[1] not in found:
-                found[heading[1]] = _Phase(ranged[1].strip(), int(ranged[2]), int(ranged[3]))
-            current = found[heading[1]].lines if heading[1] in found else None
+            if ranged and heading[1] not in phases:
+                phases[heading[1]] = _Phase(ranged[1].strip(), int(ranged[2]), int(ranged[3]))
+            current = phases[heading[1]].lines if heading[1] in phases else None
         elif _HEADING.match(line):
             current = None
         elif current is not None:
             current.append(line)
-    yield from sorted(found.values(), key=lambda phase: phase.begin)
+    yield from sorted(phases.values(), key=lambda phase: phase.begin)
 
 
-def _lives(told: list[tuple[int, float | None, str]]) -> Iterator[_Phase]:
-    """Without headings each step back in the count of epochs is a resume."""
+def _untitled_phases(logged: list[EpochLine]) -> Iterator[_Phase]:
+    """The phases of a log without headings: each step back in the epoch numbers is a resume."""
     begin = 0
-    numbers = [number for number, _, _ in told]
+    numbers = [number for number, _, _ in logged]
     for at, (before, after) in enumerate(itertools.pairwise(numbers), 1):
         if after < before:
-            yield _life(told[begin:at])
+            yield _untitled_phase(logged[begin:at])
             begin = at
-    yield _life(told[begin:])
+    yield _untitled_phase(logged[begin:])
 
 
-def _life(told: list[tuple[int, float | None, str]]) -> _Phase:
-    """A stretch of epochs that only go up; the last line of an epoch counts."""
-    first, last = told[0][0], told[-1][0]
-    return _Phase("", first, last, [line for *_, line in told], {n: loss for n, loss, _ in told})
+def _untitled_phase(logged: list[EpochLine]) -> _Phase:
+    """Epochs with rising numbers; the last line of a repeated epoch counts."""
+    first, last = logged[0][0], logged[-1][0]
+    losses = {number: loss for number, loss, _ in logged}
+    return _Phase("", first, last, [line for *_, line in logged], losses)
 
 
-def _first_number(told: list[tuple[int, float | None, str]], phases: list[_Phase]) -> int:
-    """Whether the log counts epochs from 0 or from 1.
+def _first_number(logged: list[EpochLine], phases: list[_Phase]) -> int:
+    """The number of the first epoch, 0 or 1.
 
-    From 0 where it has an epoch 0, or an epoch that is the first of a phase but the first.
+    It is 0 if the log has an epoch 0, or an epoch at which the heading of a phase begins.
     """
-    numbers = {number for number, _, _ in told}
+    numbers = {number for number, _, _ in logged}
     starts = {phase.begin for phase in phases if phase.title}
     return 0 if 0 in numbers or numbers & starts else 1
 
 
 def _phase_of(phases: list[_Phase], number: int, first: int) -> _Phase | None:
-    """The phase an epoch belongs to; none for one that a life without a title holds already."""
+    """The titled phase of an epoch; None for an epoch that an untitled phase has already."""
     for phase in phases:
         begin = phase.begin - first + 1 if phase.title else phase.begin
         if not phase.title and number in phase.losses:
@@ -159,7 +163,7 @@ def _phase_of(phases: list[_Phase], number: int, first: int) -> _Phase | None:
 def _segments(
     phases: list[_Phase], first: int, rates: Mapping[int, float | None], meaning: Meaning
 ) -> Iterator[Event]:
-    """Each phase as a segment, followed by its epochs and what was noted of it."""
+    """Each phase as a segment, followed by its epochs and its observations."""
     settings: dict[str, dict[str, object]] = {}
     chance = math.log(meaning.keys) if meaning.keys else None
     for at, phase in enumerate(phases):
@@ -196,7 +200,7 @@ def _segments(
 def _settings(
     phase: _Phase, begin: int, before: Mapping[str, Mapping[str, object]]
 ) -> dict[str, dict[str, object]]:
-    """The settings that a phase's words name, on top of those before."""
+    """The settings that the text of a phase names, on top of the previous ones."""
     words = "\n".join([phase.title, *phase.lines])
     found = {section: dict(values) for section, values in before.items()}
     data, optim = found.setdefault("data", {}), found.setdefault("optim", {})
@@ -208,19 +212,19 @@ def _settings(
     if re.search("cosine", words, re.IGNORECASE):
         optim |= {"schedule": "cosine", "anchor": float(begin)}
         if span:
-            optim |= {"lr": _figure(span[1]), "min_lr": _figure(span[2])}
-    elif phase.title:  # a report that names no schedule had none; a bare log does not say
+            optim |= {"lr": _finite(span[1]), "min_lr": _finite(span[2])}
+    elif phase.title:  # a report without a schedule had none; a bare log does not tell
         optim["schedule"] = "constant"
         rate = _LR.search(words)
         if rate:
-            optim["lr"] = _figure(rate[1])
+            optim["lr"] = _finite(rate[1])
     return found
 
 
 def _changed(
     before: Mapping[str, Mapping[str, object]], after: Mapping[str, Mapping[str, object]]
 ) -> dict[str, list[object]]:
-    """Settings that differ between two phases, `section.name` to [old, new]."""
+    """Settings that differ between two phases, as `section.name` to [old, new]."""
     return {
         f"{section}.{name}": [before.get(section, {}).get(name), value]
         for section, values in after.items()
@@ -230,7 +234,7 @@ def _changed(
 
 
 def _noted(phase: _Phase, begin: int, meaning: Meaning) -> Iterator[Finding]:
-    """What the log's author observed in a phase, and what a loss that is only stated means."""
+    """The observations of the author, and a finding if the text states a loss at chance level."""
     epoch = float(max(phase.losses, default=begin))
     step = int(epoch + 1) * meaning.steps_per_epoch
     for line in phase.lines:
@@ -241,7 +245,7 @@ def _noted(phase: _Phase, begin: int, meaning: Meaning) -> Iterator[Finding]:
         code = f"noted-{bullet[1].strip(': ').lower()}"
         yield Finding(code=code, level="info", text=words, step=step, epoch=epoch)
         stated = _STATED.search(words)
-        loss = _figure(stated[1]) if stated and not phase.losses and meaning.keys else None
+        loss = _finite(stated[1]) if stated and not phase.losses and meaning.keys else None
         if loss is not None and loss >= (1 - AT_CHANCE) * math.log(meaning.keys):
             yield Finding(
                 code="at-chance",
@@ -260,7 +264,7 @@ def _evals(lines: list[str], first: int, meaning: Meaning) -> Iterator[Eval]:
         heading = _EVALUATED.search(line)
         if not heading:
             continue
-        found = [m for below in lines[at : at + 6] for m in _TOP.finditer(below)]
+        results = [m for below in lines[at : at + 6] for m in _TOP.finditer(below)]
         scores = [
             Score(
                 metric="hit",
@@ -270,7 +274,7 @@ def _evals(lines: list[str], first: int, meaning: Meaning) -> Iterator[Eval]:
                 chance=meaning.hit_chance.get(int(k)),
                 queries=int(of),
             )
-            for k, hits, of in (m.groups() for m in found)
+            for k, hits, of in (m.groups() for m in results)
             if int(of)
         ]
         epoch = int(heading[1])
@@ -285,22 +289,22 @@ def _evals(lines: list[str], first: int, meaning: Meaning) -> Iterator[Eval]:
 
 
 def _overview(lines: list[str]) -> dict[str, str]:
-    """What the lines before the first phase say, `**Model**: EfficientNet-B0` as a pair."""
+    """The facts before the first phase, such as `**Model**: EfficientNet-B0`."""
     before = itertools.takewhile(lambda line: not _PHASE.match(line), lines)
     pairs = (bullet.groups() for line in before if (bullet := _BULLET.match(line)))
     return {key.strip(": "): words for key, words in pairs if words}
 
 
 def _with_findings(events: list[Event], source: str) -> list[Event]:
-    """The events with what they show, each finding in its segment, and an end."""
+    """The events with their findings, each in its segment, and an end."""
     history = read_history(events)
     findings = diagnose(history)
-    told: list[Event] = []
+    merged: list[Event] = []
     for event in events:
         if isinstance(event, Segment) and event.number:
-            ready = [f for f in findings if f.step <= event.step]
-            findings = findings[len(ready) :]
-            told += ready
-        told.append(event)
+            earlier = [finding for finding in findings if finding.step <= event.step]
+            findings = findings[len(earlier) :]
+            merged += earlier
+        merged.append(event)
     end = End(status="stopped", reason=source, step=history.step, epoch=history.epoch)
-    return [*told, *findings, end]
+    return [*merged, *findings, end]

@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: appended a line at a time, tailed while it grows, forgiving to read."""
+"""`metrics.jsonl`: appended line by line, followed while it grows, read in spite of damaged lines."""
 
 import json
 import math
@@ -10,13 +10,12 @@ import msgspec
 from tmssl.errors import JournalError
 from tmssl.runs.events import Event, Segment
 
-MAX_LINE_BYTES = 1 << 20  # a longer line is damage, and is skipped without being decoded
+MAX_LINE_BYTES = 1 << 20  # a longer line is damaged, and is skipped without being decoded
 _SEGMENT = b'\n{"kind":"segment"'
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Event)
-_ODD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""what a line that is no event of ours may raise"""
+_DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def encode(event: Event) -> bytes:
@@ -25,37 +24,37 @@ def encode(event: Event) -> bytes:
 
 
 def decode(line: bytes) -> Event | None:
-    """The event of one line, or None for a line that is damaged or of an unknown kind.
+    """The event of one line; None if the line is damaged or of an unknown kind.
 
-    JSON from other writers may hold NaN and Infinity, which become None like our own null.
+    NaN and Infinity, which other writers may use, become None.
     """
     if not line.strip() or len(line) > MAX_LINE_BYTES:
         return None
     try:
         return _decoder.decode(line)
-    except _ODD:
+    except _DECODE_ERRORS:
         return _decode_non_finite(line)
 
 
 def _decode_non_finite(line: bytes) -> Event | None:
-    """The event of a line that strict JSON refuses, read by Python's own parser."""
+    """The event of a line that is no strict JSON, read by Python's parser."""
     try:
-        told = json.loads(line, parse_constant=lambda _: None, parse_float=_finite_float)
-        return msgspec.convert(told, Event)
+        fields = json.loads(line, parse_constant=lambda _: None, parse_float=_finite_float)
+        return msgspec.convert(fields, Event)
     except (ValueError, RecursionError):  # msgspec.ValidationError is a ValueError
         return None
 
 
 def _finite_float(text: str) -> float | None:
-    """A JSON number, or None for one such as 1e400 that is beyond a float."""
+    """A JSON number; None if a float cannot hold it, such as 1e400."""
     value = float(text)
     return value if math.isfinite(value) else None
 
 
 class JournalWriter:
-    """Appends events; each line reaches the kernel in one write, so readers and writers never mix.
+    """Appends events, each line in one write, so that the lines of several writers do not mix.
 
-    A torn last line left by a crash is closed by the next one, never removed: readers skip it.
+    If a crash left an incomplete last line, the next event starts a new line; readers skip the old one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -69,10 +68,10 @@ class JournalWriter:
         self._torn = bool(size) and os.pread(self._file, 1, size - 1) != b"\n"
 
     def write(self, event: Event) -> None:
-        """Append one event; on return a reader sees it.
+        """Append one event; readers see it on return.
 
         Raises:
-            OSError: the disk refused it; a part of the line may be there, which the next one closes.
+            OSError: the disk refused it. A part of the line may be written; the next event starts a new line.
         """
         line = (b"\n" if self._torn else b"") + encode(event)
         self._torn = True
@@ -82,7 +81,7 @@ class JournalWriter:
         self._torn = False
 
     def sync(self) -> None:
-        """Wait until everything written is on the disk itself."""
+        """Wait until everything written is on the disk."""
         os.fsync(self._file)
 
     def close(self) -> None:
@@ -91,7 +90,7 @@ class JournalWriter:
 
 
 class Tail:
-    """Follows a journal while it grows: torn last lines wait, a replaced file starts over."""
+    """Follows a journal while it grows; an incomplete last line waits, a replaced file is read anew."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -102,15 +101,15 @@ class Tail:
         self._inode: int | None = None
 
     def poll(self, max_bytes: int = 4 << 20) -> tuple[list[Event], bool]:
-        """The events since the last poll, and whether the file was replaced or cut and starts over.
+        """The events since the last poll, and whether the file was replaced or cut and is read anew.
 
-        Reads at most `max_bytes`, so a caller can paint between slices; an absent file has no events.
+        It reads at most `max_bytes`, so that a caller can draw in between. A missing file has no events.
         """
         try:
             file = self.path.open("rb")
         except FileNotFoundError:
             if self._inode is not None:
-                self._inode = -1  # whatever comes next is another file, even under the same number
+                self._inode = -1  # the next file is another one, even with the same inode number
             return [], False
         except OSError as error:
             raise JournalError(f"cannot read the journal {self.path}: {error.strerror}") from error
@@ -129,12 +128,12 @@ class Tail:
 
     @property
     def behind(self) -> bool:
-        """Whether the file holds more than has been read."""
+        """Whether a part of the file has not been read."""
         return self.share < 1
 
     @property
     def share(self) -> float:
-        """How much of the file has been read, 0 to 1."""
+        """The share of the file that has been read, 0 to 1."""
         try:
             size = self.path.stat().st_size
         except OSError:
@@ -142,10 +141,10 @@ class Tail:
         return min(1.0, self._offset / size) if size else 1.0
 
     def _events(self, block: bytes) -> list[Event]:
-        """The events of the complete lines in what was kept and what was read."""
+        """The events of the complete lines in `block`, which continues the incomplete line before."""
         *lines, self._partial = (self._partial + block).split(b"\n")
         if len(self._partial) > MAX_LINE_BYTES:
-            # The rest of an oversized line is damage too; keep enough to stay oversized.
+            # Keep enough of an oversized line that it is still oversized when it ends.
             self._partial = self._partial[: MAX_LINE_BYTES + 1]
         events, skipped = _decode_lines(lines)
         self.skipped += skipped
@@ -153,12 +152,12 @@ class Tail:
 
 
 def _decode_lines(lines: list[bytes]) -> tuple[list[Event], int]:
-    """The events of lines, and how many were skipped; all at once while none is odd."""
+    """The events of lines, and the number of lines that were skipped."""
     if max(map(len, lines), default=0) <= MAX_LINE_BYTES:
         try:
             return _decoder.decode_lines(b"\n".join(lines)), 0
-        except _ODD:
-            pass  # a line of them is odd; each by itself then
+        except _DECODE_ERRORS:
+            pass  # one of them is damaged: decode each by itself
     events, skipped = [], 0
     for line in lines:
         event = decode(line)
@@ -170,20 +169,20 @@ def _decode_lines(lines: list[bytes]) -> tuple[list[Event], int]:
 
 
 def sample(path: Path, blocks: int = 48, block_bytes: int = 32 << 10) -> list[Event]:
-    """Events from all over a journal that is too large to read at once, in order.
+    """Events from blocks all over a journal that is too large to read at once, in order.
 
-    The first and the newest are among them, the latter from a block four times as large; it takes some
-    20 ms whatever the size, which must be above `(blocks + 4) * block_bytes`.
+    They include the first and the newest events; the last block is four times as large. It takes about
+    20 ms for any size, which must be above `(blocks + 4) * block_bytes`.
 
     Raises:
-        JournalError: it cannot be read.
+        JournalError: the journal cannot be read.
     """
     try:
         with path.open("rb") as file:
             newest = max(0, os.fstat(file.fileno()).st_size - 4 * block_bytes)
-            wanted = [(newest * i // blocks, block_bytes) for i in range(blocks)]
+            spread = [(newest * i // blocks, block_bytes) for i in range(blocks)]
             events: list[Event] = []
-            for place, length in [*wanted, (newest, 4 * block_bytes)]:
+            for place, length in [*spread, (newest, 4 * block_bytes)]:
                 file.seek(place)
                 lines = file.read(length).split(b"\n")
                 events += _decode_lines(lines[1 if place else 0 : -1])[0]
@@ -195,7 +194,7 @@ def sample(path: Path, blocks: int = 48, block_bytes: int = 32 << 10) -> list[Ev
 def last_segment(
     path: Path, block_bytes: int = 256 << 10, most_bytes: int = 64 << 20
 ) -> Segment | None:
-    """The segment in force, found from the end; None when it is the first line, or farther than `most_bytes`.
+    """The newest segment, searched from the end; None if it is the first line, or is not in `most_bytes`.
 
     Raises:
         JournalError: the journal cannot be read.
@@ -208,9 +207,9 @@ def last_segment(
                 begin = max(0, place - block_bytes)
                 file.seek(begin)
                 block = file.read(place - begin) + after
-                found = block.rfind(_SEGMENT)
-                if found >= 0:
-                    file.seek(begin + found + 1)
+                offset = block.rfind(_SEGMENT)
+                if offset >= 0:
+                    file.seek(begin + offset + 1)
                     event = decode(file.readline(MAX_LINE_BYTES + 1))
                     return event if isinstance(event, Segment) else None
                 place, after = begin, block[: len(_SEGMENT)]
@@ -220,7 +219,7 @@ def last_segment(
 
 
 def read_journal(path: Path) -> list[Event]:
-    """All events of a journal as it is now; a complete last line counts even without its newline."""
+    """All events of a journal; the last line counts even without its newline, if it is complete."""
     if not path.exists():
         raise JournalError(
             f"no journal at {path}; the run has not written yet, or this is not a run"

@@ -1,4 +1,4 @@
-"""A journal becomes the training log report: Markdown that a colleague reads without the machine."""
+"""The training log report: a history as Markdown, to be read without the machine."""
 
 import math
 import re
@@ -10,6 +10,7 @@ from tmssl.runs.eval_event import manner
 from tmssl.runs.eval_table import COLUMNS, eval_rows, reference_names
 from tmssl.runs.events import Epoch, Eval, Finding, Segment
 from tmssl.runs.history import History, state
+from tmssl.runs.main_figure import TOPK
 from tmssl.text import count, duration, learning_rate, number, safe
 
 _TITLES = {
@@ -22,7 +23,7 @@ _MOST_MATCHES = 5
 
 
 def plain(text: object, limit: int = 300) -> str:
-    """Foreign text for Markdown: safe to show, and none of it markup."""
+    """Foreign text for Markdown: safe to show, with all markup escaped."""
     return _MARKUP.sub(r"\\\1", safe(text, limit))
 
 
@@ -39,13 +40,13 @@ def report(
     """The report as Markdown.
 
     Args:
-        history: what the journal says.
+        history: of the run.
         name: of the run.
         alive: whether it is being trained now.
-        charts: title to a chart in characters.
+        charts: title to a chart drawn in characters.
         pictures: title to the path of a picture, relative to the report.
-        matches: lines of Markdown that show what was found.
-        price_per_hour: of the machine; None takes the run's setting.
+        matches: lines of Markdown that show queries with their matches.
+        price_per_hour: of the machine; None uses the run's setting.
     """
     parts = [
         f"# Training Log Report: {plain(name)}",
@@ -66,52 +67,49 @@ def report(
 def _overview(history: History, alive: bool, price_per_hour: float | None) -> list[str]:
     """Model, method, data, machine, time and state."""
     started, segment = history.started, history.segment
-    told = {key: plain(words) for key, words in started.notes.items()} if started else {}
-    if segment and not told:
-        told["Model"] = plain(_setting(segment, "model", "name") or "not told")
-        told["Method"] = "MoCo v3 (self-supervised)"
+    facts = {key: plain(text) for key, text in started.notes.items()} if started else {}
+    if segment and not facts:
+        facts["Model"] = plain(segment.setting("model", "name") or "unknown")
+        facts["Method"] = "MoCo v3 (self-supervised)"
     if started and not started.notes:
-        told["Dataset"] = _dataset(history)
-        machine = ", ".join(plain(word) for word in (started.device, started.host) if word)
-        told["Infrastructure"] = machine or "not told"
-        told["Versions"] = ", ".join(f"{plain(k)} {plain(v)}" for k, v in started.versions.items())
+        facts["Dataset"] = _dataset(history)
+        machine = ", ".join(plain(name) for name in (started.device, started.host) if name)
+        facts["Infrastructure"] = machine or "unknown"
+        facts["Versions"] = ", ".join(f"{plain(k)} {plain(v)}" for k, v in started.versions.items())
     if segment and segment.chance is not None:
-        told["Chance"] = (
-            f"a model that knows nothing scores a loss of {number(segment.chance)} "
+        facts["Chance"] = (
+            f"a model that has learned nothing has a loss of {number(segment.chance)} "
             f"(N = {segment.batch_size:,} keys)"
         )
     spent = seconds_spent(history)
     if spent:
-        told["Time"] = duration(spent)
+        facts["Time"] = duration(spent)
         money = cost(history, price_per_hour)
         if money:
-            told["Cost"] = cost_words(money, to_come=history.total_steps > history.step)
+            facts["Cost"] = cost_words(money, to_come=history.total_steps > history.step)
     at = history.epoch if history.steps or not history.epochs else history.epochs[-1].epoch
-    told["Status"] = f"{state(history, alive)} at epoch {at:.4g}" + (
+    facts["Status"] = f"{state(history, alive)} at epoch {at:.4g}" + (
         f" of {segment.epochs}" if segment else ""
     )
-    return [f"- **{plain(key)}**: {words}" for key, words in told.items() if words]
+    return [f"- **{plain(key)}**: {words}" for key, words in facts.items() if words]
 
 
 def _dataset(history: History) -> str:
-    """How many marks, of which how many are learnt from, and where they came from."""
+    """The number of marks, in all and in each split, and their source."""
     counts = history.started.counts if history.started else {}
     if not counts:
         return ""
-    source = str(_setting(history.segments[0], "data", "source")) if history.segments else ""
-    told = f"{count(counts.get('marks', 0), 'mark')} ({counts.get('train', 0):,} to learn from, "
-    told += f"{counts.get('validation', 0):,} for validation, {counts.get('with_codes', 0):,} with Vienna codes)"
-    return told + (f" from {plain(source.rpartition('/')[2])}" if source else "")
-
-
-def _setting(segment: Segment, section: str, name: str) -> object:
-    """A setting of a segment, or an empty string where the journal does not say."""
-    settings = segment.config.get(section)
-    return settings.get(name, "") if isinstance(settings, dict) else ""
+    source = str(history.segments[0].setting("data", "source")) if history.segments else ""
+    origin = f" from {plain(source.rpartition('/')[2])}" if source else ""
+    return (
+        f"{count(counts.get('marks', 0), 'mark')} ({counts.get('train', 0):,} for training, "
+        f"{counts.get('validation', 0):,} for validation, {counts.get('with_codes', 0):,} with Vienna "
+        f"codes){origin}"
+    )
 
 
 def _phase(history: History, index: int) -> str:
-    """One segment: what was done, what came of it, what was noticed."""
+    """One segment: its strategy, changes, losses and findings."""
     segment = history.segments[index]
     epochs, findings = _of_segment(history, index)
     following = history.segments[index + 1] if index + 1 < len(history.segments) else None
@@ -126,62 +124,59 @@ def _phase(history: History, index: int) -> str:
         lines += [f"  - Epoch {epoch.epoch}: Loss {_loss(epoch)}" for epoch in _few(epochs)]
     for finding in findings:
         kind = finding.code.removeprefix("noted-").title() if _is_noted(finding) else "Finding"
-        told = plain(finding.text, 600)
-        told += f". *Advice: {plain(finding.advice)}*" if finding.advice else ""
-        lines.append(f"- **{plain(kind)}**: {told}")
+        advice = f". *Advice: {plain(finding.advice)}*" if finding.advice else ""
+        lines.append(f"- **{plain(kind)}**: {plain(finding.text, 600)}{advice}")
     return "\n".join(lines)
 
 
 def phase_title(segment: Segment) -> str:
-    """The title that the log gave a phase, or one made of its settings."""
+    """The title of a phase in an imported log, or one made from its settings."""
     if segment.title:
         return plain(segment.title)
-    positives = str(_setting(segment, "data", "positives"))
+    positives = str(segment.setting("data", "positives"))
     kind = _TITLES.get(positives, "Training")
     return f"{kind}, rolled back" if segment.reason == "rollback" else kind
 
 
 def _strategy(segment: Segment) -> str:
-    """How positives are made and what the learning rate does, in two sentences."""
+    """The positives and the learning rate, in two sentences."""
     positives = {
         "vienna": "Positives are two marks that share a Vienna code.",
-        "mixed": "Positives are partly two marks that share a Vienna code, partly two views of one mark.",
+        "mixed": "Some positives are two marks that share a Vienna code, the others two views of one mark.",
         "instance": "Positives are two augmented views of the same mark.",
-    }.get(str(_setting(segment, "data", "positives")), "")
-    optim = segment.config.get("optim")
-    rates = optim if isinstance(optim, dict) else {}
-    lr, least = rates.get("lr"), rates.get("min_lr")
+    }.get(str(segment.setting("data", "positives")), "")
+    lr, min_lr, schedule = (segment.setting("optim", n) for n in ("lr", "min_lr", "schedule"))
     words = ""
-    if rates.get("schedule") == "cosine":
-        anchor = rates.get("anchor", 0)
+    if schedule == "cosine":
+        anchor = segment.setting("optim", "anchor") or 0
         words = (
             f"The learning rate falls along a cosine from {_rate(lr)} at epoch {anchor:g} "
-            f"to {_rate(least)} at epoch {segment.epochs}."
+            f"to {_rate(min_lr)} at epoch {segment.epochs}."
         )
-    elif lr is not None:
+    elif lr != "":
         words = f"The learning rate is a constant {_rate(lr)}."
-    return " ".join(filter(None, [positives, words])) or "not told"
+    return " ".join(filter(None, [positives, words])) or "unknown"
 
 
 def _rate(value: object) -> str:
-    """A learning rate of unknown type."""
+    """A learning rate from a journal, which may be of any type."""
     return learning_rate(value) if isinstance(value, float) else "-"
 
 
 def _changes(segment: Segment) -> list[str]:
-    """What a resume changed, and what it did to the learning rate."""
-    told = [
+    """The settings that a resume changed, and its step of the learning rate."""
+    changes = [
         f"{plain(name)} from {plain(pair[0])} to {plain(pair[1])}"
         for name, pair in segment.changed.items()
         if len(pair) == 2 and pair[0] is not None
     ]
     before, after = segment.lr_before, segment.lr_after
     if before and after:
-        told.append(
+        changes.append(
             f"learning rate from {learning_rate(before)} to {learning_rate(after)} "
             f"(x{number(after / before, 3)})"
         )
-    return told
+    return changes
 
 
 def _of_segment(history: History, index: int) -> tuple[list[Epoch], list[Finding]]:
@@ -200,7 +195,7 @@ def _few(epochs: list[Epoch]) -> list[Epoch]:
 
 
 def _is_noted(finding: Finding) -> bool:
-    """Whether a finding is a remark of a person."""
+    """Whether a finding is a remark of the author of an imported log."""
     return finding.code.startswith("noted-")
 
 
@@ -210,7 +205,7 @@ def _loss(epoch: Epoch) -> str:
 
 
 def _log(history: History) -> str:
-    """Every epoch in the line form of plain logs."""
+    """A line for each epoch, as plain training logs have it."""
     lines = [f"Epoch {e.epoch} complete. Avg Loss: {_loss(e)}" for e in history.epochs]
     return "\n".join(
         ["## Detailed Logs", "```text", *(lines or ["no epoch is complete yet"]), "```"]
@@ -218,7 +213,7 @@ def _log(history: History) -> str:
 
 
 def _curves(charts: Mapping[str, str], pictures: Mapping[str, str]) -> str:
-    """The curves, as pictures and in characters."""
+    """The curves, as pictures and drawn in characters."""
     lines = ["## Curves"]
     lines += [f"\n![{plain(title)}]({quote(path)})" for title, path in pictures.items()]
     for chart in charts.values():
@@ -249,20 +244,22 @@ def _evaluation(event: Eval) -> str:
 
 
 def next_steps(history: History, alive: bool) -> list[str]:
-    """What to do now: advice on what is still wrong, then the way to the end and to an evaluation."""
-    out = max((f.step for f in history.findings if f.code == "broke-out"), default=-1)
-    open_ones = {
+    """Advice of the findings that still hold, then how to finish the run and to evaluate it."""
+    solved = max((f.step for f in history.findings if f.code == "broke-out"), default=-1)
+    current = {
         f.code: f
         for f in history.findings
-        if f.advice and f.level in ("bad", "warning") and f.step >= out
+        if f.advice and f.level in ("bad", "warning") and f.step >= solved
     }
-    told = [f"{plain(f.advice)} ({plain(f.text, 120)})" for f in open_ones.values()]
+    steps = [f"{plain(f.advice)} ({plain(f.text, 120)})" for f in current.values()]
     segment = history.segment
     if segment and history.total_steps > history.step:
         verb = "Let it run" if alive else "Continue training"
-        told.append(f"{verb} to epoch {segment.epochs}: `tmssl train --resume`.")
+        steps.append(f"{verb} to epoch {segment.epochs}: `tmssl train --resume`.")
     if not history.evals:
-        told.append("Evaluate: `tmssl eval --topk 10 100`.")
+        steps.append(f"Evaluate: `tmssl eval --topk {' '.join(map(str, TOPK))}`.")
     else:
-        told.append("Evaluate every 5 to 10 epochs and look at the matches: `tmssl eval --show 8`.")
-    return [f"{at}. {words}" for at, words in enumerate(told, 1)]
+        steps.append(
+            "Evaluate every 5 to 10 epochs and look at the matches: `tmssl eval --show 8`."
+        )
+    return [f"{at}. {step}" for at, step in enumerate(steps, 1)]

@@ -1,4 +1,4 @@
-"""The logged steps of a run in columns: a million of them fit in memory and can be drawn at once."""
+"""The logged steps of a run as columns, so that a million of them fit in memory."""
 
 import bisect
 import math
@@ -17,37 +17,37 @@ _values = operator.attrgetter(*FIELDS)
 
 
 class Steps(Sequence[Step]):
-    """Steps in ascending order, kept as one array per field; reads like a list of `Step`.
+    """Steps in ascending order, stored as one array for each field; reads like a list of `Step`.
 
-    A step costs 144 bytes, where the event itself takes about 600; a figure that was not measured, or
-    was not finite, is NaN in its column and None in the `Step`.
+    A step takes 144 bytes, an event about 600. A figure that was not measured or not finite is NaN in
+    its column and None in the `Step`.
     """
 
     def __init__(self, steps: Iterable[Step] = ()) -> None:
         self.cuts = 0
-        """how often steps were forgotten; while it stays, what a reader has copied still holds"""
+        """how often steps were removed; while it is the same, copies of the columns remain valid"""
         self._numbers = array("q")
         self._columns = {name: array("d") for name in FIELDS}
         self.take(list(steps))
 
     @property
     def numbers(self) -> "array[int]":
-        """The step numbers, ascending; not to be changed.
+        """The step numbers, ascending; read-only.
 
-        Another thread copies what it reads by one slice, and again when `cuts` has changed meanwhile.
+        Another thread copies it with one slice, and copies again if `cuts` has changed meanwhile.
         """
         return self._numbers
 
     def column(self, name: str) -> "array[float]":
-        """One figure of every step, NaN where it was not measured; as careful as with `numbers`.
+        """One field of all steps, NaN where it was not measured; read it as `numbers`.
 
         Raises:
-            KeyError: steps carry no such figure.
+            KeyError: a step has no such field.
         """
         return self._columns[name]
 
     def take(self, steps: Sequence[Step]) -> None:
-        """Append steps; one that repeats an earlier number replaces it and all that came after it."""
+        """Append steps; one with an earlier number replaces that step and all after it."""
         numbers = [step.step for step in steps]
         rising = all(before < after for before, after in pairwise(numbers))
         if rising and (not self._numbers or not numbers or numbers[0] > self._numbers[-1]):
@@ -60,18 +60,20 @@ class Steps(Sequence[Step]):
     def _extend(self, numbers: list[int], steps: Sequence[Step]) -> None:
         if not steps:
             return
-        for name, told in zip(FIELDS, zip(*map(_values, steps), strict=True), strict=True):
+        for name, values in zip(FIELDS, zip(*map(_values, steps), strict=True), strict=True):
             column = self._columns[name]
             begin = len(column)
             try:
-                column.extend(told)
-            except TypeError:  # None among them; looking first would cost more than it saves
+                column.extend(values)
+            except TypeError:  # a None among them; checking first would cost more than it saves
                 del column[begin:]
-                column.extend([_NOT_MEASURED if value is None else value for value in told])
-        self._numbers.extend(numbers)  # last, so that another thread never counts a step too many
+                column.extend([_NOT_MEASURED if value is None else value for value in values])
+        self._numbers.extend(
+            numbers
+        )  # last, so that another thread finds every column at least as long
 
     def cut(self, step: int) -> None:
-        """Forget the steps at or after `step`."""
+        """Remove the steps at or after `step`."""
         if not self._numbers or self._numbers[-1] < step:
             return
         place = bisect.bisect_left(self._numbers, step)
@@ -100,12 +102,12 @@ class Steps(Sequence[Step]):
             part._numbers = self._numbers[place]
             part._columns = {name: column[place] for name, column in self._columns.items()}
             return part
-        told = {
+        fields = {
             name: value if name in _REQUIRED or not math.isnan(value) else None
             for name, column in self._columns.items()
             for value in (column[place],)
         }
-        return Step(step=self._numbers[place], **told)  # type: ignore[arg-type]  # None only where it may be
+        return Step(step=self._numbers[place], **fields)  # type: ignore[arg-type]  # None only in optional fields
 
     def __iter__(self) -> Iterator[Step]:
         return (self[place] for place in range(len(self)))
@@ -113,4 +115,4 @@ class Steps(Sequence[Step]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
-    __hash__ = None  # type: ignore[assignment]  # it changes, so it can't be a key
+    __hash__ = None  # type: ignore[assignment]  # mutable

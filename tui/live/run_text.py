@@ -106,12 +106,11 @@ def machine_spans(history: History) -> Spans:
     step = history.points[-1] if history.points else None
     if step is None or history.segment is None:
         return ()
-    data_wait = step.data_s / step.step_s if step.data_s is not None and step.step_s else None
     gpu = ("  GPU ", _figure(rate(step.gpu_util))) if step.gpu_util is not None else ()
     return _spans(
         *("lr ", _figure(learning_rate(step.lr))),
         *("  ", _figure(number(step.img_s, 3)), " img/s"),
-        *("  data wait ", _figure(rate(data_wait))),
+        *("  data wait ", _figure(rate(step.data_share))),
         *("  mem ", _figure(number(step.mem_gib, 3)), " GiB"),
         *gpu,
     )

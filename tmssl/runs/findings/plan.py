@@ -42,10 +42,10 @@ def collapse(segment: Segment, steps: Steps, _epochs: list[Epoch]) -> Finding | 
 
 def starving(_segment: Segment, steps: Steps, _epochs: list[Epoch]) -> Finding | None:
     """The device waits for data."""
-    timed = [s for s in steps[-20:] if s.data_s is not None and s.step_s]
+    timed = [step for step in steps[-20:] if step.data_share is not None]
     if len(timed) < 10:
         return None
-    share = statistics.median((s.data_s or 0.0) / (s.step_s or 1.0) for s in timed)
+    share = statistics.median(step.data_share or 0.0 for step in timed)
     if share <= _DATA_WAIT:
         return None
     return make_finding(
