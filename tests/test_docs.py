@@ -7,12 +7,12 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.helpers.command import COMMAND, DEADLINE_S, environment, wait_for
 from tests.helpers.marks import draw_marks
 from tmssl.recipes import recipe_names
 from tmssl.runs.events import field_table
@@ -68,13 +68,13 @@ def documented(text: str = README) -> list[str]:
 
 def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "cli", *words],
+        [*COMMAND, *words],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TMSSL_CACHE": str(folder / "cache")},
-        timeout=100,
+        env=environment(TMSSL_CACHE=str(folder / "cache")),
+        timeout=DEADLINE_S,
     )
 
 
@@ -141,25 +141,15 @@ def test_the_monitor_stays_in_tmux(tmp_path: Path) -> None:
     (tmp_path / "tmssl").chmod(0o755)
     tmux = ["tmux", "-L", f"tmssl-{os.getpid()}", "-f", "/dev/null"]
     words = shlex.split(line)[1:]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
-    }
     subprocess.run(
         [*tmux, words[0], "-d", "-x", "100", "-y", "30", *words[1:]],
         cwd=tmp_path,
-        env=environment,
+        env=environment(PATH=f"{tmp_path}:{os.environ['PATH']}"),
         check=True,
     )
     try:
-        deadline, shown = time.monotonic() + 40, ""
-        while "epoch" not in shown and time.monotonic() < deadline:
-            time.sleep(0.2)
-            shown = subprocess.run(
-                [*tmux, "capture-pane", "-p"], capture_output=True, text=True, check=False
-            ).stdout
-        assert "epoch" in shown
+        pane = [*tmux, "capture-pane", "-p"]
+        wait_for(lambda: b"epoch" in subprocess.run(pane, capture_output=True, check=False).stdout)
     finally:
         subprocess.run([*tmux, "kill-server"], check=False)
 

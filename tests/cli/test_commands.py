@@ -6,13 +6,20 @@ import pty
 import re
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.command import TINY, error_line, history, tmssl
+from tests.helpers.command import (
+    DEADLINE_S,
+    TINY,
+    environment,
+    error_line,
+    history,
+    start,
+    tmssl,
+    wait_for,
+)
 from tests.helpers.marks import draw_marks
 from tmssl.config import read_config
 from tmssl.runs.folder import create_run, holder, is_alive, open_run
@@ -148,14 +155,9 @@ def test_an_evaluation_without_a_terminal_prints_paths_and_scores(world: Path) -
 
 def test_an_evaluation_on_a_terminal_shows_pictures(world: Path) -> None:
     leader, follower = pty.openpty()
-    child = subprocess.Popen(
-        [sys.executable, "-m", "cli", "eval", "--topk", "5", "--show", "1"],
-        cwd=world,
-        stdout=follower,
-        stderr=subprocess.DEVNULL,
-        stdin=follower,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "80"},
-    )
+    streams = {"stdout": follower, "stderr": subprocess.DEVNULL, "stdin": follower}
+    words = ["eval", "--topk", "5", "--show", "1"]
+    child = start(world, *words, **streams, env=environment(COLUMNS="80"))
     os.close(follower)
     seen = b""
     while True:
@@ -167,7 +169,7 @@ def test_an_evaluation_on_a_terminal_shows_pictures(world: Path) -> None:
             break
         seen += block
     os.close(leader)
-    assert child.wait(timeout=60) == 0
+    assert child.wait(DEADLINE_S) == 0
     assert "\u2580".encode() in seen
     assert b"38;2;" in seen or b"48;2;" in seen
     assert b"1. " in seen
@@ -222,13 +224,11 @@ def test_a_killed_run_resumes_with_a_new_end_and_every_lr_is_the_closed_form(
     )
     run = open_run(tmp_path / "runs" / "latest")
     assert Path(done.stdout.strip()) == run.path
-    while not history(tmp_path).checkpoints:
-        time.sleep(0.02)
+    wait_for(lambda: history(tmp_path).checkpoints)
     found = holder(run)
     if found is not None and found.pid:
         os.kill(found.pid, signal.SIGKILL)
-    while is_alive(run):
-        time.sleep(0.02)
+    wait_for(lambda: not is_alive(run))
     told = tmssl(tmp_path, "train", "--resume", "--epochs", "4")
     assert "learning rate: old" in told.stderr
     assert "train.epochs: 2 -> 4" in told.stderr
@@ -252,18 +252,13 @@ def test_a_killed_run_resumes_with_a_new_end_and_every_lr_is_the_closed_form(
 
 def test_ctrl_c_stops_with_a_checkpoint_and_stop_does_too(tmp_path: Path) -> None:
     draw_marks(tmp_path / "marks", 40)
-    words = [sys.executable, "-m", "cli", "train", "--data", "marks", "--epochs", "5000", *TINY]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    follower = subprocess.Popen(
-        words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment
-    )
+    words = ["train", "--data", "marks", "--epochs", "5000", *TINY]
+    follower = start(tmp_path, *words)
     latest = tmp_path / "runs" / "latest"
-    while not latest.exists() or history(tmp_path).step < 3:
-        assert follower.poll() is None
-        time.sleep(0.05)
+    wait_for(lambda: latest.exists() and history(tmp_path).step >= 3, follower)
     run = open_run(latest)
     follower.send_signal(signal.SIGINT)
-    _, told = follower.communicate(timeout=60)
+    _, told = follower.communicate(timeout=DEADLINE_S)
     assert follower.returncode == 130
     assert "Traceback" not in told
     assert "stopped; resume with" in told
@@ -271,18 +266,19 @@ def test_ctrl_c_stops_with_a_checkpoint_and_stop_does_too(tmp_path: Path) -> Non
     ended = history(tmp_path).end
     assert ended is not None
     assert ended.status == "stopped"
-    second = subprocess.Popen(
-        [sys.executable, "-m", "cli", "train", "--resume"],
-        cwd=tmp_path,
+    second = start(
+        tmp_path,
+        "train",
+        "--resume",
+        stdout=None,
         stderr=subprocess.DEVNULL,
-        env=environment,
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # as in no nohup
     )
-    while len(history(tmp_path).segments) < 2:
-        time.sleep(0.05)
+    wait_for(lambda: len(history(tmp_path).segments) == 2, second)
     second.send_signal(signal.SIGHUP)  # the terminal is closed
-    second.wait(timeout=20)
-    time.sleep(0.5)
+    second.wait(DEADLINE_S)
+    steps = history(tmp_path).step
+    wait_for(lambda: history(tmp_path).step > steps + 3)  # the trainer goes on
     assert is_alive(run)
     assert "checkpoint at epoch" in tmssl(tmp_path, "stop").stderr
     assert not is_alive(run)

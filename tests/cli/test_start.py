@@ -6,17 +6,23 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from cli import start
+from cli import start as start_module
 from cli.follow import follow
-from tests.helpers.command import TINY, error_line, history, tmssl
+from tests.helpers.command import (
+    DEADLINE_S,
+    TINY,
+    environment,
+    error_line,
+    history,
+    start,
+    tmssl,
+    wait_for,
+)
 from tests.helpers.marks import draw_marks
 from tmssl.config import Config, changed, parse_setting, read_config
 from tmssl.errors import ConfigError
@@ -83,28 +89,23 @@ def test_a_dry_run_that_is_ended_takes_its_trainer_and_its_folder_along(
     tmp_path: Path, marks: Path, number: signal.Signals, code: int
 ) -> None:
     words = ["train", "--data", str(marks), "--epochs", "100000", *TINY, "--dry-run"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "cli", *words],
-        cwd=tmp_path,
-        text=True,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(tmp_path)},
-    ) as child:
-        trainer = None
-        while trainer is None or not trainer.pid:  # which is just being written
-            assert child.poll() is None
-            time.sleep(0.05)
-            for settings in tmp_path.glob("tmssl-dry-run-*/dry-run/config.toml"):
-                trainer = holder(open_run(settings.parent))
+
+    def trainer_pid() -> int:
+        """The trainer's process; 0 until it is written down."""
+        runs = tmp_path.glob("tmssl-dry-run-*/dry-run/config.toml")
+        holders = [holder(open_run(settings.parent)) for settings in runs]
+        return next((trainer.pid for trainer in holders if trainer and trainer.pid), 0)
+
+    with start(tmp_path, *words, env=environment(TMPDIR=str(tmp_path))) as child:
+        trainer = wait_for(trainer_pid, child)
         child.send_signal(number)
-        out, said = child.communicate(timeout=120)
+        out, said = child.communicate(timeout=DEADLINE_S)
     assert child.returncode == code
     assert out == ""
     assert "Traceback" not in said
     assert not list(tmp_path.glob("tmssl-dry-run-*"))
     with pytest.raises(ProcessLookupError):
-        os.kill(trainer.pid, 0)
+        os.kill(trainer, 0)
 
 
 def test_settings_come_from_a_file_and_can_be_set_one_by_one(tmp_path: Path, marks: Path) -> None:
@@ -187,10 +188,10 @@ def test_what_no_images_could_cure_is_told_before_many_are_packed(
     if changes.get("device") == "cuda" and torch.cuda.is_available():
         pytest.skip("there is a GPU")
     monkeypatch.setenv("TMSSL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(start, "_MANY_IMAGES", 1)
+    monkeypatch.setattr(start_module, "_MANY_IMAGES", 1)
     source = draw_marks(tmp_path / "few", 4)
     with pytest.raises(ConfigError, match=said):
-        start.with_pack(changed(Config(), {"data.source": str(source), **changes}))
+        start_module.with_pack(changed(Config(), {"data.source": str(source), **changes}))
     assert not list((tmp_path / "cache").rglob("*.b2*"))
 
 
@@ -290,11 +291,9 @@ def test_a_lost_machine_costs_no_step_and_no_bit(tmp_path: Path, marks: Path) ->
     run = open_run(lost / "runs/latest")
     held = holder(run)
     assert held is not None
-    while history(lost).step < 6:  # in the second of three epochs of 4 steps
-        time.sleep(0.005)
+    wait_for(lambda: history(lost).step >= 6)  # in the second of three epochs of 4 steps
     os.killpg(held.pid, signal.SIGKILL)
-    while is_alive(run):
-        time.sleep(0.01)
+    wait_for(lambda: not is_alive(run))
     assert history(lost).end is None
     shutil.copytree(lost / "runs", found / "runs", symlinks=True)  # as rsync -a would
     shutil.copytree(marks, found / "marks")

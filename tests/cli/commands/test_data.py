@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.helpers.command import COMMAND, environment, tmssl
 from tests.helpers.l3d import l3d
 from tests.helpers.marks import draw_marks
 from tmssl.data.inspect.duplicates import exact_groups, near_groups
@@ -25,23 +25,9 @@ from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.data.sources.location import ImageLocation
 from tmssl.retrieval.evaluation.corpus_chance import HitChance, corpus_hit_chances
 
-COMMAND = [sys.executable, "-m", "cli", "data"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "TERM": "xterm"}
-
 
 def told(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*COMMAND, *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env=ENVIRONMENT,
-    )
-    assert "Traceback" not in done.stderr
-    assert done.returncode == code, done.stderr
-    return done
+    return tmssl(folder, "data", *words, code=code)
 
 
 def test_l3d_in_miniature_is_told_with_every_defect_counted(tmp_path: Path) -> None:
@@ -156,11 +142,11 @@ def test_a_terminal_sees_pictures_and_no_line_is_wider_than_it(tmp_path: Path) -
     for columns in (80, 200):
         leader, follower = pty.openpty()
         with subprocess.Popen(
-            [*COMMAND, "m"],
+            [*COMMAND, "data", "m"],
             cwd=tmp_path,
             stdout=follower,
             stderr=subprocess.DEVNULL,
-            env={**ENVIRONMENT, "COLUMNS": str(columns)},
+            env=environment(TERM="xterm", COLUMNS=str(columns)),
         ) as child:
             os.close(follower)
             seen = b""

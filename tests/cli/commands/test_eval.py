@@ -1,7 +1,6 @@
 """`tmssl eval` on a run that was trained once: what it prints, and how it ends."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typer.testing import CliRunner
 from cli.app import app
 from cli.commands.eval import truncation_lines
 from cli.output.evaluation import picture_lines
+from tests.helpers.command import DEADLINE_S, environment
 from tests.helpers.marks import draw_marks
 from tmssl.config import Config, changed, write_config
 from tmssl.data.pack.builder import build_pack
@@ -133,8 +133,8 @@ def signalled(
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        timeout=DEADLINE_S,
+        env=environment(),
     )
 
 

@@ -7,9 +7,7 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 import termios
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,29 +15,13 @@ import pytest
 from PIL import Image
 
 from cli.packing import prepare_pack
+from tests.helpers.command import DEADLINE_S, environment, start, tmssl, wait_for
 from tests.helpers.marks import draw_marks
 from tmssl.data.pack.reader import open_pack
 
-COMMAND = [sys.executable, "-m", "cli", "pack"]
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "TERM": "xterm"}
-
 
 def packed(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*COMMAND, *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env=environment(),
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    assert done.returncode == code, done.stderr
-    return done
+    return tmssl(folder, "pack", *words, code=code)
 
 
 def many(folder: Path, count: int = 1100, side: int = 300) -> Path:
@@ -109,25 +91,16 @@ def test_a_signal_ends_it_in_order_and_the_next_call_goes_on(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     many(tmp_path / "marks")
-    with subprocess.Popen(
-        [*COMMAND, "marks", "--out", "p", "--workers", "2", "--image-size", "96"],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment(),
-        start_new_session=True,
-    ) as child:
-        while not list(tmp_path.glob("p.building/part-*.b2")):
-            assert child.poll() is None
-            time.sleep(0.01)
+    words = ["pack", "marks", "--out", "p", "--workers", "2", "--image-size", "96"]
+    with start(tmp_path, *words, start_new_session=True) as child:
+        wait_for(lambda: list(tmp_path.glob("p.building/part-*.b2")), child)
         # A terminal sends Ctrl-C to the whole group, other processes only to the one they mean.
         (os.killpg if number == signal.SIGINT else os.kill)(child.pid, number)
-        out, words = child.communicate(timeout=30)
+        out, err = child.communicate(timeout=DEADLINE_S)
     assert child.returncode == code
     assert out == ""
-    assert "Traceback" not in words
-    assert "leaked" not in words
+    assert "Traceback" not in err
+    assert "leaked" not in err
     assert not (tmp_path / "p").exists()
     done = packed(tmp_path, "marks", "--out", "p", "--image-size", "96", "--json")
     before = re.search(r"resuming: ([\d,]+) images packed earlier", done.stderr)
@@ -140,13 +113,14 @@ def test_a_signal_ends_it_in_order_and_the_next_call_goes_on(
 def test_a_lost_terminal_and_a_call_for_a_checkpoint_leave_it_at_work(tmp_path: Path) -> None:
     many(tmp_path / "marks")
     leader, follower = pty.openpty()
-    with subprocess.Popen(
-        [*COMMAND, "marks", "--out", "p", "--workers", "2", "--image-size", "96"],
-        cwd=tmp_path,
+    words = ["pack", "marks", "--out", "p", "--workers", "2", "--image-size", "96"]
+    with start(
+        tmp_path,
+        *words,
         stdin=follower,
         stderr=follower,
         stdout=follower,
-        env=environment(),
+        env=environment(TERM="xterm"),
         start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     ) as child:
@@ -156,20 +130,16 @@ def test_a_lost_terminal_and_a_call_for_a_checkpoint_leave_it_at_work(tmp_path: 
             os.read(leader, 65536)
         child.send_signal(signal.SIGUSR1)
         os.close(leader)  # as sshd does
-        assert child.wait(60) == 0
+        assert child.wait(DEADLINE_S) == 0
     assert open_pack(tmp_path / "p").count == 1100
 
 
 def test_a_terminal_sees_a_bar_with_a_rate_and_gets_its_cursor_back(tmp_path: Path) -> None:
     many(tmp_path / "marks", 60, side=1400)
     leader, follower = pty.openpty()
-    with subprocess.Popen(
-        [*COMMAND, "marks", "--image-size", "64"],
-        cwd=tmp_path,
-        stderr=follower,
-        stdout=subprocess.DEVNULL,
-        env={**environment(), "COLUMNS": "90"},
-    ) as child:
+    terminal = environment(TERM="xterm", COLUMNS="90")
+    words = ["pack", "marks", "--image-size", "64"]
+    with start(tmp_path, *words, stderr=follower, stdout=subprocess.DEVNULL, env=terminal) as child:
         os.close(follower)
         seen = b""
         while block := _read(leader):

@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ from typer.testing import CliRunner
 
 from cli.app import app
 from cli.output.search import picture_lines
+from tests.helpers.command import run_checked
 from tests.helpers.marks import draw_marks
 from tests.helpers.tiny_run import tiny_run
 from tmssl.data.pack.reader import open_pack
@@ -241,13 +240,8 @@ print(*[name for name in ("timm", "torchvision", "torch._dynamo", "sympy", "blos
 
 def test_a_second_search_loads_neither_timm_nor_the_pixels(run: Run, logo: Path) -> None:
     searched(run, str(logo))
-    done = subprocess.run(
-        [sys.executable, "-c", LIGHT, str(logo), "--run", str(run.path), "-k", "1"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
-    )
+    words = [str(logo), "--run", str(run.path), "-k", "1"]
+    done = run_checked([sys.executable, "-c", LIGHT, *words])
     assert "mark 7" in done.stdout
     assert done.stderr.strip() == ""
 

@@ -1,12 +1,12 @@
 """`tmssl stop` against real processes that hold a run."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.command import COMMAND, run_checked
 from tmssl.runs.events import Checkpoint, Segment
 from tmssl.runs.folder import Run, create_run, is_alive
 from tmssl.runs.journal import JournalWriter
@@ -14,20 +14,12 @@ from tmssl.runs.journal import JournalWriter
 STUBBORN = (
     "import signal, sys, time; from pathlib import Path; from tmssl.runs.folder import Run, hold_lock\n"
     "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    "with hold_lock(Run(Path(sys.argv[1]))):\n    print('held', flush=True); time.sleep(60)"
+    "with hold_lock(Run(Path(sys.argv[1]))):\n    print('held', flush=True); time.sleep(600)"
 )
 
 
-def stop(*words: object) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "cli", "stop", *map(str, words)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
-        check=False,
-        timeout=50,
-    )
-    assert "Traceback" not in done.stderr
+def stop(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = run_checked([*COMMAND, "stop", *map(str, words)], code=code)
     assert done.stdout == ""
     return done
 
@@ -41,10 +33,9 @@ def run(tmp_path: Path) -> Run:
 
 def test_nothing_to_stop_is_a_wrong_command(run: Run, tmp_path: Path) -> None:
     for words in ((run.path,), ("--runs", tmp_path / "runs"), ("r", "--runs", tmp_path / "runs")):
-        done = stop(*words)
-        assert done.returncode == 2
+        done = stop(*words, code=2)
         assert "is not being trained" in done.stderr
-    assert stop(tmp_path / "none").returncode == 2
+    stop(tmp_path / "none", code=2)
 
 
 @pytest.mark.parametrize("saved", [False, True])
@@ -60,13 +51,11 @@ def test_a_trainer_that_does_not_stop_is_killed_only_when_forced(run: Run, saved
     assert child.stdout is not None
     with child.stdout:
         child.stdout.readline()
-    done = stop(run.path, "--timeout", "0.2")
-    assert done.returncode == 1
+    done = stop(run.path, "--timeout", "0.2", code=1)
     assert "--force" in done.stderr
     assert is_alive(run)
     done = stop(run.path, "--timeout", "0.2", "--force")
     child.wait()
-    assert done.returncode == 0
     assert "killed" in done.stderr
     expected = "checkpoint at epoch 3: " if saved else "no checkpoint had been written yet"
     assert expected in done.stderr
