@@ -33,14 +33,14 @@ def test_an_exact_factory_overlaps_wholly_and_a_coarse_one_by_what_is_told(kept:
 
 def test_an_index_is_built_once_and_never_read_from_a_runs_folder(kept: Path) -> None:
     exact = open_index(kept)
-    told: list[tuple[int, int]] = []
-    factory_index(exact, kept, "SQ8", lambda *pair: told.append(pair))
-    factory_index(exact, kept, "SQ8", lambda *pair: told.append(pair))
-    assert told == [(600, 600)]
+    reports: list[tuple[int, int]] = []
+    factory_index(exact, kept, "SQ8", lambda *pair: reports.append(pair))
+    factory_index(exact, kept, "SQ8", lambda *pair: reports.append(pair))
+    assert reports == [(600, 600)]
     (made,) = cache_folder().glob("indexes/*.ann")
     made.rename(kept.with_name(made.name))
-    factory_index(exact, kept, "SQ8", lambda *pair: told.append(pair))
-    assert told == [(600, 600)] * 2
+    factory_index(exact, kept, "SQ8", lambda *pair: reports.append(pair))
+    assert reports == [(600, 600)] * 2
 
 
 def test_only_the_newest_few_are_kept(kept: Path) -> None:
@@ -61,17 +61,17 @@ def test_a_search_by_it_says_what_it_loses_and_tells_true_similarities(tmp_path:
     run = tiny_run(tmp_path)
     logo = str(tmp_path / "marks" / "images" / "0007.png")
 
-    def asked(*words: str) -> tuple[list[tuple[int, float]], str]:
+    def searched(*words: str) -> tuple[list[tuple[int, float]], str]:
         done = CliRunner().invoke(app, ["search", logo, "--run", str(run.path), "--json", *words])
         assert done.exit_code == 0, done.output
         matches = json.loads(done.stdout)["answers"][0]["matches"]
-        return [(one["row"], one["similarity"]) for one in matches], done.stderr
+        return [(match["row"], match["similarity"]) for match in matches], done.stderr
 
-    exact, _ = asked()
-    by_codes, words = asked("--index", "SQ4")
+    exact, _ = searched()
+    by_codes, words = searched("--index", "SQ4")
     assert "overlap@10 with exact 0." in words or "overlap@10 with exact 1." in words
-    told = dict(exact)
-    shared = [(row, similarity) for row, similarity in by_codes if row in told]
+    cosines = dict(exact)
+    shared = [(row, similarity) for row, similarity in by_codes if row in cosines]
     assert len(shared) >= 5
-    assert all(similarity == pytest.approx(told[row], abs=1e-5) for row, similarity in shared)
+    assert all(similarity == pytest.approx(cosines[row], abs=1e-5) for row, similarity in shared)
     assert by_codes == sorted(by_codes, key=lambda pair: -pair[1])

@@ -18,9 +18,9 @@ def unit_vectors(count: int, width: int = 24, seed: int = 0) -> np.ndarray:
 def test_searching_finds_what_sorting_finds() -> None:
     vectors = unit_vectors(700)
     own = np.arange(0, 700, 2)  # more than one block of queries
-    told: list[tuple[int, int]] = []
+    reports: list[tuple[int, int]] = []
     similarity, rows = search_rows(
-        build_index(vectors), own, 20, lambda done, total: told.append((done, total))
+        build_index(vectors), own, 20, lambda done, total: reports.append((done, total))
     )
     exact = vectors[own] @ vectors.T
     exact[np.arange(350), own] = -2
@@ -32,7 +32,7 @@ def test_searching_finds_what_sorting_finds() -> None:
     assert np.allclose(similarity, np.take_along_axis(exact, rows, 1), atol=2e-3)
     assert (np.diff(similarity) <= 0).all()
     assert not (rows == own[:, None]).any()
-    assert told[-1] == (350, 350)
+    assert reports[-1] == (350, 350)
 
 
 def test_a_query_hidden_among_its_duplicates_is_still_left_out() -> None:
@@ -91,7 +91,7 @@ def test_ranks_are_the_same_however_the_gallery_is_divided(monkeypatch: pytest.M
     whole = mate_ranks(index, own, mates)
     monkeypatch.setattr(leave_one_out, "_GALLERY_BLOCK", 37)
     monkeypatch.setattr(leave_one_out, "_QUERY_BLOCK", 7)
-    told: list[tuple[int, int]] = []
-    parts = mate_ranks(index, own, mates, lambda done, total: told.append((done, total)))
+    reports: list[tuple[int, int]] = []
+    parts = mate_ranks(index, own, mates, lambda done, total: reports.append((done, total)))
     assert [one.tolist() for one in parts] == [one.tolist() for one in whole]
-    assert told[-1] == (500, 500)
+    assert reports[-1] == (500, 500)

@@ -10,10 +10,11 @@ import torch
 from tmssl.retrieval.index import exact
 from tmssl.retrieval.index.exact import half_vectors, search_many
 from tmssl.retrieval.index.faiss_index import build_index, open_index, save_index
+from tmssl.types import Vectors
 
 
 @pytest.fixture
-def vectors() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def vectors() -> Vectors:
     drawn = np.random.default_rng(3).standard_normal((500, 24)).astype(np.float32)
     return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
 
@@ -21,32 +22,26 @@ def vectors() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
 @pytest.mark.parametrize("k", [1, 10, 500])
 @pytest.mark.parametrize(("gallery", "queries"), [(1 << 15, 1 << 10), (37, 7), (500, 1)])
 def test_any_blocks_find_what_faiss_finds(
-    vectors: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-    k: int,
-    gallery: int,
-    queries: int,
-    monkeypatch: pytest.MonkeyPatch,
+    vectors: Vectors, k: int, gallery: int, queries: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exact, "_GALLERY_BLOCK", gallery)
     monkeypatch.setattr(exact, "_QUERY_BLOCK", queries)
     index = build_index(vectors)
-    told: list[tuple[int, int]] = []
-    similarity, rows = search_many(index, vectors[:20], k, lambda *pair: told.append(pair))
+    reports: list[tuple[int, int]] = []
+    similarity, rows = search_many(index, vectors[:20], k, lambda *pair: reports.append(pair))
     flat = faiss.IndexFlatIP(24)
     flat.add(index.reconstruct_n(0, 500))
     expected, expected_rows = flat.search(vectors[:20], k)
     assert np.allclose(similarity, expected, atol=1e-6)
     assert (rows == expected_rows).mean() > 0.99  # the others tie but for a rounding
-    assert told[-1] == (20, 20)
+    assert reports[-1] == (20, 20)
 
 
-def test_vectors_are_read_where_the_index_holds_them(
-    vectors: np.ndarray[tuple[int, ...], np.dtype[np.float32]], tmp_path: Path
-) -> None:
+def test_vectors_are_read_where_the_index_holds_them(vectors: Vectors, tmp_path: Path) -> None:
     index = build_index(vectors)
     save_index(index, tmp_path / "kept.faiss")
-    for one in (index, open_index(tmp_path / "kept.faiss")):
-        assert np.array_equal(half_vectors(one).float().numpy(), index.reconstruct_n(0, 500))
+    for opened in (index, open_index(tmp_path / "kept.faiss")):
+        assert np.array_equal(half_vectors(opened).float().numpy(), index.reconstruct_n(0, 500))
 
 
 @pytest.mark.gpu

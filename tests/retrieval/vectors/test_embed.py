@@ -23,21 +23,21 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
 
 def test_embeddings_are_unit_rows_in_the_order_of_the_pack(pack: Pack) -> None:
     encoder = untrained_encoder("test_efficientnet", 3)
-    told: list[tuple[int, int]] = []
+    reports: list[tuple[int, int]] = []
     vectors = embed_pack(
         encoder,
         pack,
         image_size=32,
         device=torch.device("cpu"),
         batch_size=16,
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda done, total: reports.append((done, total)),
     )
     assert vectors.dtype == np.float32
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     whole = embed_pack(encoder, pack, image_size=32, device=torch.device("cpu"), batch_size=40)
     assert np.allclose(vectors, whole, atol=1e-5)
     assert len(np.unique(vectors.round(4), axis=0)) == 40
-    assert told == [(16, 40), (32, 40), (40, 40)]
+    assert reports == [(16, 40), (32, 40), (40, 40)]
 
 
 @pytest.mark.gpu
@@ -72,8 +72,8 @@ def test_an_untrained_encoder_is_decided_by_its_seed_and_disturbs_no_other() -> 
 
 
 def test_rows_become_unit_rows_and_zeros_stay() -> None:
-    told = l2_normalize(np.array([[3.0, 4.0], [0.0, 0.0]]))
-    assert told.tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0, 0]]
+    rows = l2_normalize(np.array([[3.0, 4.0], [0.0, 0.0]]))
+    assert rows.tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0, 0]]
 
 
 def test_hashes_are_64_signs_that_tell_marks_apart(pack: Pack) -> None:
@@ -119,5 +119,5 @@ def test_a_hash_agrees_with_a_transform_written_out() -> None:
         for u in range(8)
     ]
     expected = np.where(np.array(spectrum) > np.median(spectrum[1:]), 0.125, -0.125)
-    told = hash_vectors(torch.from_numpy(image[None]).float())
-    assert np.allclose(told[0], expected)
+    found = hash_vectors(torch.from_numpy(image[None]).float())
+    assert np.allclose(found[0], expected)

@@ -36,11 +36,11 @@ def slowly_whitened(vectors: Vectors, kept: int) -> npt.NDArray[np.float64]:
     covariance = np.array([[float(np.mean(a * b)) for b in moved.T] for a in moved.T])
     values, axes = np.linalg.eig(covariance)
     strongest = sorted(range(len(values)), key=lambda i: -float(values[i].real))[:kept]
-    told = [
+    projected = [
         [float(row @ axes[:, i].real) / float(values[i].real) ** 0.5 for i in strongest]
         for row in moved
     ]
-    return np.array([np.array(one) / np.linalg.norm(one) for one in told])
+    return np.array([np.array(row) / np.linalg.norm(row) for row in projected])
 
 
 @pytest.mark.parametrize("kept", [1, 3, 12])
@@ -95,10 +95,10 @@ def kept(tmp_path: Path) -> Path:
 
 def test_a_whitened_index_is_made_once_beside_the_exact_one_and_goes_with_it(kept: Path) -> None:
     exact = open_index(kept)
-    told: list[tuple[int, int]] = []
-    index, found, path = whitened_index(exact, kept, 5, lambda *pair: told.append(pair))
-    again, same, _ = whitened_index(exact, kept, 5, lambda *pair: told.append(pair))
-    assert told == [(400, 400)]
+    reports: list[tuple[int, int]] = []
+    index, found, path = whitened_index(exact, kept, 5, lambda *pair: reports.append(pair))
+    again, same, _ = whitened_index(exact, kept, 5, lambda *pair: reports.append(pair))
+    assert reports == [(400, 400)]
     assert np.array_equal(found.axes, same.axes)
     held = index.reconstruct_n(0, 400)
     assert np.array_equal(held, again.reconstruct_n(0, 400))
@@ -106,7 +106,7 @@ def test_a_whitened_index_is_made_once_beside_the_exact_one_and_goes_with_it(kep
     assert path.parent == kept.parent
     kept.unlink()
     save_index(build_index(skewed(30)), kept.with_name("c-d.faiss"))
-    assert [one.name for one in kept.parent.iterdir()] == ["c-d.faiss"]
+    assert [file.name for file in kept.parent.iterdir()] == ["c-d.faiss"]
 
 
 def test_a_whitening_of_an_older_version_is_made_again_and_goes_with_its_index(kept: Path) -> None:
@@ -141,9 +141,8 @@ def test_a_whitening_for_vectors_of_another_width_is_refused(kept: Path) -> None
     write_index(build_index(skewed(400, 8)), kept)
     with pytest.raises(InputError, match="is for other vectors"):
         whitened_index(open_index(kept), kept, 5)
-    save_index(
-        build_index(skewed(400, 8)), kept
-    )  # which takes along what was made of the one before
+    # This removes what was derived from the index before.
+    save_index(build_index(skewed(400, 8)), kept)
     assert not path.exists()
     assert whitened_index(open_index(kept), kept, 5)[0].d == 5
 
@@ -159,31 +158,31 @@ def value(event: Eval, metric: str, name: str = "") -> float:
         for s in event.scores
         if s.metric == metric and s.level in ("division", "group") and (s.k, s.codes) == (10, "all")
     ]
-    told = score.references[name] if name else score.value
-    assert told is not None
-    return told
+    number = score.references[name] if name else score.value
+    assert number is not None
+    return number
 
 
 def test_an_evaluation_whitens_its_encoders_and_says_so(run: Run) -> None:
     plain = evaluate(run, topk=[10])
-    told = evaluate(run, topk=[10], whiten=8, robust=True)
-    assert (plain.whitened, told.whitened) == (0, 8)
-    assert set(told.scores[0].references) == {
+    whitened = evaluate(run, topk=[10], whiten=8, robust=True)
+    assert (plain.whitened, whitened.whitened) == (0, 8)
+    assert set(whitened.scores[0].references) == {
         "untrained",
         "perceptual hash",
         "HOG",
         "not whitened",
     }
-    assert value(told, "group_recall", "not whitened") == value(plain, "group_recall")
-    assert value(told, "group_recall", "perceptual hash") == value(
+    assert value(whitened, "group_recall", "not whitened") == value(plain, "group_recall")
+    assert value(whitened, "group_recall", "perceptual hash") == value(
         plain, "group_recall", "perceptual hash"
     )
-    assert value(told, "ndcg") != value(plain, "ndcg")
-    assert value(told, "ndcg", "HOG") != value(plain, "ndcg", "HOG")
-    assert all(s.chance is not None for s in told.scores)
-    assert "whitened to 8 features, as are the other encoders and HOG" in table_lines(told)
-    assert read_matches(run.path / told.matches)[0].whitened == 8
-    assert {"not whitened", "HOG"} < set(told.robustness[0].references)
+    assert value(whitened, "ndcg") != value(plain, "ndcg")
+    assert value(whitened, "ndcg", "HOG") != value(plain, "ndcg", "HOG")
+    assert all(s.chance is not None for s in whitened.scores)
+    assert "whitened to 8 features, as are the other encoders and HOG" in table_lines(whitened)
+    assert read_matches(run.path / whitened.matches)[0].whitened == 8
+    assert {"not whitened", "HOG"} < set(whitened.robustness[0].references)
     assert json.loads((run.eval / "epoch-0001-whitened8.json").read_text())["whitened"] == 8
 
 
@@ -191,9 +190,9 @@ def test_whitened_figures_are_those_of_whitened_vectors(run: Run) -> None:
     event = evaluate(run, topk=[10], whiten=8)
     (path,) = run.index.glob("*.faiss")
     vectors = open_index(path).reconstruct_n(0, 40)
-    told = fit_whitening(vectors, 8)(vectors)
+    whitened = fit_whitening(vectors, 8)(vectors)
     for query in read_matches(run.path / event.matches)[1]:
-        similarity = told @ told[query.row]
+        similarity = whitened @ whitened[query.row]
         similarity[query.row] = -np.inf
         listed = [match.row for match in query.matches]
         assert np.allclose(similarity[listed], np.sort(similarity)[::-1][: len(listed)], atol=2e-3)
@@ -201,43 +200,43 @@ def test_whitened_figures_are_those_of_whitened_vectors(run: Run) -> None:
 
 def test_an_evaluation_by_a_factory_tells_its_overlap(run: Run) -> None:
     exact = evaluate(run, topk=[10])
-    told = evaluate(run, topk=[10], factory="SQ4")
+    by_codes = evaluate(run, topk=[10], factory="SQ4")
     assert (exact.index, exact.overlap) == ("", None)
-    assert told.index == "SQ4"
-    assert told.overlap is not None
-    assert 0.3 < told.overlap <= 1
+    assert by_codes.index == "SQ4"
+    assert by_codes.overlap is not None
+    assert 0.3 < by_codes.overlap <= 1
     assert any(
         "nearest marks by index SQ4, overlap@10 with exact search" in line
-        for line in table_lines(told)
+        for line in table_lines(by_codes)
     )
     flat = evaluate(run, topk=[10], factory="Flat", whiten=8)
     assert flat.overlap == 1
     # A rank among all marks is never approximate.
-    nar = [[s.value for s in e.scores if s.metric == "group_nar"] for e in (exact, told)]
+    nar = [[s.value for s in e.scores if s.metric == "group_nar"] for e in (exact, by_codes)]
     assert nar[0] == nar[1]
 
 
 def test_a_search_by_whitened_vectors_finds_what_they_say(run: Run) -> None:
     logo = run.path.parents[1] / "marks" / "images" / "0007.png"
 
-    def asked(*words: str) -> list[tuple[int, float]]:
+    def searched(*words: str) -> list[tuple[int, float]]:
         done = CliRunner().invoke(
             app, ["search", str(logo), "--run", str(run.path), "--json", "--whiten", "8", *words]
         )
         assert done.exit_code == 0, done.output
         record = json.loads(done.stdout)
         assert record["whitened"] == 8
-        return [(one["row"], one["similarity"]) for one in record["answers"][0]["matches"]]
+        return [(match["row"], match["similarity"]) for match in record["answers"][0]["matches"]]
 
-    found = asked()
+    found = searched()
     (path,) = run.index.glob("*.faiss")
     vectors = open_index(path).reconstruct_n(0, 40)
-    told = fit_whitening(vectors, 8)(vectors)
-    similarity = told @ told[7]
+    whitened = fit_whitening(vectors, 8)(vectors)
+    similarity = whitened @ whitened[7]
     assert found[0][0] == 7
     cosines = [cosine for _, cosine in found]
     assert np.allclose(cosines, np.sort(similarity)[::-1][:10], atol=5e-3)
-    again = asked("--index", "Flat")
+    again = searched("--index", "Flat")
     assert [row for row, _ in again] == [row for row, _ in found]
     assert np.allclose([cosine for _, cosine in again], cosines)
 
