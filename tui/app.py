@@ -34,7 +34,7 @@ from tui.preferences import preferences_path, read_preferences, write_preference
 from tui.runs.messages import OpenRun, StartRun
 from tui.terminal.ascii import AsciiFilter
 from tui.terminal.driver import QuietDriver
-from tui.terminal.notify import note, shows_notes, worth_a_note
+from tui.terminal.notify import notifications, osc9, supports_osc9
 from tui.theme import DARK, DARK_COLOURS, LIGHT, LIGHT_COLOURS, default_theme
 
 if TYPE_CHECKING:
@@ -221,10 +221,10 @@ class WatchApp(App[None]):
         """Ring the bell for bad findings and for the end of the run, but not for those there at the start."""
         now = state(self.history, self.alive)
         if self.display_options.notify and self._last_state:
-            for text in worth_a_note(self.run_folder.name, self._last_state, now, news.events):
+            for text in notifications(self.run_folder.name, self._last_state, now, news.events):
                 self.bell()
-                if shows_notes() and self._driver is not None:
-                    self._driver.write(note(text))
+                if supports_osc9() and self._driver is not None:
+                    self._driver.write(osc9(text))
                 self._report(safe(text))
         self._last_state = now
 

@@ -193,17 +193,17 @@ class Terminal:
         """Another size of the window."""
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def wait_for(self, text: bytes, patience_s: float = 25.0, since: int = 0) -> float:
+    def wait_for(self, text: bytes, patience_s: float = 50.0, since: int = 0) -> float:
         """Wait until a text was written after byte `since`; returns seconds since the start."""
         self.wait_until(lambda: text in self.bytes[since:], f"{text!r} was not written", patience_s)
         return time.monotonic() - self.begun
 
-    def shows(self, text: str, patience_s: float = 25.0) -> float:
+    def shows(self, text: str, patience_s: float = 50.0) -> float:
         """Wait until a text is on the screen; returns seconds since the start."""
         self.wait_until(lambda: text in self.grid.text(), f"{text!r} is not shown", patience_s)
         return time.monotonic() - self.begun
 
-    def wait_until(self, true: Callable[[], bool], words: str, patience_s: float = 25.0) -> None:
+    def wait_until(self, true: Callable[[], bool], words: str, patience_s: float = 50.0) -> None:
         """Wait until something is true."""
         deadline = time.monotonic() + patience_s
         while not true():
@@ -217,7 +217,7 @@ class Terminal:
         os.close(self._master)
         os.close(self.slave)
 
-    def leave(self, key: bytes = b"q", patience_s: float = 20.0) -> int:
+    def leave(self, key: bytes = b"q", patience_s: float = 50.0) -> int:
         """Press the key that ends the program and wait for it; returns its exit code."""
         self.type(key)
         return self.process.wait(patience_s)

@@ -134,42 +134,21 @@ def test_no_control_of_a_journal_reaches_the_terminal(
     wicked = create_run(run.path.parent, "w\x1b[2J\x1b]52;c;ZXZpbA==\x07\u202e", latest=False)
     write_config(Config(), wicked.config)
     wicked.journal.write_bytes(run.journal.read_bytes())
-    told = matches.read_text("utf-8").splitlines()
-    for place, line in enumerate(told[1:], 1):
+    lines = matches.read_text("utf-8").splitlines()
+    for place, line in enumerate(lines[1:], 1):
         query = json.loads(line)
         query["title"] = query["group"] = EVIL[place % len(EVIL)][:2000]
         for match in query.get("matches", []):
             match["title"] = match["path"] = EVIL[(place + 1) % len(EVIL)][:2000]
-        told[place] = json.dumps(query)
-    matches.write_text("\n".join(told) + "\n", "utf-8")
+        lines[place] = json.dumps(query)
+    matches.write_text("\n".join(lines) + "\n", "utf-8")
     terminal = Terminal(watch(run.path), size=size, answers_after_s=0.0)
     opened.append(terminal)
     terminal.shows("learning rate")
-    for keys in (
-        b"f",
-        b"\x1b",
-        b"g",
-        b"\x1b",
-        b"c",
-        b"\x1b",
-        b"?",
-        b"\x1b",
-        b"m",
-        b"n",
-        b"n",
-        b"\x1b",
-        b"o",
-        b"\x1b[B",
-        b"\x1b",
-        b"a",
-        b"\x1b",
-        b"v",
-        b"e",
-        b"\x1b",
-        b"r",
-        b"\x1b",
-    ):
-        terminal.type(keys)
+    for (
+        keys
+    ) in "f \x1b g \x1b c \x1b ? \x1b m n n \x1b o \x1b[B \x1b a \x1b v e \x1b r \x1b".split():
+        terminal.type(keys.encode())
         settle(terminal)
         assert terminal.process.poll() is None, terminal.grid.text()
     assert terminal.leave() == 0, terminal.grid.text()
@@ -179,12 +158,11 @@ def test_no_control_of_a_journal_reaches_the_terminal(
 
 
 def settle(terminal: Terminal) -> None:
-    """Wait until nothing is written for a while."""
-    time.sleep(0.3)
+    """Wait until the program writes nothing from one look to the next."""
     length = -1
     while length != len(terminal.bytes):
         length = len(terminal.bytes)
-        time.sleep(0.25)
+        time.sleep(0.4)
 
 
 def only_ours(written: bytes) -> str:

@@ -1,1 +1,1 @@
-"""What the app asks of the terminal: driver, bytes sent, ASCII, notifications."""
+"""Output to the terminal: the driver, the cells that are sent, ASCII, notifications."""

@@ -1,4 +1,4 @@
-"""The last thing between a widget and a terminal that can show ASCII only."""
+"""A line filter that replaces every character that is not ASCII, for `--ascii`."""
 
 import functools
 
@@ -7,8 +7,8 @@ from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
-# Frames, blocks, braille and bars by what they look like; whatever is left becomes a question mark.
-_LOOKS = {
+# ASCII look-alikes; every other character becomes a question mark.
+_LOOKALIKES = {
     **dict.fromkeys("─━═╌╍┄┅▁▂▔▀▄", "-"),
     **dict.fromkeys("│┃║▌▐▎▏▕▊▍▋▉", "|"),
     **dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╰╯╔╗╚╝", "+"),
@@ -30,16 +30,16 @@ _LOOKS = {
 
 
 @functools.lru_cache(4096)
-def in_ascii(text: str) -> str:
-    """A text in as many cells, each of them ASCII."""
+def to_ascii(text: str) -> str:
+    """A text in ASCII, of the same width in cells."""
     if text.isascii():
         return text
-    return "".join(one if one.isascii() else _LOOKS.get(one, "?" * cell_len(one)) for one in text)
+    return "".join(c if c.isascii() else _LOOKALIKES.get(c, "?" * cell_len(c)) for c in text)
 
 
 class AsciiFilter(LineFilter):
-    """Makes every line of the screen ASCII."""
+    """Replaces what is not ASCII in every line of the screen."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         """The segments with their texts in ASCII."""
-        return [Segment(in_ascii(text), style, control) for text, style, control in segments]
+        return [Segment(to_ascii(text), style, control) for text, style, control in segments]

@@ -1,6 +1,6 @@
-"""Only cells that change are sent: what the terminal shows already is remembered, as curses does.
+"""Sends only the cells that change: it remembers what the terminal shows, as curses does.
 
-Textual sends a line anew when a letter of it has changed, each piece with all of its colours.
+Textual sends a whole line when one character has changed, and each segment with all of its colours.
 """
 
 import functools
@@ -12,134 +12,131 @@ _TOKEN = re.compile(
     r"\x1b\[(?P<pen>[0-9;]*)m|\x1b\[(?P<row>\d+);(?P<column>\d+)H|(?P<line>\n)|(?P<sync>\x1b\[\?2026[hl])"
     r"|(?P<text>[^\x00-\x1f]+)"
 )
-_SEEN_ON_SPACE = frozenset(
-    ["4", "5", "7", "9", "21", "53"]
-)  # lines, blinking and reverse show on a space
+_VISIBLE_ON_SPACE = frozenset(
+    "4 5 7 9 21 53".split()
+)  # underline, blink, reverse, strike, overline
 Pen = tuple[frozenset[str], str, str]
-"""attributes, colour and ground, as numbers of SGR"""
+"""attributes, foreground and background, as SGR parameters"""
 _PLAIN: Pen = (frozenset(), "39", "49")
 
 
 class CellDiff:
-    """A stream for a terminal that leaves out what is on it already."""
+    """What the terminal shows: the character and the pen of each cell, the cursor and the current pen."""
 
     def __init__(self) -> None:
-        self._signs: dict[int, list[str]] = {}
+        self._characters: dict[int, list[str]] = {}
         self._pens: dict[int, list[Pen | None]] = {}
         self._pen: Pen | None = None
-        self._place: tuple[int, int] | None = None
-        self._out: list[str] = []
+        self._cursor: tuple[int, int] | None = None
+        self._output: list[str] = []
 
     def forget(self) -> None:
-        """Nothing is known of the terminal: its size has changed, or another program has written on it."""
-        self._signs, self._pens, self._pen, self._place = {}, {}, None, None
+        """Assume nothing: the size has changed, or another program has written to the terminal."""
+        self._characters, self._pens, self._pen, self._cursor = {}, {}, None, None
 
-    def kept(self, picture: str) -> str:
-        """What of a picture must be sent; it begins with a place, and each of its lines as well."""
-        tokens = list(_TOKEN.finditer(picture))
-        if sum(len(token[0]) for token in tokens) != len(picture) or "\x1b[" not in picture:
+    def diff(self, frame: str) -> str:
+        """The part of a frame that must be sent; the frame begins with a cursor position."""
+        tokens = list(_TOKEN.finditer(frame))
+        if sum(len(token[0]) for token in tokens) != len(frame) or "\x1b[" not in frame:
             self.forget()
-            return "\x1b[0m" + picture  # not a picture as Textual makes them
-        self._out, pen, row, column = [], _PLAIN, 0, 0
+            return "\x1b[0m" + frame  # not a frame as Textual makes them
+        self._output, pen, row, column = [], _PLAIN, 0, 0
         for token in tokens:
             kind = token.lastgroup
             if kind == "pen":
-                pen = _read(token["pen"])
+                pen = _parse_pen(token["pen"])
             elif kind == "column":
                 row, column = int(token["row"]), int(token["column"]) - 1
             elif kind == "line":
                 row, column = row + 1, 0
             elif kind == "sync":
-                self._out.append(token[0])
+                self._output.append(token[0])
             else:
                 column = self._write(token[0], pen, row, column)
-        empty = all(part.startswith("\x1b[?2026") for part in self._out)
-        return "" if empty else "".join(self._out)
+        empty = all(part.startswith("\x1b[?2026") for part in self._output)
+        return "" if empty else "".join(self._output)
 
     def _write(self, text: str, pen: Pen, row: int, column: int) -> int:
-        """A piece of text in one pen; returns the column after it."""
-        width = cell_len(text)
-        signs, pens = self._signs.setdefault(row, []), self._pens.setdefault(row, [])
-        missing = column + width - len(signs)
+        """Send what changes of a text in one pen; returns the column after it."""
+        end = column + cell_len(text)
+        characters, pens = self._characters.setdefault(row, []), self._pens.setdefault(row, [])
+        missing = end - len(characters)
         if missing > 0:
-            signs += [""] * missing
+            characters += [""] * missing
             pens += [None] * missing
-        if width != len(text):  # wide signs: as a whole, and never taken for known
-            self._send(text, pen, row, column, width)
-            signs[column : column + width] = [""] * width
-            pens[column : column + width] = [None] * width
-            self._place = None
-            return column + width
-        begin = None
-        for place, sign in enumerate(text, column):
-            told = _on_space(pen) if sign == " " else pen
-            if signs[place] == sign and pens[place] == told:
-                if begin is not None:
-                    self._send(
-                        text[begin - column : place - column], pen, row, begin, place - begin
-                    )
-                    begin = None
+        if end - column != len(text):  # wide characters: always sent, and never remembered
+            self._send(text, pen, row, column)
+            characters[column:end] = [""] * (end - column)
+            pens[column:end] = [None] * (end - column)
+            self._cursor = None
+            return end
+        start = None  # of the changed cells that are not sent yet
+        for i, character in enumerate(text, column):
+            visible = _pen_on_space(pen) if character == " " else pen
+            if characters[i] == character and pens[i] == visible:
+                if start is not None:
+                    self._send(text[start - column : i - column], pen, row, start)
+                    start = None
                 continue
-            signs[place], pens[place] = sign, told
-            if begin is None:
-                begin = place
-        if begin is not None:
-            self._send(text[begin - column :], pen, row, begin, column + width - begin)
-        return column + width
+            characters[i], pens[i] = character, visible
+            if start is None:
+                start = i
+        if start is not None:
+            self._send(text[start - column :], pen, row, start)
+        return end
 
-    def _send(self, text: str, pen: Pen, row: int, column: int, width: int) -> None:
-        """Send a piece, with the move and the pen that it needs."""
-        if self._place != (row, column):
-            same = self._place is not None and self._place[0] == row and self._place[1] < column
-            apart = column - self._place[1] if same and self._place else 0
-            self._out.append(
-                f"\x1b[{apart if apart > 1 else ''}C" if same else f"\x1b[{row};{column + 1}H"
-            )
+    def _send(self, text: str, pen: Pen, row: int, column: int) -> None:
+        """Send a text, with the cursor movement and the pen change that it needs."""
+        if self._cursor is None or self._cursor[0] != row or self._cursor[1] > column:
+            self._output.append(f"\x1b[{row};{column + 1}H")
+        elif self._cursor[1] < column:
+            cells = column - self._cursor[1]
+            self._output.append(f"\x1b[{cells if cells > 1 else ''}C")
         wanted = pen
-        if (
-            self._pen is not None
-            and not text.strip(" ")
-            and not _SEEN_ON_SPACE & (pen[0] | self._pen[0])
-        ):
-            wanted = (self._pen[0], self._pen[1], pen[2])  # spaces need the ground only
+        blank = not text.strip(" ")
+        if self._pen and blank and not _VISIBLE_ON_SPACE & (pen[0] | self._pen[0]):
+            wanted = (self._pen[0], self._pen[1], pen[2])  # spaces need the background only
         if wanted != self._pen:
-            self._out.append(f"\x1b[{_change(self._pen, wanted)}m")
+            self._output.append(f"\x1b[{_pen_change(self._pen, wanted)}m")
             self._pen = wanted
-        self._out.append(text)
-        self._place = (row, column + width)
+        self._output.append(text)
+        self._cursor = (row, column + cell_len(text))
 
 
 @functools.lru_cache(maxsize=4096)
-def _read(numbers: str) -> Pen:
-    """The pen of a sequence that follows a reset, as each of Rich's does."""
-    attributes, colour, ground = set[str](), "39", "49"
-    told = iter(numbers.split(";") if numbers else ["0"])
-    for one in told:
-        if one in ("38", "48"):
-            kind = next(told, "5")
-            rest = [next(told, "0") for _ in range(3 if kind == "2" else 1)]
-            whole = ";".join([one, kind, *rest])
-            colour, ground = (whole, ground) if one == "38" else (colour, whole)
-        elif one in ("0", ""):
-            attributes, colour, ground = set(), "39", "49"
-        elif 30 <= int(one) <= 39 or 90 <= int(one) <= 97:
-            colour = one
-        elif 40 <= int(one) <= 49 or 100 <= int(one) <= 107:
-            ground = one
+def _parse_pen(parameters: str) -> Pen:
+    """The pen of an SGR sequence that follows a reset, as each of Rich's does."""
+    attributes, foreground, background = set[str](), "39", "49"
+    numbers = iter(parameters.split(";") if parameters else ["0"])
+    for number in numbers:
+        if number in ("38", "48"):
+            kind = next(numbers, "5")
+            values = [next(numbers, "0") for _ in range(3 if kind == "2" else 1)]
+            colour = ";".join([number, kind, *values])
+            if number == "38":
+                foreground = colour
+            else:
+                background = colour
+        elif number in ("0", ""):
+            attributes, foreground, background = set(), "39", "49"
+        elif 30 <= int(number) <= 39 or 90 <= int(number) <= 97:
+            foreground = number
+        elif 40 <= int(number) <= 49 or 100 <= int(number) <= 107:
+            background = number
         else:
-            attributes.add(one)
-    return frozenset(attributes), colour, ground
+            attributes.add(number)
+    return frozenset(attributes), foreground, background
 
 
 @functools.lru_cache(maxsize=4096)
-def _on_space(pen: Pen) -> Pen:
-    """What of a pen is seen on a space."""
-    return pen if pen[0] & _SEEN_ON_SPACE else (frozenset(), "", pen[2])
+def _pen_on_space(pen: Pen) -> Pen:
+    """The part of a pen that is visible on a space."""
+    return pen if pen[0] & _VISIBLE_ON_SPACE else (frozenset(), "", pen[2])
 
 
 @functools.lru_cache(maxsize=16384)
-def _change(before: Pen | None, after: Pen) -> str:
-    """The numbers that make one pen of another."""
+def _pen_change(before: Pen | None, after: Pen) -> str:
+    """The SGR parameters that change one pen into another."""
     if before is None or not before[0] <= after[0]:
         parts = ["0", *sorted(after[0])]
         before = _PLAIN

@@ -1,4 +1,4 @@
-"""The terminal as the monitor uses it: never asked anything, and left as soon as it hangs up."""
+"""The terminal driver: it sends no query, and ends the app when the terminal hangs up."""
 
 import os
 import re
@@ -16,43 +16,43 @@ from textual.geometry import Size
 
 from tui.terminal.cell_diff import CellDiff
 
-_LOOK_S = 0.5
-_PATIENCE_S = 2.0  # for an orderly end after a hang-up
-_HUNG_UP = 128 + signal.SIGHUP
+_POLL_S = 0.5
+_EXIT_GRACE_S = 2.0  # for the app to exit after a hang-up
+_HANG_UP_CODE = 128 + signal.SIGHUP
 
-_BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"  # of a frame that is shown at once
-_SET = re.compile(
+_BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"  # of a synchronized update
+_SETTINGS = re.compile(
     r"\x1b\[\?\d+[hl]"  # modes: alternate screen, mouse, cursor, paste, focus, wrap, synchronised
     r"|\x07"  # the bell
-    r"|\x1b\]9;[^\x00-\x1f\x7f-\x9f]*\x07"  # a note
-    r"|\x1b\]52;c;[A-Za-z0-9+/=]*\x07"  # what a person copied
+    r"|\x1b\]9;[^\x00-\x1f\x7f-\x9f]*\x07"  # a notification
+    r"|\x1b\]52;c;[A-Za-z0-9+/=]*\x07"  # text copied to the clipboard
 )
-"""Controls that may make up a whole write."""
-_ONE = re.compile(r"\x1b(?:\[[ -?]*[@-~]|[\]P_][^\x1b\x07]*(?:\x07|\x1b\\))")
-"""A single control of any kind."""
-_UNFIT = re.compile(
+"""A write that consists of one setting."""
+_CONTROL = re.compile(r"\x1b(?:\[[ -?]*[@-~]|[\]P_][^\x1b\x07]*(?:\x07|\x1b\\))")
+"""A write that consists of one control sequence of any kind."""
+_FORBIDDEN = re.compile(
     r"\x1b(?!\[[0-9;]*[mH]|\[\?2026[hl])"
     r"|[\x00-\x09\x0b-\x1a\x1c-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
 )
-"""What has no place in a picture, which is made of text, colours, places and ends of lines."""
+"""What a frame may not hold; it consists of text, colours, cursor positions and line ends."""
 
 
-def allowed(data: str) -> str:
-    """What of a write may reach the terminal: settings and pictures, never a question.
+def sanitize(data: str) -> str:
+    """A write without what may not reach the terminal: settings and frames pass, queries do not.
 
-    A terminal answers a question by typing; over a slow link its answer arrives as keys. Reports of
-    modes, colours, cursor and version are left out, and so is the keyboard protocol of kitty, which
-    outlives a monitor that was killed. Text is made safe where it enters; this is the second wall.
+    A terminal answers a query as if a person typed; over a slow link the answer arrives as keys. Queries of
+    modes, colours, cursor and version are removed, and so is kitty's keyboard protocol, which outlives a
+    killed monitor. Text is made safe where it enters the program; this is the second check.
     """
-    if _SET.fullmatch(data):
+    if _SETTINGS.fullmatch(data):
         return data
-    if _UNFIT.search(data) is None:
+    if _FORBIDDEN.search(data) is None:
         return data
-    return "" if _ONE.fullmatch(data) else _UNFIT.sub("\ufffd", data)
+    return "" if _CONTROL.fullmatch(data) else _FORBIDDEN.sub("\ufffd", data)
 
 
 class QuietDriver(LinuxDriver):
-    """Textual's driver without its questions; a hang-up ends it even where SIGHUP is ignored."""
+    """Textual's driver without queries; a hang-up ends the app even where SIGHUP is ignored."""
 
     def __init__(
         self,
@@ -62,73 +62,75 @@ class QuietDriver(LinuxDriver):
         mouse: bool = True,
         size: tuple[int, int] | None = None,
     ) -> None:
-        self._thrift = CellDiff()
-        self._opens = False
-        """whether a frame has begun of which nothing was sent yet"""
+        self._cell_diff = CellDiff()
+        self._frame_pending = False
+        """whether a synchronized update has begun and nothing of it was sent yet"""
         super().__init__(app, debug=debug, mouse=mouse, size=size)
 
     def start_application_mode(self) -> None:
-        """Begin, and watch the line."""
-        self._thrift.forget()  # another program may have written meanwhile
+        """Start, and watch the terminal for a hang-up."""
+        self._cell_diff.forget()  # another program may have written to the terminal
         super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual left it so
         if self.input_tty:
             if os.environ.get("TERM") not in ("linux", "dumb"):
-                # Terminals that do not know the mode pass over it, so there is nothing to ask.
+                # Terminals without the mode ignore it, so no query is needed.
                 self.send_message(messages.TerminalSupportsSynchronizedOutput())
             self._ended = threading.Event()
-            threading.Thread(target=self._watch_line, name="line", daemon=True).start()
+            threading.Thread(
+                target=self._watch_terminal, name="terminal-watch", daemon=True
+            ).start()
 
     def stop_application_mode(self) -> None:
-        """End, or make room for what runs outside the app."""
+        """Stop, at the end or while another program uses the terminal."""
         if self.input_tty:
             self._ended.set()
         super().stop_application_mode()
 
     def write(self, data: str) -> None:
-        """Write what may reach the terminal."""
-        kept = allowed(data)
-        if kept in (_BEGIN, _END):
-            # A frame in which nothing is sent needs no bracket.
-            self._opens, opened = kept == _BEGIN, not self._opens
-            if kept == _END and opened:
-                super().write(kept)
+        """Write what is allowed and not on the screen already."""
+        output = sanitize(data)
+        if output in (_BEGIN, _END):
+            # An update that sends nothing needs no begin and end.
+            self._frame_pending, opened = output == _BEGIN, not self._frame_pending
+            if output == _END and opened:
+                super().write(output)
             return
-        if kept and not _SET.fullmatch(kept):
-            kept = self._thrift.kept(kept)
-        if kept:
-            super().write((_BEGIN if self._opens else "") + kept)
-            self._opens = False
+        if output and not _SETTINGS.fullmatch(output):
+            output = self._cell_diff.diff(output)
+        if output:
+            super().write((_BEGIN if self._frame_pending else "") + output)
+            self._frame_pending = False
 
     def _get_terminal_size(self) -> tuple[int, int]:
-        """Asked at the start and at every change of size: a terminal may lose cells by it."""
-        self._thrift.forget()
+        """The size at the start and after each resize, which may change cells on the terminal."""
+        self._cell_diff.forget()
         return self._size_now()
 
     def _size_now(self) -> tuple[int, int]:
-        """Columns and rows as the terminal says; COLUMNS and LINES would hide every later change."""
+        """Columns and rows of the terminal; COLUMNS and LINES would hide every later change."""
         try:
             columns, rows = os.get_terminal_size(self.fileno)
             return columns, rows
         except OSError:
             return super()._get_terminal_size()
 
-    def _watch_line(self) -> None:
-        """Leave when the line is dead; tell a change of size whose signal was lost."""
-        line, ended = select.poll(), self._ended
-        line.register(self.fileno, 0)  # hang-ups and errors are reported unasked
+    def _watch_terminal(self) -> None:
+        """Exit when the terminal has hung up; report a resize whose signal was lost."""
+        poll, ended = select.poll(), self._ended
+        poll.register(self.fileno, 0)  # poll always reports hang-ups and errors
         shown = self._size_now()
-        while not ended.wait(_LOOK_S):
-            if line.poll(0):
-                self._leave()
+        while not ended.wait(_POLL_S):
+            if poll.poll(0):
+                self._exit()
             size = self._size_now()
             if size != shown:
                 shown = size
                 if size != tuple(self._app.size):
-                    self._thrift.forget()
+                    self._cell_diff.forget()
                     self.send_message(Resize(Size(*size), Size(*size)))
 
-    def _leave(self) -> None:
-        """End the app; the process as well when it cannot, since writing to a dead line blocks."""
+    def _exit(self) -> None:
+        """Exit the app; if it hangs, the process, since a write to a closed terminal may block."""
         self._loop.call_soon_threadsafe(self._app.exit)
-        time.sleep(_PATIENCE_S)
-        os._exit(_HUNG_UP)
+        time.sleep(_EXIT_GRACE_S)
+        os._exit(_HANG_UP_CODE)

@@ -1,4 +1,4 @@
-"""A bell, and a note where the terminal is known to show one: when a run ends, or something is bad."""
+"""Desktop notifications by OSC 9: what a run notifies of, and which terminals show it."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -6,35 +6,32 @@ from collections.abc import Iterable, Mapping
 from tmssl.runs.events import Event, Finding
 from tmssl.text import safe
 
-_READERS = ("iTerm.app", "WezTerm", "ghostty")
+_OSC9_PROGRAMS = ("iTerm.app", "WezTerm", "ghostty")
 
 
-def shows_notes(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether the terminal reads OSC 9, told by its environment alone; tmux would not pass it on."""
+def supports_osc9(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the terminal shows OSC 9 notifications, by its environment; tmux does not pass them on."""
     if "TMUX" in environment:
         return False
-    return environment.get("TERM_PROGRAM") in _READERS or "KITTY_WINDOW_ID" in environment
+    return environment.get("TERM_PROGRAM") in _OSC9_PROGRAMS or "KITTY_WINDOW_ID" in environment
 
 
-def note(words: str) -> str:
-    """OSC 9 with words made safe."""
-    return f"\x1b]9;{safe(words, 200)}\x07"
+def osc9(text: str) -> str:
+    """The OSC 9 sequence of a notification; the text is made safe."""
+    return f"\x1b]9;{safe(text, 200)}\x07"
 
 
-def worth_a_note(name: str, before: str, now: str, events: Iterable[Event]) -> list[str]:
-    """What to call a person for: the run has ended, or a finding is bad.
+def notifications(run_name: str, before: str, now: str, events: Iterable[Event]) -> list[str]:
+    """What to notify a person of: bad findings, and the end of the run.
 
     Args:
-        name: of the run.
-        before: its state at the last look.
+        run_name: of the run.
+        before: its state at the previous call.
         now: its state.
-        events: what the journal has told since.
+        events: new in the journal since then.
     """
-    told = [
-        f"{name}: {event.text}"
-        for event in events
-        if isinstance(event, Finding) and event.level == "bad"
-    ]
+    bad = (event for event in events if isinstance(event, Finding) and event.level == "bad")
+    texts = [f"{run_name}: {finding.text}" for finding in bad]
     if now != before and now in ("finished", "stopped", "failed", "dead"):
-        told.append(f"{name} is {now}")
-    return told
+        texts.append(f"{run_name} is {now}")
+    return texts

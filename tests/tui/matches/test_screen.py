@@ -36,7 +36,7 @@ from tui.matches.match_grid import PAGE_SIZES, lay_out
 from tui.matches.query_list import Selection, list_page
 from tui.matches.screen import MatchesScreen
 from tui.options import IMAGES, DisplayOptions, graphics_protocol
-from tui.terminal.ascii import in_ascii
+from tui.terminal.ascii import to_ascii
 from tui.widgets.text_screen import TextScreen
 
 
@@ -175,7 +175,7 @@ async def test_ascii_pictures_are_letters(run: Run) -> None:
 
 
 def test_what_is_not_ascii_keeps_its_cells() -> None:
-    assert in_ascii("┌─┐…▀ “a” 秘é") == '+-+.- "a" ???'
+    assert to_ascii("┌─┐…▀ “a” 秘é") == '+-+.- "a" ???'
 
 
 async def test_without_an_evaluation_the_matches_say_what_to_do(tmp_path: Path) -> None:

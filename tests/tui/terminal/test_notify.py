@@ -5,7 +5,7 @@ import pytest
 from tmssl.retrieval.evaluation.matches import Match, QueryMatches
 from tmssl.runs.events import Finding
 from tui.matches.query_list import average_precision, filter_queries
-from tui.terminal.notify import note, shows_notes, worth_a_note
+from tui.terminal.notify import notifications, osc9, supports_osc9
 
 
 @pytest.mark.parametrize(
@@ -19,16 +19,16 @@ from tui.terminal.notify import note, shows_notes, worth_a_note
     ],
 )
 def test_notes_go_to_terminals_that_show_them(environment: dict[str, str], shown: bool) -> None:
-    assert shows_notes(environment) is shown
+    assert supports_osc9(environment) is shown
 
 
 def test_a_person_is_called_at_an_end_and_for_what_is_bad() -> None:
     bad = Finding(code="x", level="bad", text="loss is\x1b]0;x\x07 NaN")
     good = Finding(code="y", level="good", text="fine")
-    assert worth_a_note("r", "running", "running", [good]) == []
-    assert worth_a_note("r", "running", "dead", [bad]) == [f"r: {bad.text}", "r is dead"]
-    assert worth_a_note("r", "stopped", "running", []) == []
-    assert note(bad.text).count("\x1b") == 1
+    assert notifications("r", "running", "running", [good]) == []
+    assert notifications("r", "running", "dead", [bad]) == [f"r: {bad.text}", "r is dead"]
+    assert notifications("r", "stopped", "running", []) == []
+    assert osc9(bad.text).count("\x1b") == 1
 
 
 def query(name: str, *hits: bool, similarity: float = 0.5) -> QueryMatches:
