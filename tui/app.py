@@ -178,10 +178,10 @@ class WatchApp(App[None]):
     @work(thread=True, exclusive=True, group="tail")
     def _follow_journal(self, run: Run) -> None:
         """Follow a journal until the app ends or watches another run."""
-        for news in follow(run, self._quitting):
+        for update in follow(run, self._quitting):
             if run is not self.watched:
                 return
-            self.post_message(JournalUpdated(news))
+            self.post_message(JournalUpdated(update))
 
     def on_unmount(self) -> None:
         """Stop following the journal at once, and save changed preferences."""
@@ -189,18 +189,18 @@ class WatchApp(App[None]):
         self._save_preferences()
 
     def on_journal_updated(self, message: JournalUpdated) -> None:
-        """Add the news to the history and show it."""
-        news = message.news
-        if news.run is not self.watched:
+        """Add the update to the history and show it."""
+        update = message.update
+        if update.run is not self.watched:
             return  # of the previously watched run
-        if news.history is not None:
-            self.history = news.history
-        self.history.add(list(news.events))
-        self.alive = news.alive
-        self._live.tell_reading(news.share, news.problem)
+        if update.history is not None:
+            self.history = update.history
+        self.history.add(list(update.events))
+        self.alive = update.alive
+        self._live.show_reading(update.share, update.problem)
         self._draw_soon()
-        if news.share == 1.0 and not news.problem:
-            self._notify_of(news)
+        if update.share == 1.0 and not update.problem:
+            self._notify_of(update)
 
     def _draw_soon(self) -> None:
         """Draw the history at once, or when `redraw_s` has passed since the last drawing."""
@@ -217,11 +217,11 @@ class WatchApp(App[None]):
         self._draw_timer = None
         self._draw_soon()
 
-    def _notify_of(self, news: JournalUpdate) -> None:
+    def _notify_of(self, update: JournalUpdate) -> None:
         """Ring the bell for bad findings and for the end of the run, but not for those there at the start."""
         now = state(self.history, self.alive)
         if self.display_options.notify and self._last_state:
-            for text in notifications(self.run_folder.name, self._last_state, now, news.events):
+            for text in notifications(self.run_folder.name, self._last_state, now, update.events):
                 self.bell()
                 if supports_osc9() and self._driver is not None:
                     self._driver.write(osc9(text))

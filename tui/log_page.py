@@ -13,7 +13,7 @@ _MAX_BYTES = 64 << 10
 def log_page(log: Path) -> TextScreen:
     """The end of a log, which follows the log as it grows."""
     read = partial(read_log_lines, log)
-    return TextScreen(f"Log: {display_path(log)}", read(), again=read, wrap=True)
+    return TextScreen(f"Log: {display_path(log)}", read(), read_again=read, wrap=True)
 
 
 def read_log_lines(log: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Everything noticed in a run, with advice; each finding leads to its place in the curves."""
+"""The screen of a run's findings; each finding leads to its step in the charts."""
 
 from rich.text import Text
 from textual import on
@@ -22,15 +22,14 @@ _LEVELS = {
 
 
 def finding_line(finding: Finding) -> Text:
-    """A finding as a line of a list: level, place, what was seen."""
-    words, colour = _LEVELS.get(finding.level, (f"!  {safe(finding.level, 8)}", "yellow"))
-    return Text.assemble(
-        (f"{words:11}", colour), f"epoch {finding.epoch:>7.4g}  ", safe(finding.text)
-    )
+    """A finding as a line of the list: level, epoch, text."""
+    level, colour = _LEVELS.get(finding.level, (f"!  {safe(finding.level, 8)}", "yellow"))
+    epoch = f"epoch {finding.epoch:>7.4g}  "
+    return Text.assemble((f"{level:11}", colour), epoch, safe(finding.text))
 
 
-def about_lines(finding: Finding) -> str:
-    """All of a finding: what was seen, what to try, and where."""
+def finding_details(finding: Finding) -> str:
+    """A finding in full: text, advice, code and step."""
     advice = f"-> {safe(finding.advice)}" if finding.advice else "no advice"
     return f"{safe(finding.text)}\n{advice}\n{safe(finding.code)}, at step {finding.step:,}"
 
@@ -48,27 +47,25 @@ class FindingsScreen(Screen[None]):
         self._history = history
 
     def compose(self) -> ComposeResult:
-        """The list, and all of the finding under the cursor."""
+        """The list, and the details of the finding under the cursor."""
         yield Static("", id="where", classes="heading")
         yield Choices(id="findings", compact=True)
         yield Static("", id="about-finding")
         yield Footer()
 
     def on_mount(self) -> None:
-        """Show what there is."""
+        """Show the findings so far."""
         self.show(self._history)
 
     def show(self, history: History) -> None:
         """Show the findings of a history; the cursor stays on its finding."""
         self._findings = tuple(history.findings)
-        told = count(len(self._findings), "finding")
-        words = (
-            f"Findings: {told}, newest first" if self._findings else "Findings: nothing to report"
-        )
-        self.query_one("#where", Static).update(Text(words, style="bold"))
-        lines = [(str(at), finding_line(one)) for at, one in enumerate(self._findings)]
+        total = count(len(self._findings), "finding")
+        summary = f"{total}, newest first" if self._findings else "nothing to report"
+        self.query_one("#where", Static).update(Text(f"Findings: {summary}", style="bold"))
+        lines = [(str(i), finding_line(finding)) for i, finding in enumerate(self._findings)]
         self.query_one(Choices).show(lines[::-1])
-        self._show_about()
+        self._show_details()
 
     @property
     def _chosen(self) -> Finding | None:
@@ -76,15 +73,15 @@ class FindingsScreen(Screen[None]):
         return self._findings[int(name)] if name else None
 
     @on(OptionList.OptionHighlighted, "#findings")
-    def _show_about(self) -> None:
-        """All of the finding under the cursor."""
+    def _show_details(self) -> None:
+        """Show the details of the finding under the cursor."""
         finding = self._chosen
-        text = Text(about_lines(finding) if finding else "no finding so far")
+        text = Text(finding_details(finding) if finding else "no finding so far")
         self.query_one("#about-finding", Static).update(text)
 
     @on(OptionList.OptionSelected, "#findings")
     def action_go(self) -> None:
-        """Show the curves where the finding was made."""
+        """Show the step of the finding in the charts."""
         finding = self._chosen
         if finding is not None:
             self.post_message(GoToStep(finding.step))

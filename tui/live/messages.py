@@ -1,4 +1,4 @@
-"""What the worker that reads a journal tells the live screen."""
+"""Messages of the live screen: updates of the journal, and going to a step."""
 
 import dataclasses
 
@@ -11,32 +11,32 @@ from tmssl.runs.history import History
 
 @dataclasses.dataclass(frozen=True)
 class JournalUpdate:
-    """What a look at a journal found."""
+    """What one poll of a journal read."""
 
     run: Run
-    """whose journal it is"""
+    """the run of the journal"""
     alive: bool
-    """whether a trainer holds the run"""
+    """whether a trainer runs it"""
     events: tuple[Event, ...] = ()
-    """what was appended since the look before"""
+    """appended since the previous update"""
     history: History | None = None
-    """the whole, in place of all before; the receiver's alone from now on"""
+    """the history from its start, which replaces the receiver's; only the receiver changes it from now on"""
     share: float = 1.0
-    """how much of the journal has been read; below 1 the history is a sample of it"""
+    """share of the journal that was read; below 1 the history is a sample"""
     problem: str = ""
     """why it could not be read"""
 
 
 class JournalUpdated(Message):
-    """The journal has grown, or the trainer's state was looked at again."""
+    """The journal has grown, or the state of the trainer has changed."""
 
-    def __init__(self, news: JournalUpdate) -> None:
+    def __init__(self, update: JournalUpdate) -> None:
         super().__init__()
-        self.news = news
+        self.update = update
 
 
 class GoToStep(Message):
-    """A person wants to see the curves at a step."""
+    """Show a step in the charts."""
 
     def __init__(self, step: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which other runs to lay over the watched one."""
+"""The dialog that chooses the runs to overlay."""
 
 from pathlib import Path
 
@@ -13,12 +13,11 @@ from tmssl.text import safe
 from tui.bindings import OVERLAY
 from tui.widgets.choices import Choices
 
-MOST = 5
-"""runs beside the watched one; more colours could not be told apart"""
+_MOST_RUNS = 5  # more colours are hard to distinguish
 
 
 class OverlayDialog(ModalScreen[tuple[Run, ...] | None]):
-    """The runs of the folder, each on or off."""
+    """The runs of the folder, each on or off; its result is None when cancelled."""
 
     BINDINGS = OVERLAY
 
@@ -28,7 +27,7 @@ class OverlayDialog(ModalScreen[tuple[Run, ...] | None]):
         self._chosen = [path for path in shown if any(run.path == path for run in self._runs)]
 
     def compose(self) -> ComposeResult:
-        """A list to choose from."""
+        """The list of runs."""
         with Vertical(id="dialog"):
             yield Static(Text("Runs to lay over this one", "bold"))
             yield Choices(id="kept", compact=True)
@@ -42,33 +41,33 @@ class OverlayDialog(ModalScreen[tuple[Run, ...] | None]):
 
     def _show(self) -> None:
         lines = []
-        for at, run in enumerate(self._runs):
-            place = self._chosen.index(run.path) + 1 if run.path in self._chosen else 0
-            sign = chr(65 + place) if place else " "
-            lines.append((str(at), Text(f"[{sign}] {safe(run.name)}")))
+        for i, run in enumerate(self._runs):
+            chosen = run.path in self._chosen
+            letter = chr(ord("B") + self._chosen.index(run.path)) if chosen else " "
+            lines.append((str(i), Text(f"[{letter}] {safe(run.name)}")))
         self.query_one(Choices).show(lines)
-        words = "" if self._runs else "no other run in this folder"
-        self.query_one("#overlay-words", Static).update(Text(words))
+        problem = "" if self._runs else "no other run in this folder"
+        self.query_one("#overlay-words", Static).update(Text(problem))
 
     def action_mark(self) -> None:
-        """The run under the cursor, on or off."""
-        place = self.query_one(Choices).chosen
-        if not place:
+        """Switch the run under the cursor on or off."""
+        index = self.query_one(Choices).chosen
+        if not index:
             return
-        path = self._runs[int(place)].path
+        path = self._runs[int(index)].path
         if path in self._chosen:
             self._chosen.remove(path)
-        elif len(self._chosen) < MOST:
+        elif len(self._chosen) < _MOST_RUNS:
             self._chosen.append(path)
         self._show()
 
     def action_confirm(self) -> None:
-        """Draw them."""
+        """Overlay the chosen runs."""
         by_path = {run.path: run for run in self._runs}
-        if self.is_current:  # a second key comes when it is gone
+        if self.is_current:  # a second key press may arrive after the dialog has closed
             self.dismiss(tuple(by_path[path] for path in self._chosen))
 
     def action_cancel(self) -> None:
-        """As before."""
-        if self.is_current:  # a second key comes when it is gone
+        """Leave the overlay as it is."""
+        if self.is_current:  # a second key press may arrive after the dialog has closed
             self.dismiss(None)

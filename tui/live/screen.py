@@ -77,8 +77,8 @@ class LiveScreen(Screen[None]):
             self._show_words()
             self.charts.show(history)
 
-    def tell_reading(self, share: float, problem: str) -> None:
-        """How much of the journal has been read, or why it can't be."""
+    def show_reading(self, share: float, problem: str) -> None:
+        """Set how much of the journal was read, or why it cannot be read."""
         if problem:
             self._reading = f"! {problem}"
         else:

@@ -1,4 +1,4 @@
-"""A journal while it grows, read off the screen's thread: the newest first, the rest in small slices."""
+"""Follows a journal in a worker thread: first a sample of a large one, then the whole, then what is appended."""
 
 import threading
 import time
@@ -11,65 +11,61 @@ from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import Tail, last_segment, sample
 from tui.live.messages import JournalUpdate
 
-_LOOK_S = 0.5
+_POLL_S = 0.5
 _RETRY_S = 5.0
-_SLICE = 64 << 10  # some 2 ms of decoding, so that a key never waits for more
-_BREATH_S = 0.0005  # lets the screen's thread have its turn
-_LARGE = 4 << 20
+_SLICE_BYTES = 64 << 10  # about 2 ms of decoding, the longest that a key waits
+_YIELD_S = 0.0005  # lets the UI thread run between slices
+_LARGE_BYTES = 4 << 20
 
 
-def follow(run: Run, left: threading.Event) -> Iterator[JournalUpdate]:
-    """JournalUpdate of a run until `left` is set: a history first, then what is appended to it.
+def follow(run: Run, stop: threading.Event) -> Iterator[JournalUpdate]:
+    """Updates of a run until `stop` is set: a history first, then the events that are appended.
 
-    Of a large journal a sample comes at once, and the whole when it has been read. JournalUpdate without events says
-    that the trainer came or went, how much has been read, or what is wrong.
+    For a large journal a sample comes at once and the whole after it is read. An update without events reports
+    that the trainer started or ended, how much was read, or a problem.
     """
-    while not left.is_set():
+    while not stop.is_set():
         try:
-            yield from _follow(run, left)
+            yield from _follow(run, stop)
         except (JournalError, OSError) as error:
             yield JournalUpdate(run, is_alive(run), problem=str(error))
-            left.wait(_RETRY_S)
+            stop.wait(_RETRY_S)
 
 
-def _follow(run: Run, left: threading.Event) -> Iterator[JournalUpdate]:
-    """As `follow`, but a journal that can't be read raises."""
+def _follow(run: Run, stop: threading.Event) -> Iterator[JournalUpdate]:
+    """As `follow`, but a journal that cannot be read raises."""
     tail = Tail(run.journal)
-    if run.journal.exists() and run.journal.stat().st_size > _LARGE:
-        yield from _glance(run)
-    history: History | None = History()
-    told, alive = time.monotonic(), is_alive(run)
-    while not left.is_set():
-        before, alive = (
-            alive,
-            is_alive(run),
-        )  # asked first: what its last breath wrote is read below
-        events, restarted = tail.poll(_SLICE)
+    if run.journal.exists() and run.journal.stat().st_size > _LARGE_BYTES:
+        yield from _sampled(run)
+    history: History | None = History()  # None once the receiver has it
+    reported_at, alive = time.monotonic(), is_alive(run)
+    while not stop.is_set():
+        was_alive, alive = alive, is_alive(run)  # before the poll, which then reads the last events
+        events, restarted = tail.poll(_SLICE_BYTES)
         if restarted:
             history = History()
         behind = tail.behind
         if history is None:
-            if events or alive != before:
+            if events or alive != was_alive:
                 yield JournalUpdate(run, alive, tuple(events))
         else:
             history.add(events)
             if not behind:
                 yield JournalUpdate(run, alive, history=history)
                 history = None
-            elif time.monotonic() - told > _LOOK_S:
-                told = time.monotonic()
+            elif time.monotonic() - reported_at > _POLL_S:
+                reported_at = time.monotonic()
                 yield JournalUpdate(run, alive, share=tail.share)
-        left.wait(_BREATH_S if behind else _LOOK_S)
+        stop.wait(_YIELD_S if behind else _POLL_S)
 
 
-def _glance(run: Run) -> Iterator[JournalUpdate]:
-    """A sample of a large journal, and once more when another segment than its own is in force."""
+def _sampled(run: Run) -> Iterator[JournalUpdate]:
+    """A sample of a large journal; a second one when the sample misses the current segment."""
     events = sample(run.journal)
     history = read_history(events)
     yield JournalUpdate(run, is_alive(run), history=history, share=0.0)
     segment = last_segment(run.journal)
     if segment is not None and segment not in history.segments:
         later = (i for i, e in enumerate(events) if not isinstance(e, Started) and e.t > segment.t)
-        place = next(later, len(events))
-        events.insert(place, segment)
+        events.insert(next(later, len(events)), segment)
         yield JournalUpdate(run, is_alive(run), history=read_history(events), share=0.0)

@@ -1,4 +1,4 @@
-"""A list of lines with a cursor, for the keyboard and the mouse; what enter does is the screen's."""
+"""A list to choose a line from; the screen decides what enter does."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -10,7 +10,7 @@ from textual.widgets.option_list import Option
 
 
 class Choices(OptionList, inherit_bindings=False):
-    """Lines to choose from; the cursor stays on its line when others come and go."""
+    """An OptionList whose cursor stays on its line when other lines come and go."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "cursor_up", "Up", show=False),
@@ -22,7 +22,7 @@ class Choices(OptionList, inherit_bindings=False):
     ]
 
     def show(self, lines: Sequence[tuple[str, Text]]) -> None:
-        """Show lines by name; what has not changed is not drawn again."""
+        """Show (name, text) lines; only changed ones are drawn again."""
         names = [name for name, _ in lines]
         for _, text in lines:
             text.no_wrap, text.overflow = True, "ellipsis"
@@ -31,19 +31,19 @@ class Choices(OptionList, inherit_bindings=False):
                 if option.prompt != text:
                     self.replace_option_prompt(name, text)
             return
-        here = self.chosen
+        before = self.chosen
         self.set_options([Option(text, id=name) for name, text in lines])
         if names:
-            self.highlighted = names.index(here) if here in names else 0
+            self.highlighted = names.index(before) if before in names else 0
 
     @property
     def chosen(self) -> str:
-        """Name of the line under the cursor, empty when there is none."""
+        """The name of the line under the cursor; empty without lines."""
         option = self.highlighted_option
         return (option.id or "") if option else ""
 
     def choose(self, name: str) -> None:
-        """Put the cursor on a line, if it is there."""
-        for place, option in enumerate(self.options):
+        """Put the cursor on the line of a name, if there is one."""
+        for i, option in enumerate(self.options):
             if option.id == name:
-                self.highlighted = place
+                self.highlighted = i

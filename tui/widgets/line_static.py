@@ -1,4 +1,4 @@
-"""Widgets whose content is made for their size."""
+"""A Static that shows many coloured lines fast."""
 
 from collections.abc import Sequence
 
@@ -10,38 +10,30 @@ from textual.visual import VisualType
 from textual.widgets import Static
 
 
-class Fitted(Static):
-    """Tells its screen of another size, so that the content is made anew."""
+class LineStatic(Static):
+    """Lines of Rich text, rendered without Textual's content, which takes longer than drawing a page of pictures."""
 
     class Resized(Message):
-        """The size has changed."""
-
-    def on_resize(self) -> None:
-        """Let the screen make the content anew."""
-        self.post_message(self.Resized())
-
-
-class LineStatic(Fitted):
-    """A page of pictures.
-
-    Its lines go to the screen as they are: to turn thousands of coloured cells into Textual's own
-    content takes longer than to draw them.
-    """
+        """The size has changed; the content must be made for the new one."""
 
     _lines: Sequence[Text] = ()
 
+    def on_resize(self) -> None:
+        """Report the new size."""
+        self.post_message(self.Resized())
+
     def draw(self, lines: Sequence[Text]) -> None:
-        """Show the lines of a page."""
+        """Show lines."""
         self._lines = lines
         self.refresh()
 
     def update(self, content: VisualType = "", *, layout: bool = True) -> None:
-        """Show words instead, which wrap."""
+        """Show wrapped text in place of the lines."""
         self._lines = ()
         super().update(content, layout=layout)
 
     def render(self) -> VisualType:
-        """What it shows as one text."""
+        """The content as one text."""
         return Text("\n").join(self._lines) if self._lines else super().render()
 
     def render_line(self, y: int) -> Strip:

@@ -1,4 +1,4 @@
-"""A screen of text that scrolls, can be filtered, and may grow while it is read."""
+"""A screen of text that scrolls, can be filtered, and may follow a text that grows."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,17 +11,17 @@ from textual.widgets import Footer, Input, Static
 from tui.bindings import TEXT_SCREEN
 from tui.widgets.searchable_screen import SearchableScreen
 
-_LOOK_S = 1.0  # between looks at a text that grows
+_POLL_S = 1.0
 
 
-def holding(lines: Sequence[str], wanted: str) -> list[str]:
-    """The lines that hold a text, in any case; all of them when there is none."""
-    text = wanted.casefold()
+def matching_lines(lines: Sequence[str], search: str) -> list[str]:
+    """The lines that contain a text, ignoring case."""
+    text = search.casefold()
     return [line for line in lines if text in line.casefold()]
 
 
 class TextScreen(SearchableScreen):
-    """A title and lines that scroll; every line is safe by the time it comes here."""
+    """A title and lines of text, which the caller has made safe."""
 
     BINDINGS = TEXT_SCREEN
 
@@ -32,26 +32,26 @@ class TextScreen(SearchableScreen):
         title: str,
         lines: list[str],
         *,
-        again: Callable[[], list[str]] | None = None,
+        read_again: Callable[[], list[str]] | None = None,
         wrap: bool = False,
     ) -> None:
-        """A page.
+        """Show a text.
 
         Args:
             title: its heading.
             lines: its text.
-            again: reads the text anew, for one that grows; it is shown from its end, and follows it.
-            wrap: whether a long line goes on in the next; else one scrolls to the right for it.
+            read_again: reads a text that grows; the screen shows its end and follows it.
+            wrap: whether long lines wrap; otherwise the screen scrolls sideways.
         """
         super().__init__()
         self._heading = title
         self._lines = lines
-        self._again = again
-        self._wanted = ""
+        self._read_again = read_again
+        self._filter = ""
         self._wraps = wrap
 
     def compose(self) -> ComposeResult:
-        """The title, a filter that comes when asked for, the text, the keys."""
+        """The title, the hidden filter, the text, the keys."""
         yield Static(Text(self._heading, style="bold"), classes="heading")
         yield Input(placeholder="only lines that hold this", id="search", compact=True)
         with ScrollableContainer(id="page"):
@@ -59,18 +59,18 @@ class TextScreen(SearchableScreen):
         yield Footer()
 
     def on_mount(self) -> None:
-        """Show the text; one that grows is looked at again and again."""
+        """Show the text; start to poll one that grows."""
         self.query_one("#search").display = False
         self._show()
-        if self._again is not None:
+        if self._read_again is not None:
             self.call_after_refresh(
                 self.query_one("#page", ScrollableContainer).scroll_end, animate=False
             )
-            self.set_interval(_LOOK_S, self._look)
+            self.set_interval(_POLL_S, self._poll)
 
-    def _look(self) -> None:
-        """Take in what has been added; stay at the end if that is where the reader is."""
-        lines = self._again() if self._again is not None else self._lines
+    def _poll(self) -> None:
+        """Show what was added; stay at the end if the reader is there."""
+        lines = self._read_again() if self._read_again else self._lines
         if lines != self._lines:
             page = self.query_one("#page", ScrollableContainer)
             at_end = page.scroll_offset.y >= page.max_scroll_y
@@ -80,26 +80,26 @@ class TextScreen(SearchableScreen):
                 self.call_after_refresh(page.scroll_end, animate=False)
 
     def _show(self) -> None:
-        lines = holding(self._lines, self._wanted)
+        lines = matching_lines(self._lines, self._filter)
         self.query_one("#text", Static).update(
-            Text("\n".join(lines) if lines else f"no line holds '{self._wanted}'; press esc")
+            Text("\n".join(lines) if lines else f"no line holds '{self._filter}'; press esc")
         )
 
     @on(Input.Changed, "#search")
     def _typed(self, event: Input.Changed) -> None:
-        self._wanted = event.value.strip()
+        self._filter = event.value.strip()
         self._show()
 
     @on(Input.Submitted, "#search")
     def _searched(self) -> None:
-        self.query_one("#search").display = bool(self._wanted)
+        self.query_one("#search").display = bool(self._filter)
         self.query_one("#page").focus()
 
     def action_back(self) -> None:
-        """Clear the filter, or go back."""
+        """Clear the filter, or close the screen."""
         field = self.query_one("#search", Input)
         if field.display:
-            field.value = self._wanted = ""
+            field.value = self._filter = ""
             field.display = False
             self.query_one("#page").focus()
             self._show()

@@ -19,7 +19,7 @@ PER_EPOCH = 100
 
 
 def write(run: Run, count: int, resumed_at: int = 0) -> None:
-    """A journal of so many steps; a second segment takes over where it is told."""
+    """A journal of so many steps; a second segment takes over at a step."""
     with run.journal.open("wb") as file:
         file.write(encode(Started(name=run.name)))
         file.write(encode(Segment(epochs=999, steps_per_epoch=PER_EPOCH, chance=5.5, t=0.5)))
@@ -46,35 +46,35 @@ def run(tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def left() -> Iterator[threading.Event]:
+def stop() -> Iterator[threading.Event]:
     """Whether the monitor was left; it is, after a test."""
     event = threading.Event()
     yield event
     event.set()
 
 
-def until_whole(told: Iterator[JournalUpdate]) -> tuple[list[JournalUpdate], History]:
-    """What is told before a whole history, and that history."""
+def until_whole(updates: Iterator[JournalUpdate]) -> tuple[list[JournalUpdate], History]:
+    """The updates before a whole history, and that history."""
     before: list[JournalUpdate] = []
-    for news in told:
-        if news.history is not None and news.share == 1.0:
-            return before, news.history
-        before.append(news)
+    for update in updates:
+        if update.history is not None and update.share == 1.0:
+            return before, update.history
+        before.append(update)
     raise AssertionError("no history")
 
 
 def test_a_large_journal_shows_its_newest_step_before_it_is_read(
-    run: Run, left: threading.Event
+    run: Run, stop: threading.Event
 ) -> None:
     write(run, 60_000, resumed_at=30_001)
-    before, history = until_whole(follow(run, left))
+    before, history = until_whole(follow(run, stop))
     first = before[0].history
     assert first is not None
     assert before[0].share == 0.0
     assert first.step == 60_000
     assert first.steps[0].step == 1
     assert len(first.steps) < 20_000
-    latest = [news.history for news in before if news.history is not None][-1]
+    latest = [update.history for update in before if update.history is not None][-1]
     assert (latest.segment or Segment()).epochs == 5000
     whole = read_history(read_journal(run.journal))
     assert history.steps.numbers == whole.steps.numbers
@@ -102,57 +102,57 @@ def test_the_segment_in_force_is_found_from_the_end(run: Run, block: int) -> Non
 
 
 def test_what_is_appended_follows_the_history_and_a_new_file_begins_anew(
-    run: Run, left: threading.Event
+    run: Run, stop: threading.Event
 ) -> None:
     write(run, 3)
-    told = follow(run, left)
-    _, history = until_whole(told)
+    updates = follow(run, stop)
+    _, history = until_whole(updates)
     assert history.step == 3
     journal = JournalWriter(run.journal)
     journal.write(Step(step=4))
     journal.close()
-    news = next(told)
-    assert [event.step for event in news.events if isinstance(event, Step)] == [4]
+    update = next(updates)
+    assert [event.step for event in update.events if isinstance(event, Step)] == [4]
     fresh = run.path / "fresh"
     fresh.write_bytes(encode(Step(step=9)))
     fresh.replace(run.journal)
-    _, history = until_whole(told)
+    _, history = until_whole(updates)
     assert [step.step for step in history.steps] == [9]
 
 
-def test_a_trainer_that_comes_and_goes_is_told(run: Run, left: threading.Event) -> None:
+def test_a_trainer_that_comes_and_goes_is_told(run: Run, stop: threading.Event) -> None:
     write(run, 3)
-    told = follow(run, left)
+    updates = follow(run, stop)
     with hold_lock(run):
-        until_whole(told)
-    assert not next(told).alive
+        until_whole(updates)
+    assert not next(updates).alive
     with hold_lock(run):
-        assert next(told).alive
+        assert next(updates).alive
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_journal_that_may_not_be_read_is_a_problem_told(run: Run, left: threading.Event) -> None:
+def test_a_journal_that_may_not_be_read_is_a_problem_told(run: Run, stop: threading.Event) -> None:
     write(run, 3)
     run.journal.chmod(0)
-    assert "cannot read the journal" in next(follow(run, left)).problem
+    assert "cannot read the journal" in next(follow(run, stop)).problem
 
 
 def test_a_folder_where_the_journal_should_be_is_a_problem_told(
-    run: Run, left: threading.Event
+    run: Run, stop: threading.Event
 ) -> None:
     run.journal.mkdir()
-    assert "cannot read the journal" in next(follow(run, left)).problem
+    assert "cannot read the journal" in next(follow(run, stop)).problem
 
 
-def test_a_run_without_a_journal_waits_for_it(run: Run, left: threading.Event) -> None:
-    told = follow(run, left)
-    _, history = until_whole(told)
+def test_a_run_without_a_journal_waits_for_it(run: Run, stop: threading.Event) -> None:
+    updates = follow(run, stop)
+    _, history = until_whole(updates)
     assert history.step == 0
     write(run, 2)
-    steps = [event.step for event in next(told).events if isinstance(event, Step)]
+    steps = [event.step for event in next(updates).events if isinstance(event, Step)]
     assert steps == [1, 2]
     with run.journal.open("ab") as file:
         file.write(encode(End(status="finished"))[:-5])  # torn: it waits
         file.flush()
-        left.set()
-    assert not any(isinstance(e, End) for news in told for e in news.events)
+        stop.set()
+    assert not any(isinstance(e, End) for update in updates for e in update.events)
