@@ -105,7 +105,7 @@ class MatchesScreen(SearchableScreen):
         """Draw everything for the new size."""
         self.call_after_refresh(self._draw)
 
-    def on_fitted_resized(self) -> None:
+    def on_line_static_resized(self) -> None:
         """Draw the list and the grid for their new sizes."""
         self._draw_list_and_grid()
 
