@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import (
-    RUNS_DEFAULT,
-    JsonOutput,
-    RunPath,
-    RunsFolder,
-    accept_run_option,
-    find_run,
-)
+from cli.options import RUNS_DEFAULT, JsonOutput, RunPath, RunsFolder, accept_run_option, find_run
 from cli.output.console import say, say_data, say_json
 from tmssl.errors import RunError
 from tmssl.runs.cost import cost, cost_words

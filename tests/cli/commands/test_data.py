@@ -192,10 +192,7 @@ def test_equal_digests_share_a_label_and_distances_are_counted_in_bits() -> None
     assert exact_groups(np.array([7, 9, 7, 1], np.uint64)).tolist() == [0, 1, 0, 3]
     assert hamming_distances(
         np.array([0, 5], np.uint64), np.array([2**64 - 1, 4], np.uint64)
-    ).tolist() == [
-        64,
-        1,
-    ]
+    ).tolist() == [64, 1]
     assert near_groups(np.empty(0, np.uint64)).tolist() == []
     with pytest.raises(ValueError, match="0 to 4 bits"):
         near_groups(np.arange(3, dtype=np.uint64), 5)
