@@ -30,7 +30,7 @@ class Score(Measured, frozen=True, kw_only=True):
     """One figure over all queries."""
 
     metric: str = ""
-    """`hit`, `precision`, `recall`, `map`, `ndcg`, `group_recall`, `group_map`, `group_nar`, `invariance`, `stability`"""
+    """such as `hit`, `map`, `group_recall` or `invariance`; retrieval/evaluation/metrics.py lists them"""
     level: str = ""
     """`category`, `division`, `section`, `group`, or `copy` without labels"""
     codes: str = "all"
