@@ -29,36 +29,16 @@ MARGIN = 0.04  # kept around the ink, as a share of its longer side
 
 # What Pillow's decoders raise for damaged files, found by fuzzing with a million of them.
 _DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    EOFError,
-    ArithmeticError,
-    AttributeError,
-    MemoryError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, ArithmeticError),
+    *(AttributeError, MemoryError, RuntimeError, struct.error, zlib.error),
     Image.DecompressionBombError,
 )
 
 # System errors after which the same file may well be readable.
 _TRANSIENT = {
-    errno.ENOENT,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EIO,
-    errno.EMFILE,
-    errno.ENFILE,
-    errno.ENOMEM,
-    errno.ESTALE,
-    errno.ENODEV,
-    errno.ENXIO,
-    errno.ENOTCONN,
-    errno.ETIMEDOUT,
-    errno.EHOSTDOWN,
+    getattr(errno, name)
+    for name in "ENOENT EACCES EPERM EIO EMFILE ENFILE ENOMEM ESTALE ENODEV ENXIO ENOTCONN "
+    "ETIMEDOUT EHOSTDOWN".split()
 }
 
 

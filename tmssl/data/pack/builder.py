@@ -79,11 +79,7 @@ def build_pack(
 
 
 def _existing_pack(folder: Path, catalogue: Catalogue, size: int) -> Pack | None:
-    """The pack in a folder if it is the wanted one; None where it may be built.
-
-    Raises:
-        PackError: the folder holds something else than a pack.
-    """
+    """The pack in a folder if it is the wanted one; None where it may be built."""
     if not folder.exists():
         return None
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
@@ -157,11 +153,7 @@ def _prepare_folder(building: Path, token: str) -> None:
 
 
 def _check_unfinished(building: Path) -> None:
-    """Refuse to remove a folder that holds anything but an unfinished pack.
-
-    Raises:
-        PackError: it holds something else.
-    """
+    """Refuse to remove a folder that holds anything but an unfinished pack."""
     for path in building.iterdir():
         ours = path.name in _PACK_FILES or path.name == _TOKEN_FILE or is_part_file(path)
         if path.is_dir() or not (ours or path.suffix == ".new" or is_unfinished(path)):

@@ -151,11 +151,7 @@ def read_archive(path: Path) -> Archive:
 
 
 def _inside(archive: Path, name: str) -> str:
-    """A member's path without `./`.
-
-    Raises:
-        CatalogueError: it leads out of the archive.
-    """
+    """A member's path without `./`; one that leads out of the archive is refused."""
     plain = posixpath.normpath(name.replace("\\", "/"))
     if plain.startswith("/") or plain.split("/")[0] == ".." or plain[1:2] == ":":
         raise CatalogueError(

@@ -1,5 +1,6 @@
 """A folder of images, at any depth, and the labels in it."""
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import BinaryIO
@@ -38,17 +39,15 @@ class AllowedFolders:
         return any(real.startswith(root) for root in self._roots)
 
 
+@dataclasses.dataclass(frozen=True)
 class Folder:
     """The images and labels of a folder; paths are relative to it and sorted."""
 
-    def __init__(
-        self, root: Path, images: list[str], labels: list[str], outside: list[str]
-    ) -> None:
-        self.root = root
-        self.images = images
-        self.labels = labels
-        self.outside = outside
-        """paths that are left out because they lead out of the allowed folders"""
+    root: Path
+    images: list[str]
+    labels: list[str]
+    outside: list[str]
+    """paths that are left out because they lead out of the allowed folders"""
 
     def location(self, path: str) -> str:
         """Where the bytes of an image are."""

@@ -109,11 +109,7 @@ def _counted_marks(join: _Join, unlabelled: set[str], counts: Counter[str]) -> I
 
 
 def _check_matches(source: Path, join: _Join, outside: list[str]) -> None:
-    """Refuse a join that lost nearly everything, as its scores would be noise.
-
-    Raises:
-        CatalogueError: with examples of both sides.
-    """
+    """Refuse a join that lost nearly everything, as its scores would be noise; show both sides."""
     labels, joined = len(join.labels), len(join.row_of)
     if not labels or joined >= _MIN_JOINED * labels:
         return
@@ -129,11 +125,7 @@ def _check_matches(source: Path, join: _Join, outside: list[str]) -> None:
 
 
 def _check_codes(source: Path, labels: Labels) -> None:
-    """Refuse labels of which no code parses; some bad ones are only reported.
-
-    Raises:
-        CatalogueError: with an example.
-    """
+    """Refuse labels of which no code parses; some bad ones are only reported."""
     if labels.with_codes:
         return
     if labels.bad_codes:

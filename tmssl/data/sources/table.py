@@ -183,11 +183,7 @@ def _not_a_list(name: str) -> CatalogueError:
 
 
 def _iter_items(name: str, file: io.TextIOWrapper) -> Iterator[Any]:
-    """The items of a JSON list, one at a time, in a few megabytes of memory.
-
-    Raises:
-        ValueError: an item is damaged, cut off or longer than 16 Mi characters.
-    """
+    """The items of a JSON list, one at a time, in a few megabytes of memory."""
     decode = json.JSONDecoder().raw_decode
     text = file.read(_BLOCK).lstrip()
     if not text.startswith("["):

@@ -21,11 +21,8 @@ _MAX_TAG = 1 << 20  # bytes of one tag or comment, which the parser holds in mem
 _MAX_DEPTH = 200  # of nested elements
 _MAX_TEXT = 4096  # characters kept of one element
 
-_NUMBERS = (
-    "applicationnumbertext",
-    "applicationnumber",
-    "registrationnumber",
-    "st13applicationnumber",
+_NUMBERS = tuple(
+    "applicationnumbertext applicationnumber registrationnumber st13applicationnumber".split()
 )
 _TITLES = ("markverbalelementtext", "marksignificantverbalelementtext", "markverbalelement")
 _FILES = ("markimagefilename", "imagefilename", "filename", "markimageuri", "markimageidentifier")

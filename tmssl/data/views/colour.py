@@ -103,10 +103,7 @@ def invert(pixels: Tensor) -> Tensor:
 def blend(pixels: Tensor, towards: Tensor | None, factor: Tensor) -> Tensor:
     """Mix two images: factor * pixels + (1 - factor) * towards, clamped to [0, 1].
 
-    Args:
-        pixels: (n, 3, h, w).
-        towards: (n, 1, h, w), a number for each image as (n, 1, 1, 1), or None for black.
-        factor: (n,).
+    `factor` is (n,); `towards` is (n, 1, h, w), one number an image as (n, 1, 1, 1), or None for black.
     """
     weights = factor.to(pixels.dtype).view(-1, 1, 1, 1)
     if towards is None:
@@ -150,12 +147,7 @@ def jitter_colour(
 ) -> Tensor:
     """Change brightness, contrast, saturation and hue, in this order (torchvision shuffles it).
 
-    Args:
-        pixels: (n, 3, h, w).
-        brightness: factor for `blend`, (n,).
-        contrast: the same.
-        saturation: the same.
-        turns: for `shift_hue`, (n,).
+    The first three are factors for `blend` and `turns` is for `shift_hue`, each (n,).
     """
     pixels = blend(pixels, None, brightness)
     pixels = blend(pixels, luma(pixels).mean((1, 2, 3), keepdim=True), contrast)
