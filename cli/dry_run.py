@@ -112,7 +112,7 @@ def extrapolate(
         device=history.started.device if history.started else "",
         steps_measured=len(steps),
         images_s=config.train.batch_size / step_s if step_s else None,
-        data_wait=statistics.median((step.data_s or 0.0) / (step.step_s or 1.0) for step in steps),
+        data_wait=statistics.median(step.data_share or 0.0 for step in steps),
         steps_per_epoch=segment.steps_per_epoch,
         hours_per_epoch=epoch_s / 3600,
         hours=seconds / 3600,

@@ -31,7 +31,7 @@ from tmssl.runs.launch import (
 
 HOLD = (
     "import sys, time; from pathlib import Path; from tmssl.runs.folder import Run, hold_lock\n"
-    "with hold_lock(Run(Path(sys.argv[1]))):\n    print('held', flush=True); time.sleep(60)"
+    "with hold_lock(Run(Path(sys.argv[1]))):\n    print('held', flush=True); time.sleep(600)"
 )
 
 
@@ -90,7 +90,7 @@ def test_a_held_lock_means_alive_and_a_killed_holder_lets_go(tmp_path: Path) -> 
     found = holder(run)
     assert found is not None
     assert found.pid == child.pid
-    assert abs(found.started - time.time()) < 30
+    assert abs(found.started - time.time()) < 300
     with pytest.raises(RunError, match="is being trained already"), hold_lock(run, patience_s=0.1):
         pass
     child.kill()
@@ -125,7 +125,7 @@ def test_stopping_waits_for_the_lock(tmp_path: Path) -> None:
     assert not wait_until_released(run, 0.1)
     assert signal_trainer(run, signal.SIGKILL) == child.pid
     child.wait()
-    assert wait_until_released(run, 5)
+    assert wait_until_released(run, 60)
 
 
 def test_a_trainer_that_refuses_says_why_in_one_line(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def test_a_process_that_only_has_the_number_of_a_trainer_elsewhere_is_left_alone
     tmp_path: Path,
 ) -> None:
     run = create_run(tmp_path, "r")
-    with subprocess.Popen(["sleep", "60"]) as other, run.lock.open("w") as lock:
+    with subprocess.Popen(["sleep", "600"]) as other, run.lock.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # as a container or another machine of a shared disk does
         lock.write(json.dumps({"pid": other.pid, "started": 1.0}))
         lock.flush()
@@ -42,7 +42,7 @@ def test_a_monitor_that_is_left_waits_for_no_trainer(tmp_path: Path) -> None:
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "lock = open(sys.argv[1], 'w'); fcntl.flock(lock, fcntl.LOCK_EX)\n"
         "lock.write(json.dumps({'pid': os.getpid(), 'started': 1.0})); lock.flush()\n"
-        "print('held', flush=True); time.sleep(60)\n"
+        "print('held', flush=True); time.sleep(600)\n"
     )
     with subprocess.Popen(
         ["python3", "-c", script, str(run.lock)], stdout=subprocess.PIPE
