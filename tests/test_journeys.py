@@ -23,8 +23,8 @@ from tmssl.runs.journal import read_journal
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 _PATIENCE_S = 60.0
-_GAP_S = 0.02  # letters in one burst would reach a text field as a paste does
-_KEY_S = 0.2  # a key such as escape or backspace is acted on after the letters behind it, if they follow at once
+_POLL_S = 0.05
+_TAIL = 8  # letters of a typed text that its field shows, however narrow it is
 _SETTINGS = "model.name=test_efficientnet hidden=32 dimensions=16 image_size=32 batch_size=8 log_every=1 device=cpu lr=0.05"
 _SERVERS = itertools.count()  # a server that is ending takes no new session
 SIZES = [(80, 24), (120, 40), (200, 60)]
@@ -71,17 +71,21 @@ class Terminal:
         return done.stdout
 
     def press(self, *keys: str) -> "Terminal":
-        """Press keys, by tmux's names."""
-        for key in keys:
+        """Press keys, by tmux's names; wait until the screen has changed between one and the next.
+
+        Escape and a letter that arrive together would be read as alt and the letter.
+        """
+        for place, key in enumerate(keys):
+            before = self.screen(codes=True)
             self._tmux("send-keys", "-t", "t", key)
-            time.sleep(_KEY_S)
+            if place < len(keys) - 1 or key == "Tab":
+                self.until(lambda: self.screen(codes=True) != before)  # noqa: B023 - called at once
         return self
 
     def type(self, text: str) -> "Terminal":
-        """Type a text, a letter at a time."""
-        for letter in text:
-            self._tmux("send-keys", "-t", "t", "-l", letter)
-            time.sleep(_GAP_S)
+        """Type a text, and wait until its end stands in a field."""
+        self._tmux("send-keys", "-t", "t", "-l", text)
+        self.shows(text.strip()[-_TAIL:])
         return self
 
     def screen(self, *, codes: bool = False) -> str:
@@ -97,14 +101,14 @@ class Terminal:
             if not missing:
                 return shown
             assert time.monotonic() < deadline, f"{missing} not on the screen:\n{shown}"
-            time.sleep(0.05)
+            time.sleep(_POLL_S)
 
     def until(self, holds: Callable[[], bool]) -> "Terminal":
         """Wait until something holds."""
         deadline = time.monotonic() + _PATIENCE_S
         while not holds():
             assert time.monotonic() < deadline, f"it never holds:\n{self.screen()}"
-            time.sleep(0.05)
+            time.sleep(_POLL_S)
         return self
 
     def resize(self, width: int, height: int) -> "Terminal":

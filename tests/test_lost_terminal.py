@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from cli.app import app
 from tests.helpers.histories import step
-from tests.helpers.pilot import until_still
+from tests.helpers.pilot import until, until_still
 from tests.helpers.screens import steady
 from tests.helpers.terminal import ROOT, Terminal, watch
 from tmssl.runs.events import Finding
@@ -124,11 +124,7 @@ async def test_a_slow_link_is_drawn_to_at_long_intervals(
             for number in range(61, 65):
                 journal.write(step(number))
             journal.close()
-            for _ in range(200):
-                if app.history.step == 64:
-                    break
-                await pilot.pause(0.05)
-            assert app.history.step == 64  # read,
+            await until(pilot, lambda: app.history.step == 64)  # read,
             await until_still(pilot)
             assert len(shown) == drawn  # but not drawn yet
     finally:

@@ -5,18 +5,18 @@ from pathlib import Path
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
 from tmssl.runs.folder import Run, list_runs
 from tmssl.text import safe
 from tui.bindings import OVERLAY
 from tui.widgets.choices import Choices
+from tui.widgets.dialog import Dialog
 
 _MOST_RUNS = 5  # more colours are hard to distinguish
 
 
-class OverlayDialog(ModalScreen[tuple[Run, ...] | None]):
+class OverlayDialog(Dialog[tuple[Run, ...]]):
     """The runs of the folder, each on or off; its result is None when cancelled."""
 
     BINDINGS = OVERLAY
@@ -64,10 +64,4 @@ class OverlayDialog(ModalScreen[tuple[Run, ...] | None]):
     def action_confirm(self) -> None:
         """Overlay the chosen runs."""
         by_path = {run.path: run for run in self._runs}
-        if self.is_current:  # a second key press may arrive after the dialog has closed
-            self.dismiss(tuple(by_path[path] for path in self._chosen))
-
-    def action_cancel(self) -> None:
-        """Leave the overlay as it is."""
-        if self.is_current:  # a second key press may arrive after the dialog has closed
-            self.dismiss(None)
+        self.close(tuple(by_path[path] for path in self._chosen))

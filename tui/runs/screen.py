@@ -19,25 +19,24 @@ from tui.runs.comparison import comparison_page
 from tui.runs.messages import FolderRead, OpenRun, RunRead
 from tui.runs.run_list import detail_lines, list_heading, list_line
 from tui.widgets.choices import Choices
-from tui.widgets.searchable_screen import SearchableScreen
+from tui.widgets.searchable_screen import FilteredScreen
 
 _POLL_S = 2.0  # between two readings of the folder
 _COMPARED = 2  # runs
 
 
-class RunsScreen(SearchableScreen):
+class RunsScreen(FilteredScreen):
     """The list of runs."""
 
     BINDINGS = RUNS
 
-    AUTO_FOCUS = "#runs"
+    AUTO_FOCUS = CONTENT = "#runs"
 
     def __init__(self, folder: Path, watched: Run | None = None) -> None:
         super().__init__()
         self._folder = folder
         self._rows: dict[str, Row] = {}
         self._marked: list[str] = []
-        self._filter = ""
         self._is_complete = False
         self._cursor_wanted = watched.name if watched else ""  # until the watched run is read
         self._cursor_placed = False
@@ -81,18 +80,18 @@ class RunsScreen(SearchableScreen):
     def on_run_read(self, message: RunRead) -> None:
         """Show a new or changed run."""
         self._rows[message.row.run.name] = message.row
-        self._show()
+        self.show_content()
 
     def on_folder_read(self, message: FolderRead) -> None:
         """Remove runs that are gone."""
         self._is_complete = True
         self._rows = {name: row for name, row in self._rows.items() if name in message.names}
         self._marked = [name for name in self._marked if name in self._rows]
-        self._show()
+        self.show_content()
 
     def on_resize(self) -> None:
         """Make the lines anew for the width."""
-        self.call_after_refresh(self._show)
+        self.call_after_refresh(self.show_content)
 
     def _filtered_rows(self) -> list[Row]:
         """The rows that fit the filter, running ones first, then by name from the last."""
@@ -101,9 +100,10 @@ class RunsScreen(SearchableScreen):
             key=lambda row: (row.state == "running", row.run.name),
             reverse=True,
         )
-        return [row for row in rows if row.matches(self._filter)]
+        return [row for row in rows if row.matches(self.filter_text)]
 
-    def _show(self) -> None:
+    def show_content(self) -> None:
+        """Show the runs that fit the filter."""
         width = self.size.width - 2
         rows = self._filtered_rows()
         heading = Text(list_heading(width), style="bold", no_wrap=True)
@@ -120,8 +120,8 @@ class RunsScreen(SearchableScreen):
             choices.choose(self._cursor_wanted)
             self._cursor_wanted, self._cursor_placed = "", True
         title = f"runs in {display_path(self._folder)}: {count(len(self._rows), 'run')}"
-        if self._filter:
-            title += f", {len(rows)} with '{safe(self._filter)}'"
+        if self.filter_text:
+            title += f", {len(rows)} with '{safe(self.filter_text)}'"
         self.query_one("#where", Static).update(Text(title, style="bold"))
         self._show_details()
 
@@ -153,7 +153,7 @@ class RunsScreen(SearchableScreen):
             self._marked.remove(name)
         elif name:
             self._marked = [*self._marked, name][-_COMPARED:]
-        self._show()
+        self.show_content()
 
     def action_compare(self) -> None:
         """Compare two marked runs, or one marked run with the one under the cursor."""
@@ -165,26 +165,3 @@ class RunsScreen(SearchableScreen):
             self.app.push_screen(comparison_page(*(self._rows[name] for name in names)))
         else:
             self.show_status("mark two runs with space, then press c")
-
-    @on(Input.Changed, "#search")
-    def _typed(self, event: Input.Changed) -> None:
-        self._filter = event.value.strip()
-        self._show()
-
-    @on(Input.Submitted, "#search")
-    def _searched(self) -> None:
-        self._close_filter()
-
-    def _close_filter(self) -> None:
-        """Move the focus to the list; the filter stays in force."""
-        self.query_one("#search").display = bool(self._filter)
-        self.query_one("#runs").focus()
-
-    def action_back(self) -> None:
-        """Clear the filter, or go back to the watched run."""
-        if self._filter or self.query_one("#search").display:
-            self.query_one("#search", Input).value = self._filter = ""
-            self._close_filter()
-            self._show()
-        elif len(self.app.screen_stack) > 2:  # the others are Textual's own and the curves
-            self.app.pop_screen()

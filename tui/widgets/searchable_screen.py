@@ -1,5 +1,8 @@
-"""A screen with a search field that is hidden until a person searches."""
+"""Screens with a text field that is hidden until the search key is pressed."""
 
+from typing import ClassVar
+
+from textual import on
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -16,3 +19,36 @@ class SearchableScreen(Screen[None]):
         field = self.query_one("#search", Input)
         field.display = True
         self.set_focus(field)  # at once, for the next key
+
+
+class FilteredScreen(SearchableScreen):
+    """A screen that shows only what contains the typed text, and all after escape."""
+
+    CONTENT: ClassVar[str]
+    """selector of what is filtered, which gets the focus back"""
+
+    filter_text = ""
+
+    def show_content(self) -> None:
+        """Show what contains `filter_text`."""
+        raise NotImplementedError
+
+    @on(Input.Changed, "#search")
+    def _set_filter(self, event: Input.Changed) -> None:
+        self.filter_text = event.value.strip()
+        self.show_content()
+
+    @on(Input.Submitted, "#search")
+    def _leave_field(self) -> None:
+        self.query_one("#search").display = bool(self.filter_text)
+        self.query_one(self.CONTENT).focus()
+
+    def action_back(self) -> None:
+        """Clear the filter, or go back if there is a screen to go back to."""
+        field = self.query_one("#search", Input)
+        if field.display:
+            field.value = self.filter_text = ""
+            self._leave_field()
+            self.show_content()
+        elif len(self.app.screen_stack) > 2:  # the lowest screen is Textual's own
+            self.app.pop_screen()

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Sequence
 
 from rich.text import Text
-from textual import on
 from textual.app import ComposeResult
 from textual.containers import ScrollableContainer
 from textual.widgets import Footer, Input, Static
 
 from tui.bindings import TEXT_SCREEN
-from tui.widgets.searchable_screen import SearchableScreen
+from tui.widgets.searchable_screen import FilteredScreen
 
 _POLL_S = 1.0
 
@@ -20,12 +19,12 @@ def matching_lines(lines: Sequence[str], search: str) -> list[str]:
     return [line for line in lines if text in line.casefold()]
 
 
-class TextScreen(SearchableScreen):
+class TextScreen(FilteredScreen):
     """A title and lines of text, which the caller has made safe."""
 
     BINDINGS = TEXT_SCREEN
 
-    AUTO_FOCUS = "#page"
+    AUTO_FOCUS = CONTENT = "#page"
 
     def __init__(
         self,
@@ -47,7 +46,6 @@ class TextScreen(SearchableScreen):
         self._heading = title
         self._lines = lines
         self._read_again = read_again
-        self._filter = ""
         self._wraps = wrap
 
     def compose(self) -> ComposeResult:
@@ -61,7 +59,7 @@ class TextScreen(SearchableScreen):
     def on_mount(self) -> None:
         """Show the text; start to poll one that grows."""
         self.query_one("#search").display = False
-        self._show()
+        self.show_content()
         if self._read_again is not None:
             self.call_after_refresh(
                 self.query_one("#page", ScrollableContainer).scroll_end, animate=False
@@ -75,33 +73,13 @@ class TextScreen(SearchableScreen):
             page = self.query_one("#page", ScrollableContainer)
             at_end = page.scroll_offset.y >= page.max_scroll_y
             self._lines = lines
-            self._show()
+            self.show_content()
             if at_end:
                 self.call_after_refresh(page.scroll_end, animate=False)
 
-    def _show(self) -> None:
-        lines = matching_lines(self._lines, self._filter)
+    def show_content(self) -> None:
+        """Show the lines that contain the filter's text."""
+        lines = matching_lines(self._lines, self.filter_text)
         self.query_one("#text", Static).update(
-            Text("\n".join(lines) if lines else f"no line holds '{self._filter}'; press esc")
+            Text("\n".join(lines) if lines else f"no line holds '{self.filter_text}'; press esc")
         )
-
-    @on(Input.Changed, "#search")
-    def _typed(self, event: Input.Changed) -> None:
-        self._filter = event.value.strip()
-        self._show()
-
-    @on(Input.Submitted, "#search")
-    def _searched(self) -> None:
-        self.query_one("#search").display = bool(self._filter)
-        self.query_one("#page").focus()
-
-    def action_back(self) -> None:
-        """Clear the filter, or close the screen."""
-        field = self.query_one("#search", Input)
-        if field.display:
-            field.value = self._filter = ""
-            field.display = False
-            self.query_one("#page").focus()
-            self._show()
-        else:
-            self.app.pop_screen()
