@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import msgspec
 from rich.cells import cell_len
@@ -28,7 +28,7 @@ from tui.live.findings import FindingsScreen
 from tui.live.messages import GoToStep, JournalUpdate, JournalUpdated
 from tui.live.screen import LiveScreen
 from tui.live.tail import follow
-from tui.messages import PreferencesChanged, StatusMessage
+from tui.messages import HasStatusLine, PreferencesChanged, ShowsEvaluations, StatusMessage
 from tui.options import FULL, DisplayOptions
 from tui.preferences import preferences_path, read_preferences, write_preferences
 from tui.runs.messages import OpenRun, StartRun
@@ -44,22 +44,6 @@ _EVALUATION = "the evaluation"
 _SAVE_DELAY_S = 1.0  # a disk may be slow, and keys come in bursts
 _LONG_STATUS_S = 20.0  # how long a text stays that is too long for the status line
 _SWITCH_INTERVAL_S = 0.0005  # a key waits no longer than this for a thread that reads or draws
-
-
-@runtime_checkable
-class HasStatusLine(Protocol):
-    """A screen with a line for the progress and the outcome of actions."""
-
-    def show_status(self, text: str) -> None:
-        """Show a text there."""
-
-
-@runtime_checkable
-class ShowsEvaluations(Protocol):
-    """A screen that shows one evaluation at a time."""
-
-    def load(self, index: int) -> None:
-        """Show another evaluation; -1 is the newest."""
 
 
 class WatchApp(App[None]):

@@ -1,6 +1,9 @@
-"""Messages that any screen or worker may post to the app; messages of one room stand in its messages.py."""
+"""Messages that any screen or worker may post to the app, and what the app calls on a screen in return.
 
-from typing import Any
+Messages of one room stand in its messages.py.
+"""
+
+from typing import Any, Protocol, runtime_checkable
 
 from textual.message import Message
 
@@ -21,3 +24,19 @@ class PreferencesChanged(Message):
     def __init__(self, **changes: Any) -> None:
         super().__init__()
         self.changes = changes
+
+
+@runtime_checkable
+class HasStatusLine(Protocol):
+    """A screen with a line for the progress and the outcome of actions."""
+
+    def show_status(self, text: str) -> None:
+        """Show a text there."""
+
+
+@runtime_checkable
+class ShowsEvaluations(Protocol):
+    """A screen that shows one evaluation at a time."""
+
+    def load(self, index: int) -> None:
+        """Show another evaluation; -1 is the newest."""
