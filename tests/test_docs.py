@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.command import COMMAND, DEADLINE_S, environment, wait_for
+from tests.helpers.command import COMMAND, environment
 from tests.helpers.marks import draw_marks
+from tests.helpers.waiting import DEADLINE_S, wait_for
 from tmssl.recipes import recipe_names
 from tmssl.runs.events import field_table
 from tui.app import WatchApp

@@ -4,61 +4,30 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.command import TINY, tmssl
 from tests.helpers.marks import draw_marks
+from tests.helpers.training import history_of
+from tests.helpers.waiting import wait_for
 from tmssl.runs.folder import Run, holder, is_alive, open_run
-from tmssl.runs.history import History, read_history
-from tmssl.runs.journal import read_journal
 
-TINY = [
-    "--model",
-    "test_efficientnet",
-    "--hidden",
-    "32",
-    "--dimensions",
-    "16",
-    "--image-size",
-    "32",
-    "--batch-size",
-    "8",
-    "--log-every",
-    "1",
-    "--deterministic",
-    "--device",
-    "cpu",
-    "--lr",
-    "0.05",
-    "--epochs",
-    "6",
-    "--checkpoint-minutes",
-    "0.001",
-]
+OPTIONS = [*TINY, "--deterministic", "--epochs", "6", "--checkpoint-minutes", "0.001"]
 _ALL_STEPS = 30  # 40 marks, 8 a step, 6 epochs
 
 
-def tmssl(machine: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cli", *words],
-        cwd=machine,
-        text=True,
-        capture_output=True,
-        check=False,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(Path(__file__).parents[1]),
-            "OMP_NUM_THREADS": "1",
-            "TMSSL_CACHE": str(machine / "cache"),
-        },
-    )
+def run_on(machine: Path, *words: str) -> None:
+    """Run `tmssl` on a machine, which has a cache of its own."""
+    tmssl(machine, *words, TMSSL_CACHE=str(machine / "cache"))
 
 
-def history_of(run: Run) -> History:
-    return read_history(read_journal(run.journal))
+def is_in_mid_epoch(run: Run) -> bool:
+    """Whether a living trainer is in the third epoch or later, and at none's end."""
+    step = history_of(run).step
+    assert is_alive(run)
+    return step >= 12 and step % 5 != 0
 
 
 def copied(source: Path, target: Path) -> None:
@@ -74,19 +43,14 @@ def copied(source: Path, target: Path) -> None:
 def test_a_run_whose_machine_was_taken_goes_on_elsewhere_bit_for_bit(tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     draw_marks(here / "my-marks", 48, validation=8)
-    calm = tmssl(here, "train", "--data", "my-marks", "--name", "calm", *TINY)
-    assert calm.returncode == 0, calm.stderr
-    begun = tmssl(here, "train", "--data", "my-marks", "--name", "taken", "--detach", *TINY)
-    assert begun.returncode == 0, begun.stderr
+    run_on(here, "train", "--data", "my-marks", "--name", "calm", *OPTIONS)
+    run_on(here, "train", "--data", "my-marks", "--name", "taken", "--detach", *OPTIONS)
     taken = open_run(here / "runs" / "taken")
-    while (step := history_of(taken).step) < 12 or step % 5 == 0:
-        assert is_alive(taken)
-        time.sleep(0.002)
+    wait_for(lambda: is_in_mid_epoch(taken), what="a step in mid-epoch")
     trainer = holder(taken)
     assert trainer is not None
     os.killpg(os.getpgid(trainer.pid), signal.SIGKILL)
-    while is_alive(taken):
-        time.sleep(0.01)
+    wait_for(lambda: not is_alive(taken), what="the trainer to be gone")
     lost_at = history_of(taken).step
     assert lost_at < _ALL_STEPS
 
@@ -95,8 +59,7 @@ def test_a_run_whose_machine_was_taken_goes_on_elsewhere_bit_for_bit(tmp_path: P
     shutil.rmtree(taken.path)
     (here / "my-marks").rename(here / "gone")  # nothing of the old machine is left
     shutil.rmtree(here / "cache")
-    went_on = tmssl(there, "train", "--resume", "--run", "volume/came-back", "--data", "my-marks")
-    assert went_on.returncode == 0, went_on.stderr
+    run_on(there, "train", "--resume", "--run", "volume/came-back", "--data", "my-marks")
     resumed = history_of(open_run(there / "volume" / "came-back"))
     undisturbed = history_of(open_run(here / "runs" / "calm"))
     assert [segment.reason for segment in resumed.segments] == ["start", "resume"]

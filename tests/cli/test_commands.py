@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.command import (
-    DEADLINE_S,
     TINY,
     environment,
     error_line,
     history,
+    read_terminal,
     start,
     tmssl,
-    wait_for,
 )
 from tests.helpers.marks import draw_marks
+from tests.helpers.waiting import DEADLINE_S, wait_for
 from tmssl.config import read_config
 from tmssl.runs.folder import create_run, holder, is_alive, open_run
 from tmssl.runs.schedule import learning_rate
@@ -159,16 +159,7 @@ def test_an_evaluation_on_a_terminal_shows_pictures(world: Path) -> None:
     words = ["eval", "--topk", "5", "--show", "1"]
     child = start(world, *words, **streams, env=environment(COLUMNS="80"))
     os.close(follower)
-    seen = b""
-    while True:
-        try:
-            block = os.read(leader, 65536)
-        except OSError:  # the child has closed its side
-            break
-        if not block:
-            break
-        seen += block
-    os.close(leader)
+    seen = read_terminal(leader)
     assert child.wait(DEADLINE_S) == 0
     assert "\u2580".encode() in seen
     assert b"38;2;" in seen or b"48;2;" in seen

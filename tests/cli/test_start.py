@@ -13,17 +13,9 @@ import torch
 
 from cli import start as start_module
 from cli.follow import follow
-from tests.helpers.command import (
-    DEADLINE_S,
-    TINY,
-    environment,
-    error_line,
-    history,
-    start,
-    tmssl,
-    wait_for,
-)
+from tests.helpers.command import TINY, environment, error_line, history, start, tmssl
 from tests.helpers.marks import draw_marks
+from tests.helpers.waiting import DEADLINE_S, wait_for
 from tmssl.config import Config, changed, parse_setting, read_config
 from tmssl.errors import ConfigError
 from tmssl.runs.events import End, Epoch, Finding, Segment

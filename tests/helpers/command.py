@@ -1,13 +1,13 @@
 """The command line as a child process, and what it wrote."""
 
+import contextlib
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from tests.helpers.waiting import DEADLINE_S
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal
 
@@ -17,9 +17,6 @@ TINY = (
     "--model test_efficientnet --hidden 32 --dimensions 16 --image-size 32 --batch-size 8 "
     "--log-every 1 --device cpu --lr 0.05"
 ).split()
-DEADLINE_S = 120.0
-
-Result = TypeVar("Result")
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -33,13 +30,15 @@ def start(folder: Path, *words: str, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen([*COMMAND, *words], cwd=folder, text=True, **{**defaults, **options})
 
 
-def tmssl(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+def tmssl(
+    folder: Path, *words: str, code: int = 0, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run `tmssl` in a folder and check its exit code; no traceback ever."""
-    return run_checked([*COMMAND, *words], folder, code)
+    return run_checked([*COMMAND, *words], folder, code, **variables)
 
 
 def run_checked(
-    command: list[str], folder: Path | None = None, code: int = 0
+    command: list[str], folder: Path | None = None, code: int = 0, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a child that imports this tree and check its exit code; no traceback ever."""
     done = subprocess.run(
@@ -48,7 +47,7 @@ def run_checked(
         capture_output=True,
         text=True,
         check=False,
-        env=environment(),
+        env=environment(**variables),
         timeout=DEADLINE_S,
     )
     assert "Traceback" not in done.stderr, done.stderr
@@ -56,16 +55,14 @@ def run_checked(
     return done
 
 
-def wait_for(
-    condition: Callable[[], Result], child: "subprocess.Popen[Any] | None" = None
-) -> Result:
-    """Poll a condition until it holds and return it; `child` must stay alive until then."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not (result := condition()):
-        assert child is None or child.poll() is None, "the child ended first"
-        assert time.monotonic() < deadline, "the condition never held"
-        time.sleep(0.01)
-    return result
+def read_terminal(leader: int) -> bytes:
+    """All that a pseudo-terminal shows until its programs have ended; closes it."""
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux's word for the end
+        while block := os.read(leader, 65536):
+            shown += block
+    os.close(leader)
+    return shown
 
 
 def history(folder: Path) -> History:

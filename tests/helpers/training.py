@@ -3,9 +3,6 @@
 A conftest imports this before the number of threads is set, so it must not import torch.
 """
 
-import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.helpers.marks import draw_marks
@@ -56,15 +53,3 @@ def history_of(run: Run) -> History:
 def losses(run: Run) -> list[tuple[int, float | None]]:
     """(step, loss) of every logged step."""
     return [(step.step, step.loss) for step in history_of(run).steps]
-
-
-def wait_for(
-    condition: Callable[[], object], process: subprocess.Popen[bytes] | None = None
-) -> None:
-    """Wait until a condition holds; fails after two minutes, or once the process ends without it."""
-    deadline = time.monotonic() + 120
-    while not condition():
-        ended = process is not None and process.poll() is not None
-        assert not ended or condition(), "the process ended first"
-        assert time.monotonic() < deadline, "waited for two minutes"
-        time.sleep(0.01)

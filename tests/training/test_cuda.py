@@ -13,7 +13,8 @@ import torch
 
 from tests.helpers import training
 from tests.helpers.marks import draw_marks
-from tests.helpers.training import draw_pack, history_of, losses, wait_for
+from tests.helpers.training import draw_pack, history_of, losses
+from tests.helpers.waiting import wait_for
 from tmssl.config import Config, changed, read_config, write_config
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.pack.cache import pack_size

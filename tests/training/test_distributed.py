@@ -12,7 +12,8 @@ import timm
 import torch
 
 from tests.helpers.rank import SETTINGS, learn_a_little
-from tests.helpers.training import draw_pack, history_of, new_run, wait_for
+from tests.helpers.training import draw_pack, history_of, new_run
+from tests.helpers.waiting import wait_for
 from tmssl.config import Config, changed, read_config, write_config
 from tmssl.errors import ConfigError, InputError
 from tmssl.runs.checkpoints import digest, valid_checkpoints

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import training
-from tests.helpers.training import draw_pack, history_of, losses, wait_for
+from tests.helpers.training import draw_pack, history_of, losses
+from tests.helpers.waiting import wait_for
 from tmssl.runs.checkpoints import digest, valid_checkpoints
 from tmssl.runs.folder import Run, holder, is_alive
 from tmssl.runs.launch import signal_trainer, start_trainer, wait_until_begun
@@ -105,9 +106,8 @@ def test_a_disk_that_takes_nothing_for_a_while_stops_neither_training_nor_its_re
     hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)[1]
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (full, hard))
     begun = own_s(process.pid)
-    while own_s(process.pid) < begun + 2:
-        time.sleep(0.01)
-        assert process.poll() is None
+    wait_for(lambda: own_s(process.pid) >= begun + 2, process)
+    assert process.poll() is None
     stuck = history_of(run).step
     assert valid_checkpoints(run.checkpoints)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (hard, hard))

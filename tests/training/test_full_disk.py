@@ -14,7 +14,8 @@ import pytest
 
 from tests.helpers.full_disk import Disk, SmallDisk, full_disk, small_disk
 from tests.helpers.models import checkpoint_payload, poison_gradients
-from tests.helpers.training import draw_pack, history_of, new_run, wait_for
+from tests.helpers.training import draw_pack, history_of, new_run
+from tests.helpers.waiting import wait_for
 from tmssl.config import changed, read_config, write_config
 from tmssl.errors import ConfigError, RunError, TrainingError
 from tmssl.runs.checkpoints import digest, read_sidecar, valid_checkpoints

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from tests.helpers.training import wait_for
+from tests.helpers.waiting import wait_for
 from tmssl.data.sampler import Sampler
 from tmssl.training.loader import ViewLoader, Views
 from tmssl.training.meter import Meter

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.training import SMALL_MODEL, draw_pack, history_of, wait_for
+from tests.helpers.training import SMALL_MODEL, draw_pack, history_of
+from tests.helpers.waiting import wait_for
 from tmssl.config import changed, read_config, write_config
 from tmssl.recipes import recipe_path
 from tmssl.runs.folder import Run, create_run

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from tests.helpers.models import poison_gradients
-from tests.helpers.training import TINY, history_of, losses, new_run, wait_for
+from tests.helpers.training import TINY, history_of, losses, new_run
+from tests.helpers.waiting import wait_for
 from tmssl.config import Config, changed, read_config, write_config
 from tmssl.errors import ConfigError, TrainingError
 from tmssl.runs.checkpoints import find_checkpoint

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.helpers.command import COMMAND, environment, tmssl
+from tests.helpers.command import COMMAND, environment, read_terminal, tmssl
 from tests.helpers.l3d import l3d
 from tests.helpers.marks import draw_marks
 from tmssl.data.inspect.duplicates import exact_groups, near_groups
@@ -149,23 +149,11 @@ def test_a_terminal_sees_pictures_and_no_line_is_wider_than_it(tmp_path: Path) -
             env=environment(TERM="xterm", COLUMNS=str(columns)),
         ) as child:
             os.close(follower)
-            seen = b""
-            while block := _read(leader):
-                seen += block
-        os.close(leader)
+            text = read_terminal(leader).decode()
         assert child.returncode == 0
-        text = seen.decode()
         assert "▀" in text or "▄" in text
         plain = [line for line in text.splitlines() if "\x1b" not in line]
         assert max(map(len, plain)) <= max(columns, 85)
-
-
-def _read(leader: int) -> bytes:
-    """What the terminal shows next; nothing once its programs have ended."""
-    try:
-        return os.read(leader, 65536)
-    except OSError:
-        return b""
 
 
 @settings(max_examples=60, deadline=None)

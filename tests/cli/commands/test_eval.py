@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 from cli.app import app
 from cli.commands.eval import truncation_lines
 from cli.output.evaluation import picture_lines
-from tests.helpers.command import DEADLINE_S, environment
+from tests.helpers.command import environment
 from tests.helpers.marks import draw_marks
+from tests.helpers.waiting import DEADLINE_S
 from tmssl.config import Config, changed, write_config
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.pack.cache import pack_size

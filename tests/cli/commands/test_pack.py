@@ -15,8 +15,9 @@ import pytest
 from PIL import Image
 
 from cli.packing import prepare_pack
-from tests.helpers.command import DEADLINE_S, environment, start, tmssl, wait_for
+from tests.helpers.command import environment, read_terminal, start, tmssl
 from tests.helpers.marks import draw_marks
+from tests.helpers.waiting import DEADLINE_S, wait_for
 from tmssl.data.pack.reader import open_pack
 
 
@@ -141,22 +142,11 @@ def test_a_terminal_sees_a_bar_with_a_rate_and_gets_its_cursor_back(tmp_path: Pa
     words = ["pack", "marks", "--image-size", "64"]
     with start(tmp_path, *words, stderr=follower, stdout=subprocess.DEVNULL, env=terminal) as child:
         os.close(follower)
-        seen = b""
-        while block := _read(leader):
-            seen += block
-    os.close(leader)
+        seen = read_terminal(leader)
     assert child.returncode == 0
     assert b"packing" in seen
     assert b"/s" in seen
     assert seen.rfind(b"\x1b[?25h") > seen.rfind(b"\x1b[?25l") >= 0
-
-
-def _read(leader: int) -> bytes:
-    """What the terminal shows next; nothing once its programs have ended."""
-    try:
-        return os.read(leader, 65536)
-    except OSError:
-        return b""
 
 
 def test_training_gets_the_same_pack_from_the_same_function(

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from tests.helpers.images import BAD, KINDS, encoded, logo, turned
 from tests.helpers.marks import draw_marks
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import wait_for
 from tmssl.data.pack import parts as building
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.pack.cache import pack_folder, pack_size
@@ -196,7 +196,7 @@ def test_a_killed_build_leaves_nothing_that_opens(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     child = context.Process(target=build_in_child, args=(str(tmp_path / "m"), str(tmp_path / "p")))
     child.start()
-    wait_until((tmp_path / "p.building").exists, "the build to begin")
+    wait_for((tmp_path / "p.building").exists, what="the build to begin")
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)
     child.join()

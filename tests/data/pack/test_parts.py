@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.marks import draw_marks
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import wait_for
 from tmssl.data.pack import parts as building
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.pack.parts import build_lock, part_name
@@ -215,7 +215,7 @@ def test_workers_end_with_a_builder_that_is_killed_and_its_parts_stay(tmp_path: 
         child.send_signal(signal.SIGKILL)
         # The pipe ends when the last process that inherited it does: builder, server and workers.
         assert child.stdout.read() == ""
-    wait_until(lambda: not _is_alive(child.pid), "builder, server and workers to end")
+    wait_for(lambda: not _is_alive(child.pid), what="builder, server and workers to end")
     assert not (tmp_path / "p").exists()
     done: list[int] = []
     catalogue = read_catalogue(tmp_path / "m")

@@ -8,7 +8,8 @@ from typing import get_args
 import pytest
 
 from cli.start import planned_resume
-from tests.helpers.training import SMALL_MODEL, draw_pack, history_of, wait_for
+from tests.helpers.training import SMALL_MODEL, draw_pack, history_of
+from tests.helpers.waiting import wait_for
 from tmssl.config import BestBy, Config, changed, write_config
 from tmssl.errors import RunError
 from tmssl.runs.events import Eval, Finding, Score
