@@ -4,10 +4,9 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from typer.testing import CliRunner
 
-from cli.app import app
 from tests.helpers.histories import step
+from tests.helpers.in_process import tmssl_in_process
 from tests.helpers.pilot import until, until_still
 from tests.helpers.screens import steady
 from tests.helpers.terminal import ROOT, Terminal, watch
@@ -23,9 +22,7 @@ __all__ = ["steady"]  # a fixture
 
 
 def said(*words: str) -> str:
-    done = CliRunner().invoke(app, list(words))
-    assert done.exit_code == 0, done.output
-    return done.stdout
+    return tmssl_in_process(*words)[0]
 
 
 def test_once_is_an_aligned_summary_with_a_small_chart(steady: Run) -> None:

@@ -81,6 +81,23 @@ def endless(loader: Any) -> Iterator[Any]:
     return itertools.chain.from_iterable(itertools.repeat(loader))
 
 
+def training_batches(
+    dataset: Dataset[Any], batch_size: int, workers: int, device: torch.device
+) -> Iterator[Any]:
+    """Shuffled whole batches, without end; pinned for a GPU."""
+    return endless(
+        DataLoader(
+            dataset,
+            batch_size,
+            shuffle=True,
+            drop_last=True,
+            num_workers=workers,
+            persistent_workers=True,
+            pin_memory=device.type == "cuda",
+        )
+    )
+
+
 class PlainLoop:
     """A loop as most write it: PIL in workers, NCHW, a momentum loop over parameters, `.item()`.
 
@@ -96,17 +113,8 @@ class PlainLoop:
         moved = [p for p in self._model.parameters() if p.requires_grad]
         self._optimizer = Lars(moved, lr=0.3, momentum=0.9, weight_decay=1e-6)
         self._tau = config.optim.temperature
-        self._batches = endless(
-            DataLoader(
-                TwoViews(folder, config.data.image_size),
-                config.train.batch_size,
-                shuffle=True,
-                drop_last=True,
-                num_workers=workers,
-                persistent_workers=True,
-                pin_memory=device.type == "cuda",
-            )
-        )
+        dataset = TwoViews(folder, config.data.image_size)
+        self._batches = training_batches(dataset, config.train.batch_size, workers, device)
 
     def step(self) -> None:
         """One step of MoCo v3."""
@@ -175,17 +183,7 @@ class LightlyExample:
         dataset = LightlyDataset(
             str(folder), transform=MoCoV2Transform(input_size=config.data.image_size)
         )
-        self._batches = endless(
-            DataLoader(
-                dataset,
-                config.train.batch_size,
-                shuffle=True,
-                drop_last=True,
-                num_workers=workers,
-                persistent_workers=True,
-                pin_memory=device.type == "cuda",
-            )
-        )
+        self._batches = training_batches(dataset, config.train.batch_size, workers, device)
 
     def step(self) -> None:
         """One step of the example."""

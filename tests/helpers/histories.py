@@ -1,5 +1,7 @@
 """Histories of runs, made of events; no files."""
 
+from collections.abc import Iterator
+
 from tmssl.config import Config, changed, to_dict
 from tmssl.runs.events import Segment, Step
 from tmssl.runs.history import History, read_history
@@ -23,6 +25,27 @@ def step(number: int) -> Step:
         mem_gib=2.0,
         t=1000.0 + number,
     )
+
+
+def two_segments(config: Config) -> Iterator[Segment | Step]:
+    """60 `step`s of a run that was resumed after 30 of them."""
+    for number, begin in ((0, 0), (1, 30)):
+        yield Segment(
+            number=number,
+            step=begin,
+            epoch=begin / 10,
+            reason="resume" if number else "start",
+            config=dict(to_dict(config)),
+            changed={"train.epochs": [5, 10]} if number else {},
+            steps_per_epoch=10,
+            epochs=10,
+            t=1000.0 + begin,
+            chance=5.55,
+            solved=1.65,
+            chance_ce=6.93,
+            batch_size=1024,
+        )
+        yield from map(step, range(begin + 1, begin + 31))
 
 
 def short_history(count: int = 60, epochs: int = 10) -> History:

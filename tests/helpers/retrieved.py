@@ -6,6 +6,7 @@ import msgspec
 from PIL import Image
 
 from tests.helpers.marks import draw_marks
+from tests.helpers.scores import division_hit, group_recall
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.retrieval.evaluation.matches import Match, MatchesHeader, QueryMatches, write_matches
@@ -29,12 +30,8 @@ def retrieved_run(folder: Path, *, solid: bool = False) -> Run:
     journal = JournalWriter(run.journal)
     journal.write(Segment(chance=5.55, epochs=10, steps_per_epoch=10))
     for epoch, value in ((3, 0.5), (6, 0.75)):
-        queries = [query(row, swapped=epoch == 6) for row in range(4)]
         stem = f"epoch-{epoch:04d}"
-        header = MatchesHeader(
-            pack=str(pack), epoch=epoch, topk=[10], gallery=24, attribution="by OpenMoji"
-        )
-        write_matches(run.eval / f"{stem}.matches.jsonl", header, queries)
+        write_known_matches(run.eval / f"{stem}.matches.jsonl", pack, epoch)
         event = Eval(
             epoch=epoch,
             scores=scores(value),
@@ -49,31 +46,18 @@ def retrieved_run(folder: Path, *, solid: bool = False) -> Run:
     return run
 
 
+def write_known_matches(path: Path, pack: Path, epoch: int) -> None:
+    """The matches of four queries at an epoch; see `retrieved_run`."""
+    header = MatchesHeader(
+        pack=str(pack), epoch=epoch, topk=[10], gallery=24, attribution="by OpenMoji"
+    )
+    write_matches(path, header, [query(row, swapped=epoch == 6) for row in range(4)])
+
+
 def scores(value: float) -> list[Score]:
     """A hit rate of divisions, and of the same mark."""
-    return [
-        Score(
-            metric="hit",
-            level="division",
-            codes="figurative",
-            k=10,
-            value=value,
-            chance=0.25,
-            low=0.3,
-            high=0.8,
-            queries=4,
-            references={"untrained": 0.48},
-        ),
-        Score(
-            metric="group_recall",
-            level="group",
-            k=10,
-            value=0.25,
-            chance=0.05,
-            queries=4,
-            references={"untrained": 0.2},
-        ),
-    ]
+    hit = division_hit(value, 0.25, {"untrained": 0.48}, low=0.3, high=0.8, queries=4)
+    return [hit, group_recall(0.25, 0.05, {"untrained": 0.2}, queries=4)]
 
 
 def query(row: int, *, swapped: bool) -> QueryMatches:

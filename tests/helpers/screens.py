@@ -10,11 +10,11 @@ from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.screen import Screen
 
-from tests.helpers.histories import step
+from tests.helpers.histories import two_segments
 from tests.helpers.pilot import until, until_still, until_text
 from tests.helpers.retrieved import retrieved_run
-from tmssl.config import Config, changed, to_dict, write_config
-from tmssl.runs.events import Checkpoint, End, Epoch, Finding, Segment, Started
+from tmssl.config import Config, changed, write_config
+from tmssl.runs.events import Checkpoint, End, Epoch, Finding, Started, Step
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.journal import JournalWriter
 
@@ -62,39 +62,21 @@ def steady_run(folder: Path) -> Run:
     write_config(config, run.config)
     journal = JournalWriter(run.journal)
     journal.write(Started(name="r", host="box", device="cpu, 2 cores"))
-    for number, begin in ((0, 0), (1, 30)):
-        journal.write(
-            Segment(
-                number=number,
-                step=begin,
-                epoch=begin / 10,
-                reason="resume" if number else "start",
-                config=dict(to_dict(config)),
-                changed={"train.epochs": [5, 10]} if number else {},
-                steps_per_epoch=10,
-                epochs=10,
-                t=1000.0 + begin,
-                chance=5.55,
-                solved=1.65,
-                chance_ce=6.93,
-                batch_size=1024,
-            )
-        )
-        for at in range(begin + 1, begin + 31):
-            journal.write(step(at))
-            if at % 10 == 0:
-                journal.write(
-                    Epoch(
-                        epoch=at // 10,
-                        step=at,
-                        loss=5.5 - at / 40,
-                        ce=6.8,
-                        top1=at / 100,
-                        lr=0.1 - at / 1000,
-                        seconds=10.0,
-                        rank_me=9.0,
-                    )
+    for event in two_segments(config):
+        journal.write(event)
+        if isinstance(event, Step) and event.step % 10 == 0:
+            journal.write(
+                Epoch(
+                    epoch=event.step // 10,
+                    step=event.step,
+                    loss=event.loss,
+                    ce=event.ce,
+                    top1=event.top1,
+                    lr=event.lr,
+                    seconds=10.0,
+                    rank_me=9.0,
                 )
+            )
     journal.write(
         Finding(
             code="at-chance",

@@ -18,14 +18,14 @@ def tiny_run(folder: Path, count: int = 40, *, validation: int = 8) -> Run:
     marks = folder / "marks"
     if not marks.exists():
         draw_marks(marks, count, validation=validation)
-    build_pack(read_catalogue(marks), folder / "pack", pack_size(32))
-    run = create_run(folder / "runs", "r")
-    settings = {
-        **SMALL_MODEL,
-        "data.source": str(marks),
-        "data.pack": str(folder / "pack"),
-        "epochs": 1,
-    }
+    pack = build_pack(read_catalogue(marks), folder / "pack", pack_size(32))
+    return train_on(pack.folder, folder / "runs", **{"data.source": str(marks)})
+
+
+def train_on(pack: Path, runs: Path, **settings: object) -> Run:
+    """A run `r` of one epoch on a pack."""
+    run = create_run(runs, "r")
+    settings = {**SMALL_MODEL, "data.pack": str(pack), "epochs": 1, **settings}
     write_config(changed(Config(), settings), run.config)
     train(run, SignalFlags())
     return run

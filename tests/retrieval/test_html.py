@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from cli.app import app
+from tests.helpers.in_process import tmssl_in_process
 from tests.helpers.marks import draw_marks
 from tests.helpers.tiny_run import tiny_run
 from tmssl.retrieval.evaluation.examples import SAMPLE, WORST, choose_examples
@@ -122,16 +121,9 @@ def _handlers() -> Iterator[None]:
     signal.signal(signal.SIGTERM, before)
 
 
-def called(*words: str) -> str:
-    """Stdout of `tmssl WORDS`."""
-    done = CliRunner().invoke(app, list(words))
-    assert done.exit_code == 0, (done.output, done.exception)
-    return done.stdout
-
-
 def test_hostile_words_of_an_evaluation_stay_words(run: Run, tmp_path: Path) -> None:
     page, sheet = tmp_path / "report.html", tmp_path / "sheet.png"
-    out = called(
+    out, _ = tmssl_in_process(
         "eval", str(run.path), "-k", "5", "--show", "4", "--html", str(page), "--png", str(sheet)
     )
     assert "\nrandom sample:\n" in out
@@ -157,7 +149,7 @@ def test_hostile_words_of_a_search_stay_words_and_only_web_addresses_are_links(
 ) -> None:
     page, logo = tmp_path / "page.html", tmp_path / "<img src=x onerror=alert(1)>.png"
     logo.write_bytes((run.path.parents[1] / "marks" / "images" / "0007.png").read_bytes())
-    called("search", str(logo), "--run", str(run.path), "-k", "20", "--html", str(page))
+    tmssl_in_process("search", str(logo), "--run", str(run.path), "-k", "20", "--html", str(page))
     reader = read_page(page.read_text("utf-8"))
     assert "<img src=x onerror=alert(1)>.png" in "".join(reader.text)
     links = [v for t, n, v in reader.attributes if (t, n) == ("a", "href")]

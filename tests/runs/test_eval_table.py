@@ -1,5 +1,6 @@
 """Scores become text in one place, and every view shows that text."""
 
+from tests.helpers.scores import division_hit
 from tmssl.retrieval.evaluation.table import table_lines
 from tmssl.retrieval.html import scores_table
 from tmssl.runs.eval_table import COLUMNS, eval_row, eval_rows
@@ -8,18 +9,7 @@ from tmssl.runs.history import History
 from tmssl.runs.report import report
 from tui.matches.evaluations import Evaluation, head_lines
 
-HIT = Score(
-    metric="hit",
-    level="division",
-    codes="figurative",
-    k=10,
-    value=0.61234,
-    chance=0.41,
-    low=0.5,
-    high=0.7,
-    queries=30,
-    references={"untrained": 0.48},
-)
+HIT = division_hit(0.61234, 0.41, {"untrained": 0.48}, low=0.5, high=0.7, queries=30)
 
 
 def test_a_score_is_a_row_of_cells_that_sort_by_number() -> None:

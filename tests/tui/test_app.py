@@ -1,6 +1,5 @@
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from textual.containers import ScrollableContainer
@@ -8,13 +7,15 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 from textual.widgets import Input
 
+from tests.helpers.histories import step, two_segments
 from tests.helpers.marks import draw_marks
 from tests.helpers.pilot import until, until_screen, until_shows, until_still, until_text
-from tmssl.config import Config, changed, to_dict, write_config
+from tests.helpers.retrieved import write_known_matches
+from tests.helpers.scores import division_hit
+from tmssl.config import Config, changed, write_config
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.sources.catalogue import read_catalogue
-from tmssl.retrieval.evaluation.matches import Match, MatchesHeader, QueryMatches, write_matches
-from tmssl.runs.events import Eval, Finding, Score, Segment, Started, Step
+from tmssl.runs.events import Eval, Finding, Started
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.import_log import Meaning, read_plain_log
 from tmssl.runs.journal import JournalWriter
@@ -30,25 +31,6 @@ from tui.widgets.text_screen import TextScreen
 SIZES = [(80, 24), (120, 40), (200, 60), (40, 10)]
 
 
-def step(number: int) -> Step:
-    return Step(
-        step=number,
-        epoch=number / 10,
-        loss=5.5 - number / 40,
-        ce=6.8,
-        top1=number / 100,
-        lr=0.1 - number / 1000,
-        momentum=0.99,
-        grad_norm=1.0,
-        feature_std=0.9,
-        img_s=100.0,
-        data_s=0.01,
-        step_s=1.0,
-        mem_gib=2.0,
-        t=1000.0 + number,
-    )
-
-
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """A run with two segments, an evaluation with matches, and a finding."""
@@ -57,75 +39,18 @@ def run(tmp_path: Path) -> Run:
     write_config(config, run.config)
     journal = JournalWriter(run.journal)
     journal.write(Started(name="r", host="box", device="cpu, 2 cores"))
-    about: dict[str, Any] = {"chance": 5.55, "solved": 1.65, "chance_ce": 6.93, "batch_size": 1024}
-    for number, begin in ((0, 0), (1, 30)):
-        journal.write(
-            Segment(
-                number=number,
-                step=begin,
-                epoch=begin / 10,
-                reason="start" if not number else "resume",
-                config=dict(to_dict(config)),
-                changed={"train.epochs": [5, 10]} if number else {},
-                steps_per_epoch=10,
-                epochs=10,
-                t=1000.0 + begin,
-                **about,
-            )
-        )
-        for i in range(begin + 1, begin + 31):
-            journal.write(step(i))
+    for event in two_segments(config):
+        journal.write(event)
     journal.write(
         Finding(code="at-chance", level="bad", text="loss is chance", advice="try sgd", step=9)
     )
-    score = Score(
-        metric="hit",
-        level="division",
-        codes="figurative",
-        k=10,
-        value=0.62,
-        chance=0.41,
-        references={"untrained": 0.48},
-    )
+    score = division_hit(0.62, 0.41, {"untrained": 0.48})
     journal.write(Eval(epoch=6, scores=[score], queries=4, gallery=24))
     journal.close()
     catalogue = read_catalogue(draw_marks(tmp_path / "marks", 24))
     pack = build_pack(catalogue, tmp_path / "pack", 48)
-    write_all_matches(run, pack.folder)
+    write_known_matches(run.eval / "epoch-0006.matches.jsonl", pack.folder, 6)
     return run
-
-
-def write_all_matches(run: Run, pack: Path) -> None:
-    queries = []
-    for row in range(4):
-        matches = [
-            Match(
-                row=other,
-                rank=rank,
-                similarity=1 - rank / 30,
-                hit=row > 0 and rank == 2,
-                same_group=row == 3 and rank == 1,
-                shared=["03.01"] if rank == 2 else [],
-                id=f"m{other}",
-                path=f"{other}.png",
-            )
-            for rank, other in enumerate((r for r in range(12) if r != row), 1)
-        ]
-        title = "evil\x1b[2J[/]" if row == 2 else f"mark {row}"
-        queries.append(
-            QueryMatches(
-                row=row,
-                id=f"m{row}",
-                title=title,
-                vienna=["03.01"],
-                first_hit=2 if row else 0,
-                matches=matches,
-            )
-        )
-    header = MatchesHeader(
-        pack=str(pack), epoch=6, topk=[10], gallery=24, attribution="by OpenMoji"
-    )
-    write_matches(run.eval / "epoch-0006.matches.jsonl", header, queries)
 
 
 def text_of(app: WatchApp, selector: str) -> str:
@@ -311,8 +236,8 @@ async def test_evaluating_without_a_checkpoint_says_so(run: Run) -> None:
 
 
 async def test_any_checkpoint_is_evaluated_and_a_failure_says_why(run: Run) -> None:
-    for name, step in (("last", 60), ("epoch-0003", 30)):
-        facts = {"step": step, "steps_per_epoch": 10, "sha256": "x", "epoch": step / 10}
+    for name, number in (("last", 60), ("epoch-0003", 30)):
+        facts = {"step": number, "steps_per_epoch": 10, "sha256": "x", "epoch": number / 10}
         (run.checkpoints / f"{name}.json").write_text(json.dumps(facts))
         (run.checkpoints / f"{name}.pt").write_bytes(b"damaged")
     app = WatchApp(run)

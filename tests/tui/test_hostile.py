@@ -4,12 +4,12 @@ import json
 import random
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.retrieved import retrieved_run
+from tests.helpers.scores import division_hit
 from tests.helpers.terminal import QUESTIONS, Terminal, watch
 from tmssl.config import Config, to_dict, write_config
 from tmssl.runs.events import (
@@ -19,7 +19,6 @@ from tmssl.runs.events import (
     Eval,
     Event,
     Finding,
-    Score,
     Segment,
     Started,
     Step,
@@ -68,15 +67,7 @@ EVIL = (
 
 def evil_events(text: str) -> list[Event]:
     """Every field of words, told by an enemy."""
-    score = Score(
-        metric="hit",
-        level="division",
-        codes="figurative",
-        k=10,
-        value=0.5,
-        chance=0.1,
-        references={text: 0.2},
-    )
+    score = division_hit(0.5, 0.1, {text: 0.2})
     config = {**to_dict(Config()), text: {text: text}}
     return [
         Started(name=text, host=text, device=text),
@@ -96,15 +87,6 @@ def evil_events(text: str) -> list[Event]:
         Finding(code="x", level="bad", text=text, advice=text, step=12),
         End(status="stopped", reason=text),
     ]
-
-
-@pytest.fixture
-def opened() -> Iterator[list[Terminal]]:
-    """Terminals that a test opens, closed after it."""
-    terminals: list[Terminal] = []
-    yield terminals
-    for terminal in terminals:
-        terminal.close()
 
 
 def as_line(event: Event) -> bytes:

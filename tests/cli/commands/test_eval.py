@@ -10,26 +10,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.cells import cell_len
-from typer.testing import CliRunner
 
-from cli.app import app
 from cli.commands.eval import truncation_lines
 from cli.output.evaluation import picture_lines
 from tests.helpers.command import environment
+from tests.helpers.in_process import tmssl_in_process
 from tests.helpers.marks import draw_marks
+from tests.helpers.tiny_run import train_on
 from tests.helpers.waiting import DEADLINE_S
-from tmssl.config import Config, changed, write_config
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.pack.cache import pack_size
 from tmssl.data.pack.reader import Pack, open_pack
 from tmssl.data.sources.catalogue import read_catalogue
-from tmssl.errors import ConfigError, InputError, TmsslError
+from tmssl.errors import ConfigError, InputError
 from tmssl.retrieval.evaluation.matches import Match, MatchesHeader, QueryMatches, read_matches
 from tmssl.retrieval.evaluation.table import table_lines
 from tmssl.runs.events import Eval, Score
-from tmssl.runs.folder import Run, create_run
-from tmssl.training.loop import train
-from tmssl.training.signals import SignalFlags
+from tmssl.runs.folder import Run
 
 
 @pytest.fixture(scope="module")
@@ -38,20 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     (marks / "ATTRIBUTION.txt").write_text("Drawings by Somebody, CC BY 4.0\n")
     folder = tmp_path_factory.mktemp("p") / "pack"
     build_pack(read_catalogue(marks), folder, pack_size(32))
-    made = create_run(tmp_path_factory.mktemp("r"), "r")
-    settings = {
-        "data.pack": str(folder),
-        "model.name": "test_efficientnet",
-        "hidden": 32,
-        "dimensions": 16,
-        "image_size": 32,
-        "batch_size": 8,
-        "epochs": 1,
-        "device": "cpu",
-    }
-    write_config(changed(Config(), settings), made.config)
-    train(made, SignalFlags())
-    return made
+    return train_on(folder, tmp_path_factory.mktemp("r"))
 
 
 @pytest.fixture(autouse=True)
@@ -65,11 +49,7 @@ def _handlers() -> Iterator[None]:
 
 def evaluated(run: Run, *words: str) -> tuple[str, str]:
     """Stdout and stderr of `tmssl eval RUN WORDS`."""
-    done = CliRunner().invoke(app, ["eval", str(run.path), *words])
-    if isinstance(done.exception, TmsslError):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.stdout, done.stderr
+    return tmssl_in_process("eval", str(run.path), *words)
 
 
 def test_json_is_one_object_whose_matches_can_be_read(run: Run) -> None:

@@ -14,9 +14,8 @@ import torch
 from pyarrow import parquet
 from safetensors import safe_open
 from torch import Tensor, nn
-from typer.testing import CliRunner
 
-from cli.app import app
+from tests.helpers.in_process import tmssl_in_process
 from tests.helpers.tiny_run import tiny_run
 from tmssl.config import read_config
 from tmssl.data.pack.reader import open_pack
@@ -55,11 +54,7 @@ def view(run: Run) -> Tensor:
 
 def exported(run: Run, *words: str) -> tuple[str, str]:
     """Stdout and stderr of `tmssl export RUN WORDS`."""
-    done = CliRunner().invoke(app, ["export", str(run.path), *words])
-    if isinstance(done.exception, TmsslError):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.stdout, done.stderr
+    return tmssl_in_process("export", str(run.path), *words)
 
 
 FORMS = ["timm", "safetensors", "torchscript", pytest.param("onnx", marks=pytest.mark.slow)]

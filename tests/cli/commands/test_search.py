@@ -11,15 +11,14 @@ import numpy as np
 import pytest
 import torch
 from rich.cells import cell_len
-from typer.testing import CliRunner
 
-from cli.app import app
 from cli.output.search import picture_lines
 from tests.helpers.command import run_checked
+from tests.helpers.in_process import tmssl_in_process
 from tests.helpers.marks import draw_marks
 from tests.helpers.tiny_run import tiny_run
 from tmssl.data.pack.reader import open_pack
-from tmssl.errors import InputError, TmsslError
+from tmssl.errors import InputError
 from tmssl.retrieval.index.exact import search_one
 from tmssl.retrieval.search.gallery import open_gallery
 from tmssl.retrieval.search.logos import read_logo
@@ -57,11 +56,7 @@ def logo(images: Path, tmp_path: Path) -> Path:
 
 def searched(run: Run, *words: str, stdin: bytes | None = None) -> tuple[str, str]:
     """Stdout and stderr of `tmssl search WORDS --run RUN`."""
-    done = CliRunner().invoke(app, ["search", *words, "--run", str(run.path)], input=stdin)
-    if isinstance(done.exception, TmsslError):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.stdout, done.stderr
+    return tmssl_in_process("search", *words, "--run", str(run.path), stdin=stdin)
 
 
 def test_json_is_a_record_that_can_be_repeated(run: Run, logo: Path) -> None:

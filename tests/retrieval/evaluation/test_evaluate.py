@@ -9,6 +9,7 @@ import torch
 
 from cli.output.evaluation import robustness_bars, robustness_lines
 from tests.helpers.marks import draw_marks
+from tests.helpers.tiny_run import train_on
 from tmssl.config import Config, changed, write_config
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.pack.cache import pack_size
@@ -25,8 +26,6 @@ from tmssl.runs.events import Eval
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.journal import read_journal
 from tmssl.training.checkpoints.store import load_weights
-from tmssl.training.loop import train
-from tmssl.training.signals import SignalFlags
 
 ROWS = ("untrained", "perceptual hash", "HOG")
 
@@ -42,20 +41,7 @@ def pack(marks: Path, tmp_path_factory: pytest.TempPathFactory) -> Pack:
 
 
 def trained(folder: Path, pack: Pack) -> Run:
-    run = create_run(folder / "runs", "r")
-    settings = {
-        "data.pack": str(pack.folder),
-        "model.name": "test_efficientnet",
-        "hidden": 32,
-        "dimensions": 16,
-        "image_size": 32,
-        "batch_size": 8,
-        "epochs": 1,
-        "device": "cpu",
-    }
-    write_config(changed(Config(), settings), run.config)
-    train(run, SignalFlags())
-    return run
+    return train_on(pack.folder, folder / "runs")
 
 
 @pytest.fixture(scope="module")

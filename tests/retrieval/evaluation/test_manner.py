@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.scores import division_hit
 from tmssl.retrieval.evaluation import scoring
 from tmssl.retrieval.evaluation.matches import Match, QueryMatches, first_hit, shared_codes, verdict
 from tmssl.retrieval.evaluation.robustness import _rank
@@ -66,18 +67,7 @@ def test_a_manner_is_named_wherever_its_figures_are() -> None:
     assert "\x1b" not in plain_text(evaluation_spans(history))
     text = report(history, "r", alive=False, charts={}, pictures={})
     assert "### Epoch 2 (900 queries, whitened to 64 features" in text
-    hit = Score(
-        metric="hit",
-        level="division",
-        codes="figurative",
-        k=10,
-        value=0.3,
-        chance=0.2,
-        low=0.1,
-        high=0.5,
-        queries=30,
-        references={"untrained": 0.4},
-    )
+    hit = division_hit(0.3, 0.2, {"untrained": 0.4}, low=0.1, high=0.5, queries=30)
     told = evaluation_findings(Eval(whitened=64, scores=[hit]))
     assert told[0].text.startswith("whitened to 64 features: hit@10 is 0.3")
 

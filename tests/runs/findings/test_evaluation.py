@@ -4,6 +4,7 @@ import random
 import msgspec
 import pytest
 
+from tests.helpers.scores import division_hit
 from tmssl.runs.events import Eval, Score
 from tmssl.runs.findings.evaluation import evaluation_findings
 
@@ -44,17 +45,8 @@ def test_the_tail_is_the_binomials_by_simulation() -> None:
 
 def test_an_untrained_encoder_within_the_interval_is_told() -> None:
     def event(untrained: float, of_groups: float = 0.5) -> Eval:
-        divisions = Score(
-            metric="hit",
-            level="division",
-            codes="figurative",
-            k=10,
-            value=0.5,
-            chance=0.4,
-            low=0.45,
-            high=0.55,
-            queries=300,
-            references={"untrained": untrained},
+        divisions = division_hit(
+            0.5, 0.4, {"untrained": untrained}, low=0.45, high=0.55, queries=300
         )
         groups = msgspec.structs.replace(
             divisions,

@@ -2,7 +2,8 @@ import pytest
 from rich.text import Span as RichSpan
 
 from tests.helpers.histories import short_history
-from tmssl.runs.events import Epoch, Eval, Finding, Score
+from tests.helpers.scores import division_hit, group_recall
+from tmssl.runs.events import Epoch, Eval, Finding
 from tmssl.runs.history import History
 from tui.charts.chart import evaluation_chart
 from tui.charts.epoch_table import epoch_table
@@ -44,25 +45,8 @@ def test_words_for_a_run_that_has_not_written() -> None:
 
 def test_the_last_evaluation_keeps_its_chance_in_a_narrow_window() -> None:
     history = short_history()
-    scores = [
-        Score(
-            metric="hit",
-            level="division",
-            codes="figurative",
-            k=10,
-            value=0.62,
-            chance=0.41,
-            references={"untrained": 0.48},
-        ),
-        Score(
-            metric="group_recall",
-            level="group",
-            k=10,
-            value=0.3,
-            chance=0.003,
-            references={"untrained": 0.1},
-        ),
-    ]
+    hit = division_hit(0.62, 0.41, {"untrained": 0.48})
+    scores = [hit, group_recall(0.3, 0.003, {"untrained": 0.1})]
     history.add([Eval(epoch=6, scores=scores), Epoch(epoch=6, step=60, loss=4.0)])
     assert "untrained 0.48" in plain_text(evaluation_spans(history, 200))
     narrow = plain_text(evaluation_spans(history, 80))

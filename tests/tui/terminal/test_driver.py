@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,15 +17,6 @@ from tui.terminal.cell_diff import CellDiff
 from tui.terminal.driver import sanitize
 
 RUN = ROOT / "runs" / "training-log"
-
-
-@pytest.fixture
-def opened() -> Iterator[list[Terminal]]:
-    """Terminals that a test opens, closed after it."""
-    terminals: list[Terminal] = []
-    yield terminals
-    for terminal in terminals:
-        terminal.close()
 
 
 def test_the_terminal_notices_what_it_is_asked(opened: list[Terminal]) -> None:
