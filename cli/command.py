@@ -18,6 +18,11 @@ _NUMBERS = re.compile(r"\d+(,\d+)*")
 class HelpCommand(TyperCommand):
     """A command whose help lists arguments and options under headings."""
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The usage line with a required argument as `LOGO...`, which typer writes as `{LOGO}...`."""
+        pieces = super().collect_usage_pieces(ctx)
+        return [re.sub(r"^\{([A-Z]+)\}", r"\1", piece) for piece in pieces]
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write one section per heading; a single heading is not worth a section."""
         sections: dict[str, list[tuple[str, str]]] = {heading: [] for heading in _ORDER}

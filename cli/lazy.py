@@ -76,6 +76,13 @@ class LazyGroup(TyperGroup):
         super().__init__(**options)
         self.commands = LazyCommands()  # type: ignore[assignment]  # nothing is ever added to it
 
+    def get_help_option(self, ctx: Any) -> Any:
+        """The option `--help`, off unless given: typer loads pydantic (0.1 s) to coerce no value at all."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.default = False
+        return option
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Names, in the order of the table."""
         return list(COMMANDS)
