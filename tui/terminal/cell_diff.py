@@ -29,10 +29,14 @@ class CellDiff:
         self._pen: Pen | None = None
         self._cursor: tuple[int, int] | None = None
         self._output: list[str] = []
+        self._stale = False
 
     def forget(self) -> None:
-        """Assume nothing: the size has changed, or another program has written to the terminal."""
-        self._characters, self._pens, self._pen, self._cursor = {}, {}, None, None
+        """Assume nothing from the next frame on: the terminal has changed its cells or its size.
+
+        A signal or another thread may call this while a frame is compared, so it only leaves a note.
+        """
+        self._stale = True
 
     def diff(self, frame: str) -> str:
         """The part of a frame that must be sent; the frame begins with a cursor position."""
@@ -40,6 +44,9 @@ class CellDiff:
         if sum(len(token[0]) for token in tokens) != len(frame) or "\x1b[" not in frame:
             self.forget()
             return "\x1b[0m" + frame  # not a frame as Textual makes them
+        if self._stale:
+            self._stale = False  # first, so that a call from now on counts for the next frame
+            self._characters, self._pens, self._pen, self._cursor = {}, {}, None, None
         self._output, pen, row, column = [], _PLAIN, 0, 0
         for token in tokens:
             kind = token.lastgroup

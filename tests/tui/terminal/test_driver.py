@@ -201,6 +201,22 @@ def test_a_line_in_which_one_figure_changes_costs_a_few_bytes() -> None:
     assert len(cell_diff.diff(line.format("4.25"))) > 50
 
 
+def test_a_resize_amid_a_frame_counts_for_the_next() -> None:
+    """A signal, or the thread that watches the terminal, comes between any two steps of a comparison."""
+    cell_diff = CellDiff()
+
+    class Interrupted(dict[int, list[str]]):
+        def setdefault(self, row: int, cells: list[str]) -> list[str]:
+            cell_diff.forget()
+            return super().setdefault(row, cells)
+
+    line = "\x1b[3;1Hloss 4.21"
+    assert "loss 4.21" in cell_diff.diff(line)
+    cell_diff._characters = Interrupted(cell_diff._characters)
+    assert cell_diff.diff(line) == ""
+    assert "loss 4.21" in cell_diff.diff(line)
+
+
 def test_the_monitor_is_started_with_this_driver() -> None:
     source = (Path(ROOT) / "tui" / "app.py").read_text("utf-8")
     assert "driver_class=QuietDriver" in source
