@@ -11,14 +11,17 @@ from hypothesis import settings
 
 
 def pytest_configure() -> None:
-    """Let the commands under test hear Ctrl-C, and torch use one thread in every process.
+    """Let the commands under test hear Ctrl-C and a hang-up, and torch use one thread in every process.
 
-    A shell that runs the suite in the background ignores SIGINT, and every child would inherit that.
+    A shell that runs the suite in the background ignores SIGINT, and `nohup` ignores SIGHUP; every child
+    would inherit that.
     Two processes of as many OpenMP threads as there are cores spend their time waiting for each other
     at barriers: a step of the tests' networks then takes sixty times as long, with nothing gained.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ["OMP_NUM_THREADS"] = "1"
     # How long an example takes is no property of the code on a machine that others use too.
     settings.register_profile("tmssl", deadline=None)
