@@ -212,8 +212,6 @@ def test_affinity_limits_the_workers() -> None:
         assert worker_count() == 1
     finally:
         os.sched_setaffinity(0, before)
-    assert worker_count(most=1) == 1
-    assert worker_count(most=0) == 1
 
 
 def test_a_disk_is_measured_where_the_runs_will_be(tmp_path: Path) -> None:

@@ -30,10 +30,9 @@ def usable_cores(root: Path = _CGROUPS, own_groups: Path = _OWN_GROUPS) -> float
     return min(limits)
 
 
-def worker_count(most: int | None = None) -> int:
-    """Processes worth starting for work that fills a core each: one a usable core, at most `most`."""
-    cores = max(1, int(usable_cores()))
-    return cores if most is None else max(1, min(cores, most))
+def worker_count() -> int:
+    """Processes worth starting for work that fills a core each: one per usable core, at least one."""
+    return max(1, int(usable_cores()))
 
 
 def usable_memory(root: Path = _CGROUPS, own_groups: Path = _OWN_GROUPS) -> int:

@@ -14,7 +14,7 @@ from tmssl.data.phash import HASH_SIDE, hash_bits, pack_bits
 from tmssl.data.preprocess import FORMATS, UnreadableError, fit_square, load_image_and_shape
 from tmssl.data.rng import random_bits
 from tmssl.data.sources.location import ImageLocation, read_bytes
-from tmssl.doctor.machine import usable_cores
+from tmssl.doctor.machine import worker_count
 from tmssl.types import Indices, Progress
 
 _PER_JOB = 128
@@ -84,7 +84,7 @@ def survey_images(
         ([locations[row] for row in chosen.tolist()], chosen)
         for chosen in (rows[i : i + _PER_JOB] for i in range(0, len(rows), _PER_JOB))
     )
-    processes = min(workers or max(1, int(usable_cores())), len(rows) // (2 * _PER_JOB)) or 1
+    processes = min(workers or worker_count(), len(rows) // (2 * _PER_JOB)) or 1
     tables, unreadable, done = [np.empty(0, IMAGE_FACTS)], dict[int, str](), 0
     if progress:
         progress(0, len(rows))

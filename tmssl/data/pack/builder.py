@@ -22,7 +22,7 @@ from tmssl.data.pack.reader import FRAME_FILE, QUARANTINE_FILE, Pack, open_pack
 from tmssl.data.pack.workers import Stop
 from tmssl.data.sources.catalogue import Catalogue
 from tmssl.data.sources.marks import MarkTable
-from tmssl.doctor.machine import usable_cores
+from tmssl.doctor.machine import worker_count
 from tmssl.errors import PackError
 from tmssl.files import atomic_path, is_unfinished
 from tmssl.text import count, safe
@@ -58,7 +58,7 @@ def build_pack(
         PackError: no image can be read, the disk is too small, the folder is not a pack, or another
             process is building it.
     """
-    options = BuildOptions(size, workers or max(1, int(usable_cores())), progress, stop)
+    options = BuildOptions(size, workers or worker_count(), progress, stop)
     building = folder.with_name(f"{folder.name}.building")
     try:
         if pack := _existing_pack(folder, catalogue, size):
