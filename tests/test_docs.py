@@ -55,6 +55,8 @@ SMALL = {
     "train --resume --gpus 1": "--epochs 3",
     "eval --index IVF1024,SQ8;nprobe=32": "--index 'IVF4,SQ8;nprobe=4'",
     "demo": "--marks 300 --epochs 1",
+    "train --recipe toy --data my-marks --epochs 2": f"{_TINY} --epochs 1",
+    "eval --whiten 256 --topk 10": "--whiten 8",
 }
 
 

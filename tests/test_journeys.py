@@ -323,7 +323,7 @@ def test_the_window_is_resized_in_between(terminal: Terminal) -> None:
     terminal.resize(200, 60).shows("learning rate", "gradient norm", "RankMe")
     terminal.press("r").shows("new plan")
     terminal.resize(80, 24).shows("enter Resume")
-    terminal.press("Escape").shows("q Quit")
+    terminal.press("Escape").until(lambda: "enter Resume" not in terminal.screen())
     terminal.press("o").shows("2 runs")
     terminal.resize(200, 60).shows("2 runs", "finding")
     terminal.resize(80, 24).press("Enter").shows("learning rate")
@@ -374,7 +374,9 @@ def test_a_run_is_started_kept_evaluated_stopped_and_gone_on_with(
         run = open_run(world / "mine" / "managed")
         terminal.press("k").shows("asked for a checkpoint")
         terminal.until(lambda: bool(history(run).checkpoints))
-        terminal.press("e").shows("Evaluate which checkpoint", "last")
+        # Each epoch of this run takes a moment, and `last` is nowhere while it becomes `previous`.
+        while "last" not in terminal.press("e").shows("Evaluate which checkpoint", "esc Cancel"):
+            terminal.press("Escape").until(lambda: "esc Cancel" not in terminal.screen())
         terminal.press("Enter").shows("evaluated; press m for the matches")
         terminal.press("s").shows("y Stop")
         terminal.press("n").shows("> running")
