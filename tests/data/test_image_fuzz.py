@@ -11,7 +11,7 @@ from tests.helpers.images import BAD, KINDS, encoded, logo, turned
 from tests.helpers.marks import draw_marks
 from tmssl.data.inspect.survey import inspect_images
 from tmssl.data.pack.builder import build_pack
-from tmssl.data.preprocess import UnreadableError, load_square
+from tmssl.data.picture import UnreadableError, picture_square
 from tmssl.data.sources.catalogue import read_catalogue
 
 _CASES = 10_000
@@ -68,7 +68,7 @@ def test_ten_thousand_damaged_files_are_decoded_or_refused() -> None:
     for case in range(_CASES):
         data = mutated(files, random.Random(case))
         try:
-            square = load_square(io.BytesIO(data), 16)
+            square = picture_square(io.BytesIO(data), 16)
             assert square.shape == (16, 16, 3)
             outcomes[True] += 1
         except UnreadableError as error:

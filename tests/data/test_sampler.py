@@ -3,8 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tmssl.data.positives.partners import PartnerIndex, Partners
 from tmssl.data.rng import random_bits, uniform
-from tmssl.data.sampler import CodeIndex, Sampler, order, steps_per_epoch
+from tmssl.data.sampler import Sampler, order, steps_per_epoch, view_pairs
+from tmssl.data.vienna import at_level
 from tmssl.errors import ConfigError
 
 
@@ -77,7 +79,8 @@ def test_a_share_of_positives_comes_from_codes_and_a_mark_without_any_is_its_own
     rows = np.arange(
         5000, 7000
     )  # rows of the pack are not places among the marks that are learnt from
-    sampler = Sampler(rows, 2000, 3, partners=CodeIndex(codes, "division"), partner_share=share)
+    index = PartnerIndex([at_level(each, "division") for each in codes])
+    sampler = Sampler(rows, 2000, 3, mixture=[Partners("vienna", share, index)])
     batch = sampler.batch(0)
     coded = (batch.anchors - 5000) % 4 > 0
     moved = batch.positives != batch.anchors
@@ -85,3 +88,29 @@ def test_a_share_of_positives_comes_from_codes_and_a_mark_without_any_is_its_own
     assert moved[coded].mean() == pytest.approx(share, abs=0.05)
     for anchor, positive in zip(batch.anchors - 5000, batch.positives - 5000, strict=True):
         assert codes[anchor] == codes[positive]
+
+
+@given(st.integers(2, 8), st.integers(0, 99), st.integers(0, 99), st.booleans())
+def test_a_pair_is_two_different_views_of_their_kinds(
+    views: int, seed: int, epoch: int, alike: bool
+) -> None:
+    rows = np.arange(100, 400)
+    first, second = view_pairs(rows, views, seed, epoch, alike=alike)
+    for chosen in (first, second):
+        assert chosen.min() >= 0
+        assert chosen.max() < views
+    assert (first != second).all()
+    if not alike:
+        assert (first % 2 == 0).all()
+        assert (second % 2 == 1).all()
+    again = view_pairs(rows[50:60], views, seed, epoch, alike=alike)
+    np.testing.assert_array_equal(first[50:60], again[0])
+    np.testing.assert_array_equal(second[50:60], again[1])
+
+
+def test_every_pair_of_views_comes_up_equally_often() -> None:
+    rows = np.arange(12_000)
+    pairs = np.stack(view_pairs(rows, 4, seed=1, epoch=2, alike=True))
+    counts = np.bincount(pairs[0] * 4 + pairs[1], minlength=16).reshape(4, 4)
+    assert (np.diag(counts) == 0).all()
+    assert abs(counts[~np.eye(4, dtype=bool)] - 1000).max() < 150

@@ -1,13 +1,21 @@
 import math
-from collections import Counter
+from decimal import Decimal
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmssl.data.sampler import CodeIndex
-from tmssl.data.vienna import LEVELS, at_level, idf, is_figurative, parse_code, parse_codes, title
+from tests.helpers.growth import growth
+from tmssl.data.vienna import (
+    LEVELS,
+    at_level,
+    idf,
+    is_figurative,
+    is_lossy_number,
+    parse_code,
+    parse_codes,
+    title,
+)
 from tmssl.errors import CodeError
 
 numbers = st.tuples(st.integers(1, 29), st.integers(1, 99), st.integers(1, 99))
@@ -95,10 +103,98 @@ def test_printed_lists_are_read_as_they_are_meant(printed: object, codes: list[s
 
 
 @pytest.mark.parametrize(
-    "nothing", [None, "", " ", "[]", float("nan"), "none", "-", "N/A", [], [None], ["", "null"]]
+    "nothing",
+    [
+        None,
+        "",
+        " ",
+        "[]",
+        float("nan"),
+        "none",
+        "-",
+        "N/A",
+        [],
+        [None],
+        ["", "null"],
+        "#N/A",
+        "<NA>",
+        "\\N",
+        "(null)",
+        "[NULL]",
+        "nan; NaN",
+        "\u2013",
+    ],
 )
 def test_no_code_is_nothing_bad(nothing: object) -> None:
     assert parse_codes(nothing) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("printed", "codes"),
+    [
+        ("28.11.00", ["28.11"]),
+        ("27.05.00;26.04.00", ["26.04", "27.05"]),
+        ("260400", ["26.04"]),
+        ("05.00.00", ["05"]),
+        ("2600", ["26"]),
+        ("26.00", ["26"]),
+        ("CFE(9) 26.4.00 A", ["26.04"]),
+        (260400, ["26.04"]),
+        (260400.0, ["26.04"]),
+        ([50000, 290100], ["29.01"]),
+    ],
+)
+def test_a_division_or_section_of_two_zeros_stands_for_the_level_above(
+    printed: object, codes: list[str]
+) -> None:
+    assert list(parse_codes(printed)[0]) == codes
+
+
+@pytest.mark.parametrize("bad", ["00", "00.01.03", "26.00.03", "000103", "260003", "00.00.00"])
+def test_zeros_above_a_number_are_no_level(bad: str) -> None:
+    assert parse_codes(bad) == ((), (bad,))
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (260103, "26.01.03"),
+        (260103.0, "26.01.03"),
+        (2601, "26.01"),
+        (26.05, "26.05"),
+        (26, "26"),
+        (26.0, "26"),
+        (Decimal("26.10"), "26.10"),
+        (Decimal("3.07"), "03.07"),
+    ],
+)
+def test_a_number_is_a_code_where_no_digit_can_be_lost(number: object, code: str) -> None:
+    assert parse_codes(number) == parse_codes([number]) == ((code,), ())
+
+
+@pytest.mark.parametrize(
+    "number", [26.1, 27.5, 10203, 103, 26.013, -26, 30, 1e30, Decimal("26.1"), 260199.5, 26.049999]
+)
+def test_a_number_that_may_have_lost_digits_is_told_and_not_guessed(number: object) -> None:
+    codes, bad = parse_codes(["27.05.01", number])
+    assert codes == ("27.05.01",)
+    assert all(map(is_lossy_number, bad))
+    assert len(bad) == 1
+
+
+@pytest.mark.parametrize(
+    "numbers", [[26, 1, 3], [26.0, 1.0], (26, 4), "[26, 1, 3]", "26,1", "26, 04, 01", [[26, 1, 3]]]
+)
+def test_several_whole_numbers_may_be_the_parts_of_one_code(numbers: object) -> None:
+    codes, bad = parse_codes(numbers)
+    assert codes == ()
+    assert all(map(is_lossy_number, bad))
+    assert len(bad) == 1
+
+
+def test_lists_in_lists_are_read_through() -> None:
+    assert parse_codes([["26.01.03"], [["27.5"], None]]) == (("26.01.03", "27.05"), ())
+    assert parse_codes(b"26.01.03") == parse_codes([b"26.01.03"]) == (("26.01.03",), ())
 
 
 @pytest.mark.parametrize("printed", ["26 01 03", "26/01/03", "26.1 / 3", "3 7"])
@@ -151,53 +247,27 @@ def test_rarity_is_inverse_document_frequency() -> None:
     assert told == {"a": math.log(4 / 3), "b": math.log(4)}
 
 
-codes_of_marks = st.lists(
-    st.lists(st.sampled_from(["01.01", "02.01", "03.01", "04.01"]), max_size=3).map(tuple),
-    min_size=1,
-    max_size=12,
+@pytest.mark.parametrize(
+    "piece", ["1 ", "26.01.03 ", "A ", "(", "CFE( 9 ) ", "1,", "[5]/", "\"' ", "1 A", ";"]
 )
+@pytest.mark.parametrize("frame", ["{}", "26.01.03{}x26.01.04"])
+def test_the_work_is_linear_in_the_length_of_a_cell(piece: str, frame: str) -> None:
+    assert growth(parse_codes, lambda n: frame.format(piece * n), 5_000) < 10
 
 
-@given(codes_of_marks, st.data())
-def test_a_partner_shares_a_code_and_is_somebody_else(
-    marks: list[tuple[str, ...]], data: st.DataObject
-) -> None:
-    index = CodeIndex(marks, "division")
-    draw = st.floats(0, 1, exclude_max=True)
-    for sample in range(len(marks)):
-        draws = (np.array([data.draw(draw)]) for _ in range(2))
-        found = int(index.partners(np.array([sample]), *draws)[0])
-        mates = [i for i in range(len(marks)) if i != sample and set(marks[i]) & set(marks[sample])]
-        # A code that every mark carries says nothing, yet still makes a partner when it is the only one.
-        assert found in mates if mates else found == sample
+@pytest.mark.parametrize("blank", [" ", "\f", "\v", "\n", "\t", "\xa0", "\u2003"])
+def test_many_blanks_between_codes_are_as_quick_as_few(blank: str) -> None:
+    assert growth(parse_codes, lambda n: f"26.01.03{blank * n}x26.01.04", 50_000) < 10
+    assert parse_codes(f"26.01.03{' ' * 99}26.01.04") == (("26.01.03", "26.01.04"), ())
 
 
-def test_partners_are_drawn_by_the_rarity_of_the_shared_code() -> None:
-    marks = [("01.01", "02.01"), ("01.01",), ("01.01",), ("01.01",), ("02.01",), ("03.01",)]
-    weights = {"01.01": math.log(6 / 4), "02.01": math.log(6 / 2)}
-    dice = np.random.default_rng(0)
-    drawn = 40_000
-    found = CodeIndex(marks, "division").partners(
-        np.zeros(drawn, np.int64), dice.random(drawn), dice.random(drawn)
-    )
-    counts = Counter(found.tolist())
-    assert counts[4] / drawn == pytest.approx(weights["02.01"] / sum(weights.values()), abs=0.01)
-    for other in (1, 2, 3):
-        assert counts[other] / drawn == pytest.approx(
-            weights["01.01"] / sum(weights.values()) / 3, abs=0.01
-        )
-    assert set(counts) == {1, 2, 3, 4}
-
-
-def test_a_level_that_no_code_reaches_leaves_everybody_alone() -> None:
-    index = CodeIndex([("26.01",), ("26.01",), ()], "section")
-    samples = np.arange(3)
-    assert np.array_equal(index.partners(samples, np.full(3, 0.5), np.full(3, 0.5)), samples)
-
-
-def test_a_code_that_all_marks_carry_still_makes_partners_late_in_a_large_register() -> None:
-    count = 20_000
-    marks = [("26.01", *([f"01.{1 + i % 90:02d}"] if i < count // 2 else [])) for i in range(count)]
-    late = np.arange(count // 2, count)
-    draws = np.random.default_rng(0).random((2, len(late)))
-    assert (CodeIndex(marks, "division").partners(late, *draws) != late).all()
+def test_numbers_of_many_digits_and_lists_in_lists_are_no_codes() -> None:
+    deep: list[object] = []
+    for _ in range(5000):
+        deep = [deep]
+    for cell in (10**5000, Decimal("1e999999"), -(10**5000), 1e308, deep, [10**5000, 1]):
+        codes, bad = parse_codes(cell)
+        assert codes in ((), ("01",))
+        assert len(bad) == 1
+    with pytest.raises(CodeError, match="is not a Vienna code"):
+        parse_code("9" * 100_000)

@@ -18,7 +18,8 @@ from tmssl.data.pack.builder import build_pack
 from tmssl.data.pack.cache import pack_folder, pack_size
 from tmssl.data.pack.frame import PER_CHUNK
 from tmssl.data.pack.reader import Pack, open_pack
-from tmssl.data.preprocess import UnreadableError, fit_square, ink_box, load_image, load_square
+from tmssl.data.picture import UnreadableError, load_image, picture_square
+from tmssl.data.preprocess import fit_square, ink_box
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import PackError
 
@@ -101,7 +102,7 @@ def test_a_pack_gives_back_what_was_fitted(tmp_path: Path) -> None:
     pack = build_pack(catalogue, tmp_path / "p", 48, workers=1, progress=lambda *c: calls.append(c))
     assert (pack.count, pack.size, calls[-1]) == (30, 48, (30, 30))
     rows = [7, 0, 29, 7]
-    expected = [load_square(tmp_path / "m" / pack.marks[row].path, 48) for row in rows]
+    expected = [picture_square(tmp_path / "m" / pack.marks[row].path, 48) for row in rows]
     assert np.array_equal(pack.read(rows), np.stack(expected))
     assert [mark.path for mark in pack.marks] == [mark.path for mark in catalogue.marks]
     assert pack.marks[1].vienna == catalogue.marks[1].vienna

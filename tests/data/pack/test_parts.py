@@ -15,8 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.images import encoded, logo
 from tests.helpers.marks import draw_marks
 from tests.helpers.waiting import wait_for
+from tmssl.data.inspect.summary import summarize
+from tmssl.data.inspect.survey import survey_images
 from tmssl.data.pack import parts as building
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.pack.parts import build_lock, part_name
@@ -188,6 +191,8 @@ def test_several_threads_read_one_pack(tmp_path: Path) -> None:
 
 CHILD = """
 from pathlib import Path
+from tmssl.data.inspect.summary import summarize
+from tmssl.data.inspect.survey import survey_images
 from tmssl.data.pack import parts as building
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.sources.catalogue import read_catalogue
@@ -233,3 +238,17 @@ def _is_alive(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_jpegs_without_their_end_marker_are_packed_and_counted(tmp_path: Path) -> None:
+    source = draw_marks(tmp_path / "m", 3)
+    data = encoded(logo(), "JPEG").getvalue()
+    (source / "images" / "a.jpg").write_bytes(data[:-2])
+    (source / "images" / "b.jpg").write_bytes(data)
+    (source / "images" / "c.jpg").write_bytes(data[:-60])
+    catalogue = read_catalogue(source)
+    pack = build_pack(catalogue, tmp_path / "p", 32)
+    assert (pack.count, pack.info.unfinished) == (5, 1)
+    assert [path for path, _ in pack.quarantine] == ["images/c.jpg"]
+    shapes = summarize(catalogue.marks, survey_images(catalogue.locations, np.arange(6)))
+    assert (shapes.unfinished, shapes.unreadable_examples[0][0]) == (1, "images/c.jpg")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.helpers.marks import draw_marks
 from tmssl.data.pack import parts as building
 from tmssl.data.pack.builder import build_pack
-from tmssl.data.preprocess import UnreadableError
+from tmssl.data.picture import UnreadableError
 from tmssl.data.sources.archive import read_archive
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.data.sources.location import Member, read_member

@@ -1,10 +1,15 @@
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.images import encoded, logo
 from tests.helpers.l3d import images
 from tests.helpers.marks import draw_marks
+from tmssl.data.formats import missing
+from tmssl.data.pack.builder import build_pack
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.data.sources.folder import AllowedFolders, read_folder
 from tmssl.errors import CatalogueError
@@ -98,11 +103,11 @@ def test_l3d_as_published_joins_in_spite_of_its_case(tmp_path: Path) -> None:
     assert catalogue.report.images_without_label == ("images/4e5f.jpg",)
 
 
-def test_a_name_that_two_images_share_joins_neither(tmp_path: Path) -> None:
+def test_a_name_that_two_images_share_is_an_error_with_both(tmp_path: Path) -> None:
     images(tmp_path, "x/a.png", "y/a.png", "b.png", "c.png")
     (tmp_path / "labels.csv").write_text("path,vienna\nA.png,1.1\nb.png,1.1\n")
-    report = read_catalogue(tmp_path).report
-    assert report.labels_without_image == ("A.png",)
+    with pytest.raises(CatalogueError, match=r"A\.png, which may be x/a\.png or y/a\.png"):
+        read_catalogue(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -150,3 +155,68 @@ def test_the_fingerprint_tells_labels_and_files_apart(tmp_path: Path) -> None:
     labels = tmp_path / "b" / "labels.csv"
     labels.write_text(labels.read_text().replace("g0", "g9"))
     assert read_catalogue(tmp_path / "b").fingerprint != first
+
+
+def filed_as(folder: Path, name: str, kind: str) -> None:
+    """A picture of a kind under any name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if kind == "SVG":
+        text = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><circle r="5"/></svg>'
+        (folder / name).write_text(f"<?xml version='1.0'?>\n<!-- by hand -->\n{text}")
+    else:
+        (folder / name).write_bytes(encoded(logo(), kind).getvalue())
+
+
+ODD_NAMES = {
+    "JPEG": ("a.jfif", "b.jpe", "c.JPG_large", "d", "e.jpg!d", "f.bin", "g.img.1", "h.php"),
+    "PNG": ("a.dat", "b"),
+    "GIF": ("a.gif_",),
+    "WEBP": ("a.wbp", "b"),
+    "TIFF": ("a.tff",),
+    "BMP": ("a.dib", "b"),
+    "SVG": ("a.svg", "b.svgz.txt.svg", "c.image"),
+}
+
+
+@pytest.mark.parametrize("kind", list(ODD_NAMES))
+@pytest.mark.parametrize("form", ["folder", "tar", "zip"])
+def test_pictures_are_found_by_their_first_bytes(tmp_path: Path, kind: str, form: str) -> None:
+    folder = tmp_path / "m"
+    for name in ODD_NAMES[kind]:
+        filed_as(folder, name, kind)
+    for name in ("notes", "x.bin", "BMP.doc", "README"):
+        (folder / name).write_bytes(b"BM is a word, and this is text" + bytes(9))
+    (folder / "empty").touch()
+    source = folder if form == "folder" else Path(shutil.make_archive(str(folder), form, folder))
+    catalogue = read_catalogue(source)
+    assert sorted(mark.path for mark in catalogue.marks) == sorted(ODD_NAMES[kind])
+    assert build_pack(catalogue, tmp_path / "p", 32).count == len(ODD_NAMES[kind])
+    assert catalogue.report.files.reasons == {"no suffix": 3, ".bin": 1, ".doc": 1}
+
+
+def test_a_picture_that_needs_an_extra_is_counted_under_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tmssl.data.formats.importlib.util.find_spec", lambda _name: None)
+    monkeypatch.setattr("tmssl.data.formats._pillow_reads_avif", lambda: False)
+    missing.cache_clear()
+    filed_as(tmp_path, "a.png", "PNG")
+    filed_as(tmp_path, "b.svg", "SVG")
+    filed_as(tmp_path, "c", "SVG")
+    (tmp_path / "d.heic").write_bytes(b"\0\0\0\x1cftypheic" + bytes(20))
+    (tmp_path / "e.bin").write_bytes(b"\0\0\0\x1cftypavif" + bytes(20))
+    report = read_catalogue(tmp_path).report
+    missing.cache_clear()
+    assert report.files.reasons == {
+        "SVG needs resvg-py: pip install 'tmssl[formats]'": 2,
+        "HEIF needs pillow-heif: pip install 'tmssl[formats]'": 1,
+        "AVIF needs pillow-avif-plugin: pip install 'tmssl[formats]'": 1,
+    }
+    assert "pip install 'tmssl[formats]' 2" in "\n".join(report.lines())
+
+
+def test_nothing_waits_for_a_pipe_among_images(tmp_path: Path) -> None:
+    images(tmp_path, "a.png")
+    os.mkfifo(tmp_path / "pipe")
+    report = read_catalogue(tmp_path).report
+    assert (report.images, report.files.reasons) == (1, {"no suffix": 1})

@@ -12,7 +12,7 @@ from tests.helpers.marks import draw_marks
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.pack.info import INFO_FILE, labels_changed
 from tmssl.data.pack.reader import open_pack
-from tmssl.data.preprocess import UnreachableError, cannot_read, load_image
+from tmssl.data.picture import UnreachableError, cannot_read, load_image
 from tmssl.data.sampler import steps_per_epoch
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.errors import CatalogueError, ConfigError, PackError

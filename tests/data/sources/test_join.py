@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 
 from tests.helpers.l3d import images, l3d
 from tests.helpers.marks import draw_marks
+from tmssl.data.matching.paths import match_labels
 from tmssl.data.pack.builder import build_pack
-from tmssl.data.sources.catalogue import read_catalogue
+from tmssl.data.sources.catalogue import Catalogue, read_catalogue
 from tmssl.data.sources.folder import AllowedFolders, read_folder
-from tmssl.data.sources.matching import match_labels
 from tmssl.errors import CatalogueError
 
 
 @pytest.mark.parametrize(
     "label",
-    "img/Ab.JPG ./img/Ab.JPG img\\Ab.JPG IMG/AB.jpg ab.jpg other/AB.JPG ab Ab.png".split(),
+    "img/Ab.JPG ./img/Ab.JPG img\\Ab.JPG IMG/AB.jpg ab.jpg set/img/AB.JPG ab Ab.png".split(),
 )
 def test_a_label_finds_its_image_however_it_is_spelled(label: str) -> None:
-    assert match_labels([label], ["img/Ab.JPG", "img/b.jpg"]) == {label: "img/Ab.JPG"}
+    assert match_labels([label], ["img/Ab.JPG", "img/b.jpg"]).image_of == {label: "img/Ab.JPG"}
 
 
 @pytest.mark.parametrize(
@@ -37,12 +37,12 @@ def test_a_label_finds_its_image_however_it_is_spelled(label: str) -> None:
     ],
 )
 def test_doubt_joins_nothing(labels: list[str], files: list[str]) -> None:
-    assert match_labels(labels, files) == {}
+    assert match_labels(labels, files).image_of == {}
 
 
 def test_a_looser_spelling_never_takes_an_image_from_its_own_label() -> None:
     labels = ["gone/a.jpg", "here/a.jpg"]
-    assert match_labels(labels, ["here/a.jpg"]) == {"here/a.jpg": "here/a.jpg"}
+    assert match_labels(labels, ["here/a.jpg"]).image_of == {"here/a.jpg": "here/a.jpg"}
 
 
 def test_the_same_path_written_twice_is_a_duplicate_not_a_loss(tmp_path: Path) -> None:
@@ -69,14 +69,14 @@ names = st.lists(
 def test_a_join_gives_each_image_at_most_one_label_in_any_order(
     labels: list[str], files: list[str], dice: random.Random
 ) -> None:
-    found = match_labels(labels, files)
+    found = match_labels(labels, files).image_of
     assert set(found) <= set(labels)
     assert set(found.values()) <= set(files)
     assert len(set(found.values())) == len(found)
     assert all(found[label] == label for label in labels if label in files)
     dice.shuffle(labels)
     dice.shuffle(files)
-    assert match_labels(labels, files) == found
+    assert match_labels(labels, files).image_of == found
 
 
 def test_what_the_report_counts_adds_up(tmp_path: Path) -> None:
@@ -335,7 +335,7 @@ def test_json_larger_than_a_block_is_read_item_by_item(
         for i in range(30)
     ]
     for block in (1, 7, 64):
-        monkeypatch.setattr("tmssl.data.sources.table._BLOCK", block)
+        monkeypatch.setattr("tmssl.data.tables.table._BLOCK", block)
         (tmp_path / "results.json").write_text(json.dumps(rows, indent=block), "utf-8")
         catalogue = read_catalogue(tmp_path)
         assert catalogue.report.joined == 30
@@ -343,3 +343,151 @@ def test_json_larger_than_a_block_is_read_item_by_item(
     (tmp_path / "results.json").write_text(json.dumps(rows)[:-40], "utf-8")
     with pytest.raises(CatalogueError, match="cannot read"):
         read_catalogue(tmp_path)
+
+
+def labelled(folder: Path, table: str, count: int = 4) -> Catalogue:
+    """A folder of images 0.png, 1.png, ... and labels.csv."""
+    images(folder, *(f"{i}.png" for i in range(count)))
+    (folder / "labels.csv").write_text(table, "utf-8")
+    return read_catalogue(folder)
+
+
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [
+        ("vienna", "{code}"),
+        ("vienna_code", "{code}"),
+        ("vienna,sequence", "{code},{k}"),
+        ("vienna,title", "{code},Foo"),
+        ("vienna,title,group", "{code},,g"),
+        ("id,vienna,phrase", "{k},{code},word {k}"),
+        ("split,vienna", "val,{code}"),
+    ],
+)
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_row_for_each_code_is_gathered(
+    tmp_path: Path, header: str, cells: str, shuffled: bool
+) -> None:
+    codes = ["26.01.03", "27.05.01", "05.03.13"]
+    lines = [
+        f"{i}.png,{cells.format(code=code, k=k)}" for i in range(4) for k, code in enumerate(codes)
+    ]
+    if shuffled:
+        random.Random(0).shuffle(lines)
+    catalogue = labelled(tmp_path, "\n".join([f"path,{header}", *lines]))
+    assert [mark.vienna for mark in catalogue.marks] == [tuple(sorted(codes))] * 4
+    report = catalogue.report
+    assert (report.labels, report.joined, report.gathered) == (12, 4, 8)
+    assert (report.duplicates, report.labels_without_image) == ((), ())
+    assert "8 label rows gathered, as the table has a row for each code" in "\n".join(
+        report.lines()
+    )
+
+
+def test_what_a_row_for_each_code_adds_is_kept(tmp_path: Path) -> None:
+    rows = [
+        "0.png,26.1.3,,,7,circle",
+        "./0.png,27.5.1,Foo,g,7,letter",
+        "0.png,,,,,",
+        "0.png,bird,,,,",
+        "0.png,2.1,Bar,,,",
+    ]
+    table = "path,vienna,title,group,year,phrase\n" + "\n".join(rows)
+    catalogue = labelled(tmp_path, table, 1)
+    (mark,) = catalogue.marks
+    assert mark.vienna == ("26.01.03", "27.05.01")
+    assert (mark.title, mark.group) == ("Foo", "g")
+    assert mark.extra == {"year": "7", "phrase": "circle; letter"}
+    assert catalogue.report.duplicates == ("0.png",) * 3  # two add nothing, one is of another mark
+    assert catalogue.report.bad_codes == ("bird",)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["0.png,26.1.3;27.5.1,a,", "0.png,2.1,a,"],  # no row for each code
+        ["0.png,26.1.3,a,", "0.png,2.1,b,"],
+        ["0.png,26.1.3,,x", "0.png,2.1,,y"],
+        ["0.png,26.1.3,a,x", "0.png,26.1.3,a,x"],
+    ],
+)
+def test_rows_of_other_marks_or_without_news_are_duplicates(
+    tmp_path: Path, rows: list[str]
+) -> None:
+    catalogue = labelled(tmp_path, "path,vienna,title,group\n" + "\n".join(rows), 1)
+    assert "26.01.03" in catalogue.marks[0].vienna
+    assert "02.01" not in catalogue.marks[0].vienna
+    assert catalogue.report.duplicates == ("0.png",)
+
+
+@pytest.mark.parametrize("place", ["nike/1.png", "nike/deep/1.png", "1.png"])
+@pytest.mark.parametrize("spelled", ["{}", "./{}", "NIKE/../{}", "{} "])
+def test_the_label_of_an_image_that_was_left_out_lands_on_no_other(
+    tmp_path: Path, place: str, spelled: str
+) -> None:
+    images(tmp_path, "out/1.png", "m/apple/1.png", "m/apple/2.png")
+    link = tmp_path / "m" / place
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(tmp_path / "out" / "1.png")
+    (tmp_path / "m" / "labels.csv").write_text(
+        f"path,vienna\n{spelled.format(place)},26.1\napple/2.png,27.5\n"
+    )
+    catalogue = read_catalogue(tmp_path / "m")
+    assert [mark.vienna for mark in catalogue.marks] == [(), ("27.05",)]
+    assert catalogue.report.joined == 1
+    assert len(catalogue.report.labels_without_image) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (
+            ["marks.csv"],
+            "1 table, marks.csv, is not read; give it as the source, or call it labels",
+        ),
+        (["a/x.csv", "b.tsv.gz", "c.JSONL"], "3 tables, such as a/x.csv, are not read"),
+        (["my marks.xlsx"], "libreoffice --headless --convert-to csv 'my marks.xlsx'"),
+    ],
+)
+def test_tables_that_nobody_reads_are_told_where_there_are_no_labels(
+    tmp_path: Path, names: list[str], words: str
+) -> None:
+    images(tmp_path, "0.png")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("path\n0.png\n")
+    assert words in read_catalogue(tmp_path).report.notes[0]
+    (tmp_path / "labels.csv").write_text("path\n0.png\n")
+    assert read_catalogue(tmp_path).report.notes == ()
+
+
+def test_skipped_files_are_told_by_reason(tmp_path: Path) -> None:
+    images(tmp_path, "0.png", ".git/1.png", ".2.png")
+    for name in ("notes.txt", "MORE.TXT", "Makefile", "sub/labels.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("path\n")
+    (tmp_path / "labels.csv").write_text("path\n0.png\n")
+    report = read_catalogue(tmp_path).report
+    assert report.files.reasons == {
+        "hidden": 2,
+        ".txt": 2,
+        "no suffix": 1,
+        "labels": 1,
+        "table or archive that is not read": 1,
+    }
+    assert "7 files skipped: hidden 2, .txt 2" in "\n".join(report.lines())
+
+
+def test_the_folder_that_was_allowed_is_searched_for_other_spellings_too(tmp_path: Path) -> None:
+    images(tmp_path, "far/set/a.png", "far/set/b.png", "far/c.png")
+    table = tmp_path / "tables" / "t.csv"
+    table.parent.mkdir()
+    lines = "/content/drive/set/A.png,1\nC:\\old\\set\\b.png,2\nC.PNG,3\n../far/set/x.png,4\n"
+    table.write_text(f"path,title\n{lines}")
+    catalogue = read_catalogue(table, tmp_path / "far")
+    assert {mark.path: mark.title for mark in catalogue.marks} == {
+        "../far/set/a.png": "1",
+        "../far/set/b.png": "2",
+        "../far/c.png": "3",
+    }
+    assert build_pack(catalogue, tmp_path / "p", 32).count == 3

@@ -7,7 +7,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as reference
 
 from tmssl.data.views.augment import augmented_view, normalize, plain_view
-from tmssl.data.views.crop import crop_matrices
+from tmssl.data.views.crop import crop, crop_matrices, turned
 from tmssl.data.views.recipe import VIEW_SETS, ViewRecipe
 
 
@@ -108,3 +108,23 @@ def test_threads_change_neither_views_nor_the_number_of_threads() -> None:
     finally:
         torch.set_num_threads(before)
     assert torch.equal(*found)
+
+
+def test_turned_views_are_those_of_images_that_were_turned_by_quarters_alike() -> None:
+    recipe = dataclasses.replace(VIEW_SETS["turned"][0], turn=0.6)
+    dice = np.random.default_rng(0)
+    images = torch.randint(0, 255, (200, 16, 16, 3), dtype=torch.uint8)
+    matrices, draws = crop_matrices(dice.random((200, 24)), recipe), dice.random(200)
+    found = crop(images, torch.from_numpy(turned(matrices, draws, recipe.turn)), 24)
+    quarters = np.where(draws < 0.6, 1 + draws // 0.2, 0).astype(int)
+    assert (np.bincount(quarters) > 20).all()
+    turned_first = torch.stack(
+        [image.rot90(int(number), (0, 1)) for image, number in zip(images, quarters, strict=True)]
+    )
+    assert torch.allclose(found, crop(turned_first, torch.from_numpy(matrices), 24), atol=1e-4)
+
+
+def test_no_other_views_are_turned() -> None:
+    assert [name for name, recipes in VIEW_SETS.items() if recipes[0].turn] == ["turned"]
+    matrices = crop_matrices(np.random.default_rng(0).random((50, 24)), VIEW_SETS["logo"][0])
+    assert np.array_equal(turned(matrices, np.zeros(50), 0.0), matrices)

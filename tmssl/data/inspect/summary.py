@@ -7,9 +7,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from tmssl.data.formats import FORMATS
 from tmssl.data.inspect.duplicates import exact_groups, near_groups
 from tmssl.data.inspect.survey import Survey, groups_of
-from tmssl.data.preprocess import FORMATS
 from tmssl.data.sources.marks import Mark
 from tmssl.types import Indices
 
@@ -42,6 +42,8 @@ class Summary(msgspec.Struct, frozen=True):
     """reason and number of images; words with digits are left out of reasons"""
     unreadable_examples: list[tuple[str, str]]
     """(path, reason)"""
+    unfinished: int
+    """JPEGs that lack their end marker, and are read all the same"""
     formats: dict[str, int]
     widths: dict[str, int]
     heights: dict[str, int]
@@ -74,6 +76,7 @@ def summarize(marks: Sequence[Mark], survey: Survey) -> Summary:
         looked_at=survey.looked_at,
         unreadable=dict(reasons.most_common()),
         unreadable_examples=[(marks[row].path, reason) for row, reason in examples],
+        unfinished=int(images["unfinished"].sum()),
         formats={name: n for name, n in zip(FORMATS, formats, strict=True) if n},
         widths=_quantiles(images["width"]),
         heights=_quantiles(images["height"]),

@@ -9,9 +9,11 @@ from contextlib import closing
 import numpy as np
 import numpy.typing as npt
 
+from tmssl.data.formats import FORMATS
 from tmssl.data.pack.workers import map_unordered
 from tmssl.data.phash import HASH_SIDE, hash_bits, pack_bits
-from tmssl.data.preprocess import FORMATS, UnreadableError, fit_square, load_image_and_shape
+from tmssl.data.picture import UnreadableError, load_image_and_shape
+from tmssl.data.preprocess import fit_square
 from tmssl.data.rng import random_bits
 from tmssl.data.sources.location import ImageLocation, read_bytes
 from tmssl.doctor.machine import worker_count
@@ -32,6 +34,7 @@ IMAGE_FACTS = np.dtype(
         ("hash", np.uint64),
         ("format", np.uint8),
         ("blank", np.bool_),
+        ("unfinished", np.bool_),
     ]
 )
 
@@ -126,7 +129,17 @@ def _facts(row: int, data: bytes) -> tuple[tuple[object, ...], npt.NDArray[np.fl
     digest = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
     grey = fit_square(image, HASH_SIDE).astype(np.float32) @ _LUMA
     file_format = FORMATS.index(shape.format)
-    return (row, shape.width, shape.height, len(data), digest, 0, file_format, False), grey
+    return (
+        row,
+        shape.width,
+        shape.height,
+        len(data),
+        digest,
+        0,
+        file_format,
+        False,
+        shape.unfinished,
+    ), grey
 
 
 def groups_of(label: Indices) -> Iterator[Indices]:

@@ -9,6 +9,7 @@ import msgspec
 
 from tmssl.data.pack.frame import write_frame
 from tmssl.data.pack.info import FORMAT, INFO_FILE, MARKS_FILE, PackInfo, write_info
+from tmssl.data.pack.layout import digests, read_layout
 from tmssl.data.pack.parts import (
     BuildOptions,
     build_lock,
@@ -17,6 +18,7 @@ from tmssl.data.pack.parts import (
     is_part_file,
     parts_token,
     read_parts,
+    remove_left_lock,
 )
 from tmssl.data.pack.reader import FRAME_FILE, QUARANTINE_FILE, Pack, open_pack
 from tmssl.data.pack.workers import Stop
@@ -24,9 +26,10 @@ from tmssl.data.sources.catalogue import Catalogue
 from tmssl.data.sources.marks import MarkTable
 from tmssl.doctor.machine import worker_count
 from tmssl.errors import PackError
-from tmssl.files import atomic_path, is_unfinished
-from tmssl.text import count, safe
+from tmssl.files import atomic_path
+from tmssl.text import count, safe, spreadsheet_cell
 from tmssl.types import Progress
+from tmssl.unfinished import is_unfinished
 
 _TOKEN_FILE = "token"  # names the images and the size that the parts beside it are of
 _PACK_FILES = frozenset({FRAME_FILE, MARKS_FILE, INFO_FILE, QUARANTINE_FILE})
@@ -62,6 +65,7 @@ def build_pack(
     building = folder.with_name(f"{folder.name}.building")
     try:
         if pack := _existing_pack(folder, catalogue, size):
+            remove_left_lock(building)
             return pack
         with build_lock(building):
             # Another process may have built it between the first look and the lock.
@@ -117,7 +121,7 @@ def _build(catalogue: Catalogue, building: Path, options: BuildOptions) -> None:
     _prepare_folder(building, parts_token(catalogue.fingerprint, options.size))
     locations = catalogue.locations
     check_free_space(locations, building, options.size)
-    quarantine = build_parts(locations, building, options)
+    quarantine, unfinished = build_parts(locations, building, options)
     marks = MarkTable.of(mark for i, mark in enumerate(catalogue.marks) if i not in quarantine)
     if not len(marks):
         first = min(quarantine)
@@ -126,6 +130,9 @@ def _build(catalogue: Catalogue, building: Path, options: BuildOptions) -> None:
             f"{safe(catalogue.marks[first].path)}: {quarantine[first]}"
         )
     write_frame(building / FRAME_FILE, read_parts(building, len(locations)), options.size)
+    with (building / FRAME_FILE).open("rb") as file:
+        layout = read_layout(file.fileno(), len(marks), options.size, strict=False)
+        of_parts = digests(file.fileno(), layout)
     with atomic_path(building / MARKS_FILE) as fresh:
         fresh.write_bytes(marks.lines)
     _write_quarantine(building / QUARANTINE_FILE, catalogue, quarantine)
@@ -137,6 +144,8 @@ def _build(catalogue: Catalogue, building: Path, options: BuildOptions) -> None:
         frame_bytes=(building / FRAME_FILE).stat().st_size,
         source_root=str(catalogue.root),
         attribution=_attribution(catalogue),
+        unfinished=unfinished,
+        digests=of_parts,
     )
     write_info(building, info)
 
@@ -164,11 +173,13 @@ def _check_unfinished(building: Path) -> None:
 
 
 def _write_quarantine(path: Path, catalogue: Catalogue, quarantine: dict[int, str]) -> None:
-    """Write path and reason of the rows that cannot be read as CSV."""
+    """Write path and reason of the rows that cannot be read as CSV, for a person to open."""
     text = io.StringIO(newline="")
     table = csv.writer(text)
     table.writerow(["path", "reason"])
-    table.writerows([catalogue.marks[i].path, quarantine[i]] for i in sorted(quarantine))
+    table.writerows(
+        map(spreadsheet_cell, (catalogue.marks[i].path, quarantine[i])) for i in sorted(quarantine)
+    )
     with atomic_path(path) as fresh:
         fresh.write_bytes(text.getvalue().encode())
 

@@ -1,14 +1,9 @@
 """Where packs are cached, and how large their images are."""
 
-import os
 from pathlib import Path
 
 from tmssl.data.sources.catalogue import Catalogue
-
-
-def cache_folder() -> Path:
-    """The user's cache: $TMSSL_CACHE, or ~/.cache/tmssl."""
-    return Path(os.environ.get("TMSSL_CACHE") or Path.home() / ".cache" / "tmssl").resolve()
+from tmssl.files import cache_folder
 
 
 def pack_folder(catalogue: Catalogue, size: int) -> Path:

@@ -4,7 +4,6 @@ A chunk holds 256 images, compressed by LZ4 without a filter, and one `get_slice
 image. With one image a chunk, writing would be quadratic; an `NDArray` reads ten times slower.
 """
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import blosc2
 import numpy as np
 
+from tmssl.files import sync, unicode_path
 from tmssl.types import Pixels
 
 PER_CHUNK = 256  # images
@@ -26,20 +26,20 @@ def write_frame(path: Path, batches: Iterable[Pixels], size: int) -> None:
     """
     length = size * size * 3
     path.unlink(missing_ok=True)
-    frame = blosc2.SChunk(
-        chunksize=PER_CHUNK * length,
-        contiguous=True,
-        urlpath=str(path),
-        cparams=COMPRESSION | {"blocksize": length},
-    )
     try:
-        for chunk in _chunks(batches, length):
-            frame.append_data(chunk)
+        with unicode_path(path) as name:
+            frame = blosc2.SChunk(
+                chunksize=PER_CHUNK * length,
+                contiguous=True,
+                urlpath=name,
+                cparams=COMPRESSION | {"blocksize": length},
+            )
+            for chunk in _chunks(batches, length):
+                frame.append_data(chunk)
+            del frame
     except RuntimeError as error:
         raise OSError(f"{error}, most likely a full disk") from error
-    del frame
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(path)
 
 
 def _chunks(batches: Iterable[Pixels], length: int) -> Iterator[Pixels]:
@@ -67,7 +67,8 @@ def open_frame(path: Path) -> Any:
     """
     try:
         # One thread: an image is one block, which further threads could only wait for.
-        return blosc2.open(str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1})
+        with unicode_path(path) as name:
+            return blosc2.open(name, mode="r", mmap_mode="r", dparams={"nthreads": 1})
     except (RuntimeError, ValueError) as error:
         raise OSError(str(error)) from error
 

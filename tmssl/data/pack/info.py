@@ -2,31 +2,41 @@
 
 import hashlib
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from tmssl.data.sources.marks import REBUILD_HINT, MarkTable
-from tmssl.data.sources.table import is_label_file
-from tmssl.errors import PackError
-from tmssl.files import atomic_path
+from tmssl.data.sources.specification import expand, split_sources
+from tmssl.data.tables.table import is_label_file
+from tmssl.errors import CatalogueError, PackError
+from tmssl.files import atomic_path, is_there
 from tmssl.text import safe
 
 FORMAT = 2  # raise it when files or preprocessed images come out differently
 INFO_FILE, MARKS_FILE = "pack.json", "catalogue.jsonl"
 
 
+_Count = Annotated[int, Meta(ge=0, le=1 << 53)]
+
+
 class PackInfo(msgspec.Struct, rename={"version": "format"}):
     """The contents of pack.json. It is written last: a folder that has it holds a complete pack."""
 
     version: int
-    fingerprint: str
+    fingerprint: Annotated[str, Meta(max_length=1000)]
     """of the catalogue"""
-    size: int
+    size: Annotated[int, Meta(ge=1, le=1 << 13)]
     """side of the images in pixels"""
-    count: int
-    frame_bytes: int
+    count: Annotated[int, Meta(ge=1, le=1 << 40)]
+    frame_bytes: _Count
     source_root: str
     attribution: str
+    unfinished: _Count = 0
+    """JPEGs that lack their end marker, and were read all the same"""
+    digests: list[Annotated[int, Meta(ge=0, lt=1 << 32)]] | None = None
+    """CRC-32 of each part of the frame, from header to index; None in older packs"""
 
     @property
     def identity(self) -> str:
@@ -43,11 +53,12 @@ def labels_changed(source: Path, pack: Path) -> bool:
     """Whether a table, or a labels file at the top of a folder, is newer than a pack made from it."""
     try:
         packed = (pack / MARKS_FILE).stat().st_mtime
-        tables = [source]
-        if source.is_dir():
-            tables = [path for path in source.iterdir() if is_label_file(path.name)]
+        tables: list[Path] = []
+        for part in split_sources(source):
+            inside = part.iterdir() if part.is_dir() else expand(part)
+            tables += [path for path in inside if path == part or is_label_file(path.name)]
         return any(path.stat().st_mtime > packed for path in tables)
-    except OSError:  # the source or the pack was moved away
+    except (OSError, CatalogueError):  # the source or the pack was moved away
         return False
 
 
@@ -58,11 +69,11 @@ def read_info(folder: Path) -> PackInfo:
         PackError: it is missing, damaged or of another format.
     """
     path = folder / INFO_FILE
-    if not path.is_file():
+    if not is_there(path) or not path.is_file():
         raise PackError(f"there is no pack at {safe(folder)}; {REBUILD_HINT}")
     try:
         info = msgspec.json.decode(path.read_bytes(), type=PackInfo)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise not_a_pack(folder, error) from error
     if info.version != FORMAT:
         raise PackError(

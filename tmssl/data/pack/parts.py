@@ -1,23 +1,31 @@
 """The parts of a pack that workers decode. A part is complete or absent, so a build can continue."""
 
 import dataclasses
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import blosc2
+import msgspec
 import numpy as np
 
 from tmssl.data.pack.frame import COMPRESSION
 from tmssl.data.pack.info import FORMAT
 from tmssl.data.pack.workers import Stop, map_unordered
-from tmssl.data.preprocess import UnreachableError, UnreadableError, load_square
-from tmssl.data.sources.location import ImageLocation, open_image
+from tmssl.data.picture import (
+    UnreachableError,
+    UnreadableError,
+    load_image_and_shape,
+    picture_square,
+)
+from tmssl.data.preprocess import fit_square
+from tmssl.data.sources.location import ImageLocation, file_of, open_image
 from tmssl.errors import PackError
 from tmssl.files import atomic_path
+from tmssl.locks import hold
 from tmssl.text import safe
 from tmssl.types import Pixels, Progress
 
@@ -26,6 +34,7 @@ PER_PART = 64  # images that a worker has in memory: 12 MiB at 256 px
 _SERIAL_BELOW = 512  # images; fewer are decoded faster without other processes
 _SAMPLED = 32  # images from which the packed size of all is estimated
 _MARGIN = 1.25  # on that estimate
+_UNFINISHED = "unfinished"  # among the reasons of a part: the number of such JPEGs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +45,15 @@ class BuildOptions:
     workers: int
     progress: Progress | None = None
     stop: Stop = None
+
+
+class Outcome(NamedTuple):
+    """What became of the images of a build."""
+
+    reasons: dict[int, str]
+    """row and reason of each image that cannot be read"""
+    unfinished: int
+    """JPEGs that lack their end marker, and were read all the same"""
 
 
 def parts_token(fingerprint: str, size: int) -> str:
@@ -64,8 +82,7 @@ def build_lock(building: Path) -> Iterator[None]:
     lock = building.with_name(f"{building.name}.lock")
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with hold(lock):
             try:
                 yield
             finally:
@@ -75,6 +92,13 @@ def build_lock(building: Path) -> Iterator[None]:
             f"another process is building {safe(building.with_suffix(''))}; "
             "wait until it has finished, then start again"
         ) from None
+
+
+def remove_left_lock(building: Path) -> None:
+    """Remove the lock of a build that was killed when its pack was complete already."""
+    if building.with_name(f"{building.name}.lock").exists():
+        with suppress(PackError, OSError), build_lock(building):
+            pass
 
 
 def check_free_space(locations: Sequence[ImageLocation], building: Path, size: int) -> None:
@@ -102,7 +126,7 @@ def _estimate_bytes(locations: Sequence[ImageLocation], size: int) -> float:
     total = 0
     for location in chosen:
         try:
-            square = load_square(open_image(location), size)
+            square = picture_square(open_image(location), size)
         except UnreadableError:
             continue
         total += len(blosc2.compress2(square, **COMPRESSION))
@@ -111,8 +135,8 @@ def _estimate_bytes(locations: Sequence[ImageLocation], size: int) -> float:
 
 def build_parts(
     locations: Sequence[ImageLocation], building: Path, options: BuildOptions
-) -> dict[int, str]:
-    """Write every missing part; returns row and reason of each image that cannot be read.
+) -> Outcome:
+    """Write every missing part; returns what cannot be read, over all parts.
 
     Jobs are made when a worker is about to take them, so memory stays flat.
 
@@ -135,7 +159,7 @@ def build_parts(
         for attempted in finished:
             done += attempted
             progress(done, len(locations))
-    return _read_reasons(building, parts)
+    return _read_outcome(building, parts)
 
 
 def write_part(locations: Sequence[ImageLocation], target: str, size: int) -> int:
@@ -147,19 +171,23 @@ def write_part(locations: Sequence[ImageLocation], target: str, size: int) -> in
         PackError: an image is unreachable for now.
     """
     images, count = np.empty((len(locations), size, size, 3), np.uint8), 0
-    reasons: dict[int, str] = {}
+    reasons: dict[int | str, str | int] = {}
+    unfinished = 0
     for i, location in enumerate(locations):
         try:
-            images[count] = load_square(open_image(location), size)
+            image, shape = load_image_and_shape(open_image(location))
+            images[count] = fit_square(image, size)
+            unfinished += shape.unfinished
             count += 1
         except UnreachableError as error:  # quarantine would leave it out for good
-            file = location if isinstance(location, str) else location.archive
             raise PackError(
-                f"{safe(file)} was listed and cannot be read: {error}; bring it back, make it "
+                f"{safe(file_of(location))} was listed and cannot be read: {error}; bring it back, make it "
                 "readable or move it away, then start again"
             ) from error
         except UnreadableError as error:
             reasons[i] = str(error)
+    if unfinished:
+        reasons[_UNFINISHED] = unfinished
     with atomic_path(Path(f"{target}.json")) as fresh:
         fresh.write_bytes(json.dumps(reasons).encode())
     with atomic_path(Path(target)) as fresh:
@@ -170,13 +198,32 @@ def write_part(locations: Sequence[ImageLocation], target: str, size: int) -> in
 def read_parts(building: Path, count: int) -> Iterator[Pixels]:
     """The readable images of the parts of `count` locations, in order."""
     for number in range(-(-count // PER_PART)):
-        yield blosc2.unpack_array2((building / part_name(number)).read_bytes())
+        try:
+            yield blosc2.unpack_array2((building / part_name(number)).read_bytes())
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise _damaged_part(building, number) from error
 
 
-def _read_reasons(building: Path, parts: range) -> dict[int, str]:
-    """Row and reason of each unreadable image, over all parts."""
+def _damaged_part(building: Path, number: int) -> PackError:
+    """The error of a part that is not as it was written."""
+    return PackError(
+        f"{part_name(number)} of {safe(building)} is damaged; remove that folder and pack again"
+    )
+
+
+def _read_outcome(building: Path, parts: range) -> Outcome:
+    """What the parts say of their images."""
     reasons: dict[int, str] = {}
+    unfinished = 0
     for number in parts:
-        of_part = json.loads((building / f"{part_name(number)}.json").read_text("utf-8"))
-        reasons.update((number * PER_PART + int(i), reason) for i, reason in of_part.items())
-    return reasons
+        try:
+            text = (building / f"{part_name(number)}.json").read_bytes()
+            of_part = msgspec.json.decode(text, type=dict[str, str | int])
+            unfinished += int(of_part.pop(_UNFINISHED, 0))
+            of_rows = {int(i): str(reason) for i, reason in of_part.items()}
+        except ValueError as error:
+            raise _damaged_part(building, number) from error
+        if not all(0 <= i < PER_PART for i in of_rows):
+            raise _damaged_part(building, number)
+        reasons.update((number * PER_PART + i, reason) for i, reason in of_rows.items())
+    return Outcome(reasons, unfinished)

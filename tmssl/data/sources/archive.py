@@ -1,27 +1,40 @@
 """A tar or zip of images, read in place: its members are listed once, then read at their offsets."""
 
+import functools
 import io
-import os
 import posixpath
+import struct
 import tarfile
 import zipfile
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
-from tmssl.data.sources.folder import ATTRIBUTION, is_image
-from tmssl.data.sources.location import Member
-from tmssl.data.sources.table import choose_labels, is_label_file
+from tmssl.data.formats import HEAD_BYTES, why_no_image
+from tmssl.data.picture import UnreadableError
+from tmssl.data.sources.folder import ATTRIBUTION, HIDDEN, LABELS, UNREAD
+from tmssl.data.sources.location import Member, read_head, read_member
+from tmssl.data.sources.member_stream import open_member
+from tmssl.data.tables.table import choose_labels, is_label_file
 from tmssl.errors import CatalogueError
 from tmssl.text import safe
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
+SIDECARS = (".json", ".cls", ".txt")  # of a sample of WebDataset: its labels, class and caption
 _SUFFIXES = (".tar", ".zip")
 _COMPRESSED = (".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz", ".zst")
-_Entry = tuple[str, int, int, int]  # name, offset, bytes in the archive, bytes once unpacked
+_LARGEST = 1 << 62  # bytes; what a header says beyond is as impossible
+_MAX_HEADER = 1 << 16  # bytes of names and attributes before a member of a tar
+_BEFORE_A_MEMBER = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+_NO_CRC = -1
+# Name, offset, bytes in the archive, bytes once unpacked, CRC-32.
+_Entry = tuple[str, int, int, int, int]
 
 
 class MemberTable:
@@ -30,7 +43,7 @@ class MemberTable:
     def __init__(self, archive: Path, *, zipped: bool) -> None:
         self._archive, self._zipped = str(archive), zipped
         self._rows: dict[str, int] = {}
-        self._numbers = array("q")  # offset, stored and size of each
+        self._numbers = array("q")  # offset, stored, size and CRC of each
 
     def __contains__(self, name: str) -> bool:
         return name in self._rows
@@ -38,15 +51,29 @@ class MemberTable:
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
 
-    def __getitem__(self, name: str) -> Member:
-        row = 3 * self._rows[name]
-        offset, stored, size = self._numbers[row : row + 3]
-        return Member(self._archive, offset, stored, size, self._zipped)
+    def __len__(self) -> int:
+        return len(self._rows)
 
-    def add(self, name: str, offset: int, stored: int, size: int) -> None:
+    def __getitem__(self, name: str) -> Member:
+        row = 4 * self._rows[name]
+        offset, stored, size, crc = self._numbers[row : row + 4]
+        known = None if crc == _NO_CRC else crc
+        return Member(self._archive, offset, stored, size, self._zipped, known)
+
+    def add(self, name: str, offset: int, stored: int, size: int, crc: int = _NO_CRC) -> None:
         """Add a member; the last one of a name counts, as when an archive is unpacked."""
-        self._rows[name] = len(self._numbers) // 3
-        self._numbers.extend((offset, stored, size))
+        self._rows[name] = len(self._numbers) // 4
+        self._numbers.extend((offset, stored, size, crc))
+
+    def copy(self, name: str, other: "MemberTable") -> None:
+        """Add a member of another table of the same archive."""
+        member = other[name]
+        crc = _NO_CRC if member.crc is None else member.crc
+        self.add(name, member.offset, member.stored, member.size, crc)
+
+    def empty(self) -> "MemberTable":
+        """A table of the same archive without members."""
+        return MemberTable(Path(self._archive), zipped=self._zipped)
 
 
 class Archive:
@@ -54,10 +81,31 @@ class Archive:
 
     def __init__(self, root: Path, members: MemberTable) -> None:
         self.root = root
-        self.images = sorted(name for name in members if is_image(name))
-        self.labels = choose_labels(name for name in members if is_label_file(name))
+        self.sidecars = members.empty()
+        """small files beside the images, which may be their labels"""
+        self.shards: list[Path] = []  # the lengths of members tell contents apart
+        self.images: list[str] = []
+        self.skipped: dict[str, list[str]] = {}
+        tables: list[str] = []
+        for name in sorted(members):
+            if name.startswith(".") or "/." in name:
+                self._skip(name, HIDDEN)
+            elif is_label_file(name):
+                tables.append(name)
+            elif reason := why_no_image(name, functools.partial(_head, members, name)):
+                self._skip(name, reason)
+                if name.lower().endswith(SIDECARS):
+                    self.sidecars.copy(name, members)
+            else:
+                self.images.append(name)
+        self.labels = choose_labels(tables)
+        unread = sorted(set(tables).difference(self.labels))
+        self.skipped |= {LABELS: self.labels, UNREAD: unread}
         self.outside: list[str] = []  # `read_archive` refuses such members
         self._members = members
+
+    def _skip(self, name: str, reason: str) -> None:
+        self.skipped.setdefault(reason, []).append(name)
 
     def location(self, path: str) -> Member:
         """Where the bytes of an image are."""
@@ -68,55 +116,32 @@ class Archive:
         return self._members[path].size
 
     def open(self, path: str) -> BinaryIO:
-        """A member, open for reading; one of a zip is unpacked as it is read.
+        """A member, open for reading, which is unpacked as it is read.
 
         Raises:
             OSError: it cannot be read.
+            UnreadableError: it is encrypted, compressed by an unknown method or a bomb; or, as it is
+                read, damaged.
         """
         member = self._members[path]
-        if member.zipped:
-            with zipfile.ZipFile(self.root) as archive:
-                info = next(i for i in archive.infolist() if i.header_offset == member.offset)
-                return archive.open(info)  # type: ignore[return-value]  # typeshed: IO[bytes]
-        return io.BufferedReader(_TarMember(member))
+        if member.zipped and path.lower().endswith(".parquet"):  # read back and forth
+            return io.BytesIO(read_member(member))
+        return open_member(member)
 
     def attribution(self) -> str:
         """The text of ATTRIBUTION.txt, or nothing."""
         if ATTRIBUTION not in self._members:
             return ""
-        with self.open(ATTRIBUTION) as file:
-            return file.read(1 << 16).decode("utf-8", "replace")
+        try:
+            with self.open(ATTRIBUTION) as file:
+                return file.read(1 << 16).decode("utf-8", "replace")
+        except (OSError, UnreadableError):
+            return ""
 
 
-class _TarMember(io.RawIOBase):
-    """A member of a tar as a file."""
-
-    def __init__(self, member: Member) -> None:
-        self._file = Path(member.archive).open("rb")  # noqa: SIM115 - `close` closes it
-        self._begin, self._length, self._position = member.offset, member.stored, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        bases = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._length}
-        self._position = max(0, bases[whence] + offset)
-        return self._position
-
-    def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        view = memoryview(buffer)
-        self._file.seek(self._begin + self._position)
-        data = self._file.read(min(len(view), max(0, self._length - self._position)))
-        view[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
+def _head(members: MemberTable, name: str) -> bytes:
+    """The first bytes of a member."""
+    return read_head(members[name], HEAD_BYTES)
 
 
 def is_archive(path: Path) -> bool:
@@ -139,15 +164,26 @@ def read_archive(path: Path) -> Archive:
     members = MemberTable(path, zipped=zipped)
     try:
         for name, *numbers in _zip_entries(path) if zipped else _tar_entries(path):
-            plain = _inside(path, name)
-            hidden = any(part.startswith(".") for part in plain.split("/"))
-            if not hidden and (is_image(plain) or is_label_file(plain) or plain == ATTRIBUTION):
-                members.add(plain, *numbers)
-    except (tarfile.TarError, zipfile.BadZipFile, OSError, ValueError, EOFError) as error:
+            members.add(_inside(path, name), *numbers)
+    except _LISTING_ERRORS as error:
         raise CatalogueError(
             f"cannot read {safe(path)}: {safe(error, 200)}; it may be cut off or no archive"
         ) from error
     return Archive(path, members)
+
+
+# Of damaged headers: a version or method that nobody has, recursion by headers of headers.
+_LISTING_ERRORS = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    OSError,
+    ValueError,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    RecursionError,
+    struct.error,
+)
 
 
 def _inside(archive: Path, name: str) -> str:
@@ -161,18 +197,45 @@ def _inside(archive: Path, name: str) -> str:
     return plain
 
 
+class _BoundedHeader(tarfile.TarInfo):
+    """A header of a tar whose size is possible."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_BoundedHeader":
+        """Read a header; tarfile calls this before it reads what follows.
+
+        Raises:
+            tarfile.ReadError: it has less than nothing, or more names and attributes than a member needs.
+        """
+        header = super().frombuf(buf, encoding, errors)
+        _check_size(header, _MAX_HEADER if header.type in _BEFORE_A_MEMBER else _LARGEST)
+        return header
+
+
+def _check_size(header: tarfile.TarInfo, most: int) -> None:
+    """Refuse a size with which reading would never end, or fill all memory."""
+    if not 0 <= header.size <= most:
+        shown = f"{header.size:,}" if abs(header.size) <= _LARGEST else "far too many"
+        raise tarfile.ReadError(f"'{safe(header.name, 60)}' is said to have {shown} bytes")
+
+
 def _tar_entries(path: Path) -> Iterator[_Entry]:
     """The files of a tar; a hard link has the offset of its target."""
     files = MemberTable(path, zipped=False)
-    with tarfile.open(path, "r:") as archive:
+    length, reached = path.stat().st_size, 0
+    with tarfile.open(path, "r:", tarinfo=_BoundedHeader) as archive:
         while (info := archive.next()) is not None:
             archive.members.clear()  # type: ignore[attr-defined]  # else it keeps a kilobyte for each
+            _check_size(info, length)  # again: its attributes may name another size
+            if archive.offset <= reached:
+                raise tarfile.ReadError(f"the header at byte {reached:,} leads back")
+            reached = archive.offset
             if info.isreg() and not info.issparse():
                 files.add(info.name, info.offset_data, info.size, info.size)
-                yield info.name, info.offset_data, info.size, info.size
+                yield info.name, info.offset_data, info.size, info.size, _NO_CRC
             elif info.islnk() and info.linkname in files:
                 target = files[info.linkname]
-                yield info.name, target.offset, target.stored, target.size
+                yield info.name, target.offset, target.stored, target.size, _NO_CRC
         _check_end(path, archive.offset)
 
 
@@ -187,7 +250,13 @@ def _check_end(path: Path, offset: int) -> None:
 
 def _zip_entries(path: Path) -> Iterator[_Entry]:
     """The files of a zip."""
+    length, packed = path.stat().st_size, 0
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
+            packed += info.compress_size if info.compress_size <= length else 0
+            if packed > length:
+                raise zipfile.BadZipFile("its members overlap, as in a trap")
             if not info.is_dir():
-                yield info.filename, info.header_offset, info.compress_size, info.file_size
+                numbers = (info.header_offset, info.compress_size, info.file_size)
+                offset, stored, size = (min(max(0, number), _LARGEST) for number in numbers)
+                yield info.filename, offset, stored, size, info.CRC

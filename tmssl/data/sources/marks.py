@@ -46,11 +46,16 @@ def mark_from_row(row: Row) -> tuple[Mark, tuple[str, ...]]:
     """The mark of a label row, and its codes that do not parse."""
     codes, unparsed = parse_codes(row.get("vienna"))
     known = {name: cell_text(row.get(name)) for name in ("id", "group", "split", "title", "url")}
-    if known["split"].lower() in _VALIDATION_NAMES:
+    if is_held_out(known["split"]):
         known["split"] = "validation"
     extra = {name: cell_text(cell) for name, cell in row.items() if name not in COLUMNS}
     extra = {name: text for name, text in extra.items() if text}
     return Mark(path=row["path"], vienna=codes, extra=extra, **known), unparsed
+
+
+def is_held_out(split: str) -> bool:
+    """Whether a name of a split, such as `val` or `Test`, says that its marks are not trained on."""
+    return split.lower() in _VALIDATION_NAMES
 
 
 class MarkTable(Sequence[Mark]):

@@ -24,7 +24,7 @@ from tmssl.data.views.colour import (
     solarize,
     to_grey,
 )
-from tmssl.data.views.crop import TRIES, crop, crop_matrices
+from tmssl.data.views.crop import TRIES, crop, crop_matrices, turned
 from tmssl.data.views.recipe import ViewRecipe
 from tmssl.data.views.segments import COLOURS, recolour_components
 from tmssl.types import Floats
@@ -37,7 +37,8 @@ _CROP = [*range(6), *range(16, 16 + 2 * (TRIES - 1))]
 _JITTER, _GREY, _BLUR, _SOLARIZE, _INVERT = slice(6, 11), 11, slice(12, 14), 14, 15
 _WORDS = 16 + 2 * (TRIES - 1)
 _STYLE = slice(_WORDS + 1, _WORDS + 5 + 3 * COLOURS)
-_SLOTS = _STYLE.stop
+_TURN = _STYLE.stop
+_SLOTS = _TURN + 1
 
 _BATCH_PIXELS = 8 * 224 * 224  # of the views made together: more do not fit a CPU's last cache
 _BATCH_PIXELS_GPU = 512 * 224 * 224  # a kernel then outlasts its launch; takes 1.4 GiB for a moment
@@ -57,6 +58,12 @@ def normalize(pixels: Tensor, white: float = 1.0) -> Tensor:
     """Pixels in [0, `white`], (n, 3, h, w), by ImageNet's mean and standard deviation, in float32."""
     mean, std = per_channel(MEAN, pixels.device), per_channel(STD, pixels.device)
     return torch.addcmul(-mean / std, pixels, 1 / (white * std))  # one pass over memory
+
+
+def images_of(view: Tensor) -> Tensor:
+    """A normalized view (n, 3, h, w) as images again, uint8 (n, h, w, 3)."""
+    pixels = view * per_channel(STD, view.device) + per_channel(MEAN, view.device)
+    return (pixels * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous()
 
 
 def augmented_view(
@@ -113,8 +120,8 @@ def _augment(
     wordless = draws[:, _WORDS] < recipe.wordless
     if wordless.any():
         images = _apply(images.clone(), wordless, stylings.remove_words)
-    matrices = _to_device(crop_matrices(draws[:, _CROP], recipe), images)
-    pixels = crop(images, matrices, size, dtype)
+    matrices = turned(crop_matrices(draws[:, _CROP], recipe), draws[:, _TURN], recipe.turn)
+    pixels = crop(images, _to_device(matrices, images), size, dtype)
     pixels = _style(pixels, draws[:, _STYLE], recipe)
     pixels = _jitter(pixels, draws[:, _JITTER], recipe)
     pixels = _apply(pixels, draws[:, _GREY] < recipe.grey, to_grey)

@@ -49,6 +49,24 @@ def crop_matrices(draws: Floats, recipe: ViewRecipe) -> npt.NDArray[np.float32]:
     return np.stack(rows, 1).astype(np.float32)
 
 
+def turned(
+    matrices: npt.NDArray[np.float32], draws: Floats, share: float
+) -> npt.NDArray[np.float32]:
+    """The matrices of the same crops of images that were turned by quarters first.
+
+    Args:
+        matrices: (n, 2, 3) as `crop_matrices` makes them.
+        draws: numbers in [0, 1), (n,); those below `share` turn an image, by one, two or three quarters alike.
+        share: 0 to 1.
+    """
+    quarters = np.where(draws < share, 1 + np.floor(3 * draws / max(share, 1e-9)), 0).astype(int)
+    cosine = np.array([1, 0, -1, 0], np.float32)[quarters]
+    sine = np.array([0, 1, 0, -1], np.float32)[quarters]
+    rotations = np.stack([np.stack([cosine, -sine], 1), np.stack([sine, cosine], 1)], 1)
+    turned: npt.NDArray[np.float32] = rotations @ matrices
+    return turned
+
+
 def crop(images: Tensor, matrices: Tensor, size: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """The crops, (n, 3, size, size) in [0, 1]; outside the image is white.
 

@@ -15,6 +15,8 @@ class ViewRecipe:
     """largest rotation either way"""
     flip: float = 0.0
     """probability of a mirror image, which makes lettering unreadable"""
+    turn: float = 0.0
+    """probability of a turn by one, two or three quarters, before the crop"""
     jitter: float = 0.0
     """probability of brightness, contrast, saturation and hue changes"""
     strength: tuple[float, float, float, float] = (0.4, 0.4, 0.2, 0.1)
@@ -73,6 +75,8 @@ _LOGO = dataclasses.replace(
     thinner=0.12,
     wordless=0.12,
 )
+# Marks that are to be found mirrored and turned too; what it costs is in tests/bench/trained.md.
+_TURNED = dataclasses.replace(_LOGO, flip=0.5, turn=0.5)
 _MILD = ViewRecipe(scale=(0.6, 1.0), jitter=0.5, strength=(0.2, 0.2, 0.1, 0.05), grey=0.1)
 
 VIEW_SETS: dict[str, tuple[ViewRecipe, ViewRecipe]] = {
@@ -81,5 +85,6 @@ VIEW_SETS: dict[str, tuple[ViewRecipe, ViewRecipe]] = {
     "logo": (_LOGO, _LOGO),
     # For short runs: stylings keep the loss near chance for longer.
     "colour": (_COLOUR, _COLOUR),
+    "turned": (_TURNED, _TURNED),
     "mild": (_MILD, _MILD),
 }

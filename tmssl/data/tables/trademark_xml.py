@@ -5,32 +5,67 @@ document type without entities is ignored; one that declares entities is refused
 be fetched or expanded.
 """
 
+import codecs
 import dataclasses
 import re
 from collections.abc import Iterator
 from typing import BinaryIO
 from xml.parsers import expat
 
-from tmssl.data.cells import Row
-from tmssl.data.vienna import US_COLUMN
+from tmssl.data.cells import NUMBERS, Row
+from tmssl.data.vienna import US_COLUMN, is_vienna_kind
 from tmssl.errors import CatalogueError
 from tmssl.text import safe
 
 _BLOCK = 1 << 16  # bytes parsed at once
+_BLANKS = b" \t\r\n"  # before the declaration, where some exports leave an empty line
+_MAX_DECLARATION = 200  # bytes
+_WIDE = re.compile(rb"encoding\s*=\s*[\"'](utf-?16|ucs-?2|unicode)", re.IGNORECASE)
 _MAX_TAG = 1 << 20  # bytes of one tag or comment, which the parser holds in memory
 _MAX_DEPTH = 200  # of nested elements
 _MAX_TEXT = 4096  # characters kept of one element
+_MAX_PARTS = 4096  # images and texts of one mark, which are in memory until it ends
 
 _NUMBERS = tuple(
     "applicationnumbertext applicationnumber registrationnumber st13applicationnumber".split()
 )
+_KINDS = {
+    "applicationnumbertext": "application number",
+    "applicationnumber": "application number",
+    "st13applicationnumber": "ST.13 number",
+    "registrationnumber": "registration number",
+    "registrationofficecode": "office",
+}
 _TITLES = ("markverbalelementtext", "marksignificantverbalelementtext", "markverbalelement")
 _FILES = ("markimagefilename", "imagefilename", "filename", "markimageuri", "markimageidentifier")
 _CODE_PARTS = ("viennacategory", "viennadivision", "viennasection")
 _CODES = ("categorycode", "viennacode", "viennaclass")
-_VIENNA_KIND = re.compile(r"vienna|vcl|cfe", re.IGNORECASE)
 _US_CODE_TAG = re.compile(r"(us|national)?design(search)?code(text)?")
-_WANTED = frozenset((*_NUMBERS, *_TITLES, *_FILES, *_CODE_PARTS, *_CODES, "categorykind"))
+_WANTED = frozenset((*_KINDS, *_TITLES, *_FILES, *_CODE_PARTS, *_CODES, "categorykind"))
+
+_FOREIGN = {
+    "trademark-applications-daily": "USPTO's daily XML of applications",
+    "trademark-assignments": "USPTO's assignments",
+    "ttab-proceedings": "proceedings of USPTO's trial and appeal board",
+    "revista": "Brazil's RPI, the gazette of INPI",
+    "enotif": "WIPO's notifications under Madrid",
+    "html": "a web page",
+    "svg": "a drawing",
+    "annotation": "boxes of objects in a picture",
+}
+"""root elements of other XML, which is not read to its end"""
+
+
+class ForeignXmlError(CatalogueError):
+    """XML without a mark of TM-XML or ST.96; says which root element it has."""
+
+    def __init__(self, name: str, root: str) -> None:
+        known = f" ({_FOREIGN[root.lower()]})" if root.lower() in _FOREIGN else ""
+        self.reason = f"root element '{safe(root, 60)}'{known}, not TM-XML (ST.66) or ST.96"
+        super().__init__(
+            f"{safe(name)} holds no marks with an image or Vienna codes: {self.reason}; "
+            "convert it to a table with the columns path and vienna"
+        )
 
 
 def read_register(name: str, file: BinaryIO) -> Iterator[Row]:
@@ -44,11 +79,13 @@ def read_register(name: str, file: BinaryIO) -> Iterator[Row]:
         file: XML in any encoding that it declares and Python knows.
 
     Raises:
+        ForeignXmlError: it is XML of another kind.
         CatalogueError: it is not well-formed, declares entities, or has a tag above 1 MiB or more
             than 200 levels.
     """
     handler = _Handler(name)
-    parser = expat.ParserCreate()
+    block, encoding = _mended_start(file.read(_BLOCK))
+    parser = expat.ParserCreate(encoding)
     parser.buffer_text = False
     parser.StartElementHandler = handler.start
     parser.EndElementHandler = handler.end
@@ -57,7 +94,6 @@ def read_register(name: str, file: BinaryIO) -> Iterator[Row]:
     pending = 0  # bytes since the parser last reported anything
     try:
         while True:
-            block = file.read(_BLOCK)
             handler.called = False
             parser.Parse(block, not block)
             pending = 0 if handler.called else pending + len(block)
@@ -68,9 +104,25 @@ def read_register(name: str, file: BinaryIO) -> Iterator[Row]:
             yield from handler.rows
             handler.rows.clear()
             if not block:
-                return
+                break
+            block = file.read(_BLOCK)
     except (expat.ExpatError, LookupError) as error:
         raise CatalogueError(f"cannot read {safe(name)}: {safe(error, 200)}") from error
+    if not handler.has_marks:
+        raise ForeignXmlError(name, handler.root)
+
+
+def _mended_start(block: bytes) -> tuple[bytes, str | None]:
+    """The first block as the parser takes it, and its encoding where the declaration is wrong.
+
+    Some exports begin with an empty line, which XML does not allow before a declaration. Windows
+    programs declare the UTF-16 of their memory and save UTF-8.
+    """
+    plain = block.removeprefix(codecs.BOM_UTF8).lstrip(_BLANKS)
+    declaration = plain[:_MAX_DECLARATION].partition(b"?>")[0]
+    if not declaration.startswith(b"<?xml"):
+        return block, None
+    return plain, "utf-8" if _WIDE.search(declaration) else None
 
 
 @dataclasses.dataclass
@@ -109,9 +161,8 @@ class _Mark:
         if element == "categorykind":
             self.scheme = text
         elif element in _CODES:
-            other = element == "categorycode" and self.scheme
-            is_us = bool(other) and not _VIENNA_KIND.search(self.scheme)
-            (codes.us if is_us else codes.vienna).append(text)
+            is_vienna = element != "categorycode" or is_vienna_kind(self.scheme, text)
+            (codes.vienna if is_vienna else codes.us).append(text)
         elif element in _CODE_PARTS:
             self.code_parts[element] = text
         elif element in _FILES:
@@ -147,6 +198,9 @@ class _Mark:
                 row[US_COLUMN] = ";".join(us_codes)
             if is_url:
                 row["url"] = file
+            row[NUMBERS] = {
+                kind: self.texts[name] for name, kind in _KINDS.items() if name in self.texts
+            }
             yield row
 
 
@@ -156,11 +210,15 @@ class _Handler:
     def __init__(self, name: str) -> None:
         self.called = False
         self.rows: list[Row] = []
+        self.root = ""
+        """the first element, without its namespace"""
+        self.has_marks = False
         self._name = name
         self._open: list[str] = []
         self._text: list[str] | None = None
         self._length = 0
         self._mark: _Mark | None = None
+        self._parts = 0
 
     def refuse_entity(self, entity: str, *_: object) -> None:
         """Refuse a file that declares entities; a register needs none."""
@@ -174,6 +232,10 @@ class _Handler:
         self.called = True
         element = tag.rpartition(":")[2].lower()
         self._open.append(element)
+        if not self.root:
+            self.root = tag.rpartition(":")[2]
+            if element in _FOREIGN:
+                raise ForeignXmlError(self._name, self.root)
         if len(self._open) > _MAX_DEPTH:
             raise CatalogueError(
                 f"{safe(self._name)} nests more than {_MAX_DEPTH} elements; it is not a register"
@@ -181,7 +243,9 @@ class _Handler:
         mark = self._mark
         if element == "trademark":
             mark = self._mark = _Mark()
+            self.has_marks, self._parts = True, 0
         elif mark is not None and element == "markimage":
+            self._count_part()
             mark.image = _Image()
         elif mark is not None and element == "markimagecategory":
             mark.scheme = ""
@@ -189,6 +253,15 @@ class _Handler:
             mark.code_parts = {}
         wanted = element in _WANTED or _US_CODE_TAG.fullmatch(element) is not None
         self._text, self._length = [] if mark is not None and wanted else None, 0
+
+    def _count_part(self) -> None:
+        """Count an image or a text of the open mark; a product of many would fill memory."""
+        self._parts += 1
+        if self._parts > _MAX_PARTS:
+            raise CatalogueError(
+                f"{safe(self._name)} has a mark of more than {_MAX_PARTS:,} images and codes; it is not a "
+                "register"
+            )
 
     def text(self, text: str) -> None:
         """Characters of an element; only the first 4096 are kept."""
@@ -207,6 +280,7 @@ class _Handler:
         if mark is None:
             return
         if text:
+            self._count_part()
             mark.add(element, text)
         if element == "viennaclassification":
             mark.end_code()

@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.helpers.endless_register import ST66, consume
 from tmssl.data.sources.catalogue import read_catalogue
-from tmssl.data.sources.trademark_xml import read_register
+from tmssl.data.tables.trademark_xml import read_register
 from tmssl.errors import CatalogueError
 
 ST96 = """<?xml version="1.0"?>
@@ -65,6 +65,61 @@ def test_st96_of_any_version_gives_the_same(version: str, prefix: str) -> None:
     assert row["id"] == "000000077"
     assert row["title"] == "BAR"
     assert row["vienna"] == ["26.1.3", "03.07"]
+
+
+def with_kind(kind: str, *codes: str) -> dict[str, Any]:
+    printed = "".join(f"<CategoryCode>{code}</CategoryCode>" for code in codes)
+    (row,) = rows(
+        "<TradeMark><MarkImageDetails><MarkImage><MarkImageFilename>1.png</MarkImageFilename>"
+        f"<MarkImageCategory><CategoryKind>{kind}</CategoryKind><CategoryCodeDetails>{printed}"
+        "</CategoryCodeDetails></MarkImageCategory></MarkImage></MarkImageDetails></TradeMark>"
+    )
+    return row
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "Vienna",
+        "VCL 8",
+        "CFE(9)",
+        "Wiener Klassifikation",
+        "Clasificación de Viena",
+        "Classification de Vienne",
+        "Classificazione di Vienna",
+        "Венская классификация",
+        "ウィーン図形分類",
+        "维也纳分类",
+        "Figurative elements",
+        "Internationale Klassifikation der Bildbestandteile",
+        "Elementos figurativos",
+        "Kuvaluokka",
+        "7",
+    ],
+)
+def test_words_for_the_kind_in_any_language_leave_vienna_codes_vienna_codes(kind: str) -> None:
+    row = with_kind(kind, "26.01.03", "27.5.1")
+    assert row["vienna"] == ["26.01.03", "27.5.1"]
+    assert "design_search_code" not in row
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("US Design Search Code", "26.01.21"),
+        ("USPTO", "26.01.21"),
+        ("U.S.", "26.01.21"),
+        ("National", "26.01.21"),
+        ("Clasificación nacional", "26.01.21"),
+        ("Nice", "25"),
+        ("Nizza-Klassifikation", "9"),
+        ("Locarno", "09-03"),
+        ("Bildklasse", "26.98.01"),
+    ],
+)
+def test_codes_of_other_schemes_are_kept_apart(kind: str, code: str) -> None:
+    row = with_kind(kind, code)
+    assert (row["vienna"], row["design_search_code"]) == ([], code)
 
 
 def test_namespaces_and_case_do_not_matter() -> None:
@@ -179,3 +234,10 @@ def test_two_gigabytes_of_register_need_no_two_gigabytes() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert consume(2 << 30) > 1_000_000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20 << 10  # KiB
+
+
+@pytest.mark.parametrize("part", ["<MarkImage/>", "<ViennaCode>26.01</ViennaCode>"])
+def test_a_mark_of_endless_parts_is_one_line(part: str) -> None:
+    text = f"<a><TradeMark><ApplicationNumber>1</ApplicationNumber>{part * 5000}</TradeMark></a>"
+    with pytest.raises(CatalogueError, match="a mark of more than 4,096 images and codes"):
+        list(read_register("a.xml", io.BytesIO(text.encode())))

@@ -1,0 +1,1 @@
+"""Which image the path or number of a label means."""

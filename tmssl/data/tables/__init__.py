@@ -1,0 +1,1 @@
+"""Tables and registers of labels -> rows, with the meaning of their columns."""
