@@ -19,7 +19,9 @@ COMPILER = next((name for name in ("gcc", "g++", "clang", "cc") if shutil.which(
 
 
 def trained(folder: Path, device: str, *, compiled: bool) -> Run:
-    settings = {"epochs": 1, "precision": "float32", "lr": 1e-3, "device": device}
+    settings = {"epochs": 3, "precision": "float32", "lr": 1e-3, "device": device}
+    # Batch norm over eight marks magnifies rounding: two eager runs of one and two threads differ by percents.
+    settings["batch_size"] = 20
     # Deterministic, as `new_run` is: no TF32 on a GPU.
     run = new_run(folder, folder / "pack", f"compiled-{compiled}", compile=compiled, **settings)
     assert train(run, SignalFlags()) == 0
@@ -43,7 +45,7 @@ def test_a_compiled_run_learns_as_an_eager_one_and_its_checkpoint_fits_both(
     draw_pack(tmp_path, 40)
     eager, compiled = (trained(tmp_path, device, compiled=c) for c in (False, True))
     expected, found = ([loss for _, loss in losses(run)] for run in (eager, compiled))
-    assert len(expected) == 5
-    assert found == pytest.approx(expected, rel=1e-3)
+    assert len(expected) == 6
+    assert found == pytest.approx(expected, rel=1e-4)
     one, other = (load_payload(find_checkpoint(run))["encoder"] for run in (eager, compiled))
     assert list(one) == list(other)

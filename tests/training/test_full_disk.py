@@ -357,7 +357,7 @@ def test_refused_checkpoints_wait_in_memory_for_their_names_alone_and_not_in_any
 def test_the_best_evaluation_that_cannot_be_kept_is_kept_later(tmpfs: SmallDisk) -> None:
     run = create_run(tmpfs.folder / "runs", "r", latest=False)
     (run.checkpoints / "eval-0001.pt").write_bytes(b"x")
-    sidecar = {"sha256": "x", "step": 5, "epoch": 1.0, "steps_per_epoch": 5}
+    sidecar = {"sha256": "0" * 64, "step": 5, "epoch": 1.0, "steps_per_epoch": 5}
     (run.checkpoints / "eval-0001.json").write_text(json.dumps(sidecar))
     score = Score(metric="map", level="division", codes="figurative", value=0.5, chance=0.1)
     journal = TrainerJournal(run.journal)

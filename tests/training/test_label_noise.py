@@ -45,8 +45,9 @@ def measured(pack: Pack, **settings: object) -> Positives:
     config = changed(Config(), {**TINY, "data.pack": str(pack.folder), **settings})
     learner = create_learner(config, torch.device("cpu"))
     before = {name: value.clone() for name, value in learner.model.state_dict().items()}
+    sampler = create_sampler(pack, config)
     event = measure_positives(
-        learner, pack, create_sampler(pack, config), epoch=0, image_size=32, stop=lambda: False
+        learner, pack, sampler, sampler.mixture[0], epoch=0, image_size=32, stop=lambda: False
     )
     assert event is not None
     assert learner.model.encoder.training
@@ -99,6 +100,29 @@ def test_the_auc_is_counted_over_all_pairs(alike: list[int], random: list[int]) 
     wins = sum((a > r) + 0.5 * (a == r) for a in alike for r in random)
     told = auc(np.array(alike, float), np.array(random, float))
     assert told == pytest.approx(wins / len(alike) / len(random))
+
+
+def test_each_kind_of_a_mixture_is_measured(tmp_path: Path) -> None:
+    pack = coded_pack(tmp_path, PAIRED, alike=True)
+    with (tmp_path / "m" / "labels.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["path", "group", "title"])  # groups are copies, texts are of two others
+        table.writerows([f"images/{i:04d}.png", f"g{i // 2}", f"text {i % 24}"] for i in range(48))
+    pack = build_pack(read_catalogue(tmp_path / "m"), tmp_path / "labelled", pack_size(32))
+    run = create_run(tmp_path / "runs", "r")
+    settings = {**TINY, "positives": "instance=0.5,title=0.2,group=0.3"}
+    write_config(changed(Config(), {**settings, "data.pack": str(pack.folder)}), run.config)
+    train(run, SignalFlags())
+    history = history_of(run)
+    group, title = history.positives
+    assert (group.by, group.share, group.level, group.with_partner) == ("group", 0.3, "", 1.0)
+    assert (title.by, title.share, title.with_partner) == ("title", 0.2, 1.0)
+    assert group.noise is not None
+    assert title.noise is not None
+    assert group.noise < 0.1
+    assert title.noise > 0.5
+    told = [f.text for f in history.findings if f.code == "noisy-positives"]
+    assert all("share their text" in text for text in told)
 
 
 def test_each_segment_with_vienna_positives_says_how_alike_they_are(tmp_path: Path) -> None:

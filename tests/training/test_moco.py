@@ -151,3 +151,21 @@ def test_alignment_and_uniformity_equal_their_definitions() -> None:
         for j in range(i)
     ]
     assert uniformity(x) == pytest.approx(math.log(sum(pairs) / len(pairs)), abs=1e-5)
+
+
+def test_without_heads_a_linear_encoder_is_compared_by_its_own_output() -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(12, 12, bias=False)
+    model = MoCo(layer, 32, 16, heads="none").train()
+    features = torch.randn(8, 12)
+    query, own = model(features)
+    torch.testing.assert_close(own, layer(features))
+    expected = (own - own.mean(0)) / (own.var(0, correction=0) + 1e-5).sqrt()
+    torch.testing.assert_close(query, expected)
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    assert trained == ["encoder.weight"]
+    before = next(model.momentum_encoder.parameters()).clone()
+    with torch.no_grad():
+        layer.weight += 1
+    model.update_momentum(0.75)
+    torch.testing.assert_close(next(model.momentum_encoder.parameters()), before + 0.25)

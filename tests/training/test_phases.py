@@ -19,7 +19,9 @@ from tmssl.training.signals import SignalFlags
 
 PER_EPOCH, BATCH = 22, 8
 SMALL: dict[str, object] = {
-    **SMALL_MODEL,
+    "model.name": SMALL_MODEL["model.name"],
+    "image_size": SMALL_MODEL["image_size"],
+    "device": "cpu",
     "hidden": 64,
     "dimensions": 32,
     "batch_size": BATCH,

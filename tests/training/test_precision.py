@@ -103,7 +103,7 @@ def test_denormals_are_flushed_on_every_thread_that_computes() -> None:
 def test_a_trainer_on_a_cpu_does_not_fault_in_the_same_memory_at_every_step() -> None:
     words = (
         "import resource, torch\n"
-        "from tmssl.training.numerics import keep_freed_memory\n"
+        "from tmssl.system import keep_freed_memory\n"
         "def faults():\n"
         "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "    for _ in range(10): torch.ones(1 << 24)\n"

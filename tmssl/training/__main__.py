@@ -10,13 +10,16 @@ import sys
 from pathlib import Path
 
 from tmssl.config import read_config
+from tmssl.doctor.threads import share_cores
 from tmssl.errors import TmsslError
+from tmssl.system import end_on_windows
 from tmssl.training.signals import SignalFlags
-from tmssl.training.trainer_journal import write_stderr
 
 
 def main() -> int:
     """Train the run of the command line; an error of ours is one line on stderr and an exit code."""
+    end_on_windows()
+    share_cores()
     flags = SignalFlags()
     flags.install()  # before the slow imports, so an early signal is not lost
     first, *rest = sys.argv[1:] or [""]
@@ -34,8 +37,10 @@ def main() -> int:
 
         return train(open_run(Path(first)), flags)
     except TmsslError as error:
-        rank = int(os.environ.get("RANK", "0"))  # set by torchrun
-        name = f"tmssl, process {rank}" if rank else "tmssl"
+        rank = os.environ.get("RANK", "0")  # set by torchrun
+        from tmssl.training.trainer_journal import write_stderr
+
+        name = f"tmssl, process {int(rank)}" if rank.isdecimal() and int(rank) else "tmssl"
         write_stderr(f"{name}: {error}")
         return error.exit_code
 

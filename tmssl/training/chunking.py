@@ -5,7 +5,7 @@ import copy
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tmssl.doctor.machine import usable_memory
 from tmssl.training.moco import MoCo, moco_step
@@ -37,7 +37,6 @@ def memory_bytes(device: torch.device) -> int:
 
 def activation_bytes(model: MoCo, image_size: int) -> int:
     """Bytes that autograd keeps for one more image in a chunk of queries, measured on small chunks."""
-    device = next(model.parameters()).device
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
 
     def saved_bytes(count: int) -> int:
@@ -50,15 +49,18 @@ def activation_bytes(model: MoCo, image_size: int) -> int:
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            query, _ = model(_blank(count, image_size, device))
+            query, _ = model(_blank(model, count, image_size))
         del query
         return sum(sizes.values())
 
     return max(1, (saved_bytes(4) - saved_bytes(2)) // 2)
 
 
-def _blank(count: int, image_size: int, device: torch.device) -> Tensor:
-    """White views."""
+def _blank(model: MoCo, count: int, image_size: int) -> Tensor:
+    """White views, or blank features where the model is a linear layer on them."""
+    device = next(model.parameters()).device
+    if isinstance(model.encoder, nn.Linear):
+        return torch.zeros(count, model.encoder.in_features, device=device)
     views = torch.zeros(count, 3, image_size, image_size, device=device)
     return views.contiguous(memory_format=torch.channels_last)
 
@@ -74,7 +76,7 @@ def fitting_chunk(model: MoCo, batch_size: int, image_size: int, autocast: Autoc
     if device.type != "cuda":
         room = int(memory_bytes(device) * _SHARE_CPU)
         return max(_SMALLEST, min(batch_size, room // activation_bytes(probe, image_size)))
-    views = _blank(batch_size, image_size, device)
+    views = _blank(probe, batch_size, image_size)
 
     def fits(chunk_size: int) -> bool:
         torch.cuda.empty_cache()

@@ -1,18 +1,20 @@
 """The label noise of weak supervision: how much more alike partners look than random marks.
 
-A Vienna code says what a mark depicts, not what it looks like. Where partners look hardly more alike
-than random marks, training that brings them together learns noise.
+A Vienna code says what a mark depicts, not what it looks like, and owners use one text on many marks. Where
+partners look hardly more alike than random marks, training that brings them together learns noise.
 """
 
 import time
 from collections.abc import Callable
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from tmssl.data.pack.reader import Pack
 from tmssl.data.phash import hash_vectors, l2_normalize
+from tmssl.data.positives.partners import Partners
 from tmssl.data.sampler import Sampler
 from tmssl.data.views.augment import plain_view
 from tmssl.runs.events import Positives
@@ -27,6 +29,7 @@ def measure_positives(
     learner: Learner,
     pack: Pack,
     sampler: Sampler,
+    partners: Partners,
     *,
     epoch: int,
     image_size: int,
@@ -40,7 +43,8 @@ def measure_positives(
     Args:
         learner: its encoder does not change.
         pack: the marks.
-        sampler: a sampler with partners.
+        sampler: whose pairs are measured.
+        partners: their kind, of its mixture.
         epoch: whose pairs are measured, from 0.
         image_size: side of the encoder's input.
         stop: called between batches; true ends the measurement.
@@ -49,18 +53,25 @@ def measure_positives(
         The event without its place in the run; None when stopped.
     """
     begun = time.perf_counter()
-    marks, partners = sampler.pairs(4 * _PAIRS, epoch)
-    paired = marks != partners
-    first, second = marks[paired][:_PAIRS], partners[paired][:_PAIRS]
+    marks, others = sampler.pairs(partners, 4 * _PAIRS, epoch)
+    paired = marks != others
+    first, second = marks[paired][:_PAIRS], others[paired][:_PAIRS]
+    unmeasured = Positives(
+        by=partners.kind,
+        share=partners.share,
+        with_partner=float(paired.mean()),
+        left_out=partners.left_out,
+        examples=list(partners.examples),
+    )
     if len(first) < 2:
-        return Positives(with_partner=float(paired.mean()))
+        return unmeasured
     vectors = _embed(learner, pack, np.concatenate([first, second]), image_size, stop)
     if vectors is None:
         return None
     by_encoder, by_hash = (_compare_pairs(v[: len(first)], v[len(first) :]) for v in vectors)
-    return Positives(
+    return msgspec.structs.replace(
+        unmeasured,
         pairs=len(first),
-        with_partner=float(paired.mean()),
         encoder_partners=by_encoder[0],
         encoder_random=by_encoder[1],
         encoder_auc=by_encoder[2],
@@ -90,7 +101,7 @@ def _embed(
     learner: Learner, pack: Pack, rows: Indices, image_size: int, stop: Callable[[], bool]
 ) -> tuple[Vectors, Vectors] | None:
     """Unit vectors of some marks, (n, f) by the encoder and (n, 64) by the hash."""
-    encoder, features, hashes = learner.model.encoder.eval(), [], []
+    encoder, features, hashes = learner.encoder.eval(), [], []
     try:
         for begin in range(0, len(rows), _AT_ONCE):
             if stop():

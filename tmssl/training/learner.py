@@ -8,19 +8,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tmssl.config import Config
-from tmssl.errors import ConfigError, TrainingError
+from tmssl.config import Config, resolved
+from tmssl.data.pack.reader import Pack
+from tmssl.errors import CheckpointError, ConfigError, TrainingError
 from tmssl.text import safe
-from tmssl.training.backbone import create_encoder, image_size_error
+from tmssl.training.checkpoints.payload import load_optimizer, load_scaler, load_state
 from tmssl.training.chunking import fitting_chunk, halved, out_of_memory
-from tmssl.training.distributed import ALONE, Ranks, average_gradients, sync_batch_norms
+from tmssl.training.encoder.axes import affordable_features, axes_rows, fit_axes
+from tmssl.training.encoder.backbone import create_encoder, image_size_error
+from tmssl.training.encoder.foreign_weights import Tell
+from tmssl.training.encoder.grid import GridEncoder, kept_features
+from tmssl.training.encoder.teacher import Teacher, create_teacher
 from tmssl.training.loader import Views
-from tmssl.training.moco import MoCo, StepResult, moco_step
+from tmssl.training.moco import Lesson, MoCo, StepResult, moco_step
 from tmssl.training.nonfinite import NonfiniteCounter
 from tmssl.training.optimizer import create_optimizer, step_where
+from tmssl.training.ranks.distributed import ALONE, Ranks, average_gradients, sync_batch_norms
+from tmssl.types import Progress
 
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-_NETWORKS = "encoder projector predictor momentum_encoder momentum_projector".split()
 
 
 @dataclasses.dataclass
@@ -38,7 +44,12 @@ class Learner:
     nonfinite: NonfiniteCounter
     wrapped: nn.Module
     """the model, wrapped where gradients are averaged over ranks"""
+    encoder: nn.Module
+    """from views to features; the model has its head alone where the rest is frozen"""
     ranks: Ranks = ALONE
+    teacher: Teacher | None = None
+    teacher_share: float = 0.0
+    """of the loss"""
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """The context that computes in the precision of the settings."""
@@ -88,23 +99,61 @@ def check_settings(config: Config) -> None:
     Raises:
         ConfigError: an unknown model, weights or device, or an image size that the model refuses.
     """
+    config = resolved(config)
     choose_device(config.train.device)
     with torch.random.fork_rng(devices=[]):
-        encoder = create_encoder(config.model.name, config.model.init)
+        encoder = create_encoder(config.model)
     _probe(encoder, config)
+    _teacher_of(config, torch.device("cpu"))
 
 
-def create_learner(config: Config, device: torch.device, ranks: Ranks = ALONE) -> Learner:
+def create_learner(
+    config: Config,
+    device: torch.device,
+    ranks: Ranks = ALONE,
+    *,
+    pack: Pack | None = None,
+    state: dict[str, Tensor] | None = None,
+    tell: Tell = lambda _: None,
+    fitting: Progress | None = None,
+) -> Learner:
     """Fresh weights from the run's seed, and their optimizer; the same on every rank.
+
+    Args:
+        config: the settings of a run.
+        device: where to train.
+        ranks: the processes that train together.
+        pack: marks to fit the whitening of a grid on, at a run's first start.
+        state: weights of the encoder that are to be restored afterwards, which decide its shape.
+        tell: is told what is to be said of initial weights from a file.
+        fitting: called with (marks described, all of the sample) while the whitening is fitted.
 
     Raises:
         ConfigError: an unknown model, or one that refuses the image size.
     """
+    config = resolved(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)
-        encoder = create_encoder(config.model.name, config.model.init)
-        model = MoCo(encoder, config.model.hidden, config.model.dimensions)
-    _probe(model.encoder, config)
+        encoder = create_encoder(config.model, _kept(config, pack, state), tell)
+        if pack is not None and isinstance(encoder, GridEncoder) and not encoder.has_axes:
+            fit_axes(
+                encoder,
+                pack,
+                image_size=config.data.image_size,
+                seed=config.train.seed,
+                device=device,
+                progress=fitting,
+            )
+        teacher = _teacher_of(config, device)
+        model = MoCo(
+            _learning_part(encoder, config.model.train),
+            config.model.hidden,
+            config.model.dimensions,
+            config.model.heads,
+            teacher.width if teacher else 0,
+        )
+    _probe(encoder, config)
+    encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # nn.Module.to's stub lacks this form
     model = model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # nn.Module.to's stub lacks this form
     precision = choose_precision(config.train.precision, device)
     # Before the BN layers depend on other ranks.
@@ -113,11 +162,18 @@ def create_learner(config: Config, device: torch.device, ranks: Ranks = ALONE) -
     if config.train.compile:
         model.encoder.compile()
         model.momentum_encoder.compile()
+    trunk: nn.Module | None = None
+    learning: nn.Module = model.encoder
+    if isinstance(learning, GridEncoder):
+        trunk, learning = learning.trunk, learning.head
+    learners = [learning, model.projector, model.predictor]
     optimizer = create_optimizer(
         config.optim.optimizer,
-        [model.encoder, model.projector, model.predictor],
+        learners if model.to_teacher is None else [*learners, model.to_teacher],
         lr=config.optim.lr,
         weight_decay=config.optim.weight_decay,
+        trunk=trunk,
+        trunk_lr_scale=config.optim.trunk_lr_scale,
     )
     return Learner(
         model=model,
@@ -129,8 +185,36 @@ def create_learner(config: Config, device: torch.device, ranks: Ranks = ALONE) -
         chunk_size=chunk_size,
         nonfinite=NonfiniteCounter(model),
         wrapped=average_gradients(model, ranks),
+        encoder=encoder,
         ranks=ranks,
+        teacher=teacher,
+        teacher_share=config.optim.teacher_share,
     )
+
+
+def _teacher_of(config: Config, device: torch.device) -> Teacher | None:
+    """The teacher of some settings, if they name one."""
+    return create_teacher(config.model.teacher, device) if config.model.teacher else None
+
+
+def _kept(config: Config, pack: Pack | None, state: dict[str, Tensor] | None) -> list[int] | None:
+    """The whitened features of each stage: those of a checkpoint, or as many as the marks allow."""
+    model = config.model
+    if state is not None:
+        return kept_features(state) or None
+    if pack is None or model.features == "pooled" or not model.whiten:
+        return None
+    marks = len(axes_rows(pack, config.train.seed))
+    return [affordable_features(model.whiten, marks)] * len(model.stages)
+
+
+def _learning_part(encoder: nn.Module, train: str) -> nn.Module:
+    """What of an encoder learns: all of it, or under `head` its last layer; the rest is frozen."""
+    if train == "all":
+        return encoder
+    assert isinstance(encoder, GridEncoder)  # the settings refuse others
+    encoder.requires_grad_(requires_grad=False)
+    return encoder.head.requires_grad_(requires_grad=True)
 
 
 def _choose_chunk_size(model: MoCo, config: Config, precision: str, ranks: Ranks) -> int:
@@ -221,15 +305,38 @@ def _try_gradient(learner: Learner, views: Views) -> StepResult:
             backward=backward,
             wrapped=learner.wrapped,
             ranks=learner.ranks,
+            lesson=_lesson(learner, views),
         )
+
+
+def _lesson(learner: Learner, views: Views) -> Lesson | None:
+    """What the teacher says of the views of a step: it looks at them, or their features are known."""
+    teacher, seen = learner.teacher, views.teacher
+    if teacher is None or seen is None:
+        return None
+
+    def target(view: int, chunk: slice) -> Tensor:
+        part = seen[view][chunk]
+        return part if part.ndim == 2 else teacher.features(part)
+
+    return Lesson(target, learner.teacher_share)
+
+
+def _networks(learner: Learner) -> dict[str, Any]:
+    """The networks of a checkpoint; of the encoder all, though its head alone may learn."""
+    model = learner.model
+    names = ["projector", "predictor", "momentum_encoder", "momentum_projector"]
+    names += ["to_teacher"] * (model.to_teacher is not None)
+    return {"encoder": learner.encoder, **{name: getattr(model, name) for name in names}}
 
 
 def learner_state(learner: Learner) -> dict[str, Any]:
     """The state for `restore_learner`, copied to the CPU so that training can go on."""
-    state: dict[str, Any] = {name: getattr(learner.model, name).state_dict() for name in _NETWORKS}
+    state = {name: network.state_dict() for name, network in _networks(learner).items()}
     state["optimizer"] = learner.optimizer.state_dict()
     state["scaler"] = learner.scaler.state_dict()
     state["chunk_size"] = learner.chunk_size
+    state["teacher"] = learner.teacher.digest if learner.teacher else ""
     copied: dict[str, Any] = _copied(state)
     return copied
 
@@ -250,17 +357,25 @@ def restore_learner(learner: Learner, state: dict[str, Any], *, same_optimizer: 
 
     Settings such as weight decay stay those of the learner; another optimizer starts with fresh
     averages.
+
+    Raises:
+        CheckpointError: it was trained by another teacher.
     """
-    for name in _NETWORKS:
-        getattr(learner.model, name).load_state_dict(state[name])
+    if state.get("teacher", "") != (learner.teacher.digest if learner.teacher else ""):
+        raise CheckpointError(
+            "the checkpoint was trained with another teacher, or other weights of it, and that is fixed for "
+            "a run; put the teacher of this run back, or start a new run"
+        )
+    for name, network in _networks(learner).items():
+        load_state(network, state[name], name)
     settings = [
         {name: value for name, value in group.items() if name != "params"}
         for group in learner.optimizer.param_groups
     ]
     if same_optimizer:
-        learner.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(learner.optimizer, state["optimizer"])
     for group, own in zip(learner.optimizer.param_groups, settings, strict=True):
         group.update(own)
     if state["scaler"]:  # empty without float16, where a new scaler starts
-        learner.scaler.load_state_dict(state["scaler"])
+        load_scaler(learner.scaler, state["scaler"])
     learner.nonfinite.read()  # takes the restored BN statistics as its backup

@@ -2,10 +2,12 @@
 
 import dataclasses
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -13,6 +15,8 @@ from tmssl.data.sampler import Batch, Sampler
 from tmssl.data.views.augment import augmented_view
 from tmssl.data.views.recipe import VIEW_SETS
 from tmssl.types import Indices, Pixels
+
+Content = TypeVar("Content")
 
 
 class PixelSource(Protocol):
@@ -41,7 +45,7 @@ class IdleTime:
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """The two views of one step, (n, 3, s, s), and how long the step waited for its pixels."""
+    """The two views of one step, (n, 3, s, s), or their cached features (n, f), and the wait for them."""
 
     first: Tensor
     second: Tensor
@@ -49,58 +53,45 @@ class Views:
     """seconds that this process waited; a GPU may have computed earlier steps meanwhile"""
     idle: IdleTime | None = None
     """how long a GPU itself had nothing to do; None on a CPU"""
+    teacher: tuple[Tensor, Tensor] | None = None
+    """the same two views at a teacher's size (n, 3, t, t), or its cached features of them (n, f)"""
 
 
 @dataclasses.dataclass(frozen=True)
-class _Batch:
-    """The pixels of one step, uint8 (n, h, w, 3), on the device."""
+class _Ready(Generic[Content]):
+    """What a step needs."""
 
-    batch: Batch
-    anchors: Tensor
-    positives: Tensor
+    content: Content
+    tensors: tuple[Tensor, ...]
+    """on the device, or on their way to it"""
     copied: torch.cuda.Event | None
     """passed when a GPU has them; None on a CPU"""
 
 
-class ViewLoader:
-    """Makes the views of each step; a thread reads the pixels of one batch ahead.
+class ReadAhead(Generic[Content]):
+    """Reads what each step needs while the step before it computes.
 
-    A GPU has the pixels before their step begins: they are copied from pinned memory on a stream of
-    their own. On a CPU views are made on demand, since the cores that train have no time to spare.
+    A GPU has it before its step begins: it is copied from pinned memory on a stream of its own.
     """
 
     def __init__(
         self,
-        pixels: PixelSource,
-        sampler: Sampler,
-        *,
-        views: str,
-        size: int,
+        read: Callable[[int], tuple[Content, tuple[npt.NDArray[Any], ...]]],
         device: torch.device,
         end: int,
-        part: slice = slice(None),
-        dtype: torch.dtype = torch.float32,
     ) -> None:
-        """A loader for the `part` of each batch that this process trains on, up to step `end`.
-
-        `views` is a name of `VIEW_SETS`, `size` the side of a view in pixels, `dtype` its type.
-        """
-        self.sampler = sampler
-        self._part = part
-        self._pixels = pixels
-        self._recipes = VIEW_SETS[views]
-        self._size = size
+        """`read` gives what a step needs and its arrays for the device; steps end at `end`."""
+        self._read_arrays = read
         self._device = device
-        self._dtype = dtype
         self._end = end
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="pixels")
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._copies: torch.cuda.Stream | None = None
         if device.type == "cuda":
             self._copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's
-        self._ahead: tuple[int, Future[_Batch]] | None = None
+        self._ahead: tuple[int, Future[_Ready[Content]]] | None = None
 
-    def views(self, step: int) -> Views:
-        """The views of a step; starts reading the pixels of the next."""
+    def take(self, step: int) -> tuple[Content, tuple[Tensor, ...], float, IdleTime | None]:
+        """What a step needs, its tensors, and how long this process and a GPU waited for them."""
         begun, done = time.perf_counter(), self._record_event()
         if self._ahead is None or self._ahead[0] != step:
             self._ahead = (step, self._reader.submit(self._read, step))
@@ -114,35 +105,26 @@ class ViewLoader:
         self._await_copies(ready)
         arrived = self._record_event()
         idle = IdleTime(done, arrived) if done is not None and arrived is not None else None
-        batch = ready.batch
-        return Views(
-            self._view(ready.anchors, batch.anchors, batch.epoch, 0),
-            self._view(ready.positives, batch.positives, batch.epoch, 1),
-            data_s,
-            idle,
-        )
+        return ready.content, ready.tensors, data_s, idle
 
     def close(self) -> None:
         """Let the reader thread end."""
         self._reader.shutdown(wait=True, cancel_futures=True)
 
-    def _read(self, step: int) -> _Batch:
-        """The pixels of both views of a step, on the device or on their way to it."""
-        whole = self.sampler.batch(step)
-        anchors, positives = whole.anchors[self._part], whole.positives[self._part]
-        first = self._tensor(anchors)
-        same = np.array_equal(positives, anchors)
-        second = first if same else self._tensor(positives)
+    def _read(self, step: int) -> _Ready[Content]:
+        """What a step needs, on the device or on its way to it."""
+        content, arrays = self._read_arrays(step)
+        tensors = tuple(map(self._tensor, arrays))
         copied = self._copies.record_event() if self._copies is not None else None
-        return _Batch(Batch(whole.epoch, anchors, positives), first, second, copied)
+        return _Ready(content, tensors, copied)
 
-    def _tensor(self, rows: Indices) -> Tensor:
-        """Pixels on the device, or on their way to it."""
-        images = torch.from_numpy(self._pixels.read(rows))
+    def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
+        """An array on the device, or on its way to it."""
+        tensor = torch.from_numpy(array)
         if self._copies is None:
-            return images.to(self._device)
+            return tensor.to(self._device)
         with torch.cuda.stream(self._copies):
-            return images.pin_memory().to(self._device, non_blocking=True)
+            return tensor.pin_memory().to(self._device, non_blocking=True)
 
     def _record_event(self) -> torch.cuda.Event | None:
         """A timed event behind the work that a GPU has been given so far."""
@@ -152,16 +134,80 @@ class ViewLoader:
         event.record(torch.cuda.current_stream(self._device))
         return event
 
-    def _await_copies(self, ready: _Batch) -> None:
-        """Let the GPU wait for the pixels of a step, without a wait of the host."""
+    def _await_copies(self, ready: _Ready[Content]) -> None:
+        """Let the GPU wait for what a step needs, without a wait of the host."""
         if ready.copied is None:
             return
         training = torch.cuda.current_stream(self._device)
         training.wait_event(ready.copied)
-        for images in (ready.anchors, ready.positives):
-            images.record_stream(training)  # keeps their memory until the views are made
+        for tensor in ready.tensors:
+            tensor.record_stream(training)  # keeps their memory until the views are made
 
-    def _view(self, images: Tensor, rows: Indices, epoch: int, view: int) -> Tensor:
+
+class ViewLoader:
+    """Makes the views of each step; a thread reads the pixels of one batch ahead.
+
+    On a CPU views are made on demand, since the cores that train have no time to spare.
+    """
+
+    def __init__(
+        self,
+        pixels: PixelSource,
+        sampler: Sampler,
+        *,
+        views: str,
+        size: int,
+        device: torch.device,
+        end: int,
+        part: slice = slice(None),
+        dtype: torch.dtype = torch.float32,
+        teacher_size: int = 0,
+    ) -> None:
+        """A loader for the `part` of each batch that this process trains on, up to step `end`.
+
+        `views` is a name of `VIEW_SETS`, `size` the side of a view in pixels, `dtype` its type; a teacher
+        sees them `teacher_size` pixels wide, if there is one.
+        """
+        self.sampler = sampler
+        self._part = part
+        self._pixels = pixels
+        self._recipes = VIEW_SETS[views]
+        self._size = size
+        self._dtype = dtype
+        self._teacher_size = teacher_size
+        self._ahead = ReadAhead(self._read, device, end)
+
+    def views(self, step: int) -> Views:
+        """The views of a step; starts reading the pixels of the next."""
+        batch, images, data_s, idle = self._ahead.take(step)
+        first, second = self._pair(batch, images, self._size)
+        taught = None
+        if self._teacher_size:
+            same = self._teacher_size == self._size
+            taught = (first, second) if same else self._pair(batch, images, self._teacher_size)
+        return Views(first, second, data_s, idle, taught)
+
+    def close(self) -> None:
+        """Let the reader thread end."""
+        self._ahead.close()
+
+    def _read(self, step: int) -> tuple[Batch, tuple[Pixels, ...]]:
+        """The marks of a step, and the pixels of both views, or of one where both are of the same marks."""
+        whole = self.sampler.batch(step)
+        batch = Batch(whole.epoch, whole.anchors[self._part], whole.positives[self._part])
+        pixels = (self._pixels.read(batch.anchors),)
+        if np.array_equal(batch.positives, batch.anchors):
+            return batch, pixels
+        return batch, (*pixels, self._pixels.read(batch.positives))
+
+    def _pair(self, batch: Batch, images: tuple[Tensor, ...], size: int) -> tuple[Tensor, Tensor]:
+        """Both views of a step; the counters decide each of them at any size."""
+        return (
+            self._view(images[0], batch.anchors, batch.epoch, 0, size),
+            self._view(images[-1], batch.positives, batch.epoch, 1, size),
+        )
+
+    def _view(self, images: Tensor, rows: Indices, epoch: int, view: int, size: int) -> Tensor:
         """One augmented view on the device, in channels-last layout."""
         return augmented_view(
             images,
@@ -170,6 +216,6 @@ class ViewLoader:
             epoch=epoch,
             view=view,
             recipe=self._recipes[view],
-            size=self._size,
+            size=size,
             dtype=self._dtype,
         )

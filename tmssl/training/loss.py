@@ -44,6 +44,16 @@ def contrast(query: Tensor, key: Tensor, temperature: float, offset: int = 0) ->
         return Contrast(ce, top1, positive.mean(), hardest.mean())
 
 
+def teacher_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean of one minus the cosine of a student's predictions and the teacher's features, 0 to 2.
+
+    Args:
+        predicted: (n, t), with gradient.
+        target: (n, t), without.
+    """
+    return 1 - functional.cosine_similarity(predicted.float(), target.float(), dim=1).mean()
+
+
 def feature_std(projections: Tensor) -> Tensor:
     """Standard deviation of unit vectors times sqrt(d): 1 when spread out, 0 when collapsed.
 

@@ -1,17 +1,20 @@
 """Running means on the device, read only when a step or an epoch is journaled."""
 
-import resource
 import time
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from tmssl.errors import CheckpointError
+from tmssl.system import peak_memory_gib
 from tmssl.training.loader import IdleTime
 from tmssl.training.loss import alignment, rank_me, uniformity
 from tmssl.training.moco import FIGURES, StepResult
 
 _SAMPLE = 1024  # marks over which the epoch's RankMe, alignment and uniformity are taken
+
+_BEFORE_TEACHERS = 6  # sums in a checkpoint of an earlier version, whose steps had no teacher
 
 
 class Meter:
@@ -37,9 +40,25 @@ class Meter:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on with the epoch where `state` was taken."""
-        self._epoch_sum = state["epoch"].to(self._device)
+        """Go on with the epoch where `state` was taken.
+
+        Raises:
+            CheckpointError: the sums are of another shape.
+        """
+        sums, zeros = state["epoch"], self._zeros()
+        if sums.shape not in (zeros.shape, (_BEFORE_TEACHERS,)):
+            raise CheckpointError(
+                f"the checkpoint holds {tuple(sums.shape)} sums of its epoch, not "
+                f"{tuple(zeros.shape)}; give another checkpoint"
+            )
+        zeros[: len(sums) - 1], zeros[-1] = sums[:-1], sums[-1]
+        self._epoch_sum = zeros
         self._epoch_at = time.perf_counter() - state["seconds"]
+
+    def leave_out(self, seconds: float) -> None:
+        """Leave time that was no training out of the present step and epoch."""
+        self._steps_at += seconds
+        self._epoch_at += seconds
 
     def add(self, result: StepResult, wait: float | IdleTime) -> None:
         """Add a step; one that is not finite counts in no mean.
@@ -68,12 +87,12 @@ class Meter:
         return means, step_s, sum(waits) / steps
 
     def read_epoch(self) -> dict[str, float]:
-        """Mean loss, ce and top1 of the epoch, its seconds and the shape of its features.
+        """Mean loss, ce, top1 and teacher loss of the epoch, its seconds and the shape of its features.
 
         The epoch starts anew. Waits for the device.
         """
         means = _means(self._epoch_sum)
-        figures = {name: means[name] for name in ("loss", "ce", "top1")}
+        figures = {name: means[name] for name in ("loss", "ce", "top1", "teacher_loss")}
         features, queries, keys = (
             torch.cat(parts)[-_SAMPLE:].float().cpu() for parts in zip(*self._samples, strict=True)
         )
@@ -96,4 +115,4 @@ def memory_gib(device: torch.device) -> float:
     """Peak memory use so far: of the GPU, or of this process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return peak_memory_gib()

@@ -7,20 +7,46 @@ from timm.optim import Lars
 from torch import Tensor, nn
 
 
-def parameter_groups(modules: list[nn.Module], weight_decay: float) -> list[dict[str, object]]:
-    """Parameters in two groups: matrices and filters decay; BN, biases and other vectors do not."""
+def parameter_groups(
+    modules: list[nn.Module], weight_decay: float, lr_scale: float = 1.0
+) -> list[dict[str, object]]:
+    """Parameters in two groups: matrices and filters decay; BN, biases and other vectors do not.
+
+    Args:
+        modules: those that learn.
+        weight_decay: of the first group.
+        lr_scale: their share of the learning rate.
+    """
     trained = [p for module in modules for p in module.parameters() if p.requires_grad]
-    return [
+    groups: list[dict[str, object]] = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
+    return [{**group, "lr_scale": lr_scale} for group in groups]
 
 
 def create_optimizer(
-    name: str, modules: list[nn.Module], *, lr: float, weight_decay: float
+    name: str,
+    modules: list[nn.Module],
+    *,
+    lr: float,
+    weight_decay: float,
+    trunk: nn.Module | None = None,
+    trunk_lr_scale: float = 1.0,
 ) -> torch.optim.Optimizer:
-    """`sgd` with Nesterov momentum 0.9, `lars` (You et al. 2017) with 0.9, or fused `adamw`."""
+    """`sgd` with Nesterov momentum 0.9, `lars` (You et al. 2017) with 0.9, or fused `adamw`.
+
+    Args:
+        name: which of them.
+        modules: those that learn at the full rate.
+        lr: the highest learning rate.
+        weight_decay: for matrices and filters.
+        trunk: a further module, which learns at another rate.
+        trunk_lr_scale: that rate, in shares of the full one.
+    """
     groups = parameter_groups(modules, weight_decay)
+    if trunk is not None:
+        groups += parameter_groups([trunk], weight_decay, trunk_lr_scale)
     if name == "adamw":
         return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.999), fused=True)
     optimizer: torch.optim.Optimizer = (
@@ -60,6 +86,6 @@ def step_where(optimizer: torch.optim.Optimizer, finite: Tensor) -> None:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Set the learning rate of every group."""
+    """Set the learning rate of every group to its share of this one."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group["lr_scale"]

@@ -2,9 +2,10 @@
 
 from tmssl.config import changed, write_config
 from tmssl.errors import ConfigError, TrainingError
+from tmssl.training.checkpoints.opening import open_checkpoint
 from tmssl.training.nonfinite import NonfiniteSteps
 from tmssl.training.saving import journal_save
-from tmssl.training.session import Session, last_payload, new_segment, open_learner, open_meter
+from tmssl.training.session import Session, new_segment, open_learner, open_meter
 
 _IN_A_ROW = 3
 _IN_A_ROW_SCALED = 20  # a scaler begins at 2^16 and halves at each overflow, by design
@@ -55,9 +56,10 @@ def _roll_back(session: Session, steps: NonfiniteSteps) -> None:
     if session.ranks.is_first:
         _write_settings(session)
     session.ranks.barrier()  # rank 0 may have been writing the checkpoint
-    payload = last_payload(session.run)
+    opened = open_checkpoint(session.run, session.config, session.history.segments)
+    payload = opened.payload if opened else None
     chunk_size, device = session.learner.chunk_size, session.learner.device
-    session.learner = open_learner(session.config, payload, device, session.ranks)
+    session.learner = open_learner(session.config, payload, session.pack, device, session.ranks)
     session.learner.chunk_size = chunk_size
     session.step = payload["step"] if payload else 0
     session.meter = open_meter(session.config, payload, device)

@@ -1,10 +1,15 @@
-"""Checkpoints and evaluations of a session: saving them, journaling them, waiting for them at the end."""
+"""Checkpoints and evaluations of a session: saving them, journaling them, waiting for them, and ending by them."""
 
 import time
 
 from tmssl.errors import TrainingError
-from tmssl.runs.checkpoints import FOR_EVALUATION, valid_checkpoints
+from tmssl.runs.checkpoints import FOR_EVALUATION, STABLE, valid_checkpoints
 from tmssl.runs.events import Checkpoint, Eval, Finding
+from tmssl.runs.findings.early_end import evidence
+from tmssl.runs.main_figure import judge
+from tmssl.stop_when import FIGURES, StopWhen, chosen_by, parse_stop_when
+from tmssl.text import count, safe
+from tmssl.training.checkpoints.opening import keep_decayed, keep_stable
 from tmssl.training.checkpoints.writer import SaveRequest, SaveResult
 from tmssl.training.learner import learner_state
 from tmssl.training.session import Session
@@ -18,9 +23,14 @@ _POLL_S = 0.05
 def save(
     session: Session, reason: str, *, best: bool = False, keep_as: tuple[str, ...] = ()
 ) -> None:
-    """Start writing a checkpoint; its journal line follows when it is on the disk."""
+    """Start writing a checkpoint; its journal line follows when it is on the disk.
+
+    The last one before a decay of the learning rate is kept as `stable` too.
+    """
     if not session.ranks.is_first:
         return
+    if session.is_before_decay:
+        keep_as = (*keep_as, STABLE)
     begun = time.perf_counter()
     payload = {
         "format": 1,
@@ -37,6 +47,34 @@ def save(
     request = SaveRequest(payload, reason, best, keep_as)
     journal_save(session, session.writer.save(request, begun))
     session.saved_at = time.monotonic()
+
+
+def keep_for_decay(session: Session) -> None:
+    """Keep the checkpoints that a decay of the learning rate needs, and tell of one that is undone."""
+    opened = session.opened
+    if opened is None or not session.ranks.is_first:
+        return
+    kept, problem = "", ""
+    try:
+        if opened.went_back:
+            kept = keep_decayed(opened)
+        if session.is_before_decay:
+            keep_stable(opened.path)
+    except OSError as error:
+        problem = (
+            f"; the disk refused to keep it under another name: {safe(error.strerror or error)}"
+        )
+    if not opened.went_back:
+        return
+    undone = f"{opened.newest.epoch:.4g}"
+    session.write_finding(
+        "decay-undone",
+        "info",
+        f"the decay has moved, so training goes on from the last checkpoint before it, of epoch "
+        f"{session.epoch:.4g}; what was decayed up to epoch {undone} is "
+        f"{f'kept as {kept}' if kept else 'replaced'}{problem}",
+        "nothing to do; a resume to a later end that is to keep its decay needs --restart-schedule too",
+    )
 
 
 def is_checkpoint_due(session: Session) -> bool:
@@ -57,7 +95,7 @@ def journal_save(session: Session, result: SaveResult | None) -> None:
     if request is not None and written is not None:
         session.write(
             Checkpoint(
-                path=str(written.path.relative_to(session.run.path)),
+                path=session.run.relative(written.path),
                 sha256=written.sha256,
                 epoch=written.epoch,
                 step=written.step,
@@ -173,3 +211,64 @@ def wait_for_evaluations(session: Session, flags: SignalFlags) -> None:
         journal_evaluations(session)
         if session.evaluations.busy:
             deadline = time.monotonic() + session.checkpoint_interval_s
+
+
+def early_end(session: Session, flags: SignalFlags) -> str:
+    """Why training ends before its last epoch, the same on every rank; empty where it goes on.
+
+    At the end of an epoch the trainer first waits for the evaluation of its checkpoint, so that the step of an
+    early end depends on no clock.
+    """
+    stop = parse_stop_when(session.config.train.stop_when)
+    if stop is None or session.step % session.steps_per_epoch or not _is_evaluated(session, flags):
+        return ""
+    found = evidence(session.history, stop) if session.ranks.is_first else None
+    ends = found is not None and found.without_gain >= stop.evaluations
+    if session.ranks.min(int(not ends)):
+        _warn_if_missing(session, stop)
+        return ""
+    if found is None:  # the first rank says why
+        return "early"
+    reason = f"{stop.figure} has not improved for {count(found.without_gain, 'evaluation')}"
+    kept = "best.pt is that checkpoint"
+    if chosen_by(session.config.train) != stop.figure:
+        kept = f"best.pt is chosen by {session.config.train.best_by}"
+    if not any(
+        f.code == "ended-early" and f.step == session.step for f in session.history.findings
+    ):
+        session.write_finding(
+            "ended-early",
+            "info",
+            f"training ends here: {reason} since {found.best}; it was {found.curve_words}",
+            f"{kept}; --resume waits for as many evaluations again, with --stop-when none to the end",
+        )
+    return f"{reason}; the best is {found.best}"
+
+
+def _is_evaluated(session: Session, flags: SignalFlags) -> bool:
+    """Wait, on all ranks together, until no evaluation runs; False where a signal asks to stop."""
+    journal_save(session, session.writer.wait())
+    while True:
+        journal_evaluations(session)
+        asked = session.ranks.agree(flags, due=session.evaluations.busy)
+        flags.checkpoint = flags.checkpoint or asked.checkpoint  # for the loop
+        if asked.stop is not None or not asked.due:
+            return asked.stop is None
+        time.sleep(_POLL_S)
+
+
+def _warn_if_missing(session: Session, stop: StopWhen) -> None:
+    """A finding, once in a segment, where evaluations lack the figure, so that it never ends training."""
+    history = session.history
+    known = {finding.code for finding in history.findings[history.first_finding :]}
+    if not history.evals or evidence(history, stop) is not None or "stop-when-missing" in known:
+        return
+    there = [name for name in FIGURES if judge(history.evals[-1], name) is not None]
+    session.write_finding(
+        "stop-when-missing",
+        "warning",
+        f"evaluations have no figure '{stop.figure}' here, so nothing ends training early",
+        f"resume with one that they have, such as --stop-when {there[0]}:{stop.evaluations}"
+        if there
+        else "give marks the labels it needs, or --stop-when none",
+    )

@@ -11,21 +11,49 @@ import msgspec
 import numpy as np
 import torch
 
-from tmssl.config import Config, changed, differences, from_dict, read_config, to_dict
+from tmssl.config import (
+    Config,
+    changed,
+    differences,
+    from_dict,
+    published,
+    read_config,
+    resolved,
+    to_dict,
+)
 from tmssl.data.pack.reader import Pack, open_pack
-from tmssl.data.sampler import CodeIndex, Sampler
-from tmssl.errors import CheckpointError, ConfigError
-from tmssl.runs.checkpoints import find_checkpoint
+from tmssl.data.positives.partners import find_partners
+from tmssl.data.sampler import Sampler
+from tmssl.positives import parse_positives
 from tmssl.runs.events import Event, Finding, Segment, Started
 from tmssl.runs.findings.diagnose import new_findings
 from tmssl.runs.folder import Run
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import JournalWriter, read_journal
-from tmssl.runs.schedule import chance_ce, chance_loss, planned_learning_rate, solved_loss
+from tmssl.runs.schedule import (
+    chance_ce,
+    chance_loss,
+    planned_decay_begin,
+    planned_learning_rate,
+    planned_momentum,
+    solved_loss,
+)
+from tmssl.stop_when import chosen_by
+from tmssl.system import keep_freed_memory
 from tmssl.training.checkpoints.evaluations import Evaluations
-from tmssl.training.checkpoints.store import load_payload
+from tmssl.training.checkpoints.opening import (
+    Opened,
+    check_fits,
+    losses_comparable,
+    lowest_loss,
+    open_checkpoint,
+)
 from tmssl.training.checkpoints.writer import CheckpointWriter
-from tmssl.training.distributed import ALONE, Ranks
+from tmssl.training.encoder.axes import MARKS_PER_FEATURE, affordable_features, axes_rows
+from tmssl.training.encoder.foreign_weights import Tell
+from tmssl.training.encoder.grid import GridEncoder
+from tmssl.training.features.opening import OpenedStore, open_stores
+from tmssl.training.features.pair_loader import PairLoader
 from tmssl.training.learner import (
     Learner,
     choose_device,
@@ -36,17 +64,11 @@ from tmssl.training.learner import (
 from tmssl.training.loader import ViewLoader
 from tmssl.training.machine import code_commit, device_name, versions
 from tmssl.training.meter import Meter
-from tmssl.training.numerics import keep_freed_memory, set_numerics
-from tmssl.types import Indices
-
-# Losses under different values of these cannot be compared. So it is with N, which no resume changes.
-_LOSS_SETTINGS = {
-    "optim.temperature",
-    "data.positives",
-    "data.vienna_share",
-    "data.vienna_level",
-    "data.views",
-}
+from tmssl.training.notices import SILENT, Notices
+from tmssl.training.numerics import set_numerics
+from tmssl.training.ranks.distributed import ALONE, Ranks
+from tmssl.training.trainer_journal import fitting_progress
+from tmssl.types import Indices, Progress
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -60,7 +82,7 @@ class Session:
     history: History
     ranks: Ranks
     pack: Pack
-    loader: ViewLoader
+    loader: ViewLoader | PairLoader
     learner: Learner
     meter: Meter
     writer: CheckpointWriter
@@ -72,6 +94,11 @@ class Session:
     """number of the segment in force"""
     best: float | None
     """lowest mean loss of an epoch so far"""
+    notices: Notices = SILENT
+    cached: list[OpenedStore] = dataclasses.field(default_factory=list)
+    """the stores of cached views, where the head alone is trained: the encoder's, then the teacher's"""
+    opened: Opened | None = None
+    """the checkpoint from which this trainer went on"""
     saved_at: float = dataclasses.field(default_factory=time.monotonic)
     """`time.monotonic()` of the last checkpoint"""
     refused_at: float | None = None
@@ -93,6 +120,20 @@ class Session:
         return self.planned_lr(self.config)
 
     @property
+    def momentum(self) -> float:
+        """The planned momentum of the next step."""
+        per_epoch, epochs = self.steps_per_epoch, self.config.train.epochs
+        optim = self.config.optim
+        return planned_momentum(self.step, optim, steps_per_epoch=per_epoch, epochs=epochs)
+
+    @property
+    def is_before_decay(self) -> bool:
+        """Whether the decay of the learning rate begins with the next step."""
+        per_epoch, epochs = self.steps_per_epoch, self.config.train.epochs
+        begin = planned_decay_begin(self.config.optim, steps_per_epoch=per_epoch, epochs=epochs)
+        return self.step == begin
+
+    @property
     def checkpoint_interval_s(self) -> float:
         """Seconds after which a checkpoint is due, also within an epoch."""
         return 60 * self.config.train.checkpoint_minutes
@@ -111,6 +152,8 @@ class Session:
         if self.journal is not None:
             self.journal.write(event)
         self.history.add([event])
+        if isinstance(event, Finding):
+            self.notices.tell(event, self.history)
 
     def write_finding(
         self, code: str, level: str, text: str, advice: str, step: int | None = None
@@ -125,15 +168,25 @@ class Session:
         """Journal what the history shows since the previous look."""
         for finding in new_findings(self.history):
             self.write(finding)
+        failed = self.notices.failures()
+        if failed:
+            self.write_finding(
+                "notice-failed",
+                "info",
+                f"{failed} notice{'s' * (failed > 1)} did not arrive after three tries",
+                "check the service that notify names; training does not depend on it",
+            )
 
 
-def open_session(run: Run, journal: JournalWriter | None, ranks: Ranks = ALONE) -> Session:
+def open_session(
+    run: Run, journal: JournalWriter | None, ranks: Ranks = ALONE, notices: Notices = SILENT
+) -> Session:
     """Read the settings, the pack and the last whole checkpoint, and open a segment.
 
     Raises:
         InputError: settings, pack or checkpoints that cannot be used.
     """
-    config = read_config(run.config)
+    config = resolved(read_config(run.config))
     history = read_history(read_journal(run.journal))
     pack = open_pack(Path(config.data.pack))
     device = choose_device(config.train.device)
@@ -141,63 +194,136 @@ def open_session(run: Run, journal: JournalWriter | None, ranks: Ranks = ALONE) 
     if device.type == "cpu":
         keep_freed_memory()
     sampler = create_sampler(pack, config)
-    payload = last_payload(run)
+    opened = open_checkpoint(run, config, history.segments)
+    payload = opened.payload if opened else None
     if payload is not None:
-        _check_same_data(payload, pack)
-    learner = open_learner(config, payload, device, ranks)
+        check_fits(payload, config, pack)
+    told: list[str] = []  # of the initial weights
+    started = _started(run, pack, device, ranks)
+    fitting = fitting_progress(journal, history, started)
+    learner = open_learner(config, payload, pack, device, ranks, told.append, fitting)
     step = payload["step"] if payload else 0
     ranks.check_same({"checkpoint": payload and step, "pack": pack.fingerprint, "config": config})
+    cached = _open_stores(run, config, pack, sampler, learner)
     session = Session(
         run=run,
         config=config,
         journal=journal,
         history=history,
         ranks=ranks,
+        notices=notices,
         pack=pack,
-        loader=_create_loader(config, pack, sampler, learner),
+        loader=_create_loader(config, pack, sampler, learner, cached),
+        cached=cached,
+        opened=opened,
         learner=learner,
         meter=open_meter(config, payload, device),
         writer=CheckpointWriter(run.checkpoints),
         evaluations=Evaluations(
             run,
             every=config.train.eval_every if ranks.is_first else 0,
-            best_by=config.train.best_by,
+            best_by=chosen_by(config.train),
         ),
         steps_per_epoch=sampler.steps_per_epoch,
         step=step,
         segment=len(history.segments),
-        best=payload["best"] if payload and _losses_comparable(payload, config) else None,
+        best=lowest_loss(run, payload, config),
     )
     if history.started is None:
-        session.write(_started(run, pack, device, ranks))
+        session.write(started)
     session.evaluations.resume(step)
     old = from_dict(payload["config"]) if payload else None
-    session.write(new_segment(session, old, reason="resume" if history.segments else "start"))
+    session.write(new_segment(session, old, reason=_reason(history)))
+    if opened is None:
+        _tell_whitening(session)
+    for text in told:
+        session.write_finding("init-weights", "info", text, "nothing to do if these are meant")
     return session
 
 
-def _create_loader(config: Config, pack: Pack, sampler: Sampler, learner: Learner) -> ViewLoader:
+def _reason(history: History) -> str:
+    """Why a segment is opened that is no rollback."""
+    if history.branch is not None and history.branch.segment == len(history.segments):
+        return "branch"
+    return "resume" if history.segments else "start"
+
+
+def _tell_whitening(session: Session) -> None:
+    """A finding where a grid keeps fewer features than the settings want, for want of marks."""
+    encoder, wanted = session.learner.encoder, session.config.model.whiten
+    kept = [grid.features for grid in encoder.grids] if isinstance(encoder, GridEncoder) else []
+    marks = len(axes_rows(session.pack, session.config.train.seed))
+    if wanted and kept and affordable_features(wanted, marks) < wanted:
+        session.write_finding(
+            "whitening-narrow",
+            "info",
+            f"each stage keeps {max(kept)} whitened features, not {wanted}: one for every "
+            f"{MARKS_PER_FEATURE} of the {marks} marks that they are fitted on",
+            "more would be noise; more marks allow more",
+        )
+
+
+def _open_stores(
+    run: Run, config: Config, pack: Pack, sampler: Sampler, learner: Learner
+) -> list[OpenedStore]:
+    """The stores of cached views, where the head alone is trained."""
+    if config.model.train == "all":
+        return []
+    opened = open_stores(
+        run.path,
+        config,
+        pack,
+        sampler.rows,
+        learner.encoder,
+        learner.teacher,
+        precision=learner.precision,
+        creates=learner.ranks.is_first,
+    )
+    learner.ranks.barrier()  # the others read what the first has made
+    return opened
+
+
+def _create_loader(
+    config: Config, pack: Pack, sampler: Sampler, learner: Learner, cached: list[OpenedStore]
+) -> ViewLoader | PairLoader:
     """The loader of this rank's part of every batch."""
+    views, device = config.data.views, learner.device
+    end = config.train.epochs * sampler.steps_per_epoch
+    part = learner.ranks.batch_slice(config.train.batch_size)
+    if cached:
+        stores = [opened.store for opened in cached]
+        return PairLoader(stores, sampler, views=views, device=device, end=end, part=part)
     return ViewLoader(
         pack,
         sampler,
-        views=config.data.views,
+        views=views,
         size=config.data.image_size,
-        device=learner.device,
-        end=config.train.epochs * sampler.steps_per_epoch,
-        part=learner.ranks.batch_slice(config.train.batch_size),
+        device=device,
+        end=end,
+        part=part,
         dtype=views_dtype(learner),
+        teacher_size=learner.teacher.size if learner.teacher else 0,
     )
 
 
 def open_learner(
-    config: Config, payload: dict[str, Any] | None, device: torch.device, ranks: Ranks
+    config: Config,
+    payload: dict[str, Any] | None,
+    pack: Pack,
+    device: torch.device,
+    ranks: Ranks,
+    tell: Tell = lambda _: None,
+    fitting: Progress | None = None,
 ) -> Learner:
-    """A learner under these settings, with fresh weights or those of a checkpoint."""
+    """A learner under these settings, with fresh weights or those of a checkpoint.
+
+    `tell` and `fitting` are as for `create_learner`.
+    """
     if payload is None:
-        return create_learner(config, device, ranks)
+        return create_learner(config, device, ranks, pack=pack, tell=tell, fitting=fitting)
     # The checkpoint holds every weight, and the file that the run began from may be gone.
-    learner = create_learner(changed(config, {"model.init": ""}), device, ranks)
+    fresh = changed(config, {"model.init": "none"})
+    learner = create_learner(fresh, device, ranks, state=payload["encoder"])
     old = from_dict(payload["config"])
     same_optimizer = old.optim.optimizer == config.optim.optimizer
     restore_learner(learner, payload, same_optimizer=same_optimizer)
@@ -212,54 +338,22 @@ def open_meter(config: Config, payload: dict[str, Any] | None, device: torch.dev
     It starts anew where losses cannot be compared any more.
     """
     meter = Meter(device)
-    if payload is not None and _losses_comparable(payload, config):
+    if payload is not None and losses_comparable(payload["config"], config):
         meter.restore(payload["meter"])
     return meter
-
-
-def _losses_comparable(payload: dict[str, Any], config: Config) -> bool:
-    """Whether losses under a checkpoint's settings and under these mean the same."""
-    return not _LOSS_SETTINGS & set(differences(from_dict(payload["config"]), config))
 
 
 def create_sampler(pack: Pack, config: Config) -> Sampler:
     """The sampler of a run's settings, over the marks that are not kept for validation.
 
     Raises:
-        ConfigError: positives come from Vienna codes, and no mark has one.
+        ConfigError: no two marks can be positives of a kind that the settings name.
     """
-    splits = pack.marks.column("split", str, "")
+    splits, data = pack.marks.column("split", str, ""), config.data
     rows: Indices = np.array([i for i, s in enumerate(splits) if s != "validation"], np.int64)
-    settings, partners = config.data, None
-    if settings.positives != "instance":
-        codes_by_row = pack.marks.codes()
-        codes = [codes_by_row[row] for row in rows]
-        if not any(codes):
-            raise ConfigError(
-                f"positives are '{settings.positives}' and no mark has a Vienna code; "
-                "use --positives instance, or labels with codes"
-            )
-        partners = CodeIndex(codes, settings.vienna_level)
-    share = 1.0 if settings.positives == "vienna" else settings.vienna_share
-    return Sampler(
-        rows, config.train.batch_size, config.train.seed, partners=partners, partner_share=share
-    )
-
-
-def last_payload(run: Run) -> dict[str, Any] | None:
-    """The newest whole checkpoint, or None for a run that has none yet."""
-    if not any(run.checkpoints.glob("*.pt")):
-        return None
-    return load_payload(find_checkpoint(run, "last"))
-
-
-def _check_same_data(payload: dict[str, Any], pack: Pack) -> None:
-    """Refuse to go on with other images than a checkpoint was trained on."""
-    if payload["data_fingerprint"] != pack.fingerprint:
-        raise CheckpointError(
-            f"the pack at {pack.folder} holds other images than this run was trained on; "
-            "start a new run, or bring the old images back"
-        )
+    shares = parse_positives(data.positives, data.vienna_share)
+    mixture = find_partners(pack.marks, rows, shares, vienna_level=data.vienna_level)
+    return Sampler(rows, config.train.batch_size, config.train.seed, mixture=mixture)
 
 
 def _started(run: Run, pack: Pack, device: torch.device, ranks: Ranks) -> Started:
@@ -292,7 +386,7 @@ def new_segment(session: Session, old: Config | None, *, reason: str) -> Segment
         step=session.step,
         epoch=session.epoch,
         reason=reason,
-        config=dict(to_dict(config)),
+        config=dict(to_dict(published(config))),
         changed=differences(old, config) if old else {},
         chance=chance_loss(keys, tau),
         solved=solved_loss(keys, tau),

@@ -17,6 +17,8 @@ class SignalFlags:
         """the signal that requested a stop, or None"""
         self.checkpoint = False
         """whether a checkpoint was requested; the reader that acts on it clears it"""
+        self.loss = ""
+        """what happened to the folder of the run, if that is why a stop was requested"""
 
     def install(self) -> None:
         """Install the handlers; only the main thread may."""
@@ -24,6 +26,11 @@ class SignalFlags:
         signal.signal(signal.SIGINT, self._request_stop)
         signal.signal(signal.SIGUSR1, self._request_checkpoint)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def stop_for_loss(self, loss: str) -> None:
+        """Request a stop since the folder of the run was moved or deleted."""
+        self.loss = loss
+        self.stop = signal.SIGTERM
 
     def _request_stop(self, number: int, _frame: FrameType | None) -> None:
         self.stop = signal.Signals(number)

@@ -170,12 +170,14 @@ def test_a_run_killed_in_its_last_evaluation_goes_on_to_its_end(world: Path) -> 
 @pytest.mark.timeout(300)
 def test_an_evaluation_that_fails_is_a_finding_and_training_goes_on(world: Path) -> None:
     run = new_run(world, "failing", epochs=2, eval_every=1, best_by="invariance")
-    (run.index).rmdir()
-    run.index.write_text("in the way of the folder of indexes")
+    in_the_way = [run.eval / f"epoch-{epoch:04}.json" for epoch in (1, 2)]
+    for folder in in_the_way:
+        folder.mkdir(parents=True)
     assert train(run, SignalFlags()) == 0
     codes = [event.code for event in read_journal(run.journal) if isinstance(event, Finding)]
     assert codes.count("evaluation-failed") == 2
-    run.index.unlink()
+    for folder in in_the_way:
+        folder.rmdir()
     configure(world, run, epochs=3, eval_every=1, best_by="invariance")
     assert train(run, SignalFlags()) == 0
     told = [event for event in read_journal(run.journal) if isinstance(event, Finding)]

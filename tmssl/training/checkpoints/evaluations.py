@@ -6,16 +6,19 @@ replaces it, and appends an `eval` event to the journal, where the trainer reads
 
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import BinaryIO
 
+from tmssl.children import python_module
+from tmssl.claims import CLAIMED_VARIABLE, identity
+from tmssl.doctor.machine import memory_kills
+from tmssl.files import open_to_append
 from tmssl.runs.checkpoints import FOR_EVALUATION, find_sidecar
 from tmssl.runs.events import Eval, Event, Finding
 from tmssl.runs.folder import Run
 from tmssl.runs.journal import Tail
-from tmssl.runs.launch import last_log_line
+from tmssl.runs.launch import killed_words, last_log_line
 from tmssl.runs.main_figure import BEST_BY, Judgement, judge
 from tmssl.training.checkpoints.store import link_checkpoint
 
@@ -25,6 +28,14 @@ _RETRY_S = 10.0  # between tries to keep the best checkpoint on a full disk
 def evaluation_name(epoch: int) -> str:
     """The name under which an epoch's checkpoint waits for its evaluation."""
     return f"{FOR_EVALUATION}{epoch:04d}"
+
+
+def _environment(run: Run) -> dict[str, str]:
+    """The environment of a child, which has all cores where each of several ranks has its part."""
+    claim = {CLAIMED_VARIABLE: identity(run.at or run.path)}  # the child refuses another folder
+    several = "WORLD_SIZE" in os.environ  # torchrun sets it
+    kept = {k: v for k, v in os.environ.items() if not (several and k == "OMP_NUM_THREADS")}
+    return kept | claim
 
 
 class Evaluations:
@@ -40,6 +51,7 @@ class Evaluations:
         self._best_by = best_by
         self._tail = Tail(run.journal)
         self._child: subprocess.Popen[bytes] | None = None
+        self._memory_kills = 0  # that the kernel had counted when the child began
         self._running = ""  # name of the checkpoint that the child evaluates
         self._next = ""
         self._events: list[Event] = []  # for the next poll
@@ -83,17 +95,17 @@ class Evaluations:
                 self._remove(self._next)
             self._next = name
             return
-        self._running = name
-        path = self._run.checkpoints / f"{name}.pt"
+        self._running, self._memory_kills = name, memory_kills()
+        path = self._run.path / "checkpoints" / f"{name}.pt"
         try:
             with self._open_log() as log:
                 self._child = subprocess.Popen(
-                    [sys.executable, "-m", "tmssl.retrieval", str(self._run.path), str(path)],
+                    python_module("tmssl.retrieval", str(self._run.path), str(path)),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
-                    env={k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"},
+                    env=_environment(self._run),
                 )
         except OSError as error:  # no process, or no memory for one
             self._add_failure(name, f"could not begin: {error.strerror or error}")
@@ -113,7 +125,10 @@ class Evaluations:
         self._child = None
         evals = [event for event in self._read_evals() if Path(event.checkpoint).stem == name]
         if not evals:
-            self._add_failure(name, f"ended with code {code}: {last_log_line(self._log)}")
+            killed = killed_words(code)
+            memory = ", for memory as the kernel says" * (memory_kills() > self._memory_kills)
+            how = f"ended early: {killed}{memory}" if killed else f"ended with code {code}"
+            self._add_failure(name, f"{how}: {last_log_line(self._log)}")
             self._remove(name)
         for event in evals:
             self._events.append(event)
@@ -182,7 +197,7 @@ class Evaluations:
     def _open_log(self) -> BinaryIO:
         """The log of the children; /dev/null where a full disk has no room for it."""
         try:
-            return self._log.open("ab")
+            return os.fdopen(open_to_append(self._log), "ab")
         except OSError:
             return Path(os.devnull).open("ab")
 

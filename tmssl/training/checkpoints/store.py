@@ -21,11 +21,11 @@ from torch import Tensor
 
 from tmssl.config import Config, from_dict
 from tmssl.errors import CheckpointError
-from tmssl.files import sync
+from tmssl.files import make_plain_folder, sync
 from tmssl.runs.checkpoints import Sidecar, digest, is_whole
 from tmssl.text import safe
+from tmssl.training.checkpoints.payload import FORMAT, EncoderPart, checked, is_ours
 
-FORMAT = 1
 # What torch.load raises on files that torch.save did not write: it tries pickle, or goes by the suffix.
 UNREADABLE = (
     RuntimeError,
@@ -89,7 +89,7 @@ def save_checkpoint(
         except OSError as error:
             refused.append(name)
             problem = safe(error.strerror or error)
-    _rotate(folder)
+    rotate(folder)
     _take_name(folder, "last")
     step, epoch = int(payload["step"]), float(payload["epoch"])
     return Written(folder / "last.pt", sha256, step, epoch, tuple(refused), problem)
@@ -107,6 +107,7 @@ def save_beside(folder: Path, payload: dict[str, Any], name: str) -> None:
 
 def _write_fresh(folder: Path, name: str, payload: dict[str, Any]) -> str:
     """Write and sync a checkpoint and its sidecar under hidden names, and return the digest."""
+    make_plain_folder(folder)
     fresh, fresh_json = folder / f".{name}.pt.new", folder / f".{name}.json.new"
     for leftover in (fresh, fresh_json):  # of a crash; it may be hard-linked to another checkpoint
         leftover.unlink(missing_ok=True)
@@ -139,13 +140,13 @@ def _take_name(folder: Path, name: str) -> None:
     sync(folder)
 
 
-def _rotate(folder: Path) -> None:
-    """Rename `last` to `previous`; a damaged or missing one must not replace a good one."""
-    if not is_whole(folder / "last.pt"):
-        return
-    for suffix in ("json", "pt"):
-        with contextlib.suppress(FileNotFoundError):  # a crash may have moved the sidecar already
-            (folder / f"last.{suffix}").replace(folder / f"previous.{suffix}")
+def rotate(folder: Path) -> None:
+    """Give `last` the name `previous` too; a damaged or missing one must not replace a good one.
+
+    It keeps its own name until the next one takes that, so that whoever reads `last` meanwhile finds it.
+    """
+    if is_whole(folder / "last.pt"):
+        link_checkpoint(folder, "last", "previous")
 
 
 def _write_sidecar(path: Path, sha256: str, payload: dict[str, Any]) -> None:
@@ -175,6 +176,7 @@ def _link(folder: Path, present: str, name: str) -> None:
         except OSError:  # some network and container file systems have no hard links
             shutil.copyfile(folder / present.format(suffix), fresh)
         fresh.replace(folder / f"{name}.{suffix}")
+        fresh.unlink(missing_ok=True)  # renaming does nothing where both are the same file already
     sync(folder)
 
 
@@ -199,7 +201,7 @@ def load_payload(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{safe(path)} is no checkpoint, or is damaged{why_unreadable(error)}; give another"
         ) from error
-    if not isinstance(payload, dict) or payload.get("format") != FORMAT:
+    if not isinstance(payload, dict) or not is_ours(payload):
         raise CheckpointError(f"{safe(path)} is not a tmssl checkpoint of format {FORMAT}")
     return payload
 
@@ -223,7 +225,5 @@ def load_weights(path: Path) -> Weights:
     Raises:
         CheckpointError: it is not a checkpoint of ours.
     """
-    payload = load_payload(path)
-    return Weights(
-        payload["encoder"], from_dict(payload["config"]), payload["step"], payload["epoch"], path
-    )
+    part = checked(load_payload(path), EncoderPart, path)
+    return Weights(part.encoder, from_dict(part.config), part.step, part.epoch, path)

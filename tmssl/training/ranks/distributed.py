@@ -10,7 +10,10 @@ import contextlib
 import dataclasses
 import os
 import signal
-from collections.abc import Iterator
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -20,7 +23,14 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tmssl.errors import ConfigError, TrainingError
-from tmssl.training.signals import SignalFlags
+from tmssl.text import safe
+from tmssl.training.signals import EXIT_CODES, SignalFlags
+from tmssl.training.trainer_journal import write_stderr
+
+_RANK_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_PORT")
+_UNSET = "start it by torchrun, or unset TORCHELASTIC_RUN_ID to train alone"
+_STORE_PATIENCE_S = 5.0  # torchrun serves its store before it starts a process
+_SAID_AFTER_S = 5.0
 
 
 class RankLostError(TrainingError):
@@ -107,6 +117,14 @@ class Ranks:
         dist.all_reduce(smallest, op=dist.ReduceOp.MIN, group=self.control)
         return int(smallest)
 
+    def share(self, value: Any) -> Any:
+        """The value that the first rank has; it must be picklable."""
+        if self.control is None:
+            return value
+        shared = [value]
+        dist.broadcast_object_list(shared, src=0, group=self.control)
+        return shared[0]
+
     def barrier(self) -> None:
         """Wait until every rank is here."""
         if self.control is not None:
@@ -141,11 +159,11 @@ def join_ranks(device: torch.device) -> Iterator[Ranks]:
         device: where this run trains; each rank takes the GPU of its local number.
 
     Raises:
-        ConfigError: this machine has fewer GPUs than processes.
+        ConfigError: this machine has fewer GPUs than processes, or torchrun's variables are inherited.
         RankLostError: another process ended meanwhile.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if not dist.is_torchelastic_launched() or size == 1:
+    size = check_torchrun(os.environ) if dist.is_torchelastic_launched() else 1
+    if size == 1:
         yield ALONE
         return
     if device.type == "cuda":
@@ -156,13 +174,83 @@ def join_ranks(device: torch.device) -> Iterator[Ranks]:
             )
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     with rank_lost_errors():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        try:
+        with _ending_at_signals(), _waiting_said(size):
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
             control = dist.new_group(backend="gloo")
+        try:
             assert isinstance(control, dist.ProcessGroup)  # every rank is in it
             yield Ranks(dist.get_rank(), size, control)
         finally:
             dist.destroy_process_group()
+
+
+def check_torchrun(environment: Mapping[str, str]) -> int:
+    """How many processes torchrun has started.
+
+    Its variables are inherited by shells and children; without its processes a rank would wait for ever.
+
+    Raises:
+        ConfigError: some of its variables are missing or wrong, or no torchrun answers.
+    """
+    number = {name: environment.get(name, "") for name in _RANK_VARIABLES}
+    bad = [name for name, value in number.items() if not value.isdecimal()]
+    if not bad and int(number["WORLD_SIZE"]) == 1:
+        return 1
+    if not environment.get("MASTER_ADDR"):
+        bad.append("MASTER_ADDR")
+    if not bad:
+        places = [("RANK", "WORLD_SIZE"), ("LOCAL_RANK", "LOCAL_WORLD_SIZE")]
+        bad = [rank for rank, size in places if int(number[rank]) >= int(number[size])]
+        bad += ["MASTER_PORT"] if not 0 < int(number["MASTER_PORT"]) < 1 << 16 else []
+    if bad:
+        raise ConfigError(
+            f"TORCHELASTIC_RUN_ID is set, as by torchrun, and {', '.join(bad)} missing or wrong; {_UNSET}"
+        )
+    address = environment["MASTER_ADDR"], int(number["MASTER_PORT"])
+    store = environment.get("TORCHELASTIC_USE_AGENT_STORE")
+    if store is None or (store == "True" and not _answers(*address)):
+        raise ConfigError(
+            f"the variables of torchrun are set (process {number['RANK']} of {number['WORLD_SIZE']}), and "
+            f"no torchrun answers at {safe(address[0], 60)}:{address[1]}; {_UNSET}"
+        )
+    return int(number["WORLD_SIZE"])
+
+
+def _answers(host: str, port: int) -> bool:
+    """Whether something takes connections at an address; tried for a few seconds."""
+    deadline = time.monotonic() + _STORE_PATIENCE_S
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, UnicodeError):
+            socket.create_connection((host, port), _STORE_PATIENCE_S).close()
+            return True
+        time.sleep(0.2)
+    return False
+
+
+@contextlib.contextmanager
+def _ending_at_signals() -> Iterator[None]:
+    """Let a signal to stop end the process at once, while it waits for others outside of Python."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in EXIT_CODES}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _waiting_said(size: int) -> Iterator[None]:
+    """Say on stderr that the other processes are waited for, if that takes a while."""
+    words = (
+        f"tmssl: waiting for {size - 1} more of the {size} processes that torchrun says it started"
+    )
+    timer = threading.Timer(_SAID_AFTER_S, write_stderr, [words])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ import torch
 
 from tests.helpers.rank import SETTINGS, learn_a_little
 from tests.helpers.training import draw_pack, history_of, new_run
-from tests.helpers.waiting import wait_for
+from tests.helpers.waiting import DEADLINE_S, wait_for
+from tmssl.children import without_torchrun
 from tmssl.config import Config, changed, read_config, write_config
 from tmssl.errors import ConfigError, InputError
 from tmssl.runs.checkpoints import digest, valid_checkpoints
@@ -21,7 +23,8 @@ from tmssl.runs.events import End, Finding
 from tmssl.runs.folder import Run, holder, is_alive
 from tmssl.runs.journal import read_journal
 from tmssl.runs.launch import start_trainer, wait_until_begun
-from tmssl.training.distributed import ALONE, Ranks, sync_batch_norms
+from tmssl.training.ranks import distributed
+from tmssl.training.ranks.distributed import ALONE, Ranks, check_torchrun, sync_batch_norms
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +161,81 @@ def test_what_torchruns_processes_refuse_is_one_line(world: Path) -> None:
     run = new_run(world, world / "none", "refused", **SETTINGS, gpus=2)
     with pytest.raises(InputError, match="none"):
         wait_until_begun(run, start_trainer(run), 0)
+
+
+_WHOLE = {
+    "TORCHELASTIC_RUN_ID": "none",
+    "TORCHELASTIC_USE_AGENT_STORE": "False",
+    "RANK": "0",
+    "WORLD_SIZE": "2",
+    "LOCAL_RANK": "0",
+    "LOCAL_WORLD_SIZE": "2",
+    "MASTER_ADDR": "127.0.0.1",
+    "MASTER_PORT": "29500",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"RANK": None}, "RANK missing or wrong"),
+        ({"RANK": "two"}, "RANK missing or wrong"),
+        ({"RANK": "-1"}, "RANK missing or wrong"),
+        ({"RANK": "2"}, "RANK missing or wrong"),
+        ({"WORLD_SIZE": None}, "WORLD_SIZE missing or wrong"),
+        ({"LOCAL_RANK": None, "MASTER_ADDR": None}, "LOCAL_RANK, MASTER_ADDR missing"),
+        ({"MASTER_PORT": "99999"}, "MASTER_PORT missing or wrong"),
+        ({"TORCHELASTIC_USE_AGENT_STORE": None}, "no torchrun answers at 127.0.0.1:29500"),
+        ({"TORCHELASTIC_USE_AGENT_STORE": "True", "MASTER_PORT": "1"}, "no torchrun answers"),
+        ({"TORCHELASTIC_USE_AGENT_STORE": "True", "MASTER_ADDR": "no such host"}, "no torchrun"),
+    ],
+)
+def test_variables_of_a_torchrun_that_is_not_there_are_told(
+    changes: dict[str, str | None], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributed, "_STORE_PATIENCE_S", 0.05)
+    changed_variables = {k: v for k, v in {**_WHOLE, **changes}.items() if v is not None}
+    with pytest.raises(ConfigError, match=told):
+        check_torchrun(changed_variables)
+
+
+def test_variables_of_one_process_and_of_a_torchrun_that_answers_are_taken() -> None:
+    assert check_torchrun({**_WHOLE, "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}) == 1
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answering = {
+            "TORCHELASTIC_USE_AGENT_STORE": "True",
+            "MASTER_PORT": str(server.getsockname()[1]),
+        }
+        assert check_torchrun({**_WHOLE, **answering}) == 2
+
+
+def test_our_children_inherit_no_number_of_another_job() -> None:
+    others = {
+        "PATH": "/bin",
+        "OMP_NUM_THREADS": "2",
+        "SLURM_NTASKS": "8",
+        "LOCAL": "de",
+        "RANKING": "1",
+    }
+    job = {**_WHOLE, "PET_NNODES": "2", "GROUP_RANK": "0", "ROLE_NAME": "default"}
+    assert without_torchrun({**others, **job}) == others
+
+
+def test_a_wait_for_missing_processes_is_said_and_a_signal_ends_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    script = (
+        "import torch; from tmssl.training.ranks import distributed; distributed._SAID_AFTER_S = 0.1\n"
+        "from tmssl.training.signals import SignalFlags; SignalFlags().install()\n"
+        "with distributed.join_ranks(torch.device('cpu')): pass\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stderr=subprocess.PIPE,
+        env={**os.environ, **_WHOLE, "MASTER_PORT": str(port)},
+    )
+    assert child.stderr is not None
+    assert b"waiting for 1 more of the 2 processes" in child.stderr.readline()
+    child.terminate()
+    assert child.wait(DEADLINE_S) == -signal.SIGTERM
+    child.stderr.close()

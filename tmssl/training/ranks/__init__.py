@@ -1,0 +1,1 @@
+"""Several processes that train one model: joined, and watched by one another."""
