@@ -7,7 +7,9 @@ import os
 import sys
 from pathlib import Path
 
+from tmssl.doctor.threads import share_cores
 from tmssl.errors import TmsslError
+from tmssl.system import end_on_windows
 
 
 def main() -> int:
@@ -15,16 +17,18 @@ def main() -> int:
     if len(sys.argv) != 3:
         print("usage: python -m tmssl.retrieval RUN CHECKPOINT", file=sys.stderr)  # noqa: T201 - errors go to stderr
         return 2
+    end_on_windows()
+    share_cores()
     os.nice(10)  # the trainer comes first
     try:
         from tmssl.config import read_config
         from tmssl.retrieval.evaluation.evaluate import evaluate
-        from tmssl.runs.folder import open_run
+        from tmssl.runs.folder import open_run, pinned
         from tmssl.runs.main_figure import QUERIES
 
-        run = open_run(Path(sys.argv[1]))
-        device = read_config(run.config).train.device
-        evaluate(run, checkpoint=sys.argv[2], queries=QUERIES, device=device)
+        with pinned(open_run(Path(sys.argv[1]))) as run:
+            device = read_config(run.config).train.device
+            evaluate(run, checkpoint=sys.argv[2], queries=QUERIES, device=device)
     except TmsslError as error:
         print(f"tmssl: {error}", file=sys.stderr)  # noqa: T201 - errors go to stderr
         return error.exit_code

@@ -21,13 +21,14 @@ from tmssl.retrieval.evaluation.evaluate import eval_stem, evaluate
 from tmssl.retrieval.evaluation.matches import read_matches
 from tmssl.retrieval.evaluation.robustness import CHANGES
 from tmssl.retrieval.evaluation.task import choose_queries
+from tmssl.retrieval.index.digests import record_digest
 from tmssl.retrieval.index.faiss_index import build_index, index_path, save_index
 from tmssl.runs.events import Eval
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.journal import read_journal
 from tmssl.training.checkpoints.store import load_weights
 
-ROWS = ("untrained", "perceptual hash", "HOG")
+ROWS = ("HOG whitened", "untrained", "perceptual hash", "HOG")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def test_an_evaluation_is_written_everywhere_it_should_be(run: Run, pack: Pack) 
     assert {score.level for score in event.scores} == {"category", "division", "group"}
     for score in event.scores:
         assert score.chance is not None
-        assert set(score.references) == {"untrained", "perceptual hash", "HOG"}
+        assert list(score.references) == [*ROWS]
     assert [e for e in read_journal(run.journal) if isinstance(e, Eval)] == [event]
     assert json.loads((run.eval / "epoch-0001.json").read_text())["gallery"] == 40
     header, queries = read_matches(run.path / event.matches)
@@ -138,7 +139,9 @@ def test_without_labels_copies_find_their_originals_or_not(tmp_path: Path) -> No
     assert event.split == "sample"
     assert [(s.metric, s.k) for s in event.scores] == [("invariance", 1)]
     assert event.scores[0].chance == pytest.approx(1 / 24)
-    assert set(event.scores[0].references) == {"untrained", "perceptual hash"}
+    references = event.scores[0].references
+    assert list(references) == ["HOG whitened", "HOG", "untrained", "perceptual hash"]
+    assert all(value is not None and 0 <= value <= 1 for value in references.values())
     assert not list((tmp_path / "runs" / "r" / "eval").glob("references-*"))
 
 
@@ -218,7 +221,7 @@ def test_divisions_have_titles_and_stand_apart_from_the_figures(run: Run) -> Non
         assert one.k == 4
         assert one.title == title(one.code)
         assert one.chance is not None
-        assert set(one.references) == {"untrained", "perceptual hash", "HOG"}
+        assert list(one.references) == [*ROWS]
     assert not [score for score in event.scores if score.codes[:1].isdigit()]
     macro = next(s for s in event.scores if (s.codes, s.k) == ("macro", 4))
     values = [one.value or 0.0 for one in event.divisions]
@@ -251,7 +254,7 @@ def test_without_scikit_image_the_hog_row_is_left_out_and_told(
     monkeypatch.setitem(sys.modules, "skimage.feature", None)
     told: list[str] = []
     event = evaluate(run, topk=[4], warn=told.append)
-    assert "HOG" not in event.scores[0].references
+    assert list(event.scores[0].references) == ["untrained", "perceptual hash"]
     assert len(told) == 1
     assert "scikit-image is not installed" in told[0]
 
@@ -298,6 +301,7 @@ def test_an_index_of_other_marks_is_refused(run: Run, pack: Pack) -> None:
             evaluate(run, topk=[3])
     finally:
         path.write_bytes(kept)
+        record_digest(path)
 
 
 def test_changed_queries_look_for_their_originals(run: Run) -> None:
@@ -305,12 +309,16 @@ def test_changed_queries_look_for_their_originals(run: Run) -> None:
     assert {score.codes for score in event.robustness} == set(CHANGES)
     for score in event.robustness:
         assert score.chance == pytest.approx(score.k / 40)
-        assert set(score.references) == {"untrained", "perceptual hash", "HOG"}
+        assert list(score.references) == [*ROWS]
     told = {(score.codes, score.k): score for score in event.robustness}
     assert told["JPEG", 1].references["HOG"] == 1  # it hardly changes a mark
     assert (told["inverted", 39].references["perceptual hash"] or 0) < 1
     lines = robustness_lines(event)
-    assert len(lines) == 3 + len(CHANGES)
+    assert [" ".join(line.split()) for line in lines if line.startswith("    ")] == [
+        "value chance HOG whitened untrained hash",
+        "HOG",
+    ]
+    assert len(lines) == 3 + len(CHANGES) + 2 + len(CHANGES)
     assert max(map(len, lines)) <= 80
     bars = robustness_bars(event)
     assert bars[0].startswith("known-item recall@1")

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from tests.bench.known import item
-from tests.bench.views import figures, sampled, wrong_before
+from tests.bench.known_icons import item
+from tests.bench.known_items import figures, find, lead, wrong_before
+from tests.bench.views import sampled
 from tmssl.data.sources.marks import Mark
 
 
@@ -60,3 +61,27 @@ def test_a_sample_keeps_items_together() -> None:
 )
 def test_names_of_one_owner_agree(name: str, expected: str) -> None:
     assert item(name) == expected
+
+
+def test_precision_is_over_all_that_other_hands_drew() -> None:
+    vectors = np.random.default_rng(1).standard_normal((5, 4)).astype(np.float32)
+    found = find(vectors, MARKS)
+    for row, precision in zip(found.rows.tolist(), found.precision.tolist(), strict=True):
+        others = [i for i in range(5) if MARKS[i].extra["hand"] != MARKS[row].extra["hand"]]
+        others.sort(key=lambda i: -float(vectors[row] @ vectors[i]))
+        hits = [MARKS[i].group == MARKS[row].group for i in others]
+        slow = [sum(hits[: at + 1]) / (at + 1) for at in range(len(hits)) if hits[at]]
+        assert precision == pytest.approx(sum(slow) / len(slow))
+
+
+def test_what_is_left_out_is_neither_found_nor_in_the_way() -> None:
+    left_out = np.zeros((5, 5), np.bool_)
+    left_out[0, 1] = left_out[1, 0] = True
+    assert find(np.eye(5, dtype=np.float32), MARKS, left_out).rows.tolist() == [2, 3]
+
+
+def test_a_lead_is_the_mean_difference_and_brands_stay_together() -> None:
+    ours, theirs = np.array([1.0, 1.0, 0.0, 0.0]), np.zeros(4)
+    mean, low, high = lead(ours, theirs, np.array([7, 7, 9, 9]))
+    assert (mean, low, high) == (0.5, 0.0, 1.0)  # both of a brand come together
+    assert lead(ours, ours, np.array([7, 7, 9, 9])) == (0.0, 0.0, 0.0)

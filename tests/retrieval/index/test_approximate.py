@@ -7,9 +7,9 @@ from typer.testing import CliRunner
 
 from cli.app import app
 from tests.helpers.tiny_run import tiny_run
-from tmssl.data.pack.cache import cache_folder
 from tmssl.errors import InputError
-from tmssl.retrieval.index.approximate import factory_index, overlap_at_10
+from tmssl.files import cache_folder
+from tmssl.retrieval.index.approximate import check_factory, factory_index, overlap_at_10
 from tmssl.retrieval.index.faiss_index import build_index, open_index, save_index
 
 
@@ -50,7 +50,7 @@ def test_only_the_newest_few_are_kept(kept: Path) -> None:
     assert len(list(cache_folder().glob("indexes/*.ann"))) == 4
 
 
-@pytest.mark.parametrize("factory", ["Nonsense\x1b", "IVF9999,Flat", "SQ8;nprobe=3", "Flat;x"])
+@pytest.mark.parametrize("factory", ["Nonsense\x1b", "PQ4x12", "SQ8;nprobe=3", "Flat;x"])
 def test_what_faiss_cannot_do_is_one_line(kept: Path, factory: str) -> None:
     with pytest.raises(InputError, match="faiss cannot make or read --index '"):
         factory_index(open_index(kept), kept, factory)
@@ -75,3 +75,51 @@ def test_a_search_by_it_says_what_it_loses_and_tells_true_similarities(tmp_path:
     assert len(shared) >= 5
     assert all(similarity == pytest.approx(cosines[row], abs=1e-5) for row, similarity in shared)
     assert by_codes == sorted(by_codes, key=lambda pair: -pair[1])
+
+
+@pytest.mark.parametrize(
+    ("factory", "told"),
+    [
+        ("IVF0,Flat", "has a IVF of 0"),
+        ("IVF00,SQ8", "has a IVF of 0"),
+        ("PQ0", "has a PQ of 0"),
+        ("HNSW0", "has a HNSW of 0"),
+        ("OPQ4_0,PQ4", "has a OPQ of 0"),
+        ("PCA0,SQ8", "has a PCA of 0"),
+        ("PQ5", "splits 16 features into 5 codes"),
+        ("OPQ5,PQ5", "splits 16 features into 5 codes"),
+        ("OPQ3_8,PQ4", "splits 8 features into 3 codes"),
+        ("PCA8,PQ16", "splits 8 features into 16 codes"),
+        ("IVF100,SQ8;nprobe=0", "sets nprobe to 0"),
+        ("IVF100,SQ8;nprobe=-3", "sets nprobe to -3"),
+        ("HNSW8;efSearch=0", "sets efSearch to 0"),
+    ],
+)
+def test_zero_lists_codes_and_probes_are_refused_in_our_words(factory: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        check_factory(factory, 16, 5000)
+
+
+@pytest.mark.parametrize(
+    "factory",
+    [
+        "IVF4,SQ8;nprobe=2",
+        "PQ4",
+        "PQ8x4fs",
+        "OPQ4_8,PQ4",
+        "HNSW8",
+        "PCA8,SQ8",
+        "PCAR10,PQ5",
+        "Flat",
+    ],
+)
+def test_other_factories_go_on_to_faiss(factory: str) -> None:
+    check_factory(factory, 16, 5000)
+
+
+def test_more_lists_than_marks_are_refused_in_our_words() -> None:
+    with pytest.raises(
+        InputError, match="100 lists for 12 marks; give at most IVF12, or leave --index"
+    ):
+        check_factory("IVF100,Flat", 16, 12)
+    check_factory("IVF12,Flat", 16, 12)

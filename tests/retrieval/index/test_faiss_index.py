@@ -22,7 +22,7 @@ def test_an_index_survives_the_disk(tmp_path: Path) -> None:
     save_index(build_index(vectors), tmp_path / "i.faiss")
     rows = search_rows(open_index(tmp_path / "i.faiss"), np.arange(5), 4)[1]
     assert np.array_equal(rows, search_rows(build_index(vectors), np.arange(5), 4)[1])
-    assert [p.name for p in tmp_path.iterdir()] == ["i.faiss"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["digests.json", "i.faiss"]
     whole = (tmp_path / "i.faiss").read_bytes()
     for damage in (b"junk", whole[: len(whole) // 2], b""):
         (tmp_path / "i.faiss").write_bytes(damage)
@@ -33,7 +33,7 @@ def test_an_index_survives_the_disk(tmp_path: Path) -> None:
 def test_a_run_keeps_its_newest_indexes_only(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         save_index(build_index(unit_vectors(3)), tmp_path / f"{name}.faiss")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["b.faiss", "c.faiss"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b.faiss", "c.faiss", "digests.json"]
 
 
 def test_a_full_disk_is_told(tmp_path: Path) -> None:

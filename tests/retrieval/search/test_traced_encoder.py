@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from tmssl.config import ModelConfig
 from tmssl.errors import InputError
 from tmssl.retrieval.search.traced_encoder import (
     FORMAT,
@@ -16,6 +17,8 @@ from tmssl.retrieval.search.traced_encoder import (
     load_traced_encoder,
     trace_encoder,
 )
+from tmssl.training.encoder.backbone import create_encoder
+from tmssl.training.encoder.grid import GridEncoder
 
 
 @pytest.mark.parametrize("name", ["test_efficientnet", "test_vit", "test_convnext"])
@@ -29,6 +32,19 @@ def test_it_computes_what_the_encoder_does(tmp_path: Path, name: str) -> None:
         view = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(seed))
         with torch.inference_mode():
             assert torch.equal(traced(view), encoder(view))
+
+
+def test_it_computes_what_the_default_encoder_does(tmp_path: Path) -> None:
+    encoder = create_encoder(ModelConfig(init="none", features="grid", whiten=16)).eval()
+    assert isinstance(encoder, GridEncoder)
+    for stage in encoder.grids:
+        assert stage.axes is not None
+        stage.axes.normal_(generator=torch.Generator().manual_seed(0))
+    path = tmp_path / "e"
+    path.write_bytes(trace_encoder(encoder, 96))
+    view = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        assert torch.equal(load_traced_encoder(path)(view), encoder(view))
 
 
 class InputDependent(nn.Module):
@@ -76,3 +92,29 @@ def test_a_file_cannot_make_an_operation_open_another(tmp_path: Path) -> None:
     path.write_bytes(save({"w": torch.zeros(1)}, metadata=metadata))
     with pytest.raises(InputError, match="from_file works on files"):
         load_traced_encoder(path)(torch.zeros(1))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "5",
+        "[5]",
+        "[[1, 2]]",
+        '[["a", "relu.default", 5, {}]]',
+        '[["a", "relu.default", [{"of": "nothing"}], {}]]',
+        '[["a", "relu.default", [1e308], {}]]',
+        '[["a", "relu.default", [{"fixed": 5}], {}]]',
+        '[["a", "relu.default", [{}], {}]]',
+        '[["a", "zeros.default", [[-1]], {}]]',
+        '[["a", "zeros.default", [[9007199254740991]], {}]]',
+        '[["y", "relu.default", [{"of": "x"}], {"no": 1}]]',
+        '[["y", "relu.default", [{"of": "x"}], {}]]',
+        "[]",
+    ],
+)
+def test_steps_that_fit_nothing_are_one_line(tmp_path: Path, steps: str) -> None:
+    metadata = {"format": "1", "image": "x", "result": "y", "steps": steps}
+    (tmp_path / "e").write_bytes(save({"w": torch.ones(1)}, metadata=metadata))
+    with pytest.raises(InputError) as told:
+        load_traced_encoder(tmp_path / "e")(torch.ones(1, 3, 8, 8))
+    assert len(str(told.value).splitlines()) == 1

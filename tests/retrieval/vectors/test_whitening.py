@@ -9,13 +9,15 @@ from typer.testing import CliRunner
 
 from cli.app import app
 from tests.helpers.tiny_run import tiny_run
+from tmssl.data import whitening
+from tmssl.data.whitening import fit_whitening
 from tmssl.errors import InputError
 from tmssl.retrieval.evaluation.evaluate import evaluate
 from tmssl.retrieval.evaluation.matches import read_matches
 from tmssl.retrieval.evaluation.table import table_lines
+from tmssl.retrieval.index.digests import DIGESTS_FILE, record_digest
 from tmssl.retrieval.index.faiss_index import build_index, open_index, save_index, write_index
-from tmssl.retrieval.vectors import whitening
-from tmssl.retrieval.vectors.whitening import fit_whitening, whitened_index
+from tmssl.retrieval.vectors.whitening import whitened_index
 from tmssl.runs.events import Eval
 from tmssl.runs.folder import Run
 from tmssl.types import Vectors
@@ -106,7 +108,9 @@ def test_a_whitened_index_is_made_once_beside_the_exact_one_and_goes_with_it(kep
     assert path.parent == kept.parent
     kept.unlink()
     save_index(build_index(skewed(30)), kept.with_name("c-d.faiss"))
-    assert [file.name for file in kept.parent.iterdir()] == ["c-d.faiss"]
+    assert [file.name for file in kept.parent.iterdir() if file.name != DIGESTS_FILE] == [
+        "c-d.faiss"
+    ]
 
 
 def test_a_whitening_of_an_older_version_is_made_again_and_goes_with_its_index(kept: Path) -> None:
@@ -121,7 +125,9 @@ def test_a_whitening_of_an_older_version_is_made_again_and_goes_with_its_index(k
     assert whitened_index(open_index(kept), kept, 5)[0].d == 5
     kept.unlink()
     save_index(build_index(skewed(30)), kept.with_name("c-d.faiss"))
-    assert [file.name for file in kept.parent.iterdir()] == ["c-d.faiss"]
+    assert [file.name for file in kept.parent.iterdir() if file.name != DIGESTS_FILE] == [
+        "c-d.faiss"
+    ]
 
 
 @pytest.mark.parametrize("suffix", [".ann", ".whitening"])
@@ -139,6 +145,7 @@ def test_damage_is_told_in_one_line(kept: Path, suffix: str) -> None:
 def test_a_whitening_for_vectors_of_another_width_is_refused(kept: Path) -> None:
     _, _, path = whitened_index(open_index(kept), kept, 5)
     write_index(build_index(skewed(400, 8)), kept)
+    record_digest(kept)
     with pytest.raises(InputError, match="is for other vectors"):
         whitened_index(open_index(kept), kept, 5)
     # This removes what was derived from the index before.
@@ -168,11 +175,13 @@ def test_an_evaluation_whitens_its_encoders_and_says_so(run: Run) -> None:
     whitened = evaluate(run, topk=[10], whiten=8, robust=True)
     assert (plain.whitened, whitened.whitened) == (0, 8)
     assert set(whitened.scores[0].references) == {
+        "HOG whitened",
         "untrained",
         "perceptual hash",
         "HOG",
         "not whitened",
     }
+    assert value(whitened, "ndcg", "HOG whitened") == value(plain, "ndcg", "HOG whitened")
     assert value(whitened, "group_recall", "not whitened") == value(plain, "group_recall")
     assert value(whitened, "group_recall", "perceptual hash") == value(
         plain, "group_recall", "perceptual hash"

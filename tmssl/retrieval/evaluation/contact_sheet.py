@@ -2,6 +2,7 @@
 
 import io
 import textwrap
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,11 @@ def contact_sheet(heading: str, examples: Examples, pack: Pack, attribution: str
 
 def _font(size: int) -> Any:
     """DejaVu Sans, which matplotlib brings, at a size in pixels."""
-    import matplotlib as mpl
-
-    return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)
+    matplotlib = find_spec("matplotlib")  # its import would want a folder for settings
+    assert matplotlib is not None
+    assert matplotlib.origin is not None
+    fonts = Path(matplotlib.origin).parent / "mpl-data/fonts/ttf"
+    return ImageFont.truetype(fonts / "DejaVuSans.ttf", size)
 
 
 def _draw_row(

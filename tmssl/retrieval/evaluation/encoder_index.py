@@ -3,7 +3,6 @@
 import dataclasses
 
 import faiss
-from torch import Tensor
 
 from tmssl.data.pack.reader import Pack
 from tmssl.retrieval.evaluation.task import EvaluationTask
@@ -11,7 +10,6 @@ from tmssl.retrieval.search.indexing import build_missing_index
 from tmssl.retrieval.search.search_index import open_search_index
 from tmssl.retrieval.vectors.descriptor import Descriptor, encoder_descriptor
 from tmssl.retrieval.vectors.embed import trained_encoder
-from tmssl.retrieval.vectors.whitening import Whitening, fit_whitening
 from tmssl.runs.folder import Run
 from tmssl.types import Progress, Vectors
 
@@ -22,6 +20,8 @@ class EncoderIndex:
 
     exact: faiss.Index
     """whitened if asked for"""
+    as_embedded: faiss.Index
+    """the same before it was whitened"""
     descriptor: Descriptor
     """embeds images as this index holds the gallery"""
     unwhitened: Descriptor | None = None
@@ -59,7 +59,9 @@ def encoder_index(
         descriptor = dataclasses.replace(
             descriptor, embed_images=lambda images: whitening(embed_images(images))
         )
-    return EncoderIndex(index.exact, descriptor, unwhitened, index.approximate, index.overlap)
+    return EncoderIndex(
+        index.exact, index.unwhitened, descriptor, unwhitened, index.approximate, index.overlap
+    )
 
 
 def _reading(index: faiss.Index, descriptor: Descriptor) -> Descriptor:
@@ -69,27 +71,3 @@ def _reading(index: faiss.Index, descriptor: Descriptor) -> Descriptor:
         return index.reconstruct_n(0, pack.count)
 
     return dataclasses.replace(descriptor, name="not whitened", embed_pack=embed_pack)
-
-
-def whitened_descriptor(descriptor: Descriptor, features: int) -> Descriptor:
-    """A descriptor whose vectors are whitened by the statistics of its vectors of the pack.
-
-    `embed_pack` fits the whitening, so it must be called before `embed_images`. A hash stays as it
-    is: its bits are neither many nor of different variance.
-    """
-    if descriptor.has_ties:
-        return descriptor
-    fitted: list[Whitening] = []
-
-    def embed_pack(pack: Pack, progress: Progress | None) -> Vectors:
-        vectors = descriptor.embed_pack(pack, progress)
-        fitted[:] = [fit_whitening(vectors, features)]
-        return fitted[0](vectors)
-
-    def embed_images(images: Tensor) -> Vectors:
-        return fitted[0](descriptor.embed_images(images))
-
-    key = f"{descriptor.key} whitened {features}"
-    return dataclasses.replace(
-        descriptor, key=key, embed_pack=embed_pack, embed_images=embed_images
-    )

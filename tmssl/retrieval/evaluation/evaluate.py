@@ -14,10 +14,10 @@ from tmssl.data.pack.reader import open_pack
 from tmssl.data.vienna import title
 from tmssl.errors import InputError
 from tmssl.files import write_atomic
+from tmssl.retrieval.evaluation.beginning import beginning_descriptor
 from tmssl.retrieval.evaluation.encoder_index import (
     EncoderIndex,
     encoder_index,
-    whitened_descriptor,
 )
 from tmssl.retrieval.evaluation.invariance import invariance
 from tmssl.retrieval.evaluation.judgments import judge_matches
@@ -32,18 +32,20 @@ from tmssl.retrieval.evaluation.scoring import Ranking, is_division, measure, su
 from tmssl.retrieval.evaluation.stability import stability
 from tmssl.retrieval.evaluation.task import EvaluationTask, prepare_task
 from tmssl.retrieval.vectors.baselines import (
+    HOG,
+    HOG_WHITENED,
     compared_descriptors,
     hash_descriptor,
-    hog_descriptor,
+    hog_descriptors,
     untrained_descriptor,
 )
-from tmssl.retrieval.vectors.descriptor import Descriptor
+from tmssl.retrieval.vectors.descriptor import Descriptor, whitened_descriptor
 from tmssl.runs.checkpoints import find_checkpoint
 from tmssl.runs.events import Division, Eval, Finding, Score
 from tmssl.runs.findings.evaluation import evaluation_findings
 from tmssl.runs.folder import Run
 from tmssl.runs.journal import JournalWriter, read_journal
-from tmssl.runs.main_figure import TOPK
+from tmssl.runs.main_figure import BEFORE, TOPK
 from tmssl.training.checkpoints.store import Weights, load_weights
 from tmssl.training.learner import choose_device
 from tmssl.types import Progress
@@ -103,7 +105,7 @@ def evaluate(
         return progress
 
     on = choose_device(device)
-    descriptors = _reference_descriptors(weights, compare, on, warn)
+    descriptors = _reference_descriptors(weights, pack.count, compare, on, whiten, warn)
     task = prepare_task(
         run,
         weights,
@@ -116,8 +118,11 @@ def evaluate(
         exclude_duplicates=exclude_duplicates,
     )
     index = encoder_index(run, task, whiten=whiten, factory=factory)
+    before = beginning_descriptor(task, index, warn)
+    if before:
+        descriptors.insert(0, whitened_descriptor(before, whiten) if whiten else before)
     if index.unwhitened:
-        descriptors = [*(whitened_descriptor(d, whiten) for d in descriptors), index.unwhitened]
+        descriptors.append(index.unwhitened)
     similarity, ranking = rank_gallery(
         index.exact, task, "searching", approximate=index.approximate
     )
@@ -134,7 +139,7 @@ def evaluate(
     write_matches(matches_path, header, matches)
     event = Eval(
         **_facts(task, header, index),
-        matches=_relative(run, matches_path),
+        matches=run.relative(matches_path),
         scores=[score for score in scores if not is_division(score.codes)],
         divisions=[_division(score) for score in scores if is_division(score.codes)],
         robustness=changed_scores,
@@ -177,7 +182,7 @@ def _header(
     return MatchesHeader(
         pack=str(task.pack.folder),
         fingerprint=task.pack.fingerprint,
-        checkpoint=_relative(run, task.weights.path),
+        checkpoint=run.relative(task.weights.path),
         epoch=task.weights.epoch,
         topk=task.topk,
         gallery=task.pack.count,
@@ -190,21 +195,28 @@ def _header(
 
 def _reference_descriptors(
     weights: Weights,
+    marks: int,
     compare: Sequence[str],
     device: torch.device,
+    whiten: int,
     warn: Callable[[str], None] | None,
 ) -> list[Descriptor]:
-    """What the evaluated encoder is compared with: what needs no training, then what `compare` names."""
+    """What the evaluated encoder is compared with, the hardest to beat first, then what `compare` names."""
     model, size = weights.config.model.name, weights.config.data.image_size
     compared = compared_descriptors(compare, model, size, device)
-    untrained = untrained_descriptor(model, weights.config.train.seed, size, device)
-    descriptors = [untrained, hash_descriptor()]
+    best: list[Descriptor] = []
+    plain = [untrained_descriptor(model, weights.config.train.seed, size, device)]
+    plain.append(hash_descriptor())
     try:
-        descriptors.append(hog_descriptor())
+        hog, hog_whitened = hog_descriptors(marks)
     except InputError as error:
         if warn:
             warn(str(error))
-    return descriptors + compared
+    else:
+        best.append(hog_whitened)
+        plain.append(hog)
+    plain += compared
+    return best + ([whitened_descriptor(one, whiten) for one in plain] if whiten else plain)
 
 
 def _scores(
@@ -237,10 +249,30 @@ def _scores(
     changed = robustness(task, ranks, reference_ranks, seed=seed) if robust else []
     if by_query:
         return summarize(by_query, references, seed=seed), changed
-    progress = task.start_phase("copies")
+    return _invariance(task, descriptors, seed, fitted=robust), changed
+
+
+def _invariance(
+    task: EvaluationTask, descriptors: Sequence[Descriptor], seed: int, *, fitted: bool
+) -> list[Score]:
+    """The score of copies, which --whiten does not change, and so without references that it changed."""
+    further = [
+        one
+        for one in descriptors
+        if one.name == HOG_WHITENED or (one.name in (BEFORE, HOG) and not one.fits)
+    ]
+    for one in further:
+        if one.fits and not fitted:
+            one.embed_pack(task.pack, task.start_phase(f"embedding, {one.name}"))
     return invariance(
-        task.weights, task.pack, task.queries, task.device, seed=seed, progress=progress
-    ), changed
+        task.weights,
+        task.pack,
+        task.queries,
+        task.device,
+        further=further,
+        seed=seed,
+        progress=task.start_phase("copies"),
+    )
 
 
 def _division(score: Score) -> Division:
@@ -272,11 +304,6 @@ def _variant_suffix(header: MatchesHeader) -> str:
         if text:
             parts.append(f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:8]}")
     return "".join(f"-{part}" for part in parts)
-
-
-def _relative(run: Run, path: Path) -> str:
-    """A path relative to the run if it lies in it."""
-    return str(path.relative_to(run.path)) if path.is_relative_to(run.path) else str(path)
 
 
 def _record(run: Run, stem: str, event: Eval, findings: Sequence[Finding]) -> None:

@@ -3,12 +3,14 @@
 import itertools
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
 from tmssl.data.vienna import title
 from tmssl.errors import InputError
 from tmssl.files import write_atomic
+from tmssl.runs.ranges import Count, EpochsDone
 from tmssl.text import safe
 
 
@@ -20,13 +22,13 @@ class MatchesHeader(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str = ""
     """fingerprint of that pack"""
     checkpoint: str = ""
-    epoch: float = 0.0
-    topk: list[int] = []
-    gallery: int = 0
+    epoch: EpochsDone = 0.0
+    topk: list[Count] = []
+    gallery: Count = 0
     """number of marks searched"""
     without_duplicates: bool = False
     """whether near-duplicates of a query were left out of its list"""
-    whitened: int = 0
+    whitened: Count = 0
     """features kept by PCA-whitening, as asked for; 0 is none"""
     index: str = ""
     """faiss's factory string of an approximate index; empty is exact"""
@@ -37,11 +39,11 @@ class MatchesHeader(msgspec.Struct, frozen=True, kw_only=True):
 class Match(msgspec.Struct, frozen=True, kw_only=True):
     """One mark in the list of a query."""
 
-    row: int = 0
+    row: Count = 0
     """row of the pack"""
-    rank: int = 0
+    rank: Count = 0
     """from 1"""
-    similarity: float = 0.0
+    similarity: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)] = 0.0
     """cosine"""
     shared: list[str] = []
     """Vienna codes shared with the query, rare before frequent"""
@@ -59,13 +61,13 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
 class QueryMatches(msgspec.Struct, frozen=True, kw_only=True):
     """A query and the marks nearest to it."""
 
-    row: int = 0
+    row: Count = 0
     id: str = ""
     path: str = ""
     title: str = ""
     vienna: list[str] = []
     group: str = ""
-    first_hit: int = 0
+    first_hit: Count = 0
     """rank of the first hit in the list that was searched for, 0 if there is none"""
     matches: list[Match] = []
 
@@ -121,7 +123,7 @@ def read_matches(path: Path) -> tuple[MatchesHeader, list[QueryMatches]]:
         return header, list(map(msgspec.json.Decoder(QueryMatches).decode, rest))
     except OSError as error:
         raise InputError(f"cannot read {safe(path)}: {error.strerror}; run `tmssl eval`") from error
-    except ValueError as error:  # msgspec.DecodeError is one, as is an empty file
+    except (ValueError, RecursionError) as error:  # msgspec.DecodeError is one, as is an empty file
         raise InputError(
             f"{safe(path)} is damaged ({safe(error, 100)}); run `tmssl eval` again"
         ) from error

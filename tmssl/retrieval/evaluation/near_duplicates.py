@@ -16,6 +16,7 @@ from torch.nn import functional
 from tmssl.data.pack.reader import Pack
 from tmssl.data.phash import HASH_BITS
 from tmssl.files import write_atomic
+from tmssl.runs.ranges import Count
 from tmssl.types import Indices, Progress, Vectors
 
 _BITS = 4  # of the perceptual hash that may differ
@@ -81,11 +82,17 @@ def duplicates_path(folder: Path, pack: Pack, queries: Indices) -> Path:
     return folder / f"duplicates-{hashlib.sha256(identity).hexdigest()[:16]}.json"
 
 
-def read_duplicates(path: Path) -> list[Indices] | None:
-    """The kept near-duplicates, or None where there are none that can be read."""
+def read_duplicates(path: Path, queries: int, marks: int) -> list[Indices] | None:
+    """The kept near-duplicates of so many queries among so many marks, or None where there are none."""
     try:
-        stored = msgspec.json.decode(path.read_bytes(), type=list[list[int]])
-    except (OSError, ValueError):  # they are searched for again, so no error is reported
+        stored = msgspec.json.decode(path.read_bytes(), type=list[list[Count]])
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+    ):  # they are searched for again, so no error is reported
+        return None
+    if len(stored) != queries or any(row >= marks for rows in stored for row in rows):
         return None
     return [np.array(rows, dtype=np.int64) for rows in stored]
 

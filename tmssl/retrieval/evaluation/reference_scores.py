@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
 import faiss
 import msgspec
@@ -19,6 +20,7 @@ from tmssl.retrieval.index.leave_one_out import mate_ranks, search_rows
 from tmssl.retrieval.vectors.descriptor import Descriptor
 from tmssl.retrieval.vectors.embed import break_ties
 from tmssl.runs.folder import Run
+from tmssl.runs.ranges import Count
 from tmssl.types import Indices, Vectors
 
 MeanValues = Mapping[ScoreKey, float]
@@ -32,8 +34,8 @@ class StoredMean(msgspec.Struct, frozen=True):
     metric: str
     level: str
     codes: str
-    k: int
-    value: float
+    k: Count
+    value: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
 
 
 def references_path(folder: Path, task: EvaluationTask, descriptor_key: str) -> Path:
@@ -48,7 +50,11 @@ def read_references(path: Path) -> MeanValues | None:
     """The kept scores, or None where there are none that can be read."""
     try:
         stored = msgspec.json.decode(path.read_bytes(), type=list[StoredMean])
-    except (OSError, ValueError):  # they are measured again, so no error is reported
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+    ):  # they are measured again, so no error is reported
         return None
     return {ScoreKey(s.metric, s.level, s.codes, s.k): s.value for s in stored}
 

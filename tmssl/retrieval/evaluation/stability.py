@@ -52,7 +52,7 @@ def _previous_lists(run: Run, header: MatchesHeader, step: int) -> dict[int, lis
     ]
     for event in sorted(earlier, key=lambda event: -event.step):
         try:
-            other, queries = read_matches(run.path / event.matches)
+            other, queries = read_matches(run.file(event.matches))
         except InputError:  # removed or damaged since: the one before it will do
             continue
         if _setup(other) == _setup(header):

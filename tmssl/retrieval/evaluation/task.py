@@ -64,8 +64,8 @@ def prepare_task(
     rows, split = choose_queries(pack, queries, seed)
     run.eval.mkdir(exist_ok=True)
     path = duplicates_path(run.eval, pack, rows)
-    duplicates = read_duplicates(path)
-    if duplicates is None or len(duplicates) != len(rows):
+    duplicates = read_duplicates(path, len(rows), pack.count)
+    if duplicates is None:
         hashes = hash_pack(pack, progress=start_phase("hashing"))
         progress = start_phase("comparing near-duplicates")
         duplicates = near_duplicates(pack, hashes, rows, progress)

@@ -114,7 +114,7 @@ def _csv(marks: MarkTable) -> Iterator[bytes]:
     table.writerow(["row", *_FIELDS, "vienna"])
     for row, mark in enumerate(marks):
         cells = [getattr(mark, name) for name in _FIELDS]
-        table.writerow([row, *map(spreadsheet_cell, cells), ";".join(mark.vienna)])
+        table.writerow([row, *map(spreadsheet_cell, [*cells, ";".join(mark.vienna)])])
         if line.tell() > 1 << 16:
             yield line.getvalue().encode()
             line.seek(0)

@@ -13,18 +13,22 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from tmssl.config import EARLIER, ModelConfig
+from tmssl.data.formats import FORMATS
 from tmssl.data.pack.cache import pack_size
 from tmssl.data.phash import l2_normalize
-from tmssl.data.preprocess import FORMATS, INK, MARGIN
+from tmssl.data.preprocess import INK, MARGIN
 from tmssl.data.views.augment import MEAN, STD, plain_view
 from tmssl.errors import InputError, TmsslError
-from tmssl.files import write_atomic
+from tmssl.files import unicode_path, write_atomic
 from tmssl.retrieval.vectors.embed import embed_views
 from tmssl.runs.checkpoints import digest
 from tmssl.runs.folder import Run
 from tmssl.text import safe
-from tmssl.training.backbone import create_encoder, feature_count
 from tmssl.training.checkpoints.store import Weights
+from tmssl.training.encoder.backbone import feature_count, restored_encoder
+from tmssl.training.encoder.grid import GridEncoder
+from tmssl.training.encoder.normalization import Normalization
 
 FORMS = ("timm", "safetensors", "onnx", "torchscript")
 MIN_COSINE = 0.9999
@@ -59,8 +63,10 @@ class Preprocessing(msgspec.Struct, frozen=True, kw_only=True):
     """grey levels from the ground colour (the median of the border) from which a pixel is ink"""
     ink_margin: float = MARGIN
     """left around the box of all ink, of its longer side"""
-    mean: tuple[float, float, float] = MEAN
-    std: tuple[float, float, float] = STD
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
+    settings: dict[str, object] = {}
+    """the run's [model] settings, by which tmssl builds the encoder again"""
     steps: tuple[str, ...] = ()
     """the preprocessing in words, in order"""
 
@@ -71,7 +77,7 @@ def preprocessing(run: Run, weights: Weights) -> Preprocessing:
     square = pack_size(size)
     return Preprocessing(
         model=weights.config.model.name,
-        features=feature_count(create_encoder(weights.config.model.name)),
+        features=feature_count(restored_encoder(weights.config.model, weights.encoder)),
         run=run.name,
         checkpoint=path.name,
         checkpoint_sha256=digest(path),
@@ -80,9 +86,10 @@ def preprocessing(run: Run, weights: Weights) -> Preprocessing:
         version=version("tmssl"),
         image_size=size,
         pack_size=square,
+        settings=msgspec.to_builtins(weights.config.model),
         steps=(
             f"read the first frame ({', '.join(FORMATS)}), upright by its EXIF orientation",
-            "RGB over white; over black where the drawing would vanish on white",
+            "RGB over white; over black where that shows more of the opaque parts",
             f"crop to the box of the ink, pixels more than {INK} of 255 from the median of the border in "
             f"a channel, with {MARGIN:g} of its longer side around it; no crop where the border is not even",
             f"fit undistorted into a square of {square} px, bicubic, filled with the border's median "
@@ -104,10 +111,12 @@ def export_encoder(encoder: nn.Module, recipe: Preprocessing, form: str, target:
         target: the file or, for timm, the folder.
 
     Raises:
-        InputError: a package is missing, or the disk is full.
+        InputError: a package is missing, the disk is full, or timm has no place for a grid.
         TmsslError: torch cannot write the encoder in that form.
     """
     encoder = copy.deepcopy(encoder).cpu().eval()  # the caller's may be on a GPU
+    if form == "timm":
+        encoder, recipe = _as_timm(encoder, recipe)
     note = msgspec.json.encode(recipe).decode()
     beside = msgspec.json.format(msgspec.json.encode(recipe), indent=1)
     view = torch.zeros(2, 3, recipe.image_size, recipe.image_size)
@@ -131,6 +140,25 @@ def export_encoder(encoder: nn.Module, recipe: Preprocessing, form: str, target:
         content = _torchscript(encoder, view, note)
     write_atomic(target, content)
     write_atomic(target.with_name(f"{target.name}.json"), beside)
+
+
+def _as_timm(encoder: nn.Module, recipe: Preprocessing) -> tuple[nn.Module, Preprocessing]:
+    """The timm model of a pooled encoder, with the mean and deviation that it wants itself.
+
+    Raises:
+        InputError: the encoder is a grid.
+    """
+    if isinstance(encoder, GridEncoder):
+        raise InputError(
+            "timm holds whole models, and this encoder is a grid of a model's stages; give --to "
+            "safetensors, onnx or torchscript"
+        )
+    if not isinstance(encoder, nn.Sequential):
+        return encoder, recipe
+    normalization, trunk = encoder
+    assert isinstance(normalization, Normalization)
+    mean, std = (tuple(each.flatten().tolist()) for each in (normalization.mean, normalization.std))
+    return trunk, msgspec.structs.replace(recipe, mean=mean, std=std)
 
 
 def export_path(folder: Path, stem: str, form: str) -> Path:
@@ -209,7 +237,7 @@ def _torchscript(encoder: nn.Module, view: Tensor, note: str) -> bytes:
 def _cannot_write(name: str, error: Exception) -> TmsslError:
     """The error of an encoder that torch cannot write in some form."""
     return TmsslError(
-        f"torch cannot write this encoder as {name}: {safe(error, 200)}; try --to timm"
+        f"torch cannot write this encoder as {name}: {safe(error, 200)}; try --to safetensors"
     )
 
 
@@ -223,12 +251,13 @@ def load_export(form: str, target: Path) -> Encoder | None:
     if form == "timm":
         import timm
 
-        return timm.create_model(f"local-dir:{target}", pretrained=True).eval()
+        model = timm.create_model(f"local-dir:{target}", pretrained=True).eval()
+        recipe = msgspec.json.decode((target / "preprocessing.json").read_bytes())
+        return nn.Sequential(Normalization(recipe["mean"], recipe["std"]), model).eval()
     if form == "safetensors":
         recipe = msgspec.json.decode(target.with_name(f"{target.name}.json").read_bytes())
-        encoder = create_encoder(recipe["model"])
-        encoder.load_state_dict(load_file(target))
-        return encoder.eval()
+        settings = recipe.get("settings") or {**EARLIER, "name": recipe["model"]}
+        return restored_encoder(msgspec.convert(settings, ModelConfig), load_file(target)).eval()
     if form == "torchscript":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecated, as above
@@ -260,7 +289,8 @@ def check_export(encoder: nn.Module, form: str, target: Path, image_size: int) -
     Raises:
         TmsslError: the cosine is below `MIN_COSINE`.
     """
-    exported = load_export(form, target)
+    with unicode_path(target) as name:
+        exported = load_export(form, Path(name))
     if exported is None:
         return None
     noise = torch.randint(0, 256, (_CHECK_IMAGES, image_size, image_size, 3), dtype=torch.uint8)

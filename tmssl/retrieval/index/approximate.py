@@ -5,18 +5,23 @@ from a run's folder, which may be a stranger's: they are kept in the user's own 
 """
 
 import hashlib
+import re
 from pathlib import Path
 
 import faiss
 import numpy as np
 
-from tmssl.data.pack.cache import cache_folder
 from tmssl.errors import InputError
-from tmssl.files import atomic_path
+from tmssl.files import atomic_path, cache_folder, unicode_path
 from tmssl.retrieval.index.exact import search_many
 from tmssl.text import safe
 from tmssl.types import Indices, Progress, Vectors
 
+_PART = re.compile(
+    r"(IVF|OPQ|PQ|HNSW|NSG|PCAR|PCAWR|PCAW|PCA|ITQ|RQ|LSQ|Pad|RR)(\d{1,9})(_(\d{1,9}))?"
+)
+_NARROWING = ("PCAR", "PCAWR", "PCAW", "PCA", "ITQ", "Pad", "RR")
+_PARAMETER = re.compile(r"(?<!\w)(\w++)=(-?\d{1,9}(?:\.\d{1,9})?)")
 _TRAINING_SAMPLE = 50_000  # vectors that clusters and codes are learnt from
 _VECTOR_BLOCK = 1 << 13
 _QUERY_BLOCK = 256
@@ -39,14 +44,16 @@ def factory_index(
         InputError: faiss does not know it, it does not fit the vectors, or the disk is full.
     """
     structure, _, parameters = factory.partition(";")
+    check_factory(factory, exact.d, exact.ntotal)
     digest = hashlib.sha256(f"{exact.ntotal} {exact.d} {structure}".encode()).hexdigest()
     cached = cache_folder() / "indexes" / f"{path.stem}-{digest[:12]}.ann"
     try:
         if not cached.exists():
             cached.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(cached) as fresh:
-                faiss.write_index(_build(exact, structure, progress), str(fresh))
-        index = faiss.read_index(str(cached), faiss.IO_FLAG_MMAP)
+            with atomic_path(cached) as fresh, unicode_path(fresh) as name:
+                faiss.write_index(_build(exact, structure, progress), name)
+        with unicode_path(cached) as name:
+            index = faiss.read_index(name, faiss.IO_FLAG_MMAP)
         if parameters:
             faiss.ParameterSpace().set_index_parameters(index, parameters)  # type: ignore[arg-type]  # its stub knows one of two forms
     except (RuntimeError, OSError) as error:
@@ -61,10 +68,49 @@ def factory_index(
     return index
 
 
+def check_factory(factory: str, features: int, marks: int) -> None:
+    """Refuse a factory string of zero lists, codes or probes, at which faiss divides by zero or stops.
+
+    Args:
+        factory: as for `factory_index`.
+        features: width of the vectors.
+        marks: number of the vectors.
+
+    Raises:
+        InputError: it names a part that is zero, codes that the features cannot be split into, or more
+            lists than there are marks.
+    """
+    structure, _, parameters = factory.partition(";")
+    shown = f"--index '{safe(factory, 80)}'"
+    for kind, number, _, wide in _PART.findall(structure):
+        if not int(number) or (wide and not int(wide)):
+            raise InputError(f"{shown} has a {kind} of 0; give at least 1")
+        if kind == "IVF" and int(number) > marks:
+            raise InputError(
+                f"{shown} wants {number} lists for {marks} marks; give at most IVF{marks}, or leave "
+                "--index out: the exact search of so few is instant"
+            )
+        width = int(wide or features)
+        if kind in ("PQ", "OPQ") and width % int(number):
+            raise InputError(
+                f"{shown} splits {width} features into {number} codes, which leaves a rest; give a "
+                f"{kind} that divides {width}"
+            )
+        if kind in _NARROWING:
+            features = int(number)
+        elif wide:
+            features = width
+    for name, value in _PARAMETER.findall(parameters):
+        if float(value) <= 0:
+            raise InputError(
+                f"{shown} sets {name} to {value}, which finds nothing; give at least 1"
+            )
+
+
 def _build(exact: faiss.Index, structure: str, progress: Progress | None) -> faiss.Index:
     """An index with every vector of the exact one."""
     index = faiss.index_factory(exact.d, structure, faiss.METRIC_INNER_PRODUCT)
-    index.train(exact.reconstruct_batch(_draw(exact, _TRAINING_SAMPLE)))
+    index.train(exact.reconstruct_batch(drawn_rows(exact, _TRAINING_SAMPLE)))
     for begin in range(0, exact.ntotal, _VECTOR_BLOCK):
         index.add(exact.reconstruct_n(begin, min(_VECTOR_BLOCK, exact.ntotal - begin)))
         if progress:
@@ -72,7 +118,7 @@ def _build(exact: faiss.Index, structure: str, progress: Progress | None) -> fai
     return index
 
 
-def _draw(index: faiss.Index, most: int) -> Indices:
+def drawn_rows(index: faiss.Index, most: int) -> Indices:
     """At most so many rows of an index, ascending, drawn by seed 0."""
     count = min(most, index.ntotal)
     return np.sort(np.random.default_rng(0).choice(index.ntotal, count, replace=False))
@@ -114,7 +160,7 @@ def search_approximate(
 def overlap_at_10(exact: faiss.Index, other: faiss.Index) -> float:
     """The share of the ten nearest that both indexes return, mean over 200 marks drawn by seed 0."""
     k = min(_OVERLAP_K, exact.ntotal)
-    queries = exact.reconstruct_batch(_draw(exact, _OVERLAP_QUERIES))
+    queries = exact.reconstruct_batch(drawn_rows(exact, _OVERLAP_QUERIES))
     expected, found = search_many(exact, queries, k)[1], other.search(queries, k)[1]
     shared = [len(np.intersect1d(*pair)) / k for pair in zip(expected, found, strict=True)]
     return float(np.mean(shared))

@@ -14,7 +14,8 @@ import faiss
 import numpy as np
 
 from tmssl.errors import InputError
-from tmssl.files import atomic_path
+from tmssl.files import atomic_path, unicode_path
+from tmssl.retrieval.index.digests import check_digest, forget_digest, record_digest
 from tmssl.text import safe
 from tmssl.training.checkpoints.store import Weights
 from tmssl.types import Vectors
@@ -73,6 +74,7 @@ def save_index(index: faiss.Index, path: Path) -> None:
     # What was derived from an index of this name before may differ in rounding.
     path.unlink(missing_ok=True)
     _remove_derived(path.parent)
+    forget_digest(path)
     write_index(index, path)
     newest = sorted(path.parent.glob("*.faiss"), key=_modified_ns)
     for old in newest[:-_MOST_KEPT]:
@@ -89,14 +91,15 @@ def _modified_ns(path: Path) -> int:
 
 
 def write_index(index: faiss.Index, path: Path) -> None:
-    """Write an index; it appears complete or not at all.
+    """Write an index with its digest; it appears complete or not at all.
 
     Raises:
         InputError: the disk is full.
     """
     try:
-        with atomic_path(path) as fresh:
-            faiss.write_index(index, str(fresh))
+        with atomic_path(path) as fresh, unicode_path(fresh) as name:
+            faiss.write_index(index, name)
+            record_digest(path, fresh)
     except (OSError, RuntimeError) as error:
         raise InputError(
             f"cannot write {safe(path)} ({safe(error, 100)}); make room on the disk"
@@ -132,7 +135,12 @@ def open_index(path: Path) -> faiss.Index:
     if not _has_our_header(path):
         raise foreign
     try:
-        index: Any = faiss.read_index(str(path), _MMAP)
+        check_digest(path)
+    except OSError as error:
+        raise InputError(f"cannot read {safe(path)}: {error.strerror}; evaluate again") from error
+    try:
+        with unicode_path(path) as name:
+            index: Any = faiss.read_index(name, _MMAP)
     except RuntimeError as error:
         raise InputError(
             f"{safe(path)} is damaged ({safe(error, 100)}); remove it and evaluate again"

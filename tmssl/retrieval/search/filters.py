@@ -13,9 +13,10 @@ from tmssl.errors import InputError
 from tmssl.text import nearest, safe
 from tmssl.types import Mask
 
-_COLUMNS = ("path", "id", "group", "split", "title", "url")
+COLUMNS = ("path", "id", "group", "split", "title", "url")
 _PATTERN = re.compile(
-    r"\s*(?P<column>[^=!<>~]+?)\s*(?P<sign>!=|<=|>=|==?|<|>|~)\s*(?P<value>.*?)\s*", re.DOTALL
+    r"([^=!<>~]*+)(!=|<=|>=|==?|<|>|~)(.*)",
+    re.DOTALL,
 )
 _ORDER = frozenset({"<", "<=", ">", ">="})
 
@@ -38,7 +39,7 @@ class Condition:
         """
         if self.sign == "~":
             return self.value.casefold() in text.casefold()
-        number, limit = _number(text), _number(self.value)
+        number, limit = number_in(text), number_in(self.value)
         if number is not None and limit is not None:
             return _compare(self.sign, number < limit, number > limit)
         if self.sign in _ORDER and (not text or (number is None) != (limit is None)):
@@ -55,7 +56,7 @@ def _compare(sign: str, below: bool, above: bool) -> bool:
     return strict or (sign.endswith("=") and not below and not above)
 
 
-def _number(text: str) -> float | int | None:
+def number_in(text: str) -> float | int | None:
     """A finite number, or None; whole ones exactly, since identifiers have more digits than a float."""
     try:
         if text.strip().isdecimal():
@@ -73,13 +74,14 @@ def parse_condition(text: str) -> Condition:
         InputError: it has no operator or no column, or orders by an empty value.
     """
     match = _PATTERN.fullmatch(text)
-    sign = match["sign"].replace("==", "=") if match else ""
-    if not match or (not match["value"] and sign not in ("=", "!=")):
+    column, sign, value = (part.strip() for part in match.groups()) if match else ("", "", "")
+    sign = sign.replace("==", "=")
+    if not column or (not value and sign not in ("=", "!=")):
         raise InputError(
             f"--where is '{safe(text, 80)}'; write COLUMN, one of = != < <= > >= ~, and VALUE, such "
             'as "year>=2015" or "title~moon"'
         )
-    return Condition(match["column"], sign, match["value"])
+    return Condition(column, sign, value)
 
 
 def select(marks: MarkTable, vienna: Sequence[str], where: Sequence[Condition]) -> Mask:
@@ -119,13 +121,13 @@ def _column(marks: MarkTable, column: str) -> list[str]:
     Raises:
         InputError: there is no such column.
     """
-    if column in _COLUMNS:
+    if column in COLUMNS:
         return marks.column(column, str, "")
     if column == "vienna":
         return [";".join(codes) for codes in marks.column("vienna", tuple[str, ...], ())]
     extras: list[dict[str, str]] = marks.column("extra", dict[str, str], {})
     if not any(column in extra for extra in extras):
-        known = sorted({*_COLUMNS, "vienna"}.union(*(extras[:1000])))
+        known = sorted({*COLUMNS, "vienna"}.union(*(extras[:1000])))
         raise InputError(
             f"--where: the catalogue has no column '{safe(column, 60)}'{nearest(column, known)}; "
             f"it has {safe(', '.join(known))}"

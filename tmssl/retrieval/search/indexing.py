@@ -10,7 +10,7 @@ from torch import nn
 from tmssl.data.pack.info import PackInfo
 from tmssl.data.pack.reader import Pack, open_pack
 from tmssl.data.vienna import at_level
-from tmssl.files import write_atomic
+from tmssl.retrieval.index.digests import write_recorded
 from tmssl.retrieval.index.faiss_index import build_index, index_path, save_index
 from tmssl.retrieval.search.manifest import IndexManifest, manifest_path, write_manifest
 from tmssl.retrieval.search.traced_encoder import UntraceableError, trace_encoder
@@ -60,14 +60,14 @@ def index_run(
     phase("tracing the encoder")
     traced = run.index / f"{sha256[:16]}.encoder"
     try:
-        write_atomic(traced, trace_encoder(fold_bn(encoder), image_size))
+        write_recorded(traced, trace_encoder(fold_bn(encoder), image_size))
     except UntraceableError:
         traced = Path()
     manifest = IndexManifest(
         index=index.name,
         index_sha256=digest(index),
         encoder=traced.name,
-        checkpoint=str(path.relative_to(run.path) if path.is_relative_to(run.path) else path),
+        checkpoint=run.relative(path),
         checkpoint_sha256=sha256,
         model=weights.config.model.name,
         image_size=image_size,

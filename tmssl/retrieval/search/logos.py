@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tmssl.data.preprocess import UnreadableError, load_square
-from tmssl.data.sources.folder import SUFFIXES
+from tmssl.data.formats import is_image
+from tmssl.data.picture import UnreadableError, load_image_and_shape
+from tmssl.data.preprocess import fit_square
 from tmssl.errors import InputError
+from tmssl.files import is_folder
+from tmssl.retrieval.search.crop import Crop, cut
 from tmssl.text import safe
 from tmssl.types import Pixels
 
@@ -26,6 +29,8 @@ class Logo:
     """of the file; empty where there is none"""
     pixels: Pixels
     """uint8 (s, s, 3), as the pack holds its marks"""
+    crop: str = ""
+    """the rectangle of the image that is searched for, as given; empty for the whole"""
 
 
 class LogoPath(NamedTuple):
@@ -47,13 +52,13 @@ def find_logos(sources: Sequence[str]) -> list[LogoPath]:
         raise InputError("standard input is one image; give - once")
     logos: list[LogoPath] = []
     for source in sources:
-        if source == STDIN or not Path(source).is_dir():
+        if source == STDIN or not is_folder(source):
             logos.append(LogoPath(source, in_folder=False))
             continue
         images = sorted(
             str(path)
             for path in Path(source).rglob("*")
-            if path.suffix.lower() in SUFFIXES
+            if is_image(path.name)
             and path.is_file()
             and not any(part.startswith(".") for part in path.relative_to(source).parts)
         )
@@ -73,22 +78,40 @@ def read_logo(path: str | Path, size: int) -> Logo:
     Raises:
         InputError: the file cannot be read, or is not an image.
     """
+    return read_crops(path, size, [None])[0]
+
+
+def read_crops(path: str | Path, size: int, crops: Sequence[Crop | None]) -> list[Logo]:
+    """Rectangles of an image file, each a logo of its own, None for the whole; else as `read_logo`.
+
+    Raises:
+        InputError: as there, or a rectangle leaves the image.
+    """
     try:
         content = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {safe(path)}: {error.strerror}; give an image") from error
-    return decode_logo(str(path), content, size)
+    return decode_crops(str(path), content, size, crops)
 
 
-def decode_logo(name: str, content: bytes, size: int) -> Logo:
-    """The bytes of an image file, preprocessed as the pack's marks are.
+def decode_crops(
+    name: str, content: bytes, size: int, crops: Sequence[Crop | None] = (None,)
+) -> list[Logo]:
+    """The bytes of an image file as `read_crops` gives a file.
 
     Raises:
-        InputError: they are not an image.
+        InputError: they are not an image, or a rectangle leaves it.
     """
+    shown = "standard input" if name == STDIN else safe(name)
     try:
-        pixels = load_square(io.BytesIO(content), size)
+        image, shape = load_image_and_shape(io.BytesIO(content))
     except UnreadableError as error:
-        shown = "standard input" if name == STDIN else safe(name)
         raise InputError(f"{shown} cannot be searched for: {error}; give another image") from error
-    return Logo(name, hashlib.sha256(content).hexdigest(), pixels)
+    sha256, logos = hashlib.sha256(content).hexdigest(), []
+    for crop in crops:
+        try:
+            part = cut(image, crop, shape.width, shape.height) if crop else image
+        except InputError as error:
+            raise InputError(f"{shown}: {error}") from error
+        logos.append(Logo(name, sha256, fit_square(part, size), crop.text if crop else ""))
+    return logos

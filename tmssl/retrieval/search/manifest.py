@@ -6,6 +6,7 @@ search that finds it loads neither the checkpoint nor timm.
 
 import time
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -13,6 +14,7 @@ from tmssl.data.pack.info import PackInfo
 from tmssl.files import write_atomic
 from tmssl.runs.checkpoints import digest, find_checkpoint, find_sidecar
 from tmssl.runs.folder import Run
+from tmssl.runs.ranges import Count, Digest, EpochsDone
 
 _VERSION = 1  # raise it when a manifest, or the input of an encoder, changes its meaning
 _SPARED_S = 3600.0  # for a traced encoder without manifest: another search may be about to write it
@@ -23,19 +25,19 @@ class IndexManifest(msgspec.Struct, frozen=True, kw_only=True):
 
     index: str
     """file in the run's index folder"""
-    index_sha256: str
+    index_sha256: Digest
     encoder: str
     """file of the traced encoder there; empty if it cannot be traced"""
     checkpoint: str
     """path of the checkpoint, relative to the run if inside it"""
-    checkpoint_sha256: str
+    checkpoint_sha256: Digest
     model: str
     """timm's name of the encoder"""
-    image_size: int
-    epoch: float
-    step: int
-    marks: int
-    holders: dict[str, int]
+    image_size: Annotated[int, msgspec.Meta(ge=32, le=1024)]
+    epoch: EpochsDone
+    step: Count
+    marks: Count
+    holders: dict[str, Count]
     """Vienna division or section to the number of marks that have it"""
 
 
@@ -55,19 +57,22 @@ def find_manifest(run: Run, checkpoint: str, pack: PackInfo) -> IndexManifest | 
     sidecar = find_sidecar(run.checkpoints, checkpoint)
     if sidecar is not None:
         manifest = read_manifest(manifest_path(run, pack, sidecar.sha256))
-        if manifest:
+        if manifest and manifest.marks == pack.count:
             return manifest
-    return read_manifest(manifest_path(run, pack, digest(find_checkpoint(run, checkpoint))))
+    path = manifest_path(run, pack, digest(find_checkpoint(run, checkpoint)))
+    manifest = read_manifest(path)
+    return manifest if manifest and manifest.marks == pack.count else None
 
 
 def read_manifest(path: Path) -> IndexManifest | None:
-    """A manifest, or None where it is damaged or names files that are not in its folder."""
+    """A manifest, or None where it is damaged, or names files that are not in its folder."""
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=IndexManifest)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     names = [name for name in (manifest.index, manifest.encoder) if name]
-    return manifest if all(_is_file_inside(path.parent, name) for name in names) else None
+    fits = all(1 <= held <= manifest.marks for held in manifest.holders.values())
+    return manifest if fits and all(_is_file_inside(path.parent, name) for name in names) else None
 
 
 def _is_file_inside(folder: Path, name: str) -> bool:

@@ -23,15 +23,18 @@ def search_page(record: SearchRecord, logos: Sequence[Pixels], pack: Pack) -> st
     facts = [
         f"Searched {record.searched}, {record.compared:,} of {record.marks:,} marks compared"
         + (f" ({', '.join(filters)})" if filters else "")
+        + (f", similarity at least {record.above:g}" if record.above is not None else "")
         + (f", whitened to {record.whitened} features" if record.whitened else "")
-        + (f", nearest by index {record.factory}" if record.factory else ""),
+        + (f", nearest by index {record.factory}" if record.factory else "")
+        + (f", nearest by {record.engine}" if record.engine else ""),
         f"Model {record.model}, checkpoint {record.checkpoint} (SHA-256 {record.checkpoint_sha256}), "
         f"epoch {record.epoch:.4g}, index SHA-256 {record.index_sha256}",
         record.note,
         *([record.attribution] if record.attribution else []),
     ]
     tables = []
-    for result, pixels in zip(record.answers, logos, strict=True):
+    numbers = range(len(logos)) if record.above is None else record.worst_first()
+    for result, pixels in ((record.answers[number], logos[number]) for number in numbers):
         further = sorted({name for match in result.matches for name in match.extra})
         columns = ["Rank", "Mark", "Similarity", "Title", "Id", "Shared codes", "Codes", *further]
         tables.append(

@@ -52,6 +52,8 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
 
     file: str
     sha256: str
+    crop: str = ""
+    """the rectangle of the logo that was searched for, as given; empty for the whole"""
     vienna: list[str] = []
     """codes of a logo that is an image of the catalogue"""
     likely: list[LikelyCode] = []
@@ -60,7 +62,8 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
 
     def source(self) -> str:
         """Where the logo was read from."""
-        return "standard input" if self.file == "-" else self.file
+        name = "standard input" if self.file == "-" else self.file
+        return f"{name} [{self.crop}]" if self.crop else name
 
     def codes(self) -> str:
         """The logo's own Vienna codes, or the likely ones, in words."""
@@ -88,6 +91,8 @@ class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
     index_sha256: str
     factory: str = ""
     """faiss's factory string of the approximate index, used without filters; empty is exact"""
+    engine: str = ""
+    """address and collection of the engine that was searched; empty is this machine"""
     whitened: int = 0
     """features kept by PCA-whitening of the index's vectors; 0 is not whitened"""
     pack: str
@@ -101,9 +106,16 @@ class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
     where: list[str] = []
     """filter: all of these conditions"""
     topk: int
+    above: float | None = None
+    """least similarity of a match; None lists the nearest, however far"""
     note: str = NOTE
     attribution: str = ""
     answers: list[SearchResult] = []
+
+    def worst_first(self) -> list[int]:
+        """The numbers of the answers that have a match, the one with the most similar mark first."""
+        found = [number for number, answer in enumerate(self.answers) if answer.matches]
+        return sorted(found, key=lambda number: -self.answers[number].matches[0].similarity)
 
     def filters(self) -> list[str]:
         """The options that restricted the search."""

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import msgspec
+
 from tmssl.data.sources.marks import Mark
 from tmssl.data.vienna import title
 from tmssl.retrieval.search.gallery import Gallery, embed_query
@@ -67,6 +69,7 @@ def find_matches(gallery: Gallery, logo: Logo, k: int, mask: Mask | None = None)
     nearest = zip(rows[:k].tolist(), similarity[:k].tolist(), strict=True)
     return SearchResult(
         file=safe(logo.name, 1000),
+        crop=safe(logo.crop, 100),
         sha256=logo.sha256,
         vienna=list(own.vienna) if own else [],
         likely=[] if own else likely,
@@ -75,6 +78,12 @@ def find_matches(gallery: Gallery, logo: Logo, k: int, mask: Mask | None = None)
             for rank, (row, cosine) in enumerate(nearest, 1)
         ],
     )
+
+
+def risks(result: SearchResult, above: float) -> SearchResult:
+    """The matches of at least a similarity, without the logo itself where it is a mark of the gallery."""
+    kept = [match for match in result.matches if match.similarity >= above and not match.own]
+    return msgspec.structs.replace(result, matches=kept)
 
 
 def _catalogue_row(gallery: Gallery, logo: Logo) -> int | None:
@@ -93,6 +102,8 @@ def new_record(
     vienna: Sequence[str],
     where: Sequence[str],
     factory: str = "",
+    engine: str = "",
+    above: float | None = None,
 ) -> SearchRecord:
     """The record of a search that begins now, without results yet.
 
@@ -103,6 +114,8 @@ def new_record(
         vienna: codes of the filter.
         where: conditions of the filter, as given.
         factory: of the approximate index; empty where there is none.
+        engine: address and collection of the engine that is searched; empty where there is none.
+        above: least similarity of a match; None lists the nearest, however far.
     """
     manifest, pack = gallery.manifest, gallery.pack
     return SearchRecord(
@@ -117,6 +130,7 @@ def new_record(
         index=manifest.index,
         index_sha256=manifest.index_sha256,
         factory=factory,
+        engine=safe(engine, 300),
         whitened=gallery.index.exact.d if gallery.index.whitening else 0,
         pack=str(gallery.pack_folder),
         pack_fingerprint=pack.fingerprint,
@@ -125,5 +139,6 @@ def new_record(
         vienna=list(vienna),
         where=list(where),
         topk=topk,
+        above=above,
         attribution=pack.attribution,
     )

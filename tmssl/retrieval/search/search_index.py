@@ -7,6 +7,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 
+from tmssl.data.whitening import Whitening
 from tmssl.errors import InputError
 from tmssl.retrieval.index.approximate import (
     factory_index,
@@ -15,9 +16,12 @@ from tmssl.retrieval.index.approximate import (
 )
 from tmssl.retrieval.index.exact import search_one
 from tmssl.retrieval.index.faiss_index import open_index
-from tmssl.retrieval.vectors.whitening import Whitening, whitened_index
+from tmssl.retrieval.vectors.whitening import whitened_index
 from tmssl.text import safe
 from tmssl.types import Indices, Mask, Progress, Vectors
+
+Engine = Callable[[Vectors, int, bool], tuple[Vectors, Indices]]
+"""from a query (1, d), how many marks are wanted and whether the filters apply, to cosines and rows"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +40,8 @@ class SearchIndex:
     """gives the nearest marks in place of `exact`"""
     overlap: float | None = None
     """overlap@10 of `approximate` with `exact`"""
+    engine: Engine | None = None
+    """gives the nearest marks in place of both, from another machine"""
 
     def nearest(self, query: Vectors, k: int, mask: Mask | None = None) -> tuple[Vectors, Indices]:
         """Cosines, falling, and rows of the k marks nearest to a query (1, d).
@@ -43,6 +49,8 @@ class SearchIndex:
         A mask, bool (n,), restricts the search to its marks and makes it exact. Without one the
         approximate index, where there is one, may find fewer than k.
         """
+        if self.engine is not None:
+            return self.engine(query, k, mask is not None)
         if self.approximate is None or mask is not None:
             return search_one(self.exact, query, k, mask)
         similarity, rows = search_approximate(self.exact, self.approximate, query, k)

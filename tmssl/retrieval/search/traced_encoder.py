@@ -10,16 +10,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from tmssl.errors import InputError
+from tmssl.files import unicode_path
+from tmssl.retrieval.index.digests import check_digest
 from tmssl.text import safe
+from tmssl.training.checkpoints.payload import MISFITS
 
 FORMAT = "1"  # raise it when a step is written differently
-_STRINGS = ("none", "tanh")  # the only text that an operation takes: how GELU is computed
+# The only text that an operation takes: how GELU is computed, and how edges are padded.
+_STRINGS = ("none", "tanh", "constant")
 _CONSTANTS: dict[str, torch.dtype | torch.device | torch.layout] = {
     "float32": torch.float32,
     "bool": torch.bool,
@@ -64,15 +69,24 @@ class TracedEncoder:
         """Features (1, f) of a view, float32 (1, 3, s, s).
 
         Raises:
-            InputError: an argument is of no kind that a trace holds.
+            InputError: an argument is of no kind that a trace holds, or the steps do not fit together.
         """
         values = self._tensors | {self._image: view}
-        for name, operation, args, kwargs in self._steps:
-            values[name] = operation(
-                *(_resolve(arg, values) for arg in args),
-                **{key: _resolve(arg, values) for key, arg in kwargs.items()},
-            )
-        return values[self._result]
+        try:
+            for name, operation, args, kwargs in self._steps:
+                values[name] = operation(
+                    *(_resolve(arg, values) for arg in args),
+                    **{key: _resolve(arg, values) for key, arg in kwargs.items()},
+                )
+            features: Tensor = values[self._result]
+            if features.ndim != 2 or len(features) != 1 or not features.is_floating_point():
+                raise ValueError(f"it gives {tuple(features.shape)} for an image")
+        except MISFITS as error:
+            raise InputError(
+                f"the traced encoder of the run is damaged ({safe(error, 100)}); remove "
+                "index/*.encoder from its folder and search again"
+            ) from error
+        return features
 
 
 def trace_encoder(encoder: nn.Module, image_size: int) -> bytes:
@@ -98,7 +112,12 @@ def trace_encoder(encoder: nn.Module, image_size: int) -> bytes:
         if node.op == "call_function"
     ]
     (image,), (result,) = signature.user_inputs, signature.user_outputs
-    metadata = {"format": FORMAT, "image": image, "result": result, "steps": json.dumps(steps)}
+    metadata = {
+        "format": FORMAT,
+        "image": image,
+        "result": result,
+        "steps": json.dumps(steps, allow_nan=False),
+    }
     return save(tensors, metadata=metadata)
 
 
@@ -109,12 +128,13 @@ def load_traced_encoder(path: Path) -> TracedEncoder:
         InputError: it is missing, damaged or of another format.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        check_digest(path)
+        with unicode_path(path) as name, safe_open(name, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         if metadata["format"] != FORMAT:
             raise ValueError(f"format {metadata['format']}")
-        steps = json.loads(metadata["steps"])
+        steps = msgspec.json.decode(metadata["steps"], type=list[Step])
         return TracedEncoder(steps, metadata["image"], metadata["result"], tensors)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(

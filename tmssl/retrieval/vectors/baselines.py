@@ -13,9 +13,12 @@ from torch.nn import functional
 
 from tmssl.data.pack.reader import Pack
 from tmssl.data.phash import l2_normalize
-from tmssl.data.views.augment import normalize
 from tmssl.errors import CheckpointError, ConfigError, InputError
-from tmssl.retrieval.vectors.descriptor import Descriptor, encoder_descriptor
+from tmssl.retrieval.vectors.descriptor import (
+    Descriptor,
+    encoder_descriptor,
+    whitened_descriptor,
+)
 from tmssl.retrieval.vectors.embed import (
     describe_pack,
     hash_images,
@@ -26,13 +29,19 @@ from tmssl.retrieval.vectors.embed import (
 from tmssl.runs.checkpoints import digest, find_checkpoint
 from tmssl.runs.folder import open_run
 from tmssl.text import safe
-from tmssl.training.backbone import create_encoder
 from tmssl.training.checkpoints.store import load_with_digest
+from tmssl.training.encoder.axes import affordable_features
+from tmssl.training.encoder.normalization import Normalization
+from tmssl.training.encoder.weights import create_trunk
 from tmssl.types import Progress, Vectors
 
 # Of a few settings the one that found most group mates among the toy marks for the least numbers: 324.
 _HOG_SIDE, _HOG_CELL, _HOG_BLOCK = 64, 16, 2
-_TIMM = "timm:"
+_HOG_WHITENED = 256  # features kept; see tests/bench/trained.md
+HOG, HOG_WHITENED = "HOG", "HOG whitened"
+"""names of their rows"""
+TIMM = "timm:"
+"""what a source of `--compare` begins with that is a model of timm"""
 
 
 def untrained_descriptor(
@@ -50,6 +59,30 @@ def hash_descriptor() -> Descriptor:
         return hash_pack(pack, progress=progress)
 
     return Descriptor("perceptual hash", "phash", embed_pack, hash_images, has_ties=True)
+
+
+def hog_descriptors(marks: int) -> tuple[Descriptor, Descriptor]:
+    """HOG as it is, and PCA-whitened, which finds more; a pack is embedded once for both.
+
+    Args:
+        marks: in the pack, which allow a whitened feature for every four of them, up to 256.
+
+    Raises:
+        InputError: scikit-image is not installed.
+    """
+    hog = hog_descriptor()
+    kept: dict[str, Vectors] = {}
+
+    def embed_pack(pack: Pack, progress: Progress | None) -> Vectors:
+        """The vectors that the other of the two has left, which are then let go."""
+        vectors = kept.pop(pack.identity, None)
+        if vectors is None:
+            vectors = kept[pack.identity] = hog.embed_pack(pack, progress)
+        return vectors
+
+    shared = dataclasses.replace(hog, embed_pack=embed_pack)
+    whitened = whitened_descriptor(shared, affordable_features(_HOG_WHITENED, marks))
+    return shared, dataclasses.replace(whitened, name=HOG_WHITENED)
 
 
 def hog_descriptor() -> Descriptor:
@@ -81,7 +114,7 @@ def hog_descriptor() -> Descriptor:
         return describe_pack(pack, embed_images, progress=progress)
 
     key = f"hog {_HOG_SIDE} {_HOG_CELL} {_HOG_BLOCK}"
-    return Descriptor("HOG", key, embed_pack, embed_images)
+    return Descriptor(HOG, key, embed_pack, embed_images)
 
 
 def compared_descriptors(
@@ -113,7 +146,7 @@ def _compared_descriptor(
     source: str, model: str, image_size: int, device: torch.device
 ) -> Descriptor:
     """One encoder that `--compare` names."""
-    if source.startswith(_TIMM):
+    if source.startswith(TIMM):
         return _timm_descriptor(source, device)
     path = Path(source)
     if not path.exists():
@@ -128,35 +161,16 @@ def _compared_descriptor(
         key, weights = load_with_digest(path)
         encoder, image_size = trained_encoder(weights), weights.config.data.image_size
     except CheckpointError:  # not a checkpoint of ours, so it must be timm's
-        key, encoder = f"{digest(path)} {model}", create_encoder(model, str(path))
+        key, encoder = f"{digest(path)} {model}", create_trunk(model, str(path))
     return encoder_descriptor(name, key, encoder, image_size, device)
 
 
 def _timm_descriptor(source: str, device: torch.device) -> Descriptor:
     """A model with timm's own weights, at the image size and channel scale of their training."""
-    model = source.removeprefix(_TIMM)
+    model = source.removeprefix(TIMM)
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # our error is one line
-    encoder = create_encoder(model, "imagenet")
+    encoder = create_trunk(model, "imagenet")
     pretrained = timm.get_pretrained_cfg(model)
-    rescaled = nn.Sequential(_Renormalise(pretrained.mean, pretrained.std), encoder)
+    rescaled = nn.Sequential(Normalization(pretrained.mean, pretrained.std), encoder)
     key = f"{source} {pretrained.tag} {timm.__version__}"
     return encoder_descriptor(safe(model, 40), key, rescaled, pretrained.input_size[-1], device)
-
-
-class _Renormalise(nn.Module):
-    """From a view normalised by ImageNet's mean and deviation to one normalised by others."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
-
-    def forward(self, view: Tensor) -> Tensor:
-        """The view, (n, 3, s, s)."""
-        pixel = view[:1, :, :1, :1]
-        zero = normalize(torch.zeros_like(pixel))
-        scale = normalize(torch.ones_like(pixel)) - zero
-        return ((view - zero) / scale - self.mean) / self.std

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from tmssl.data.pack.reader import Pack
 from tmssl.data.views.augment import plain_view
+from tmssl.data.whitening import Whitening, fit_whitening
 from tmssl.retrieval.vectors.embed import embed_pack, embed_views, inference_copy
 from tmssl.types import Progress, Vectors
 
@@ -27,6 +28,8 @@ class Descriptor:
     """from uint8 images (n, h, w, 3) to (n, f)"""
     has_ties: bool = False
     """whether it gives many marks the same vector"""
+    fits: bool = False
+    """whether `embed_pack` learns what `embed_images` needs, and so must come first"""
 
 
 def encoder_descriptor(
@@ -53,3 +56,27 @@ def encoder_descriptor(
         return embed_views(on_device(), plain_view(images.to(device), image_size))
 
     return Descriptor(name, f"{key} {image_size}", of_pack, of_images)
+
+
+def whitened_descriptor(descriptor: Descriptor, features: int) -> Descriptor:
+    """A descriptor whose vectors are whitened by the statistics of its vectors of the pack.
+
+    `embed_pack` fits the whitening, so it must be called before `embed_images`. A hash stays as it
+    is: its bits are neither many nor of different variance.
+    """
+    if descriptor.has_ties:
+        return descriptor
+    fitted: list[Whitening] = []
+
+    def embed_pack(pack: Pack, progress: Progress | None) -> Vectors:
+        vectors = descriptor.embed_pack(pack, progress)
+        fitted[:] = [fit_whitening(vectors, features)]
+        return fitted[0](vectors)
+
+    def embed_images(images: Tensor) -> Vectors:
+        return fitted[0](descriptor.embed_images(images))
+
+    key = f"{descriptor.key} whitened {features}"
+    return dataclasses.replace(
+        descriptor, key=key, embed_pack=embed_pack, embed_images=embed_images, fits=True
+    )

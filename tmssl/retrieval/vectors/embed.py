@@ -17,9 +17,10 @@ from tmssl.data.phash import hash_vectors, l2_normalize
 from tmssl.data.views.augment import plain_view
 from tmssl.errors import CheckpointError
 from tmssl.retrieval.vectors.fold_bn import fold_bn
-from tmssl.training.backbone import create_encoder
+from tmssl.system import keep_freed_memory
 from tmssl.training.checkpoints.store import Weights
-from tmssl.training.numerics import keep_freed_memory
+from tmssl.training.encoder.backbone import restored_encoder
+from tmssl.training.encoder.weights import create_trunk
 from tmssl.types import Indices, Progress, Vectors
 
 # A pack is read fastest by its chunks; a CPU's cache holds no more.
@@ -29,9 +30,7 @@ _PREFETCHED = 2  # batches
 
 def trained_encoder(weights: Weights) -> nn.Module:
     """The encoder of a checkpoint."""
-    encoder = create_encoder(weights.config.model.name)
-    encoder.load_state_dict(weights.encoder)
-    return encoder
+    return restored_encoder(weights.config.model, weights.encoder)
 
 
 def untrained_encoder(name: str, seed: int) -> nn.Module:
@@ -42,7 +41,7 @@ def untrained_encoder(name: str, seed: int) -> nn.Module:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return create_encoder(name)
+        return create_trunk(name)
 
 
 def embed_pack(

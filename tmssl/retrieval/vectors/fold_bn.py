@@ -46,11 +46,12 @@ def fold_bn(encoder: nn.Module) -> nn.Module:
 
 
 class _LayerTracer(Tracer):
-    """Traces down to convolutions and BN layers, including timm's own."""
+    """Traces down to convolutions, BN layers, including timm's own, and all that has no further layers."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether the trace stops at a layer."""
-        return type(m) in _CONVOLUTIONS + _NORMS or super().is_leaf_module(m, module_qualified_name)
+        plain = type(m) in _CONVOLUTIONS + _NORMS or not any(m.children())
+        return plain or super().is_leaf_module(m, module_qualified_name)
 
 
 def _foldable_pairs(encoder: nn.Module) -> list[tuple[nn.Conv2d, str, nn.BatchNorm2d]]:

@@ -1,11 +1,5 @@
-"""PCA-whitening of embeddings: directions of small variance count as much as those of large variance.
+"""A whitened index of a gallery, kept beside the exact one of its run."""
 
-A network's features share a few strong directions, which hide the small differences that tell one mark
-from another. Whitening subtracts the gallery's mean, projects on its principal axes, keeps the strongest of
-them and divides each by its standard deviation (Jégou and Chum 2012). It needs no label.
-"""
-
-import dataclasses
 from pathlib import Path
 
 import faiss
@@ -13,59 +7,16 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from tmssl.data.phash import l2_normalize
+from tmssl.data.whitening import Whitening, fit_whitening
 from tmssl.errors import InputError
-from tmssl.files import write_atomic
+from tmssl.retrieval.index.digests import check_digest, forget_digest, write_recorded
 from tmssl.retrieval.index.exact import half_vectors
 from tmssl.retrieval.index.faiss_index import empty_index, open_index, write_index
 from tmssl.text import safe
-from tmssl.types import Progress, Vectors
+from tmssl.types import Progress
 
 _VERSION = 2  # raise it when vectors come out differently
-_SAMPLE = 1 << 16  # vectors that the axes are learnt from; with 1280 features 320 MiB
 _BLOCK = 1 << 13  # vectors that are whitened together; with 1280 features 40 MiB
-_RESOLVED = 1e-7  # variance, in shares of the largest, that float32 tells from rounding
-_ROUNDING = 1e-16  # variance that rounding makes of equal vectors
-
-
-@dataclasses.dataclass(frozen=True)
-class Whitening:
-    """Statistics of a gallery of unit vectors of d features, m of which are kept."""
-
-    centre: Vectors
-    """(d,)"""
-    axes: Vectors
-    """(d, m), each column divided by the standard deviation along it, strongest first"""
-
-    def __call__(self, vectors: Vectors) -> Vectors:
-        """Unit vectors (n, m) of unit vectors (n, d)."""
-        return l2_normalize((vectors - self.centre) @ self.axes)
-
-
-def fit_whitening(vectors: Vectors, features: int) -> Whitening:
-    """The whitening of a gallery, learnt from at most 65,536 of its vectors, drawn by seed 0.
-
-    Args:
-        vectors: float16 or float32 (n, d).
-        features: how many to keep; directions without variance are never kept.
-    """
-    count, width = vectors.shape
-    rows = np.arange(count)
-    if count > _SAMPLE:
-        rows = np.sort(np.random.default_rng(0).choice(count, _SAMPLE, replace=False))
-    sample = vectors[rows].astype(np.float32)
-    centre = sample.mean(0, dtype=np.float64).astype(np.float32)
-    sample -= centre  # faiss would lose digits: it subtracts the mean from the covariance
-    pca = faiss.PCAMatrix(width, min(features, width, max(1, len(rows) - 1)), -0.5)
-    pca.max_points_per_d = len(rows)  # faiss samples no further
-    pca.epsilon = _ROUNDING * len(rows)
-    pca.train(sample)
-    variance = faiss.vector_to_array(pca.eigenvalues) / len(rows)
-    varying = np.count_nonzero(variance > max(_RESOLVED * variance[0], _ROUNDING))
-    pca.d_out = max(1, min(pca.d_out, int(varying)))
-    pca.prepare_Ab()
-    axes = faiss.vector_to_array(pca.A).reshape(pca.d_out, width).T * np.sqrt(len(rows))
-    return Whitening(centre, np.ascontiguousarray(axes, np.float32))
 
 
 def whitened_index(
@@ -94,7 +45,8 @@ def whitened_index(
             index.add(whitening(vectors[begin : begin + _BLOCK].astype(np.float32)))
             if progress:
                 progress(index.ntotal, len(vectors))
-        write_atomic(statistics, save({"centre": whitening.centre, "axes": whitening.axes}))
+        write_recorded(statistics, save({"centre": whitening.centre, "axes": whitening.axes}))
+        forget_digest(target)
         write_index(index, target)
     whitening, index = _read_whitening(statistics, exact.d), open_index(target)
     if (index.d, index.ntotal) != (whitening.axes.shape[1], exact.ntotal):
@@ -111,6 +63,7 @@ def _read_whitening(path: Path, width: int) -> Whitening:
     try:
         if path.is_symlink():
             raise InputError(f"{safe(path)} is a link, which is not followed; remove it")
+        check_digest(path)
         arrays = load(path.read_bytes())
         centre, axes = arrays["centre"], arrays["axes"]
     except (OSError, SafetensorError, KeyError) as error:
@@ -118,6 +71,7 @@ def _read_whitening(path: Path, width: int) -> Whitening:
             f"{safe(path)} is damaged ({safe(error, 100)}); remove it and try again"
         ) from error
     fits = centre.shape == (width,) and axes.ndim == 2 and axes.shape[0] == width
+    fits = fits and bool(np.isfinite(centre).all() and np.isfinite(axes).all())
     if not fits or centre.dtype != np.float32 or axes.dtype != np.float32:
         raise InputError(f"{safe(path)} is for other vectors; remove it and try again")
     return Whitening(centre, axes)

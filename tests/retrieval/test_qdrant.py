@@ -1,0 +1,284 @@
+"""A gallery in Qdrant: uploaded once however often, filtered and searched as faiss does it."""
+
+import json
+import socket
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from qdrant_client import QdrantClient
+
+from tests.helpers.in_process import tmssl_in_process
+from tests.helpers.marks import draw_marks
+from tests.helpers.tiny_run import tiny_run
+from tmssl.data.sources.marks import Mark, MarkTable
+from tmssl.errors import EngineError, InputError
+from tmssl.retrieval.index.exact import search_one
+from tmssl.retrieval.index.faiss_index import empty_index
+from tmssl.retrieval.qdrant.collection import Collection, Storage
+from tmssl.retrieval.qdrant.conditions import engine_filter
+from tmssl.retrieval.qdrant.connection import connect
+from tmssl.retrieval.qdrant.payload import key_of, payload_of, point_id
+from tmssl.retrieval.search.filters import Condition, parse_condition, select
+from tmssl.runs.folder import Run
+from tmssl.types import Vectors
+
+FEATURES = 16
+
+
+def gallery(count: int, features: int = FEATURES) -> tuple[faiss.Index, MarkTable]:
+    """Random unit vectors of marks with codes, a year, a date and a word."""
+    vectors = np.random.default_rng(0).normal(size=(count, features)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    index = empty_index(features)
+    index.add(vectors)
+    marks = [
+        Mark(
+            path=f"{row:05}.png",
+            id=f"m{row}",
+            title=["Moon", "moonlight", "Sun", ""][row % 4],
+            vienna=(("03.01.05", "27.05.01"), ("03.07",), ("26.01",), ())[row % 4],
+            extra={
+                "year": str(1990 + row % 40),
+                "added": f"2026-{1 + row % 12:02}-05",
+                "a b.c": "X",
+            },
+        )
+        for row in range(count)
+    ]
+    return index, MarkTable.of(marks)
+
+
+def one_of(index: faiss.Index, row: int) -> Vectors:
+    """A vector of the gallery as a query (1, d)."""
+    return index.reconstruct_n(row, 1)
+
+
+@pytest.fixture
+def collection() -> Collection:
+    return Collection(QdrantClient(":memory:"), "memory", "marks")
+
+
+def filled(collection: Collection, count: int = 60) -> tuple[faiss.Index, MarkTable]:
+    index, marks = gallery(count)
+    collection.create(FEATURES, Storage())
+    assert collection.upload(index, marks, "sha") == count
+    return index, marks
+
+
+def test_an_upload_that_is_given_again_sends_nothing(collection: Collection) -> None:
+    index, marks = filled(collection)
+    assert collection.upload(index, marks, "sha") == 0
+    assert collection.client.count("marks").count == 60
+    # Another index of the same marks takes the place of the first.
+    assert collection.upload(index, marks, "other") == 60
+    assert collection.client.count("marks").count == 60
+
+
+class Breaking(QdrantClient):
+    """A client whose connection breaks at its third batch."""
+
+    batches = 0
+
+    def upsert(self, *args: object, **options: object) -> object:  # type: ignore[override]  # any arguments
+        self.batches += 1
+        if self.batches == 3:
+            raise ConnectionResetError(104, "Connection reset by peer")
+        return super().upsert(*args, **options)  # type: ignore[arg-type]  # as they came
+
+
+def test_an_upload_that_breaks_off_goes_on_where_it_was() -> None:
+    collection = Collection(Breaking(":memory:"), "memory", "marks")
+    index, marks = gallery(900)
+    collection.create(FEATURES, Storage())
+    with pytest.raises(EngineError, match=r"Connection reset.*goes on where it was"):
+        collection.upload(index, marks, "sha")
+    assert collection.client.count("marks").count == 512
+    assert collection.upload(index, marks, "sha") == 900 - 512
+    assert collection.overlap_at_10(index, "sha") >= 0.99
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("year>=2015", "year<1995", "year=2000", "year!=2000", "year>2030", "title~moon"),
+        *("title=moon", "title!=Moon", "title=", "title!=", "vienna~03.0", "a b.c=x"),
+        *("added>=2026-06-01", "added<2026-02-01", "id=m7", "path~0001", "vienna="),
+    ],
+)
+def test_every_condition_means_what_it_means_for_faiss(collection: Collection, text: str) -> None:
+    index, marks = filled(collection)
+    condition = parse_condition(text)
+    mask = select(marks, [], [condition])
+    query = one_of(index, 5)
+    expected = set(np.flatnonzero(mask).tolist())
+    ((_, rows),) = collection.nearest(query, 60, "sha", engine_filter([], [condition]))
+    assert set(rows.tolist()) == expected
+
+
+@pytest.mark.parametrize("code", ["3", "3.1", "03.01.05", "3.7", "26.1", "27", "29"])
+def test_codes_are_filtered_at_each_level(collection: Collection, code: str) -> None:
+    index, marks = filled(collection)
+    mask = select(marks, [code], [])
+    query = one_of(index, 5)
+    ((similarity, rows),) = collection.nearest(query, 10, "sha", engine_filter([code], []))
+    assert len(rows) == min(10, int(mask.sum()))
+    if len(rows):
+        cosines, expected = search_one(index, query, len(rows), mask)
+        assert rows.tolist() == expected.tolist()
+        assert np.allclose(similarity, cosines, atol=2e-3)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    texts=st.lists(
+        st.sampled_from(["", "7", "7.0", "-3", "abc", "ABC", "2026-01-05", "x7", "1e3"]),
+        min_size=1,
+        max_size=8,
+    ),
+    sign=st.sampled_from(["=", "!=", "~", "<", "<=", ">", ">="]),
+    value=st.sampled_from(["7", "7.0", "0", "abc", "Abc", "2026", "2026-01-01", "1000"]),
+)
+def test_any_condition_is_that_of_faiss_or_refused(texts: list[str], sign: str, value: str) -> None:
+    marks = MarkTable.of(
+        [
+            Mark(path=f"{i}.png", extra={"c": text} if text else {"d": ""})
+            for i, text in enumerate([*texts, "7"])
+        ]
+    )
+    client = QdrantClient(":memory:")
+    collection = Collection(client, "memory", "marks")
+    index = empty_index(2)
+    index.add(np.tile(np.array([[1, 0]], np.float32), (len(marks), 1)))
+    collection.create(2, Storage())
+    collection.upload(index, marks, "sha")
+    condition = Condition("c", sign, value)
+    try:
+        wanted = engine_filter([], [condition])
+    except InputError:
+        assert sign not in ("=", "!=")
+        assert sign != "~" or len(value) < 3
+        return
+    ((_, rows),) = collection.nearest(one_of(index, 0), len(marks), "sha", wanted)
+    expected = [condition.matches(mark.extra.get("c", "")) for mark in marks]
+    if "-" in value and sign not in (
+        "=",
+        "!=",
+        "~",
+    ):  # other words than dates have no order
+        expected = [
+            fits and mark.extra.get("c", "").startswith("2026")
+            for fits, mark in zip(expected, marks, strict=True)
+        ]
+    assert set(rows.tolist()) == set(np.flatnonzero(expected).tolist())
+
+
+def test_text_that_cannot_be_ordered_is_refused_in_a_line() -> None:
+    with pytest.raises(InputError, match="orders only numbers and dates"):
+        engine_filter([], [parse_condition("title>=moon")])
+
+
+def test_points_of_another_index_are_left_out(collection: Collection) -> None:
+    index, _ = filled(collection)
+    ((_, rows),) = collection.nearest(one_of(index, 0), 10, "another")
+    assert rows.tolist() == []
+
+
+def test_a_collection_of_other_vectors_is_refused(collection: Collection) -> None:
+    filled(collection)
+    with pytest.raises(InputError, match="16 features"):
+        collection.create(FEATURES + 1, Storage())
+
+
+def test_ids_are_the_marks_own_where_they_are_unique() -> None:
+    assert point_id("m1") == point_id("m1") != point_id("m2")
+    assert key_of("year") == "year"
+    assert key_of("a.b") != key_of("a_b") != key_of("a b")
+    payload = payload_of(Mark(path="a", extra={"year": "2020", "n": "9" * 40}), 3, "sha")
+    json.dumps(payload, allow_nan=False)
+    assert payload["number"] == {"year": 2020, "n": 1e40}
+
+
+@pytest.mark.slow
+def test_20_000_marks_are_found_as_faiss_finds_them(collection: Collection) -> None:
+    index, marks = gallery(20_000, 64)
+    collection.create(64, Storage())
+    collection.upload(index, marks, "sha")
+    assert collection.overlap_at_10(index, "sha") >= 0.99
+
+
+def test_a_server_that_refuses_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    with pytest.raises(EngineError, match=f"Qdrant at {url}.*refused") as told:
+        Collection(connect(url), url, "marks").create(4, Storage())
+    assert "\n" not in str(told.value)
+
+
+class Indexing(QdrantClient):
+    """A client that notes which fields a server is to index."""
+
+    def create_payload_index(self, *args: object, **options: object) -> object:  # type: ignore[override]  # any arguments
+        self.indexed = [*getattr(self, "indexed", []), args[1]]
+        return None
+
+
+def test_a_server_indexes_what_every_search_asks_for() -> None:
+    client = Indexing(":memory:")
+    Collection(client, "http://localhost:6333", "marks").create(FEATURES, Storage())
+    assert client.indexed == ["index", "category", "division", "section"]
+
+
+def test_what_is_no_address_is_refused() -> None:
+    with pytest.raises(InputError, match="is no address of Qdrant"):
+        connect("ftp://example.org")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("qdrant")
+    draw_marks(folder / "marks", 40)
+    return tiny_run(folder)
+
+
+def test_the_command_line_uploads_and_finds_the_same(run: Run, tmp_path: Path) -> None:
+    folder = str(tmp_path / "qdrant")
+    words = ["export", str(run.path), "--to", "qdrant", "--url", folder, "--collection", "marks"]
+    facts = json.loads(tmssl_in_process(*words, "--json")[0])
+    assert (facts["sent"], facts["marks"]) == (40, 40)
+    assert facts["overlap"] >= 0.99
+    assert json.loads(tmssl_in_process(*words, "--json")[0])["sent"] == 0
+    logo = next((run.path.parent.parent / "marks" / "images").glob("*7.png"))
+    search = ["search", str(logo), "--run", str(run.path), "-k", "5", "--json"]
+    told = [json.loads(tmssl_in_process(*search)[0])]
+    told.append(json.loads(tmssl_in_process(*search, "--engine", f"{folder}/marks")[0]))
+    found = [[match["path"] for match in one["answers"][0]["matches"]] for one in told]
+    assert found[0] == found[1]
+    assert told[1]["engine"] == f"{folder}/marks"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--to", "qdrant"], "needs --url"),
+        (["--to", "timm", "--url", "x"], "are for --to qdrant"),
+        (
+            ["--to", "qdrant", "--url", "x", "--collection", "c", "--quantization", "z"],
+            "int8, binary",
+        ),
+    ],
+)
+def test_bad_options_are_one_line(run: Run, words: list[str], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        tmssl_in_process("export", str(run.path), *words)
+
+
+@pytest.mark.parametrize("engine", ["marks", "http://", "/", "http:///"])
+def test_a_bad_engine_is_one_line(run: Run, engine: str) -> None:
+    logo = next((run.path.parent.parent / "marks" / "images").glob("*7.png"))
+    with pytest.raises(InputError):
+        tmssl_in_process("search", str(logo), "--run", str(run.path), "--engine", engine)

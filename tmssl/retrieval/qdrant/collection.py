@@ -1,0 +1,257 @@
+"""The vectors of a gallery as a collection of Qdrant: uploaded in batches, and searched."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import faiss
+import numpy as np
+
+from tmssl.data.sources.marks import MarkTable
+from tmssl.data.vienna import LEVELS
+from tmssl.errors import InputError
+from tmssl.retrieval.index.approximate import drawn_rows
+from tmssl.retrieval.index.exact import search_many
+from tmssl.retrieval.qdrant.conditions import EngineFilter
+from tmssl.retrieval.qdrant.connection import engine_errors, is_server
+from tmssl.retrieval.qdrant.payload import payload_of, point_id
+from tmssl.text import safe
+from tmssl.types import Indices, Progress, Vectors
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
+    from qdrant_client.models import BinaryQuantization, Filter, ScalarQuantization
+
+_BATCH = 256  # points; with 1,024 features 2 MB of JSON
+_OVERLAP_QUERIES, _OVERLAP_K = 200, 10
+_AGAIN = "the same command goes on where it was"
+
+
+@dataclasses.dataclass(frozen=True)
+class Storage:
+    """How a new collection keeps its vectors."""
+
+    half: bool = False
+    """in half precision"""
+    quantization: str = ""
+    """`int8`, `binary`, or none"""
+    shards: int = 0
+    """parts that the server may lay on several machines; 0 is the server's own choice"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Collection:
+    """One collection of a server."""
+
+    client: "QdrantClient"
+    url: str
+    name: str
+
+    def create(self, features: int, storage: Storage) -> None:
+        """Make the collection, unless it is there.
+
+        Args:
+            features: width of its vectors.
+            storage: of a new one.
+
+        Raises:
+            InputError: it is there with vectors of another kind.
+            EngineError: the server fails.
+        """
+        from qdrant_client import models
+
+        with engine_errors(self.url, _AGAIN):
+            if self.client.collection_exists(self.name):
+                self._check(features)
+                return
+            self.client.create_collection(
+                self.name,
+                vectors_config=models.VectorParams(
+                    size=features,
+                    distance=models.Distance.COSINE,
+                    on_disk=True,
+                    datatype=models.Datatype.FLOAT16 if storage.half else None,
+                ),
+                quantization_config=_quantization(storage.quantization),
+                shard_number=storage.shards or None,
+                on_disk_payload=True,
+            )
+            self._index_payload()
+
+    def _index_payload(self) -> None:
+        """Let the server find marks by their codes and their index without reading each."""
+        from qdrant_client import models
+
+        if not is_server(self.url):  # a folder has no such indexes
+            return
+        for field in ("index", *LEVELS):
+            self.client.create_payload_index(
+                self.name, field, field_schema=models.PayloadSchemaType.KEYWORD, wait=True
+            )
+
+    def _check(self, features: int) -> None:
+        """Refuse a collection of other vectors.
+
+        Raises:
+            InputError: it has several kinds of vectors, another width or another distance.
+        """
+        from qdrant_client import models
+
+        vectors = self.client.get_collection(self.name).config.params.vectors
+        if not isinstance(vectors, models.VectorParams):
+            raise InputError(
+                f"{self.shown} keeps vectors of several kinds; give another --collection"
+            )
+        if (vectors.size, vectors.distance) != (features, models.Distance.COSINE):
+            raise InputError(
+                f"{self.shown} keeps vectors of {vectors.size} features compared by {vectors.distance.value}, "
+                f"and these have {features} and are compared by cosine; give another --collection"
+            )
+
+    @property
+    def shown(self) -> str:
+        """Its name and place in a message."""
+        return f"the collection {safe(self.name, 80)} at {safe(self.url, 200)}"
+
+    def upload(
+        self, index: faiss.Index, marks: MarkTable, identity: str, progress: Progress | None = None
+    ) -> int:
+        """Upload every mark that is not there yet with this vector; returns how many were sent.
+
+        A mark's point has the same id each time, so that an upload may be broken off and given again.
+
+        Args:
+            index: of the gallery, unit vectors in the order of the marks.
+            marks: of the gallery.
+            identity: of the index, by which a search knows its own gallery.
+            progress: called with (marks looked at, marks).
+
+        Raises:
+            EngineError: the server fails; what was sent stays there.
+        """
+        from qdrant_client import models
+
+        names, sent = _names(marks), 0
+        for begin in range(0, index.ntotal, _BATCH):
+            rows = range(begin, min(begin + _BATCH, index.ntotal))
+            ids = {row: point_id(names[row]) for row in rows}
+            with engine_errors(self.url, _AGAIN):
+                missing = self._missing(ids, identity)
+                if missing:
+                    vectors = index.reconstruct_batch(np.array(missing, np.int64))
+                    self.client.upsert(
+                        self.name,
+                        models.Batch(
+                            ids=[ids[row] for row in missing],
+                            vectors=vectors.tolist(),
+                            payloads=[payload_of(marks[row], row, identity) for row in missing],
+                        ),
+                        wait=True,
+                    )
+            sent += len(missing)
+            if progress:
+                progress(rows.stop, index.ntotal)
+        return sent
+
+    def _missing(self, ids: dict[int, str], identity: str) -> list[int]:
+        """The rows whose points are not there with this index's vectors."""
+        found = self.client.retrieve(
+            self.name, list(ids.values()), with_payload=["index", "row"], with_vectors=False
+        )
+        there = {
+            str(point.id)
+            for point in found
+            if point.payload and point.payload.get("index") == identity
+        }
+        return [row for row, point in ids.items() if point not in there]
+
+    def nearest(
+        self, queries: Vectors, k: int, identity: str, condition: EngineFilter | None = None
+    ) -> Iterator[tuple[Vectors, Indices]]:
+        """Cosines, falling, and rows of the k marks nearest to each query.
+
+        Args:
+            queries: unit vectors (n, d).
+            k: at most that many; points of another index are left out.
+            identity: of the gallery's index, whose rows are given.
+            condition: which marks are compared; None compares all.
+
+        Raises:
+            EngineError: the server fails.
+        """
+        advice = "try again, or search without --engine"
+        with engine_errors(self.url, advice):
+            wanted = self._wanted(identity, condition)
+        for query in queries:
+            with engine_errors(self.url, advice):
+                found = self._ranked(query.tolist(), k, wanted, condition)
+            yield (
+                np.clip(np.array([-score for score, _ in found], np.float32), -1, 1),
+                np.array([row for _, row in found], np.int64),
+            )
+
+    def _wanted(self, identity: str, condition: EngineFilter | None) -> "Filter | None":
+        """What the server is to check: the condition, and the index where there are points of another."""
+        from qdrant_client import models
+
+        own = models.FieldCondition(key="index", match=models.MatchValue(value=identity))
+        alone = models.Filter(must_not=[own])
+        mixed = self.client.count(self.name, count_filter=alone, exact=True).count > 0
+        if not mixed:
+            return condition.wanted if condition else None
+        return models.Filter(must=[own, condition.wanted] if condition else [own])
+
+    def _ranked(
+        self, query: list[float], k: int, wanted: "Filter | None", condition: EngineFilter | None
+    ) -> list[tuple[float, int]]:
+        """Negative cosine and row of the k nearest points that pass, asking for more until there are k."""
+        needed, limit = ["row", *(["folded"] if condition and condition.contained else [])], k
+        while True:
+            answer = self.client.query_points(
+                self.name, query=query, query_filter=wanted, limit=limit, with_payload=needed
+            ).points
+            payloads = [(point.score, point.payload or {}) for point in answer]
+            found = [
+                (-score, int(payload["row"]))
+                for score, payload in payloads
+                if condition is None or condition.passes(payload)
+            ]
+            if len(found) >= k or len(answer) < limit:
+                return sorted(found)[:k]
+            limit *= 4
+
+    def overlap_at_10(self, index: faiss.Index, identity: str) -> float:
+        """The share of the ten nearest that exact search returns too, mean over 200 marks drawn by seed 0.
+
+        Raises:
+            EngineError: the server fails.
+        """
+        k = min(_OVERLAP_K, index.ntotal)
+        queries = index.reconstruct_batch(drawn_rows(index, _OVERLAP_QUERIES))
+        expected = search_many(index, queries, k)[1]
+        found = self.nearest(queries, k, identity)
+        shared = [
+            len(np.intersect1d(one, rows)) / k
+            for one, (_, rows) in zip(expected, found, strict=True)
+        ]
+        return float(np.mean(shared))
+
+
+def _quantization(name: str) -> "ScalarQuantization | BinaryQuantization | None":
+    """How a server is to make the vectors smaller."""
+    from qdrant_client import models
+
+    if name == "int8":
+        scalar = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
+        return models.ScalarQuantization(scalar=scalar)
+    if name == "binary":
+        return models.BinaryQuantization(binary=models.BinaryQuantizationConfig(always_ram=True))
+    return None
+
+
+def _names(marks: MarkTable) -> Sequence[str]:
+    """What identifies each mark: its id where every mark has one of its own, else its path."""
+    ids = marks.column("id", str, "")
+    unique = all(ids) and max(Counter(ids).values(), default=0) == 1
+    return ids if unique else marks.column("path", str, "")
