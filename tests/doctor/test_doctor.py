@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from tmssl.doctor.facts import GIB, Disk, Facts, Terminal, Torch
 from tmssl.doctor.gather import measured_disk, parsed_driver
 from tmssl.doctor.machine import usable_cores, usable_memory, worker_count
-from tmssl.doctor.terminal import colours, image_protocol, is_utf8
+from tmssl.doctor.terminal import colours, image_protocol
 from tmssl.doctor.verdicts import Check, can_train, recommended, verdicts
 
 CARD = Torch(
@@ -243,12 +243,6 @@ def test_the_environment_tells_what_a_terminal_shows(
     environment: dict[str, str], shown: tuple[str, str]
 ) -> None:
     assert (colours(environment), image_protocol(environment)) == shown
-
-
-def test_the_first_locale_that_is_set_decides() -> None:
-    assert is_utf8({"LANG": "C.UTF-8"})
-    assert not is_utf8({"LC_ALL": "C", "LANG": "C.UTF-8"})
-    assert not is_utf8({})
 
 
 def test_the_command_tells_this_machine_as_json(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import errno
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import pytest
 
 from tmssl.config import Config, write_config
 from tmssl.errors import InputError, RunError, TrainingError
+from tmssl.runs.events import Axes, Event, Segment
 from tmssl.runs.folder import (
     Run,
     create_run,
@@ -21,6 +23,7 @@ from tmssl.runs.folder import (
     point_latest,
     run_name,
 )
+from tmssl.runs.journal import JournalWriter
 from tmssl.runs.launch import (
     last_log_line,
     signal_trainer,
@@ -145,6 +148,20 @@ def test_a_trainer_that_breaks_is_reported(tmp_path: Path) -> None:
     assert last_log_line(tmp_path / "none") == "it printed nothing"
 
 
+def test_waiting_for_a_trainer_tells_of_the_fit_that_it_waits_for(tmp_path: Path) -> None:
+    run, seen = create_run(tmp_path, "r"), list[Axes]()
+    own = [Axes(segment=1, done=done, total=90) for done in (30, 60)]
+    journal = JournalWriter(run.journal)
+    events: list[Event] = [Axes(segment=0, done=90, total=90), Segment(), *own]
+    for event in events:
+        journal.write(event)
+    journal.close()
+    child = subprocess.Popen([sys.executable, "-c", "raise SystemExit(1)"])
+    with pytest.raises(TrainingError):
+        wait_until_begun(run, child, segments=1, fitting=seen.append)
+    assert seen == own
+
+
 def test_a_trainer_that_has_no_process_here_is_named(tmp_path: Path) -> None:
     run = create_run(tmp_path, "r")
     with hold_lock(run):
@@ -163,6 +180,55 @@ def test_what_stands_in_the_way_of_a_new_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"cannot point .*latest at r"):
         create_run(tmp_path / "runs", "r")
     assert {p.name for p in (tmp_path / "runs").iterdir()} == {"latest", "r"}
+
+
+def refuse_links(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Let this process see a disk without symbolic links."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "symlink", refuse)
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL])
+def test_without_links_the_latest_run_is_named_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    refuse_links(monkeypatch, number)
+    for name in ("a", "b", "Bücher 2"):
+        run = create_run(tmp_path, name)
+        write_config(Config(), run.config)
+        assert open_run(tmp_path / "latest").path == run.path
+    assert (tmp_path / "latest").read_bytes() == "Bücher 2\n".encode()
+    assert [run.name for run in list_runs(tmp_path)] == ["Bücher 2", "a", "b"]
+    monkeypatch.undo()
+    point_latest(Run(tmp_path / "a"))  # the folder moved to a disk that has links
+    assert (tmp_path / "latest").readlink().name == "a"
+    assert open_run(tmp_path / "latest").name == "a"
+
+
+@pytest.mark.parametrize("kind", ["missing", "another folder", "a copy of a run"])
+def test_where_a_copy_lost_the_link_the_newest_run_is_the_latest(tmp_path: Path, kind: str) -> None:
+    for age, name in enumerate(["newest", "older", "oldest"]):
+        run = create_run(tmp_path, name, latest=False)
+        write_config(Config(), run.config)
+        os.utime(run.config, (1e9 - age, 1e9 - age))
+    create_run(tmp_path, "imported", latest=False).journal.touch()
+    latest = tmp_path / "latest"
+    if kind != "missing":
+        latest.mkdir()
+    if kind == "a copy of a run":
+        write_config(Config(), latest / "config.toml")
+        os.utime(latest / "config.toml", (1e8, 1e8))
+    assert open_run(latest).name == "newest"
+
+
+@pytest.mark.parametrize("content", [b"", b"gone\n", b"../elsewhere", b"\xff\0\n", b"x" * 9999])
+def test_a_latest_that_names_no_run_is_told(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "latest").write_bytes(content)
+    with pytest.raises(RunError, match=r"no run at|is not a run folder"):
+        open_run(tmp_path / "latest")
 
 
 def test_settings_that_are_none_start_no_trainer(tmp_path: Path) -> None:

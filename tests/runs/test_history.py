@@ -1,7 +1,15 @@
+import msgspec
 import pytest
 
-from tmssl.runs.events import End, Epoch, Event, Finding, Segment, Started, Step
-from tmssl.runs.history import History, read_history, state, summary
+from tmssl.runs.events import Axes, End, Epoch, Event, Finding, Segment, Started, Step, Views
+from tmssl.runs.history import (
+    History,
+    caching_text,
+    fitting_text,
+    read_history,
+    state,
+    summary,
+)
 
 
 def segment(number: int, step: int, **more: object) -> Segment:
@@ -53,6 +61,16 @@ def test_time_left_is_steps_times_pace() -> None:
     assert History().seconds_left() is None
 
 
+def test_time_left_follows_the_clock_of_the_last_minutes() -> None:
+    """A step takes 0.1 s by itself, and 2 s with the evaluations beside it."""
+    fast = [Step(step=i, step_s=0.1, t=1000 + 0.1 * i) for i in range(1, 100)]
+    slow = [Step(step=i, step_s=0.1, t=1010 + 2.0 * (i - 100)) for i in range(100, 301)]
+    history = read_history([segment(0, 0), *fast, *slow])
+    assert history.seconds_per_step() == pytest.approx(2.0)
+    history.add([segment(1, 300), *(Step(step=i, step_s=3.0, t=5000.0) for i in range(301, 311))])
+    assert history.seconds_per_step() == 3.0  # a clock that stands still says nothing
+
+
 def test_the_segment_of_a_step_is_the_one_that_made_it() -> None:
     history = read_history([segment(0, 0), segment(1, 10)])
     for step, number in ((1, 0), (10, 0), (11, 1)):
@@ -98,3 +116,30 @@ def test_a_journal_of_epochs_alone_is_drawn_by_its_epochs() -> None:
 @pytest.mark.parametrize("status", ["", "stoppedNaN", "paused", "running"])
 def test_an_end_in_words_that_nobody_knows_is_a_stop(status: str) -> None:
     assert state(read_history([End(status=status, reason="", t=1.0)]), alive=False) == "stopped"
+
+
+def test_views_are_being_computed_until_all_are_there_or_a_step_is_done() -> None:
+    history = read_history([segment(0, 0)])
+    assert history.caching is None
+    part = Views(done=300, total=1000, found=100, seconds=2.0, seconds_left=7.0, gib=0.1, t=2000.0)
+    history.add([part])
+    assert history.caching == part
+    assert caching_text(part) == "computing views 300/1,000 (30 %), 100/s, ETA 7s"
+    told = summary(history, alive=True, now=2010.0)
+    assert (told["views_done"], told["views_total"], told["views_seconds_left"]) == (300, 1000, 7)
+    assert told["seconds_since_write"] == 10
+    done = msgspec.structs.replace(part, done=1000)
+    assert read_history([history.segments[0], done]).caching is None
+    assert read_history([history.segments[0], part, Step(step=1)]).caching is None
+    assert read_history([history.segments[0], part, End(status="failed")]).caching is None
+    assert read_history([history.segments[0], part, segment(1, 0)]).views is None
+
+
+def test_the_whitening_is_being_fitted_until_the_segment_that_waits_for_it_opens() -> None:
+    axes = Axes(done=512, total=4096, seconds=4.0, seconds_left=28.0, t=2000.0)
+    history = read_history([Started(name="run"), axes])
+    assert history.axes == axes
+    assert fitting_text(axes) == "fitting the whitening 512/4,096 (12 %), 128/s, ETA 28s"
+    assert history.written_at() == 2000
+    assert read_history([axes, segment(0, 0)]).axes is None
+    assert read_history([axes, End(status="failed")]).axes is None

@@ -1,15 +1,17 @@
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers.growth import growth
 from tmssl.errors import InputError
 from tmssl.runs.events import Epoch, Eval, Segment, Started
 from tmssl.runs.history import History, read_history
 from tmssl.runs.import_log import Meaning, read_plain_log
-from tmssl.runs.journal import read_journal
+from tmssl.runs.journal import decode, encode, read_journal
 
 ROOT = Path(__file__).parents[2]
 SEED = (ROOT / "tests/runs/training-log-report.md").read_text("utf-8")
@@ -136,3 +138,88 @@ def test_no_text_breaks_the_reader(text: str) -> None:
         except InputError:
             continue
         assert not any(isinstance(event, Eval) and not event.scores for event in events)
+
+
+_LINE = "Epoch 1 complete. Avg Loss: 7.0\n"
+_TITLED = "## Phase 1: a (Epochs 0-9)\n" + _LINE
+HOSTILE: dict[str, Callable[[int], str]] = {
+    "blanks in headings": lambda n: _LINE + ("## Phase 1: x" + " " * 1980 + "y\n") * n,
+    "epochs": lambda n: "".join(f"Epoch {i} complete. Avg Loss: 7.0\n" for i in range(10 * n)),
+    "resets": lambda n: "".join(f"Epoch {i % 9} complete. Avg Loss: 7\n" for i in range(n)),
+    "evaluations": lambda n: _LINE + "Evaluation (Epoch 3 @ T)\nTop-10 Accuracy: 1/10\n" * n,
+    "open brackets": lambda n: _LINE + ("evaluation (epoch 1 @ " * 90 + "\n") * n,
+    "digits": lambda n: _LINE + ("from " + "9" * 1990 + "\n") * n,
+    "rates": lambda n: _LINE + ("lr " * 660 + "\n") * n,
+    "epochs without a loss": lambda n: _LINE + ("epoch 1 " * 250 + "\n") * n,
+    "results": lambda n: _LINE + ("Evaluation (Epoch 3 @ T)" + "top-1 " * 330 + "\n") * n,
+    "words": lambda n: _TITLED + ("shared" + "." * 1990 + "\n") * n,
+    "notes": lambda n: _TITLED + "- **Observation:** loss 7 flat\n" * n,
+    "one line": lambda n: _LINE + "epoch 1 loss " * 1000 * n,
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_the_work_is_linear_in_the_length_of_a_log(kind: str) -> None:
+    def read(text: str) -> object:
+        return read_plain_log(text, "x", Meaning(keys=32))
+
+    assert growth(read, HOSTILE[kind], 40) < 10
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        f"Evaluation (Epoch {'9' * 400} @ Toy)\nTop-10 Accuracy: 1/10\n",
+        f"Evaluation (Epoch 3 @ Toy)\nTop-10 Accuracy: {'9' * 400}/10\n",
+        f"Evaluation (Epoch 3 @ Toy)\nTop-{'9' * 400} Accuracy: 1/10\n",
+        f"Evaluation (Epoch 3 @ Toy)\nTop-10 Accuracy: 1/{'9' * 400}\n",
+        "Evaluation (Epoch 3 @ Toy)\nTop-10 Accuracy: 11/10\n",
+        f"Epoch {'9' * 400} complete. Avg Loss: 1\n",
+        f"Epoch 2 complete. Avg Loss: {'9' * 400}\n",
+        "Epoch 2 complete. Avg Loss: 1e999\n",
+        f"## Phase {'9' * 400}: a (Epochs 1-2)\n",
+        f"## Phase 1: a (Epochs 1-{'9' * 400})\n",
+        f"## Phase 1: a (Epochs {'9' * 1900}-2)\n",
+        "Epoch 2 loss 3, lr from " + "9" * 400 + " to 1e-999\n",
+        "**a**: b\n" * 30_000,
+    ],
+)
+def test_absurd_numbers_are_no_figures(lines: str) -> None:
+    events = read_plain_log(_LINE + lines, "x", Meaning(keys=32, steps_per_epoch=1_000_000))
+    assert not any(isinstance(event, Eval) for event in events)
+    for event in events:
+        assert decode(encode(event)) == event
+
+
+@pytest.mark.parametrize(
+    "lines", ["Epoch 1 loss: 7\n" * 100_001, "Epoch 1 loss 7\nEpoch 0 loss 7\n" * 300]
+)
+def test_a_log_with_more_epochs_or_phases_than_a_run_has_is_refused(lines: str) -> None:
+    with pytest.raises(InputError, match="at most 100,000 in 200 are read"):
+        read_plain_log(lines, "x", Meaning())
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=9),
+    st.lists(st.integers(0, 40), max_size=30),
+)
+def test_an_epoch_is_of_the_first_phase_that_holds_it(
+    spans: list[tuple[int, int]], numbers: list[int]
+) -> None:
+    log = "".join(f"## Phase {i}: p{i} (Epochs {a}-{b})\n" for i, (a, b) in enumerate(spans))
+    log += "".join(f"Epoch {n} loss: {n}.5\n" for n in numbers)
+    if not numbers:
+        return
+    phases = sorted(((a, b, f"p{i}") for i, (a, b) in enumerate(spans)), key=lambda phase: phase[0])
+    first = 0 if {0, *(a for a, *_ in phases)} & set(numbers) else 1
+    expected = {
+        n: next((name for a, b, name in phases if a - first < n + 1 - first <= b), None)
+        for n in numbers
+    }
+    title, found = "", dict[int, str]()
+    for event in read_plain_log(log, "x", Meaning()):
+        if isinstance(event, Segment):
+            title = event.title
+        elif isinstance(event, Epoch):
+            found[event.epoch] = title
+    assert found == {n: name for n, name in expected.items() if name}

@@ -1,10 +1,22 @@
+import itertools
 import math
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmssl.runs.schedule import chance_ce, chance_loss, learning_rate, momentum, solved_loss
+from tmssl.config import Config, OptimConfig, changed
+from tmssl.runs.schedule import (
+    chance_ce,
+    chance_loss,
+    learning_rate,
+    momentum,
+    planned_decay_begin,
+    planned_learning_rate,
+    planned_momentum,
+    solved_loss,
+)
 
 
 def written_out(
@@ -56,6 +68,75 @@ def test_warm_up_rises_to_the_top_and_meets_the_cosine() -> None:
     assert rates[:21] == sorted(rates[:21])
     assert max(rates) == rates[20] == 1.0
     assert rates[20:] == sorted(rates[20:], reverse=True)
+
+
+def decay_written_out(step: int, per_epoch: int, epochs: int, optim: OptimConfig) -> float:
+    """Warm-up, stable rate and decay as the papers print them, each by its own steps."""
+    warm, end = optim.warmup_epochs * per_epoch, epochs * per_epoch
+    length = round((optim.decay_epochs or epochs / 5) * per_epoch)
+    length = min(length, end - math.ceil(warm))
+    if step < warm:
+        return optim.lr * (step + 1) / (math.floor(warm) + 1)
+    if step <= end - length:
+        return optim.lr
+    share = (step - (end - length)) / length
+    left = {
+        "linear": 1 - share,
+        "cosine": (1 + math.cos(math.pi * share)) / 2,
+        "1-sqrt": 1 - share**0.5,
+    }[optim.decay_shape]
+    return optim.min_lr + (optim.lr - optim.min_lr) * left
+
+
+STEEPEST: dict[str, Callable[[int], float]] = {
+    "linear": lambda steps: 1 / steps,
+    "cosine": lambda steps: math.pi / 2 / steps,
+    "1-sqrt": lambda steps: math.sqrt(1 / steps),  # its first step
+}
+
+
+@given(
+    st.integers(5, 60),
+    st.tuples(st.integers(2, 30), st.integers(1, 30), st.integers(1, 30)),
+    st.sampled_from(["linear", "cosine", "1-sqrt"]),
+    st.sampled_from([0.0, 0.3, 1.0]),
+    st.sampled_from([0.0, 0.5, 1.0]),
+)
+def test_a_decay_extended_twice_is_the_closed_form_and_never_jumps(
+    per_epoch: int, lengths: tuple[int, int, int], shape: str, warmup: float, decay: float
+) -> None:
+    settings = {"schedule": "wsd", "decay_shape": shape, "warmup_epochs": warmup}
+    optim = changed(Config(), {**settings, "decay_epochs": decay, "lr": 0.1}).optim
+    rates: list[float] = []
+    stable = 0
+    for epochs in (lengths[0], sum(lengths[:2]), sum(lengths)):
+        begin = planned_decay_begin(optim, steps_per_epoch=per_epoch, epochs=epochs)
+        assert begin is not None
+        kept = rates[: max(0, stable)]  # the next plan begins its decay later than this one
+        rates = [
+            planned_learning_rate(step, optim, steps_per_epoch=per_epoch, epochs=epochs)
+            for step in range(per_epoch * epochs)
+        ]
+        assert kept == rates[: len(kept)]
+        stable = begin
+        for step, rate in enumerate(rates):
+            expected = decay_written_out(step, per_epoch, epochs, optim)
+            assert rate == pytest.approx(expected, abs=1e-12)
+        slope = STEEPEST[shape](max(1, per_epoch * epochs - begin)) * (0.1 - optim.min_lr)
+        rise = 0.1 / (math.floor(warmup * per_epoch) + 1)
+        for before, after in itertools.pairwise(rates):
+            assert -slope - 1e-12 <= after - before <= rise + 1e-12
+
+
+def test_the_momentum_of_a_stable_phase_knows_no_end() -> None:
+    optim = changed(Config(), {"schedule": "wsd", "momentum": 0.9}).optim
+    at = [
+        [planned_momentum(step, optim, steps_per_epoch=10, epochs=epochs) for step in range(240)]
+        for epochs in (30, 50, 100)
+    ]
+    assert at[0] == at[1] == at[2] == [0.9] * 240
+    assert planned_momentum(300, optim, steps_per_epoch=10, epochs=30) == 1
+    assert 0.9 < planned_momentum(270, optim, steps_per_epoch=10, epochs=30) < 1
 
 
 def test_a_constant_stays() -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 from tmssl.doctor.facts import Disk, Facts, Torch
 from tmssl.doctor.machine import read_text, usable_cores, usable_memory
 from tmssl.doctor.terminal import terminal
+from tmssl.system import NVIDIA_DRIVER, SHARED_MEMORY, started_environment
 
 _WRITTEN = 32 << 20  # bytes written to measure a disk
-_DRIVER_FILE = Path("/proc/driver/nvidia/version")
 
 
 def gather(torch: Torch, runs_folder: Path) -> Facts:
@@ -24,9 +24,9 @@ def gather(torch: Torch, runs_folder: Path) -> Facts:
         cores=usable_cores(),
         machine_cores=os.cpu_count() or 1,
         memory=usable_memory(),
-        shared_memory=_size(Path("/dev/shm")),
+        shared_memory=_size(SHARED_MEMORY),
         disk=measured_disk(runs_folder),
-        terminal=terminal(os.environ),
+        terminal=terminal(started_environment()),
     )
 
 
@@ -35,13 +35,13 @@ def driver_version() -> str:
     try:
         import pynvml
     except ImportError:
-        return parsed_driver(read_text(_DRIVER_FILE))
+        return parsed_driver(read_text(NVIDIA_DRIVER))
     try:
         pynvml.nvmlInit()
         version = pynvml.nvmlSystemGetDriverVersion()
         pynvml.nvmlShutdown()
     except pynvml.NVMLError:
-        return parsed_driver(read_text(_DRIVER_FILE))
+        return parsed_driver(read_text(NVIDIA_DRIVER))
     return str(version)
 
 

@@ -7,19 +7,19 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-_CGROUPS = Path("/sys/fs/cgroup")
-_OWN_GROUPS = Path("/proc/self/cgroup")
+from tmssl.system import CONTROL_GROUPS, OWN_GROUPS, allowed_cores
+
 _NO_LIMIT = 1 << 60  # control groups of version 1 write a huge number for "no limit"
 
 
-def usable_cores(root: Path = _CGROUPS, own_groups: Path = _OWN_GROUPS) -> float:
+def usable_cores(root: Path = CONTROL_GROUPS, own_groups: Path = OWN_GROUPS) -> float:
     """Cores that this process may use: its affinity, or a lower CPU quota of a control group.
 
     Args:
         root: where the control groups are mounted, of version 2 or 1.
         own_groups: the file that names this process's group.
     """
-    limits = [float(len(_allowed_cores()))]
+    limits = [float(len(allowed_cores()))]
     for group in _groups(root, own_groups, "cpu"):
         quota = read_text(group / "cpu.max").split() or [
             read_text(group / "cpu.cfs_quota_us").strip(),
@@ -35,7 +35,7 @@ def worker_count() -> int:
     return max(1, int(usable_cores()))
 
 
-def usable_memory(root: Path = _CGROUPS, own_groups: Path = _OWN_GROUPS) -> int:
+def usable_memory(root: Path = CONTROL_GROUPS, own_groups: Path = OWN_GROUPS) -> int:
     """Bytes of RAM that this process may use: the machine's, or a lower limit of a control group."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for group in _groups(root, own_groups, "memory"):
@@ -46,6 +46,17 @@ def usable_memory(root: Path = _CGROUPS, own_groups: Path = _OWN_GROUPS) -> int:
     return min(limits)
 
 
+def memory_kills(root: Path = CONTROL_GROUPS, own_groups: Path = OWN_GROUPS) -> int:
+    """How many processes the kernel has killed for memory in this process's control groups so far."""
+    kills = [0]
+    for group in _groups(root, own_groups, "memory"):
+        for name in ("memory.events", "memory.oom_control"):
+            lines = map(str.split, read_text(group / name).splitlines())
+            counts = [line[1] for line in lines if len(line) == 2 and line[0] == "oom_kill"]
+            kills += [int(count) for count in counts if count.isdecimal()]
+    return max(kills)
+
+
 def read_text(path: Path) -> str:
     """A small system file; empty where there is none."""
     try:
@@ -54,18 +65,11 @@ def read_text(path: Path) -> str:
         return ""
 
 
-def _allowed_cores() -> set[int]:
-    """The cores of this process's affinity; all of them on macOS, which has no affinity."""
-    if hasattr(os, "sched_getaffinity"):
-        return os.sched_getaffinity(0)
-    return set(range(os.cpu_count() or 1))
-
-
 def _groups(root: Path, own_groups: Path, controller: str) -> Iterator[Path]:
     """Folders of this process's control groups for a controller, the innermost first, up to the mount.
 
     A line of /proc/self/cgroup is `0::/path` in version 2 and `4:cpu,cpuacct:/path` in version 1, whose
-    groups are mounted under the name of the controller.
+    groups are mounted under the name of the controller or of all of that line.
     """
     places = [(root, ""), (root / controller, "")]
     for line in read_text(own_groups).splitlines():
@@ -74,7 +78,7 @@ def _groups(root: Path, own_groups: Path, controller: str) -> Iterator[Path]:
         if not controllers:
             places.append((root, path))
         elif controller in controllers.split(","):
-            places.append((root / controller, path))
+            places += [(root / controller, path), (root / controllers, path)]
     for mount, path in places:
         group = mount / path.lstrip("/")
         if ".." in group.parts:

@@ -8,6 +8,7 @@ import sys
 
 import msgspec
 
+from tmssl.children import python_module
 from tmssl.doctor.facts import Torch
 
 _TIMEOUT_S = 180.0
@@ -17,7 +18,7 @@ def probe_torch(timeout_s: float = _TIMEOUT_S) -> Torch:
     """The facts about torch, from a child process; a child that dies or hangs becomes the fact `error`."""
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "tmssl.doctor.probe"],
+            python_module("tmssl.doctor.probe"),
             capture_output=True,
             timeout=timeout_s,
             check=False,

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 
 from tmssl.doctor.facts import Terminal
+from tmssl.system import is_utf8
 
 
 def terminal(environment: Mapping[str, str]) -> Terminal:
@@ -52,10 +53,3 @@ def multiplexer(environment: Mapping[str, str]) -> str:
     if environment.get("TMUX"):
         return "tmux"
     return "screen" if environment.get("STY") else ""
-
-
-def is_utf8(environment: Mapping[str, str]) -> bool:
-    """Whether the locale encodes letters as UTF-8: the first of LC_ALL, LC_CTYPE and LANG that is set."""
-    names = ("LC_ALL", "LC_CTYPE", "LANG")
-    locale = next((environment[name] for name in names if environment.get(name)), "")
-    return "utf" in locale.lower()

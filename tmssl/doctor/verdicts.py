@@ -179,7 +179,9 @@ def memory_check(memory: int) -> Check:
 
 
 def shared_memory_check(size: int) -> Check:
-    """/dev/shm, which NCCL between several GPUs needs."""
+    """/dev/shm, which NCCL between several GPUs needs; macOS has none and needs none."""
+    if not size:
+        return _good("shared memory", "no /dev/shm, which only several GPUs need")
     state = f"{size / GIB:.2g} GiB of /dev/shm"
     if size < GIB >> 2:
         return _warning(

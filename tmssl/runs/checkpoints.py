@@ -2,40 +2,53 @@
 
 import hashlib
 import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from tmssl.errors import CheckpointError
+from tmssl.files import open_plain
+from tmssl.runs.events import Segment
 from tmssl.runs.folder import Run
+from tmssl.runs.journal import read_journal
+from tmssl.runs.ranges import AboveZero, Count, Digest, EpochsDone, Finite
 from tmssl.text import safe
 
 FOR_EVALUATION = "eval-"  # prefix of the checkpoints that wait for their evaluation
+STABLE = "stable"
+"""the last checkpoint before a decay of the learning rate, from which a run with a later end goes on"""
+DECAYED = "decayed-"
+"""prefix of the checkpoints that a run had reached when it went back before its decay"""
 _LARGEST_SIDECAR = 1 << 20  # bytes; ours have a few thousand
-_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
     """The facts of a checkpoint, readable without torch."""
 
     format: int = 1
-    sha256: str
+    sha256: Digest
     """digest of the checkpoint file, in hexadecimal"""
-    step: _Count
+    step: Count
     """steps done"""
-    epoch: float = 0.0
+    epoch: EpochsDone = 0.0
     """epochs done, a fraction"""
-    steps_per_epoch: _Count
+    steps_per_epoch: AboveZero
     config: dict[str, Any] | None = None
     """settings that the weights were trained under"""
-    segment: int = 0
-    best: float | None = None
+    segment: Count = 0
+    best: Finite | None = None
     """lowest mean loss of an epoch so far"""
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -54,7 +67,7 @@ def read_sidecar(path: Path) -> Sidecar:
     Raises:
         CheckpointError: there is none; the checkpoint is damaged or foreign.
     """
-    sidecar = _by_digest(path.parent).get(digest(path))
+    sidecar = _by_digest(path.parent).get(_digest_if_readable(path))
     if sidecar is None:
         raise CheckpointError(f"no sidecar beside {safe(path)} fits it; it is damaged or foreign")
     return sidecar
@@ -72,15 +85,48 @@ def list_checkpoints(run: Run) -> dict[str, Sidecar]:
 
 def valid_checkpoints(folder: Path) -> list[tuple[int, Path]]:
     """(step, path) of every undamaged checkpoint, newest first, `last` before its other names."""
+    return [(sidecar.step, path) for sidecar, path in _read_valid(folder)]
+
+
+def _read_valid(folder: Path) -> list[tuple[Sidecar, Path]]:
+    """`valid_checkpoints` with the whole sidecar of each."""
     known = _by_digest(folder)
-    sidecars = [(known.get(digest(path)), path) for path in folder.glob("*.pt") if _is_inside(path)]
-    valid = [(sidecar.step, path) for sidecar, path in sidecars if sidecar is not None]
-    return sorted(valid, key=lambda pair: (-pair[0], pair[1].name != "last.pt", pair[1].name))
+    paths = [path for path in folder.glob("*.pt") if _is_inside(path)]
+    sidecars = [(known.get(_digest_if_readable(path)), path) for path in paths]
+    valid = [(sidecar, path) for sidecar, path in sidecars if sidecar is not None]
+    return sorted(valid, key=lambda pair: (-pair[0].step, pair[1].name != "last.pt", pair[1].name))
+
+
+def resumable_checkpoints(run: Run, segments: Sequence[Segment]) -> list[tuple[Sidecar, Path]]:
+    """The undamaged checkpoints of the history that a run has now, newest first; see `is_current`.
+
+    Where none of these is left, all undamaged ones; empty where there is no file.
+
+    Raises:
+        CheckpointError: every checkpoint is damaged.
+    """
+    valid = _read_valid(run.checkpoints)
+    if not valid and any(run.checkpoints.glob("*.pt")):
+        raise CheckpointError(
+            f"every checkpoint of {safe(run.path)} is damaged; restore one from a copy of the folder"
+        )
+    return [pair for pair in valid if is_current(pair[0], segments)] or valid
+
+
+def is_current(sidecar: Sidecar, segments: Sequence[Segment]) -> bool:
+    """Whether a checkpoint belongs to the history that a run has now.
+
+    A later segment that began before it has replaced its steps, as one that went back before a decay.
+    """
+    later = (segment for segment in segments if segment.number > sidecar.segment)
+    return all(sidecar.step <= segment.step for segment in later)
 
 
 def is_whole(path: Path) -> bool:
     """Whether a checkpoint exists and some sidecar knows its digest."""
-    return path.is_file() and _is_inside(path) and digest(path) in _by_digest(path.parent)
+    if not path.is_file() or not _is_inside(path):
+        return False
+    return _digest_if_readable(path) in _by_digest(path.parent)
 
 
 def find_checkpoint(run: Run, which: str = "last") -> Path:
@@ -112,12 +158,16 @@ def find_checkpoint(run: Run, which: str = "last") -> Path:
         )
     if which != "last" and is_whole(named):
         return named
-    valid = valid_checkpoints(run.checkpoints)
-    if not valid:
-        raise CheckpointError(
-            f"every checkpoint of {safe(run.path)} is damaged; restore one from a copy of the folder"
-        )
-    return valid[0][1]
+    events = read_journal(run.journal) if run.journal.exists() else []
+    return resumable_checkpoints(run, [e for e in events if isinstance(e, Segment)])[0][1]
+
+
+def _digest_if_readable(path: Path) -> str:
+    """The digest of a regular file, or an empty string: one bad sector must not block the others."""
+    try:
+        return digest(path) if path.is_file() else ""
+    except OSError:
+        return ""
 
 
 def _by_digest(folder: Path) -> dict[str, Sidecar]:
@@ -127,12 +177,14 @@ def _by_digest(folder: Path) -> dict[str, Sidecar]:
 
 
 def _decode_sidecar(path: Path) -> Sidecar | None:
-    """A sidecar, or None where it is damaged, too large, or a link out of its folder."""
+    """A sidecar, or None where it is damaged, too large, or a link."""
     try:
-        if not _is_inside(path) or path.stat().st_size > _LARGEST_SIDECAR:
+        with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
+            content = file.read(_LARGEST_SIDECAR + 1)
+        if len(content) > _LARGEST_SIDECAR:
             return None
-        return msgspec.convert(json.loads(path.read_text("utf-8")), Sidecar)
-    except (OSError, ValueError, RecursionError):
+        return msgspec.convert(json.loads(content.decode()), Sidecar)
+    except (OSError, ValueError, OverflowError, RecursionError):
         return None
 
 

@@ -50,8 +50,7 @@ def cost_words(money: Cost, *, to_come: bool = True) -> str:
 
 def _price(segment: Segment) -> float:
     """The price in the settings of a segment, 0 where there is none."""
-    price = segment.setting("train", "price_per_hour")
-    return float(price) if isinstance(price, int | float) and 0 <= price < math.inf else 0.0
+    return max(0.0, segment.figure("train", "price_per_hour") or 0.0)
 
 
 def seconds_spent(history: History) -> float:
@@ -60,13 +59,18 @@ def seconds_spent(history: History) -> float:
 
 
 def segment_seconds(history: History) -> list[float]:
-    """Seconds that each segment trained: from its start to the last event written in it."""
+    """Seconds that each segment trained, by its steps; a wall clock that jumps changes nothing.
+
+    Where the steps were not timed: from its start to the last event written in it, by the wall clock.
+    """
     starts = [segment.t for segment in history.segments]
     return [
-        max([last - begin for last in _last_times(history, begin, end)], default=0.0)
+        seconds or max([last - begin for last in _last_times(history, begin, end)], default=0.0)
         if begin
-        else 0.0
-        for begin, end in itertools.pairwise([*starts, math.inf])
+        else seconds
+        for seconds, (begin, end) in zip(
+            history.step_seconds, itertools.pairwise([*starts, math.inf]), strict=True
+        )
     ]
 
 

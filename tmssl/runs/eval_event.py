@@ -5,25 +5,26 @@ from typing import Annotated
 
 import msgspec
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
-"""A number of steps, marks or epochs; a line with a larger one is damaged."""
+from tmssl.runs.ranges import Count, EpochsDone, UnixTime
+
+_Figure = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """A figure of an evaluation, beside its chance level."""
 
-    value: float | None = None
+    value: _Figure | None = None
     """the figure"""
-    chance: float | None = None
+    chance: _Figure | None = None
     """its expectation for a random ranking"""
-    low: float | None = None
+    low: _Figure | None = None
     """lower end of the 95 % bootstrap interval over queries"""
-    high: float | None = None
+    high: _Figure | None = None
     """upper end of that interval"""
     queries: Count = 0
     """queries that could be scored"""
-    references: dict[str, float | None] = {}
-    """the same figure for `untrained`, `perceptual hash` and other encoders that were compared"""
+    references: dict[str, _Figure | None] = {}
+    """the same figure for `before training`, `HOG whitened` and others that were compared"""
 
 
 class Score(Measured, frozen=True, kw_only=True):
@@ -53,7 +54,7 @@ class Division(Measured, frozen=True, kw_only=True):
 class Eval(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="eval"):
     """A retrieval evaluation."""
 
-    epoch: float = 0.0
+    epoch: EpochsDone = 0.0
     """epoch of the checkpoint"""
     step: Count = 0
     """step of the checkpoint"""
@@ -81,13 +82,13 @@ class Eval(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="eva
     """features kept by PCA-whitening of every encoder and of HOG; 0 without whitening"""
     index: str = ""
     """faiss factory string of the index that was searched; empty for exact search"""
-    overlap: float | None = None
+    overlap: _Figure | None = None
     """overlap@10 of that index with exact search"""
     matches: str = ""
     """path of the matches file inside the run folder"""
     seconds: float | None = None
     """wall time"""
-    t: float = 0.0
+    t: UnixTime = 0.0
     """Unix time, seconds"""
 
 

@@ -1,18 +1,22 @@
 """The events of a journal; a field that is None was not measured, or was not finite."""
 
 import itertools
+import math
 from collections.abc import Iterator
 from typing import get_args
 
 import msgspec
 
-from tmssl.runs.eval_event import Count, Division, Eval, Measured, Score
+from tmssl.runs.eval_event import Division, Eval, Measured, Score
+from tmssl.runs.ranges import Count, EpochsDone, UnixTime
+from tmssl.text import safe
 
 __all__ = [
     "EVENT_TYPES",
     "SCHEMA_VERSION",
+    "Axes",
+    "Branch",
     "Checkpoint",
-    "Count",
     "Division",
     "End",
     "Epoch",
@@ -24,6 +28,7 @@ __all__ = [
     "Segment",
     "Started",
     "Step",
+    "Views",
     "field_table",
 ]
 
@@ -55,6 +60,48 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """description of the experiment in an imported log, heading to text"""
 
 
+class Branch(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="branch"):
+    """The end of the past that a run shares with another one, from a checkpoint of which it goes on."""
+
+    run: str = ""
+    """path of the other run's folder"""
+    checkpoint: str = ""
+    """name of the checkpoint there"""
+    sha256: str = ""
+    """digest of that file"""
+    segment: Count = 0
+    """number of the segment that follows, the first of this run's own"""
+    step: Count = 0
+    """steps done at the checkpoint"""
+    epoch: EpochsDone = 0.0
+    """the same in epochs"""
+    t: UnixTime = 0.0
+    """Unix time, seconds"""
+
+    @property
+    def words(self) -> str:
+        """`branched from 20261123-1530-toy at epoch 30`; the name is a foreign string."""
+        name = self.run.rstrip("/").rpartition("/")[2]
+        return f"branched from {safe(name, 60)} at epoch {self.epoch:.4g}"
+
+
+class Axes(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="axes"):
+    """How far the fit of a grid's whitening is, before the first segment; none of one that takes no time."""
+
+    segment: Count = 0
+    """number of the segment that it comes before"""
+    done: Count = 0
+    """marks of the sample that are described"""
+    total: Count = 0
+    """marks of the sample"""
+    seconds: float | None = None
+    """wall time so far"""
+    seconds_left: float | None = None
+    """estimated wall time to its end"""
+    t: UnixTime = 0.0
+    """Unix time, seconds"""
+
+
 class Segment(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="segment"):
     """A part of a run under one configuration; each start or resume opens one."""
 
@@ -62,10 +109,10 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """0 for the start, 1 for the first resume, and so on"""
     step: Count = 0
     """first step of the segment"""
-    epoch: float = 0.0
+    epoch: EpochsDone = 0.0
     """the same in epochs"""
     reason: str = ""
-    """`start`, `resume` or `rollback`"""
+    """`start`, `resume`, `branch` or `rollback`"""
     title: str = ""
     """title of the phase in an imported log"""
     config: dict[str, object] = {}
@@ -90,7 +137,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """LR at this step under the previous configuration"""
     lr_after: float | None = None
     """LR at this step under this configuration"""
-    t: float = 0.0
+    t: UnixTime = 0.0
     """Unix time, seconds"""
 
     def setting(self, section: str, name: str) -> object:
@@ -98,22 +145,40 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
         settings = self.config.get(section)
         return settings.get(name, "") if isinstance(settings, dict) else ""
 
+    def figure(self, section: str, name: str) -> float | None:
+        """A setting that is a finite number; None where the journal has none, or something else."""
+        value = self.setting(section, name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        try:
+            return float(value) if math.isfinite(value) else None
+        except OverflowError:  # an integer of hundreds of digits
+            return None
+
 
 class Positives(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="positives"):
-    """How similar the marks are that share a Vienna code, measured at the start of a segment."""
+    """How similar the marks are that are positives of one kind, measured at the start of a segment."""
 
     segment: Count = 0
     """number of the segment"""
     step: Count = 0
     """its first step"""
-    epoch: float = 0.0
+    epoch: EpochsDone = 0.0
     """the same in epochs"""
+    by: str = "vienna"
+    """what partners share: a code (`vienna`), their `group`, or their text (`title`)"""
+    share: float | None = None
+    """share of all positives that are of this kind"""
     level: str = ""
-    """level at which partners share a code: `category`, `division` or `section`"""
+    """level at which partners share a code: `category`, `division` or `section`; empty for other kinds"""
     pairs: Count = 0
     """pairs that were measured"""
     with_partner: float | None = None
     """share of marks that have a partner; the others are paired with themselves"""
+    left_out: Count = 0
+    """marks whose text is on too many marks to say that two are the same"""
+    examples: list[str] = []
+    """some of these texts, the most frequent first"""
     encoder_partners: float | None = None
     """mean cosine of partners under the encoder at that step"""
     encoder_random: float | None = None
@@ -130,7 +195,36 @@ class Positives(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     """estimated share of partners no more similar than random pairs: 2 (1 - AUC), by the better of the two"""
     seconds: float | None = None
     """wall time of the measurement"""
-    t: float = 0.0
+    t: UnixTime = 0.0
+    """Unix time, seconds"""
+
+
+class Views(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="views"):
+    """How far the cached views are, from which the head alone is trained; the last one when all are there."""
+
+    segment: Count = 0
+    """number of the segment"""
+    step: Count = 0
+    """its first step"""
+    epoch: EpochsDone = 0.0
+    """the same in epochs"""
+    done: Count = 0
+    """views whose features are there"""
+    total: Count = 0
+    """views of all marks"""
+    found: Count = 0
+    """views that were there before: of an earlier run, or of an interrupted one"""
+    damaged: Count = 0
+    """views that were there and damaged, and are computed again"""
+    seconds: float | None = None
+    """wall time of the computation so far"""
+    seconds_left: float | None = None
+    """estimated wall time to its end"""
+    gib: float | None = None
+    """size of the file of features in GiB"""
+    path: str = ""
+    """folder that holds it"""
+    t: UnixTime = 0.0
     """Unix time, seconds"""
 
 
@@ -139,7 +233,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="ste
 
     step: Count = 0
     """steps done since the start of the run"""
-    epoch: float = 0.0
+    epoch: EpochsDone = 0.0
     """epochs done, a fraction"""
     loss: float | None = None
     """ctr(q1, k2) + ctr(q2, k1); each is 2 tau times a cross-entropy"""
@@ -159,6 +253,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="ste
     """mean cosine between query and positive key"""
     negative_cosine: float | None = None
     """mean over queries of the cosine to the nearest negative key"""
+    teacher_loss: float | None = None
+    """mean of one minus the cosine to the teacher's features, 0 to 2; none without a teacher"""
     img_s: float | None = None
     """source images per second since the last logged step"""
     data_s: float | None = None
@@ -169,7 +265,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="ste
     """peak memory in GiB: of the GPU, or of the process on a CPU"""
     gpu_util: float | None = None
     """GPU use, 0 to 1"""
-    t: float = 0.0
+    t: UnixTime = 0.0
     """Unix time, seconds"""
 
     @property
@@ -191,6 +287,8 @@ class Epoch(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="ep
     """mean cross-entropy of the epoch, nats"""
     top1: float | None = None
     """mean instance discrimination accuracy, 0 to 1"""
+    teacher_loss: float | None = None
+    """mean of one minus the cosine to the teacher's features; none without a teacher"""
     lr: float | None = None
     """learning rate of the last step"""
     seconds: float | None = None
@@ -201,7 +299,7 @@ class Epoch(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="ep
     """mean squared distance of positives on the sphere (Wang and Isola 2020)"""
     uniformity: float | None = None
     """log of the mean Gaussian potential between marks (Wang and Isola 2020)"""
-    t: float = 0.0
+    t: UnixTime = 0.0
     """Unix time, seconds"""
 
 
@@ -212,17 +310,17 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
     """path inside the run folder"""
     sha256: str = ""
     """digest of the file"""
-    epoch: float = 0.0
+    epoch: EpochsDone = 0.0
     """epochs done"""
     step: Count = 0
     """steps done"""
     reason: str = ""
-    """`epoch`, `time`, `stop`, `signal` or `end`"""
+    """`epoch`, `time`, `stop`, `signal`, `end`, or `decay` for the last one before a decay"""
     best: bool = False
     """whether it was the best so far"""
     seconds: float | None = None
     """seconds that training paused for it"""
-    t: float = 0.0
+    t: UnixTime = 0.0
     """Unix time, seconds"""
 
 
@@ -239,9 +337,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """what to try, in one line"""
     step: Count = 0
     """step of the observation"""
-    epoch: float = 0.0
+    epoch: EpochsDone = 0.0
     """the same in epochs"""
-    t: float = 0.0
+    t: UnixTime = 0.0
     """Unix time, seconds"""
 
 
@@ -254,13 +352,26 @@ class End(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="end"
     """the reason, in one line"""
     step: Count = 0
     """steps done"""
-    epoch: float = 0.0
+    epoch: EpochsDone = 0.0
     """epochs done"""
-    t: float = 0.0
+    t: UnixTime = 0.0
     """Unix time, seconds"""
 
 
-Event = Started | Segment | Positives | Step | Epoch | Eval | Checkpoint | Finding | End
+Event = (
+    Started
+    | Branch
+    | Axes
+    | Segment
+    | Positives
+    | Views
+    | Step
+    | Epoch
+    | Eval
+    | Checkpoint
+    | Finding
+    | End
+)
 
 EVENT_TYPES: tuple[type[msgspec.Struct], ...] = get_args(Event)
 

@@ -6,6 +6,7 @@ observations in its text.
 """
 
 import dataclasses
+import heapq
 import itertools
 import math
 import re
@@ -21,27 +22,39 @@ from tmssl.text import count, number
 
 MAX_BYTES = 64 << 20  # a larger file is no log of epochs
 _MAX_LINE = 2000
+_MAX_EPOCHS, _MAX_PHASES = 100_000, 200  # a log with more is none of one run
+_MAX_FACTS = 100  # of the overview
+_BLANKS = re.compile(r"[^\S\n]+")
 
 EpochLine = tuple[int, float | None, str]
 """number, loss and text of a line"""
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf"
+# Each pattern reads a line in time linear in its length: digits are never given back (`++`), runs have
+# bounds, and many blanks are one by then. Whole numbers have nine digits at most.
+_NUMBER = r"[-+]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][-+]?\d++)?|nan|inf"
+_WHOLE = r"\d{1,9}(?!\d)"
 _EPOCH = re.compile(
-    rf"\bepoch\W{{0,4}}(\d{{1,9}})\b[^\n]{{0,80}}?\bloss\b[\W_]{{0,8}}?({_NUMBER})", re.IGNORECASE
+    rf"\bepoch\W{{0,4}}({_WHOLE})\b[^\n]{{0,80}}?\bloss\b[\W_]{{0,8}}?({_NUMBER})", re.IGNORECASE
 )
 _LR = re.compile(
     rf"\b(?:learning[ _]rate|lr)\b[^\w\n]{{0,8}}(?:of |at |is )?[^\w\n]{{0,3}}({_NUMBER})",
     re.IGNORECASE,
 )
 _FROM_TO = re.compile(rf"\bfrom\W{{1,3}}({_NUMBER})\W{{1,4}}to\W{{1,4}}({_NUMBER})")
-_PHASE = re.compile(r"^#+\s*Phase\s+(\d+)\b\W*(.*)$")
-_RANGE = re.compile(r"^(.*?)\s*\(Epochs?\s+(\d+)\s*(?:-|\u2013|to)\s*(\d+)\)", re.IGNORECASE)
-_HEADING = re.compile(r"^#+\s*(.+?)\s*$")
-_BULLET = re.compile(r"^\s*(?:[-*]\s+)?\*\*(.+?)\*\*:?\s*(.*)$")
+_PHASE = re.compile(rf"^#+\s*Phase\s+({_WHOLE})\b\W*(.*)$")
+_RANGE = re.compile(
+    rf"^(.*?)\s?\(Epochs?\s({_WHOLE})\s?(?:-|\u2013|to)\s?({_WHOLE})\)", re.IGNORECASE
+)
+_HEADING = re.compile(r"^#+\s*\S")
+_BULLET = re.compile(r"^\s?(?:[-*]\s)?\*\*(.+?)\*\*:?\s?(.*)")
 _NOTED = ("observation", "analysis", "hypothesis", "behavior", "behaviour", "qualitative", "goal")
 _STATED = re.compile(rf"\bloss\b[^.\n]{{0,40}}?({_NUMBER})", re.IGNORECASE)
-_EVALUATED = re.compile(r"evaluation\W*\(epoch\s+(\d+)(?:\s*@\s*([^)]*))?\)", re.IGNORECASE)
-_TOP = re.compile(r"\btop-?(\d+)\b[^\d\n]{0,20}(\d+)\s*/\s*(\d+)", re.IGNORECASE)
+_EVALUATED = re.compile(
+    rf"evaluation\W{{0,8}}\(epoch\s({_WHOLE})(?:\s?@\s?([^)]{{0,200}}))?\)", re.IGNORECASE
+)
+_TOP = re.compile(
+    rf"\btop-?({_WHOLE})\b[^\d\n]{{0,20}}(?<!\d)({_WHOLE})\s?/\s?({_WHOLE})", re.IGNORECASE
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,10 +86,12 @@ def read_plain_log(text: str, name: str, meaning: Meaning) -> list[Event]:
 
     Epochs keep their numbers; steps count from the first number of the log, 0 or 1.
 
+    The work is linear in the length of the text.
+
     Raises:
-        InputError: no line gives the loss of an epoch.
+        InputError: no line gives the loss of an epoch, or there are more epochs or phases than a run has.
     """
-    lines = [line[:_MAX_LINE] for line in text.splitlines()]
+    lines = [_BLANKS.sub(" ", line[:_MAX_LINE]) for line in text.splitlines()]
     logged = [(int(m[1]), _finite(m[2]), line) for line in lines if (m := _EPOCH.search(line))]
     if not logged:
         raise InputError(
@@ -84,11 +99,13 @@ def read_plain_log(text: str, name: str, meaning: Meaning) -> list[Event]:
             "`Epoch 10 complete. Avg Loss: 7.0350`"
         )
     phases = list(_phases(lines)) or list(_untitled_phases(logged))
+    _check_counts(len(logged), len(phases))
     first = _first_number(logged, phases)
-    for epoch, loss, _ in logged:
-        phase = _phase_of(phases, epoch, first)
-        if phase is not None:
-            phase.losses.setdefault(epoch, loss)
+    if phases[0].title:  # those without have their losses
+        phase_of = _phases_of({epoch for epoch, *_ in logged}, phases, first)
+        for epoch, loss, _ in logged:
+            if epoch in phase_of:
+                phase_of[epoch].losses.setdefault(epoch, loss)
     rates = {n: _finite(m[1]) for n, _, line in logged if (m := _LR.search(line))}
     events = list(_segments(phases, first, rates, meaning))
     for event in list(_evals(lines, first, meaning)):
@@ -149,15 +166,29 @@ def _first_number(logged: list[EpochLine], phases: list[_Phase]) -> int:
     return 0 if 0 in numbers or numbers & starts else 1
 
 
-def _phase_of(phases: list[_Phase], number: int, first: int) -> _Phase | None:
-    """The titled phase of an epoch; None for an epoch that an untitled phase has already."""
-    for phase in phases:
-        begin = phase.begin - first + 1 if phase.title else phase.begin
-        if not phase.title and number in phase.losses:
-            return None
-        if phase.title and begin - 1 < number + 1 - first <= phase.end:
-            return phase
-    return None
+def _check_counts(epochs: int, phases: int) -> None:
+    """Refuse a file that is no log of one run."""
+    if epochs > _MAX_EPOCHS or phases > _MAX_PHASES:
+        raise InputError(
+            f"the log has {count(epochs, 'epoch')} in {count(phases, 'phase')}; at most "
+            f"{_MAX_EPOCHS:,} in {_MAX_PHASES:,} are read: give the part of one run"
+        )
+
+
+def _phases_of(numbers: set[int], phases: list[_Phase], first: int) -> dict[int, _Phase]:
+    """The phase of each epoch that has one, the earliest of several; phases are in order of `begin`."""
+    found: dict[int, _Phase] = {}
+    waiting = list(reversed(list(enumerate(phases))))
+    open_phases: list[tuple[int, int]] = []  # place in `phases` and end of those that have begun
+    for epoch in sorted(numbers):
+        while waiting and waiting[-1][1].begin - first < epoch + 1 - first:
+            place, phase = waiting.pop()
+            heapq.heappush(open_phases, (place, phase.end))
+        while open_phases and open_phases[0][1] < epoch + 1 - first:
+            heapq.heappop(open_phases)
+        if open_phases:
+            found[epoch] = phases[open_phases[0][0]]
+    return found
 
 
 def _segments(
@@ -275,7 +306,7 @@ def _evals(lines: list[str], first: int, meaning: Meaning) -> Iterator[Eval]:
                 queries=int(of),
             )
             for k, hits, of in (m.groups() for m in results)
-            if int(of)
+            if 0 <= int(hits) <= int(of) and int(of)
         ]
         epoch = int(heading[1])
         if scores:
@@ -292,7 +323,8 @@ def _overview(lines: list[str]) -> dict[str, str]:
     """The facts before the first phase, such as `**Model**: EfficientNet-B0`."""
     before = itertools.takewhile(lambda line: not _PHASE.match(line), lines)
     pairs = (bullet.groups() for line in before if (bullet := _BULLET.match(line)))
-    return {key.strip(": "): words for key, words in pairs if words}
+    facts = ((key.strip(": "), words) for key, words in pairs if words)
+    return dict(itertools.islice(facts, _MAX_FACTS))
 
 
 def _with_findings(events: list[Event], source: str) -> list[Event]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from tmssl.errors import JournalError
+from tmssl.files import is_there, open_plain, open_to_append, shown_path
 from tmssl.runs.events import Event, Segment
 
 MAX_LINE_BYTES = 1 << 20  # a longer line is damaged, and is skipped without being decoded
@@ -59,11 +60,19 @@ class JournalWriter:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            self._open(path)
         except OSError as error:
             raise JournalError(
-                f"cannot write the journal {path}: {error.strerror}; check the disk and the folder's owner"
+                f"cannot write the journal {shown_path(path)}: {error.strerror}; check the disk and the folder's owner"
             ) from error
+
+    def _open(self, path: Path) -> None:
+        """Open the file.
+
+        Raises:
+            OSError: it is none, or the disk refuses it.
+        """
+        self._file = open_to_append(path)
         size = os.fstat(self._file).st_size
         self._torn = bool(size) and os.pread(self._file, 1, size - 1) != b"\n"
 
@@ -106,7 +115,7 @@ class Tail:
         It reads at most `max_bytes`, so that a caller can draw in between. A missing file has no events.
         """
         try:
-            file = self.path.open("rb")
+            file = os.fdopen(open_plain(self.path, os.O_RDONLY), "rb")
         except FileNotFoundError:
             if self._inode is not None:
                 self._inode = -1  # the next file is another one, even with the same inode number
@@ -178,7 +187,7 @@ def sample(path: Path, blocks: int = 48, block_bytes: int = 32 << 10) -> list[Ev
         JournalError: the journal cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
             newest = max(0, os.fstat(file.fileno()).st_size - 4 * block_bytes)
             spread = [(newest * i // blocks, block_bytes) for i in range(blocks)]
             events: list[Event] = []
@@ -200,7 +209,7 @@ def last_segment(
         JournalError: the journal cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
             place = size = os.fstat(file.fileno()).st_size
             after = b""
             while place > max(0, size - most_bytes):
@@ -220,7 +229,7 @@ def last_segment(
 
 def read_journal(path: Path) -> list[Event]:
     """All events of a journal; the last line counts even without its newline, if it is complete."""
-    if not path.exists():
+    if not is_there(path):
         raise JournalError(
             f"no journal at {path}; the run has not written yet, or this is not a run"
         )

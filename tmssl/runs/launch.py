@@ -5,35 +5,48 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 
+from tmssl.children import SAFE_PATH, python_module, without_torchrun
+from tmssl.claims import CLAIMED_VARIABLE, identity
 from tmssl.config import read_config
 from tmssl.errors import InputError, RunError, TrainingError
-from tmssl.runs.events import Segment
+from tmssl.files import open_plain, open_to_append
+from tmssl.locks import Holder, last_holder
+from tmssl.runs.events import Axes, Segment
 from tmssl.runs.folder import Run, holder
 from tmssl.runs.journal import Tail
+from tmssl.system import has_open, opened_process
 from tmssl.text import safe
 
+BRIEF_VARIABLE = "TMSSL_BRIEF_VIEWS_S"
+"""seconds after which a trainer stops computing cached views, for a dry run; steps read blanks then"""
 _HEADER = b"--- trainer started "  # the first line of each trainer in train.log
 _LOG_BYTES = 16 << 10  # of the end of the log that are read
 _NAMED_ERROR = re.compile(r"tmssl(, process \d+)?: ")
+_PID_PATIENCE_S = 10.0  # until the trainer that holds a run has written its pid
 _TORCHRUN_FAILED = 1  # its exit code, whatever that of its processes
 
 
 def start_trainer(
-    run: Run, *, cores: float = 1, environment: dict[str, str] | None = None
+    run: Run,
+    *,
+    cores: float = 1,
+    folder: int | None = None,
+    environment: dict[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start `python -m tmssl.training RUN` in its own session, with its output in `train.log`.
 
     It survives the terminal; Ctrl-C and hang-ups of the caller do not reach it. With several GPUs the
-    child is `torchrun`, which starts one process for each.
+    child is `torchrun`, which starts one process for each. Variables of another torchrun are left out.
 
     Args:
         run: the run.
         cores: usable cores, which the processes of several GPUs share.
+        folder: the run's folder as `claimed_run` locked and opened it, to be left to the trainer.
         environment: variables added to those of this process.
 
     Raises:
@@ -42,21 +55,29 @@ def start_trainer(
     ranks = read_config(run.config).train.gpus
     # torchrun would give each process one thread.
     threads = {"OMP_NUM_THREADS": str(max(1, int(cores) // ranks))} if ranks > 1 else {}
+    claim = {CLAIMED_VARIABLE: identity(folder)} if folder is not None else {}
     with _open_log(run) as log:
         return subprocess.Popen(
-            [*_command(ranks), "-m", "tmssl.training", str(run.path)],
+            _command(ranks, run),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env={**threads, **os.environ, **(environment or {})},
+            pass_fds=() if folder is None else (folder,),
+            env={
+                **threads,
+                **without_torchrun(os.environ),
+                **SAFE_PATH,
+                **claim,
+                **(environment or {}),
+            },
         )
 
 
 def _open_log(run: Run) -> FileIO:
     """The log of a run, with the header of a new trainer."""
     try:
-        log = run.log.open("ab", buffering=0)
+        log = FileIO(open_to_append(run.log), "ab")
         with contextlib.ExitStack() as closing:
             closing.enter_context(log)
             log.write(_HEADER + time.strftime("%Y-%m-%d %H:%M:%S\n").encode())
@@ -68,42 +89,81 @@ def _open_log(run: Run) -> FileIO:
     return log
 
 
-def _command(ranks: int) -> list[str]:
-    """The command that runs a module: Python, or torchrun for several processes."""
+def _command(ranks: int, run: Run) -> list[str]:
+    """The command that trains a run: Python, or torchrun for several processes."""
+    trainer = ["tmssl.training", str(run.path)]
     if ranks == 1:
-        return [sys.executable]
-    torchrun = [sys.executable, "-m", "torch.distributed.run"]
-    return [*torchrun, "--standalone", "--nproc-per-node", str(ranks)]
+        return python_module(*trainer)
+    torchrun = python_module("torch.distributed.run", "--standalone")
+    return [*torchrun, "--nproc-per-node", str(ranks), "-m", *trainer]
 
 
 def wait_until_begun(
-    run: Run, process: subprocess.Popen[bytes], segments: int, patience_s: float = 600.0
+    run: Run,
+    process: subprocess.Popen[bytes],
+    segments: int,
+    patience_s: float = 600.0,
+    fitting: Callable[[Axes], None] = lambda axes: None,
 ) -> None:
     """Wait until the trainer has opened a segment, beyond the `segments` that the journal had before.
 
+    Args:
+        run: the run.
+        process: its trainer.
+        segments: number of those that the journal had before.
+        patience_s: without a sign of the trainer.
+        fitting: called with each event on the fit of the whitening.
+
     Raises:
         InputError: the trainer refused its settings or data; the message is its own.
-        TrainingError: the trainer failed, or took more than `patience_s` seconds.
+        TrainingError: the trainer failed, or gave no sign for `patience_s` seconds.
     """
     deadline = time.monotonic() + patience_s
     tail, opened = Tail(run.journal), 0
     while True:
         ended = process.poll() is not None
         events, restarted = tail.poll()
+        for axes in (event for event in events if isinstance(event, Axes)):
+            deadline = time.monotonic() + patience_s
+            if axes.segment == segments:
+                fitting(axes)
         opened = (0 if restarted else opened) + sum(isinstance(e, Segment) for e in events)
-        if opened > segments:
+        if opened > segments and (ended or _holds(process.pid, run)):
             return
         if ended and not tail.behind:
             refusal = _refusal(run.log)
             if refusal and process.returncode in (InputError.exit_code, _TORCHRUN_FAILED):
                 raise InputError(refusal)
-            reason = refusal or last_log_line(run.log)
-            raise TrainingError(f"the trainer ended at once ({reason}); see {safe(run.log)}")
+            reason = killed_words(process.returncode) or refusal or last_log_line(run.log)
+            raise TrainingError(f"the trainer ended at once ({reason})")
         if time.monotonic() > deadline:
             raise TrainingError(
                 f"the trainer did not begin in {patience_s:.0f} s; see {safe(run.log)}"
             )
         time.sleep(0.05)
+
+
+def _holds(pid: int, run: Run) -> bool:
+    """Whether the lock of a run was last taken by a process, or by a child of it, as of torchrun."""
+    last = last_holder(run.lock)
+    return pid in (last.pid, last.parent)
+
+
+def killed_words(code: int | None) -> str:
+    """`it was killed by signal 9 (SIGKILL)` for the exit code of a child; empty for any other end."""
+    if code is None or code >= 0:
+        return ""
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:  # a real-time signal
+        name = "a real-time signal"
+    bus = ": a file that it read was cut short, or its disk fails" * (-code == signal.SIGBUS)
+    return f"it was killed by signal {-code} ({name}){bus}"
+
+
+def log_tail(log: Path, count: int = 10) -> list[str]:
+    """The last lines that the newest trainer printed, made safe to show."""
+    return [safe(line) for line in _log_lines(log)[-count:]]
 
 
 def last_log_line(log: Path) -> str:
@@ -124,8 +184,8 @@ def _refusal(log: Path) -> str:
 def _log_lines(log: Path) -> list[str]:
     """The last lines that the newest trainer printed."""
     try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - _LOG_BYTES))
+        with os.fdopen(open_plain(log, os.O_RDONLY), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_BYTES))
             _, header, printed = file.read().rpartition(_HEADER)
     except OSError:
         return []
@@ -139,17 +199,23 @@ def signal_trainer(run: Run, number: signal.Signals) -> int:
     Raises:
         RunError: nobody trains this run, or not on this machine, or another user does.
     """
-    trainer = holder(run)
-    if trainer is None or not trainer.pid:
+    trainer = _named_holder(run)
+    if trainer is None:
         raise RunError(f"{safe(run.path)} is not being trained; there is nothing to stop")
+    if not trainer.pid:
+        raise RunError(
+            f"the lock of {safe(run.path)} does not say which process trains it; a trainer writes it anew "
+            "within seconds: try again"
+        )
     not_here = RunError(
         f"{safe(run.path)} has no process {trainer.pid} here; it has just ended, "
         "or it is trained on another machine: stop it there"
     )
-    if not _may_hold(trainer.pid, run):
-        raise not_here
     try:
-        os.kill(trainer.pid, number)
+        with opened_process(trainer.pid) as send:
+            if not has_open(trainer.pid, run.lock):
+                raise not_here
+            send(number)
     except ProcessLookupError as error:
         raise not_here from error
     except PermissionError as error:
@@ -159,18 +225,18 @@ def signal_trainer(run: Run, number: signal.Signals) -> int:
     return trainer.pid
 
 
-def _may_hold(pid: int, run: Run) -> bool:
-    """Whether a process of this machine has the lock file open; True where that cannot be read.
+def _named_holder(run: Run) -> Holder | None:
+    """The trainer that holds a run; waits a while for its pid.
 
-    The lock may name a process of another machine or container, whose number another process has here.
+    A trainer that begins writes it within seconds, and torchrun holds the folder until all its processes
+    are gone.
     """
-    files = Path(f"/proc/{pid}/fd")
-    try:
-        lock = run.lock.stat()
-        opened = [path.stat() for path in files.iterdir() if path.exists()]
-    except OSError:
-        return True
-    return any(os.path.samestat(lock, status) for status in opened)
+    deadline = time.monotonic() + _PID_PATIENCE_S
+    while True:
+        trainer = holder(run)
+        if trainer is None or trainer.pid or time.monotonic() > deadline:
+            return trainer
+        time.sleep(0.05)
 
 
 def wait_until_released(run: Run, patience_s: float) -> bool:

@@ -12,6 +12,12 @@ TOPK = (10, 100)
 QUERIES = 5000
 """queries that an evaluation draws at most unless told otherwise"""
 
+UNTRAINED = "untrained"
+"""the reference with random weights"""
+
+BEFORE = "before training"
+"""the reference as the run began, where that was not with random weights"""
+
 _LOWER_IS_BETTER = ("group_nar",)
 
 
@@ -96,6 +102,12 @@ def lift(score: Score) -> float | None:
     if not score.chance or score.value is None or score.metric in _LOWER_IS_BETTER:
         return None
     return score.value / score.chance
+
+
+def beginning(score: Score) -> tuple[str, float | None]:
+    """The line to beat: the reference that the run began as, and its figure; None where there is none."""
+    name = BEFORE if BEFORE in score.references else UNTRAINED
+    return name, score.references.get(name)
 
 
 def best_score(events: list[Eval]) -> Score | None:

@@ -1,22 +1,34 @@
 """The training log report: a history as Markdown, to be read without the machine."""
 
+import contextlib
 import math
 import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
+from tmssl.config import from_dict
+from tmssl.errors import ConfigError
+from tmssl.positives import parse_positives
 from tmssl.runs.cost import cost, cost_words, seconds_spent
 from tmssl.runs.eval_event import manner
 from tmssl.runs.eval_table import COLUMNS, eval_rows, reference_names
 from tmssl.runs.events import Epoch, Eval, Finding, Segment
 from tmssl.runs.history import History, state
 from tmssl.runs.main_figure import TOPK
-from tmssl.text import count, duration, learning_rate, number, safe
+from tmssl.runs.schedule import RANGE_TEST_STEPS, planned_decay_begin
+from tmssl.text import count, duration, learning_rate, number, rate, safe
 
 _TITLES = {
     "vienna": "Weak Supervision",
-    "mixed": "Mixed Supervision",
+    "group": "Supervision by Group",
+    "title": "Supervision by Text",
     "instance": "Instance Discrimination",
+}
+_POSITIVES = {
+    "vienna": "two marks that share a Vienna code",
+    "group": "two marks of one group",
+    "title": "two marks of one text",
+    "instance": "two augmented views of the same mark",
 }
 _MARKUP = re.compile(r"([\\`*_\[\]<>|#~&])")
 _MOST_MATCHES = 5
@@ -71,6 +83,11 @@ def _overview(history: History, alive: bool, price_per_hour: float | None) -> li
     if segment and not facts:
         facts["Model"] = plain(segment.setting("model", "name") or "unknown")
         facts["Method"] = "MoCo v3 (self-supervised)"
+    if history.branch:
+        branch = history.branch
+        facts["Past"] = (
+            f"{plain(branch.words)} (checkpoint {plain(branch.checkpoint)}), with its losses up to there"
+        )
     if started and not started.notes:
         facts["Dataset"] = _dataset(history)
         machine = ", ".join(plain(name) for name in (started.device, started.host) if name)
@@ -87,8 +104,7 @@ def _overview(history: History, alive: bool, price_per_hour: float | None) -> li
         money = cost(history, price_per_hour)
         if money:
             facts["Cost"] = cost_words(money, to_come=history.total_steps > history.step)
-    at = history.epoch if history.steps or not history.epochs else history.epochs[-1].epoch
-    facts["Status"] = f"{state(history, alive)} at epoch {at:.4g}" + (
+    facts["Status"] = f"{state(history, alive)} at epoch {history.epoch:.4g}" + (
         f" of {segment.epochs}" if segment else ""
     )
     return [f"- **{plain(key)}**: {words}" for key, words in facts.items() if words]
@@ -100,7 +116,8 @@ def _dataset(history: History) -> str:
     if not counts:
         return ""
     source = str(history.segments[0].setting("data", "source")) if history.segments else ""
-    origin = f" from {plain(source.rpartition('/')[2])}" if source else ""
+    names = [part.rpartition("/")[2] for part in source.split("::")]
+    origin = f" from {plain(' and '.join(names))}" if source else ""
     return (
         f"{count(counts.get('marks', 0), 'mark')} ({counts.get('train', 0):,} for training, "
         f"{counts.get('validation', 0):,} for validation, {counts.get('with_codes', 0):,} with Vienna "
@@ -133,34 +150,67 @@ def phase_title(segment: Segment) -> str:
     """The title of a phase in an imported log, or one made from its settings."""
     if segment.title:
         return plain(segment.title)
-    positives = str(segment.setting("data", "positives"))
-    kind = _TITLES.get(positives, "Training")
-    return f"{kind}, rolled back" if segment.reason == "rollback" else kind
+    shares = _shares(segment)
+    kind = _TITLES[next(iter(shares))] if len(shares) == 1 else "Mixed Supervision"
+    kind = kind if shares else "Training"
+    how = {"rollback": ", rolled back", "branch": ", branched"}
+    return kind + how.get(segment.reason, "")
 
 
 def _strategy(segment: Segment) -> str:
     """The positives and the learning rate, in two sentences."""
-    positives = {
-        "vienna": "Positives are two marks that share a Vienna code.",
-        "mixed": "Some positives are two marks that share a Vienna code, the others two views of one mark.",
-        "instance": "Positives are two augmented views of the same mark.",
-    }.get(str(segment.setting("data", "positives")), "")
-    lr, min_lr, schedule = (segment.setting("optim", n) for n in ("lr", "min_lr", "schedule"))
+    shares = _shares(segment)
+    positives = ""
+    if len(shares) == 1:
+        positives = f"Positives are {_POSITIVES[next(iter(shares))]}."
+    elif shares:
+        kinds = [f"{_POSITIVES[kind]} ({rate(share)})" for kind, share in shares.items()]
+        positives = f"Positives are {', '.join(kinds[:-1])} or {kinds[-1]}."
+    lr = learning_rate(segment.figure("optim", "lr"))
+    schedule = segment.setting("optim", "schedule")
     words = ""
     if schedule == "cosine":
-        anchor = segment.setting("optim", "anchor") or 0
+        anchor = segment.figure("optim", "anchor") or 0.0
+        least = learning_rate(segment.figure("optim", "min_lr"))
         words = (
-            f"The learning rate falls along a cosine from {_rate(lr)} at epoch {anchor:g} "
-            f"to {_rate(min_lr)} at epoch {segment.epochs}."
+            f"The learning rate falls along a cosine from {lr} at epoch {anchor:g} "
+            f"to {least} at epoch {segment.epochs}."
         )
-    elif lr != "":
-        words = f"The learning rate is a constant {_rate(lr)}."
+    elif schedule == "wsd":
+        words = _decay_words(segment)
+    elif schedule == "range-test":
+        least = learning_rate(segment.figure("optim", "min_lr"))
+        words = f"The learning rate rises from {least} to {lr} over {RANGE_TEST_STEPS} steps."
+    elif segment.setting("optim", "lr") != "":
+        words = f"The learning rate is a constant {lr}."
     return " ".join(filter(None, [positives, words])) or "unknown"
 
 
-def _rate(value: object) -> str:
-    """A learning rate from a journal, which may be of any type."""
-    return learning_rate(value) if isinstance(value, float) else "-"
+def _decay_words(segment: Segment) -> str:
+    """The learning rate of a stable phase with a decay, in a sentence."""
+    lr, least = (learning_rate(segment.figure("optim", name)) for name in ("lr", "min_lr"))
+    stable = f"The learning rate is a stable {lr}"
+    begin, per_epoch = None, segment.steps_per_epoch
+    with contextlib.suppress(ConfigError):  # written by another version
+        optim = from_dict(dict(segment.config)).optim
+        begin = planned_decay_begin(optim, steps_per_epoch=per_epoch, epochs=segment.epochs)
+    if begin is None or not per_epoch:
+        return f"{stable}, with a decay at the end."
+    return (
+        f"{stable} up to epoch {begin / per_epoch:.4g}, and falls from there to {least} at epoch "
+        f"{segment.epochs} ({plain(segment.setting('optim', 'decay_shape'))})."
+    )
+
+
+def _shares(segment: Segment) -> dict[str, float]:
+    """The shares of each kind of positives; empty where the journal does not tell them."""
+    share = segment.figure("data", "vienna_share")
+    try:
+        return parse_positives(
+            str(segment.setting("data", "positives")), 0.5 if share is None else share
+        )
+    except ConfigError:  # of another version, or an imported log's
+        return {}
 
 
 def _changes(segment: Segment) -> list[str]:

@@ -19,7 +19,7 @@ _values = operator.attrgetter(*FIELDS)
 class Steps(Sequence[Step]):
     """Steps in ascending order, stored as one array for each field; reads like a list of `Step`.
 
-    A step takes 144 bytes, an event about 600. A figure that was not measured or not finite is NaN in
+    A step takes 152 bytes, an event about 600. A figure that was not measured or not finite is NaN in
     its column and None in the `Step`.
     """
 

@@ -336,3 +336,16 @@ def test_a_resume_is_warned_again_only_where_its_plan_is_another() -> None:
     assert resumed({"data.views": ["logo", "mild"]}) == []
     assert resumed({"train.epochs": [5, 10]}) == ["slow-momentum"]
     assert resumed({"optim.momentum": [0.9, 0.99]}) == ["slow-momentum"]
+
+
+def test_a_head_alone_needs_no_span_of_momentum_and_gets_advice_of_its_own() -> None:
+    head = {"model": {"train": "head"}, "optim": {"momentum": 0.99}}
+    facts: dict[str, Any] = {"chance": 2.495, "solved": 0.009, "chance_ce": 6.238}
+    segment = Segment(epochs=60, steps_per_epoch=5, batch_size=512, config=head, **facts)
+    assert not diagnose(read_history([segment]))
+    stuck = read_history([segment, *(Step(step=step, loss=2.49) for step in range(10, 310, 10))])
+    (finding,) = diagnose(stuck)
+    assert finding.code == "at-chance"
+    assert "4 tau ln 512" in finding.text
+    assert "--stages" in finding.advice
+    assert "mobilenetv3" not in finding.advice

@@ -4,7 +4,7 @@ import random
 import msgspec
 import pytest
 
-from tests.helpers.scores import division_hit
+from tests.helpers.scores import division_hit, group_recall
 from tmssl.runs.events import Eval, Score
 from tmssl.runs.findings.evaluation import evaluation_findings
 
@@ -68,3 +68,43 @@ def test_an_evaluation_without_labels_has_no_finding() -> None:
         codes(Eval(scores=[Score(metric="invariance", level="copy", k=1, value=0.0, chance=0.01)]))
         == []
     )
+
+
+def judged(value: float, before: float, *, of_groups: float = 0.7) -> Eval:
+    groups = group_recall(
+        value, 0.01, {"before training": before}, low=value - 0.04, high=value + 0.04
+    )
+    divisions = division_hit(of_groups, 0.4, {"before training": 0.7}, low=0.6, high=0.8)
+    return Eval(step=240, epoch=40.0, scores=[divisions, groups])
+
+
+def test_training_that_made_the_encoder_worse_is_told_with_both_figures() -> None:
+    (finding,) = evaluation_findings(judged(0.560, 0.628))
+    assert (finding.code, finding.level, finding.step) == ("worse-than-before", "bad", 240)
+    assert "group recall@10 is 0.560 and was 0.628 before training" in finding.text
+    assert "earlier checkpoint" in finding.advice
+    assert "fewer epochs or a lower --lr" in finding.advice
+
+
+def test_a_gain_a_small_loss_or_one_beside_a_gain_is_no_finding() -> None:
+    assert codes(judged(0.691, 0.674)) == []
+    assert codes(judged(0.66, 0.674)) == []  # within half of the interval
+    assert codes(judged(0.60, 0.674, of_groups=0.72)) == []  # divisions gained
+    assert codes(judged(0.60, 0.674, of_groups=0.69)) == ["worse-than-before"]
+
+
+def test_a_list_of_another_length_is_judged_too() -> None:
+    event = judged(0.5, 0.6)
+    shorter = [msgspec.structs.replace(score, k=5) for score in event.scores]
+    assert codes(msgspec.structs.replace(event, scores=shorter)) == ["worse-than-before"]
+
+
+def test_a_hash_that_finds_more_is_told_beside_what_else_is_found() -> None:
+    def event(hashed: float, value: float = 0.31) -> Eval:
+        references: dict[str, float | None] = {"perceptual hash": hashed, "untrained": 0.05}
+        return Eval(scores=[group_recall(value, 0.003, references)])
+
+    assert codes(event(0.43)) == ["hash-finds-more"]
+    assert codes(event(0.30)) == []
+    (finding,) = evaluation_findings(event(0.43))
+    assert "group recall@10 is 0.430 by the hash and 0.310 by the encoder" in finding.text

@@ -8,10 +8,10 @@ from tmssl.runs.findings.plan import (
     collapse,
     lr_jump,
     non_finite,
-    positives,
     slow_momentum,
     starving,
 )
+from tmssl.runs.findings.positives import positives
 from tmssl.runs.history import History
 from tmssl.runs.steps import Steps
 

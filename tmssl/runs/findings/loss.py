@@ -17,6 +17,7 @@ from tmssl.text import learning_rate, number
 
 # Distances between losses are shares of the way from chance (0) to solved (1) unless said otherwise.
 AT_CHANCE = 0.02  # below it, the model has learned nothing
+_MOST_STEPS = 1 << 53  # a journal counts no further
 _PATIENCE = 200  # steps after the warm-up that a run has to leave chance
 _RISE_BEGINS = 0.003  # of the chance level, above the lowest loss
 _RISE_REACHES = 0.012  # of the chance level: beyond the noise of short epochs
@@ -26,7 +27,21 @@ _RISE_NOISES = (
 _PLATEAU_EPOCHS, _PLATEAU_GAIN = 6, 0.002
 _OUT = 0.05  # below the lowest loss so far, the plateau is over
 _STUCK = frozenset({"at-chance", "rising", "plateau"})
+_STUCK_ADVICE = (
+    "try --set optim.momentum=0.9 in a short run, --optimizer sgd with a larger --lr, or --positives "
+    "instance; a small model such as mobilenetv3_small_100 shows within minutes whether the data works"
+)
+# A head begins as the identity, over features that tell marks apart before its first step.
+_HEAD_STUCK = (
+    "the features tell views of a mark no better than views of others: look at the views and marks with "
+    "tmssl data, try --positives instance, or other --stages (`tmssl eval --features`)"
+)
 _LOWER_LR = "lower the LR to a third: tmssl train --resume --lr NEW"
+_PLATEAU_ADVICE = {
+    "cosine": _LOWER_LR,
+    "wsd": "the decay lowers it; for an earlier one: tmssl train --resume --epochs N, with N nearer",
+}
+_NO_SCHEDULE = "lower the LR, or let a cosine lower it: tmssl train --resume --schedule cosine"
 
 
 def progress(segment: Segment, loss: float) -> float | None:
@@ -42,9 +57,9 @@ def _span(segment: Segment) -> float:
 
 
 def warm_steps(segment: Segment) -> int:
-    """Steps of the run's warm-up."""
-    epochs = segment.setting("optim", "warmup_epochs")
-    return round(float(str(epochs or 0)) * segment.steps_per_epoch)
+    """Steps of the run's warm-up, which a journal may put beyond all bounds."""
+    epochs = segment.figure("optim", "warmup_epochs") or 0.0
+    return round(min(max(0.0, epochs) * segment.steps_per_epoch, _MOST_STEPS))
 
 
 def _losses(epochs: list[Epoch]) -> list[tuple[Epoch, float]]:
@@ -79,8 +94,7 @@ def at_chance(segment: Segment, steps: Steps, epochs: list[Epoch]) -> Finding | 
         "at-chance",
         f"loss {number(mean)} is chance level ({formula} = {number(segment.chance)}): the model has "
         "learned nothing so far",
-        "try --set optim.momentum=0.9 in a short run, --optimizer sgd with a larger --lr, or --positives "
-        "instance; a small model such as mobilenetv3_small_100 shows within minutes whether the data works",
+        _HEAD_STUCK if segment.setting("model", "train") == "head" else _STUCK_ADVICE,
     )
 
 
@@ -128,12 +142,12 @@ def plateau(segment: Segment, _steps: Steps, epochs: list[Epoch]) -> Finding | N
     if len(known) <= _PLATEAU_EPOCHS or segment.chance is None:
         return None
     # The epochs of a segment that began late in a cosine lack the peak LR; the settings have it.
-    configured = segment.setting("optim", "lr")
-    peak = max(epoch.lr or 0.0 for epoch, _ in known)
-    peak = max(peak, configured) if isinstance(configured, float) else peak
+    configured = segment.figure("optim", "lr") or 0.0
+    peak = max(configured, *(epoch.lr or 0.0 for epoch, _ in known))
+    lowest = list(itertools.accumulate((loss for _, loss in known), min))
     for i in range(_PLATEAU_EPOCHS, len(known)):
         epoch, loss = known[i]
-        before = min(loss for _, loss in known[: i - _PLATEAU_EPOCHS + 1])
+        before = lowest[i - _PLATEAU_EPOCHS]
         since = min(loss for _, loss in known[i - _PLATEAU_EPOCHS + 1 : i + 1])
         settled = (epoch.lr or 0.0) < peak / 2 or (progress(segment, loss) or 0.0) > 0.9
         away = (progress(segment, before) or 0.0) >= AT_CHANCE
@@ -144,9 +158,7 @@ def plateau(segment: Segment, _steps: Steps, epochs: list[Epoch]) -> Finding | N
                 "plateau",
                 f"loss has not fallen below {number(before)} for {_PLATEAU_EPOCHS} epochs, and the LR "
                 "is still high",
-                _LOWER_LR
-                if segment.setting("optim", "schedule") == "cosine"
-                else "lower the LR, or let a cosine lower it: tmssl train --resume --schedule cosine",
+                _PLATEAU_ADVICE.get(str(segment.setting("optim", "schedule")), _NO_SCHEDULE),
             )
     return None
 
