@@ -1,11 +1,14 @@
 """Files appear complete or not at all."""
 
+import errno
+import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from tmssl.errors import InputError
-from tmssl.files import atomic_path, is_unfinished, write_atomic
+from tmssl.files import atomic_path, write_atomic
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -49,8 +52,32 @@ def test_several_parts_become_one_file(tmp_path: Path) -> None:
     assert (tmp_path / "f").read_bytes() == b"abc"
 
 
-def test_what_a_kill_leaves_is_known_by_its_name(tmp_path: Path) -> None:
-    with atomic_path(tmp_path / "part-7.b2") as fresh:
-        assert is_unfinished(fresh)
-        fresh.touch()
-    assert not any(is_unfinished(Path(name)) for name in ("part-7.b2", ".hidden", "a-3", "x.json"))
+@pytest.mark.parametrize(
+    "number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EPERM, errno.EISDIR]
+)
+def test_a_folder_that_cannot_be_synced_stops_no_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    real = os.fsync
+
+    def fsync(file: int) -> None:
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(number, os.strerror(number))
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_atomic(tmp_path / "a", b"whole")
+    assert (tmp_path / "a").read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_fails_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fsync(_file: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(InputError, match="cannot write"):
+        write_atomic(tmp_path / "a", b"whole")
+    assert list(tmp_path.iterdir()) == []

@@ -11,6 +11,7 @@ from tests.helpers.pilot import until, until_still
 from tests.helpers.screens import steady
 from tests.helpers.terminal import ROOT, Terminal, watch
 from tmssl.runs.events import Finding
+from tmssl.runs.findings.standing import finding_facts
 from tmssl.runs.folder import Run
 from tmssl.runs.history import History, read_history, summary
 from tmssl.runs.journal import JournalWriter, read_journal
@@ -47,7 +48,8 @@ def test_json_is_the_same_snapshot_for_watch_and_runs(steady: Run) -> None:
     rows = json.loads(said("runs", "--runs", str(steady.path.parent), "--json"))
     (same,) = [row for row in rows if row["name"] == "r"]
     history = read_history(read_journal(steady.journal))
-    for name, value in summary(history, alive=False, now=0.0).items():
+    told = {**summary(history, alive=False, now=0.0), **finding_facts(history)}
+    for name, value in told.items():
         if name != "seconds_since_write":
             assert one[name] == same[name] == value, name
     assert one["state"] == "stopped"
@@ -63,10 +65,18 @@ def terminal(steady: Run, request: pytest.FixtureRequest) -> Iterator[Terminal]:
     opened.close()
 
 
-@pytest.mark.parametrize("terminal", [(["--ascii"], {})], indirect=True)
+@pytest.mark.parametrize(
+    "terminal",
+    [(["--ascii"], {}), ([], {"LANG": "C"}), ([], {"PYTHONIOENCODING": "latin-1"})],
+    indirect=True,
+)
 def test_on_an_ascii_terminal_no_other_byte_arrives(terminal: Terminal) -> None:
     terminal.shows("learning rate")
     terminal.type(b"m")
+    terminal.shows("query 1/4")
+    terminal.type(b"i")
+    terminal.shows("rank of another match")
+    terminal.type(b"\r")
     terminal.shows("query 1/4")
     assert terminal.leave() == 0
     assert max(terminal.bytes) < 0x80

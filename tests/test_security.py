@@ -53,6 +53,15 @@ def test_every_row_of_the_threat_table_names_tests_that_exist() -> None:
             assert re.search(rf"def {test}\(", source), test
 
 
+def test_the_quarantine_is_no_formula_and_holds_no_control(tmp_path: Path) -> None:
+    folder = draw_marks(tmp_path / "m", 2)
+    for name in ("=1+1.png", "@\u202ea.png", "a\x9bb.png"):
+        (folder / name).write_bytes(b"no image")
+    pack = build_pack(read_catalogue(folder), tmp_path / "p", 32, workers=1)
+    paths = ["'=1+1.png", "'@\ufffda.png", "a\ufffdb.png"]
+    assert [path for path, _ in pack.quarantine] == paths
+
+
 @pytest.mark.parametrize("name", ["best", "epoch-0010"])
 def test_a_checkpoint_that_is_a_link_out_of_its_run_is_not_followed(
     tmp_path: Path, name: str

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmssl.text import count, duration, learning_rate, nearest, number, rate, safe
+from tmssl.text import (
+    count,
+    duration,
+    learning_rate,
+    nearest,
+    number,
+    rate,
+    safe,
+    spreadsheet_cell,
+)
 
 
 @given(st.text(max_size=800))
@@ -37,6 +46,32 @@ def test_plain_words_are_left_alone(text: str) -> None:
 def test_controls_become_their_pictures() -> None:
     assert safe("a\x1b[2Jb\n\x9b\u202e") == "a\u241b[2Jb\u240a\ufffd\ufffd"
     assert safe("x" * 600) == "x" * 499 + "\u2026"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1",
+        "+1+1",
+        "-1+cmd|'/c calc'!A0",
+        "@SUM(A1)",
+        " =1",
+        "\u3000=1",
+        "\uff1d1+1",
+        "-1.2.3",
+        "-\u0661",
+        "--1",
+        "+",
+        "+5",
+    ],
+)
+def test_a_cell_is_no_formula(text: str) -> None:
+    assert spreadsheet_cell(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["-1", "-0.25", "-1e-05", "-1E+3", "a=b", "1-2", "", "\t=1"])
+def test_a_negative_number_and_plain_words_stay_as_they_are(text: str) -> None:
+    assert spreadsheet_cell(text) == safe(text)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ Importing costs nothing: each name is imported when it is first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tmssl.system import refuse_windows
+
 if TYPE_CHECKING:
     from tmssl.api import (
         Encoder,
@@ -41,6 +43,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'tmssl' has no attribute {name!r}")
+    refuse_windows()
     home = "tmssl.errors" if name == "TmsslError" else "tmssl.api"
     return getattr(import_module(home), name)
 

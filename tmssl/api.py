@@ -4,6 +4,7 @@
 """
 
 import functools
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tmssl.config import Config, read_config
+from tmssl.files import is_folder, is_there
 from tmssl.runs import folder as run_folder
 from tmssl.runs import history as run_history
 from tmssl.runs.events import Eval, Finding
@@ -128,9 +130,11 @@ class TrainedRun:
     def gallery(self, checkpoint: str = "best") -> "Gallery":
         """The index of the run's marks by a checkpoint's encoder; made first if it is missing, then kept open."""
         from tmssl.retrieval.search.gallery import open_gallery
+        from tmssl.runs.workspace import workspace
 
         if checkpoint not in self._galleries:
-            self._galleries[checkpoint] = open_gallery(self.folder, checkpoint=checkpoint)
+            with workspace(self.folder, warnings.warn) as folder:
+                self._galleries[checkpoint] = open_gallery(folder, checkpoint=checkpoint)
         return self._galleries[checkpoint]
 
     def __repr__(self) -> str:
@@ -158,7 +162,7 @@ def read_history(path: str | Path) -> RunHistory:
         JournalError: it is missing or cannot be read.
     """
     path = Path(path)
-    journal = path / "metrics.jsonl" if path.is_dir() else path
+    journal = path / "metrics.jsonl" if is_folder(path) else path
     return RunHistory(run_history.read_history(read_journal(journal)))
 
 
@@ -208,9 +212,9 @@ class Encoder:
 
 def _square(image: "Image | str | Path", size: int) -> npt.NDArray[np.uint8]:
     """An image as a pack holds it, uint8 (size, size, 3)."""
-    from tmssl.data.preprocess import load_square
+    from tmssl.data.picture import picture_square
 
-    return load_square(Path(image) if isinstance(image, str) else image, size)
+    return picture_square(Path(image) if isinstance(image, str) else image, size)
 
 
 def load_encoder(
@@ -231,7 +235,7 @@ def load_encoder(
     from tmssl.training.checkpoints.store import load_weights
     from tmssl.training.learner import choose_device
 
-    if isinstance(source, str | Path) and Path(source).is_file():
+    if isinstance(source, str | Path) and is_there(source) and Path(source).is_file():
         path = Path(source)
     else:
         run = source if isinstance(source, TrainedRun) else open_run(source)
@@ -322,6 +326,8 @@ def evaluate(
         InputError: no checkpoint, no pack, or fewer than two marks.
     """
     from tmssl.retrieval.evaluation import evaluate as evaluation
+    from tmssl.runs.workspace import workspace
 
     opened = run if isinstance(run, TrainedRun) else open_run(run)
-    return evaluation.evaluate(opened.folder, checkpoint=checkpoint, topk=topk)
+    with workspace(opened.folder, warnings.warn) as folder:
+        return evaluation.evaluate(folder, checkpoint=checkpoint, topk=topk)

@@ -1,159 +1,55 @@
-"""The settings of a run: frozen structs, their checks, and their TOML file."""
+"""The settings of a run in a TOML file, checked, changed and compared."""
 
-import re
-import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, get_args, get_type_hints
 
 import msgspec
 import tomli_w
-from msgspec import Meta
 
+from tmssl.config_checks import check_settings, resolved_model
+from tmssl.config_words import explain, parse_numbers
 from tmssl.errors import ConfigError, InputError
 from tmssl.files import write_atomic
+from tmssl.settings import (
+    RANDOM,
+    SECTIONS,
+    BestBy,
+    Config,
+    DataConfig,
+    DecayShape,
+    Device,
+    ModelConfig,
+    OptimConfig,
+)
 from tmssl.text import nearest, safe
 
-Positives = Literal["instance", "vienna", "mixed"]
-ViewSet = Literal["logo", "colour", "published", "mild"]
-OptimizerName = Literal["sgd", "lars", "adamw"]
-ScheduleName = Literal["cosine", "constant"]
-Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
-BestBy = Literal[
-    "auto", "loss", "figurative-map", "group-map", "figurative-hit", "group-recall", "invariance"
+__all__ = [
+    "EARLIER",
+    "RANDOM",
+    "SECTIONS",
+    "BestBy",
+    "Config",
+    "DataConfig",
+    "DecayShape",
+    "Device",
+    "ModelConfig",
+    "OptimConfig",
+    "changed",
+    "differences",
+    "from_dict",
+    "parse_setting",
+    "published",
+    "read_config",
+    "resolved",
+    "resolved_model",
+    "scheme",
+    "section_of",
+    "to_dict",
+    "write_config",
 ]
-Level = Literal["category", "division", "section"]
 
-_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
-_BOUNDS = {">=": "at least", ">": "above", "<=": "at most", "<": "below"}
 _LARGEST_FILE = 1 << 20  # bytes
-
-PositiveInt = Annotated[int, Meta(ge=1)]
-PositiveFloat = Annotated[float, Meta(gt=0, le=sys.float_info.max)]
-NonNegative = Annotated[float, Meta(ge=0, le=sys.float_info.max)]
-ChunkSize = Literal["auto"] | Annotated[int, Meta(ge=0)]
-Share = Annotated[float, Meta(ge=0, le=1)]
-
-
-class DataConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Images, views and positives."""
-
-    source: str = ""
-    """Folder, archive or table of images."""
-    pack: str = ""
-    """Folder of the pack made from the source."""
-    images_under: str = ""
-    """A further folder that links and tables of the source may point into."""
-    image_size: Annotated[int, Meta(ge=32, le=1024)] = 224
-    """Side of a view in pixels."""
-    views: ViewSet = "logo"
-    """Augmentations: `logo`, `colour` (`logo` without stylings, for short runs), `published` (MoCo v3)
-    or `mild`."""
-    positives: Positives = "instance"
-    """Two views of one image, of two images that share a Vienna code, or a mixture of both."""
-    vienna_share: Share = 0.5
-    """Share of Vienna positives in the mixture."""
-    vienna_level: Level = "division"
-    """Level at which two images share a code."""
-
-
-class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The encoder and its heads."""
-
-    name: str = "efficientnet_b0"
-    """Any timm model."""
-    hidden: PositiveInt = 4096
-    """Width of the hidden layers of projector and predictor."""
-    dimensions: PositiveInt = 256
-    """Dimensions in which views are compared."""
-    init: str = ""
-    """Initial weights: `imagenet`, a file of timm or tmssl weights, or a run."""
-
-
-class OptimConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Optimizer, learning-rate schedule, loss and momentum encoder."""
-
-    optimizer: OptimizerName = "sgd"
-    """Optimizer; `sgd` is with Nesterov momentum."""
-    lr: PositiveFloat = 0.2
-    """Highest learning rate; it is not scaled by the batch size."""
-    min_lr: NonNegative = 1e-6
-    """Learning rate at the end of the cosine."""
-    schedule: ScheduleName = "cosine"
-    """Learning-rate schedule."""
-    warmup_epochs: NonNegative = 1.0
-    """Epochs of linear warm-up at the start of the run."""
-    anchor: NonNegative = 0.0
-    """Epoch at which the cosine begins."""
-    rewarm_steps: Annotated[int, Meta(ge=0)] = 0
-    """Steps over which a resume spreads a jump of the learning rate; 0 jumps at once."""
-    rewarm_step: Annotated[int, Meta(ge=0)] = 0
-    """Step at which that spread begins; set by a resume."""
-    rewarm_lr: NonNegative = 0.0
-    """Learning rate from which it begins; set by a resume."""
-    weight_decay: NonNegative = 1e-4
-    """Weight decay; BN and biases have none."""
-    temperature: PositiveFloat = 0.2
-    """Temperature of the softmax."""
-    momentum: Share = 0.99
-    """Initial momentum of the momentum encoder; it rises to 1 along a cosine."""
-
-
-class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Length, batches, hardware, checkpoints and evaluations."""
-
-    epochs: Annotated[int, Meta(ge=1, le=100_000)] = 30
-    """Epoch at which training ends."""
-    batch_size: Annotated[int, Meta(ge=2)] = 256
-    """Images per batch, and so the keys that each query is compared with."""
-    chunk_size: ChunkSize = 0
-    """Images that pass through the encoder at once: a number, 0 for the whole batch, or `auto` for
-    as many as the memory holds."""
-    seed: Annotated[int, Meta(ge=0, lt=1 << 32)] = 0
-    """Seed of order, views and initial weights."""
-    gpus: PositiveInt = 1
-    """GPUs of this machine to train on, one process each; they share the batch. Processes on a CPU."""
-    device: Device = "auto"
-    """Device for training; `auto` takes CUDA if there is a GPU."""
-    precision: Precision = "auto"
-    """Number format for training; `auto` is bfloat16 on a GPU that has it, float16 on other GPUs, float32
-    on a CPU. With bfloat16 on CUDA the views are made in bfloat16 too."""
-    deterministic: bool = False
-    """Give bitwise the same losses on every run; a little slower."""
-    compile: bool = False
-    """Compile the encoders with torch.compile."""
-    log_every: PositiveInt = 10
-    """Steps between step events."""
-    checkpoint_minutes: PositiveFloat = 10.0
-    """Minutes between checkpoints within an epoch."""
-    eval_every: Annotated[int, Meta(ge=0)] = 0
-    """Epochs between evaluations during training, with one at the end; 0 makes none."""
-    best_by: BestBy = "auto"
-    """Figure of these evaluations that chooses `best`; `auto` is figurative division mAP or group mAP if
-    the labels allow it, else the loss."""
-    keep_every: Annotated[int, Meta(ge=0)] = 10
-    """Epochs between checkpoints that are kept for good; 0 keeps none."""
-    price_per_hour: NonNegative = 0.0
-    """Price of the machine per hour, for the cost of a run so far and to its end; 0 is unknown."""
-
-
-class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that decides a run."""
-
-    data: DataConfig = DataConfig()
-    model: ModelConfig = ModelConfig()
-    optim: OptimConfig = OptimConfig()
-    train: TrainConfig = TrainConfig()
-
-
-SECTIONS: dict[str, type[msgspec.Struct]] = {
-    "data": DataConfig,
-    "model": ModelConfig,
-    "optim": OptimConfig,
-    "train": TrainConfig,
-}
 
 
 def section_of(setting: str) -> str:
@@ -170,12 +66,36 @@ def section_of(setting: str) -> str:
     raise ConfigError(f"unknown setting '{safe(setting)}'{nearest(wanted[2], known)}")
 
 
+# Version 0.2.0 and earlier wrote every setting they had into a run's file: `pack`, and all of these.
+_EARLIER_MODEL = {"name", "hidden", "dimensions", "init"}
+EARLIER: Mapping[str, object] = {
+    "features": "pooled",
+    "train": "all",
+    "heads": "mlp",
+    "normalization": "imagenet",
+}
+
+
+def _as_written(tree: Mapping[str, object]) -> Mapping[str, object]:
+    """The settings of a run, with what was meant where an earlier version wrote them."""
+    data, model = tree.get("data"), tree.get("model")
+    if not isinstance(data, dict) or not isinstance(model, dict):
+        return tree
+    if "pack" in data and set(model) >= _EARLIER_MODEL and "features" not in model:
+        return {**tree, "model": {**EARLIER, **model}}
+    return tree
+
+
 def from_dict(tree: Mapping[str, object]) -> Config:
     """A checked configuration from nested dicts.
+
+    What is not stated has its default, but for a run of version 0.2.0 or earlier: its encoder is pooled,
+    trained whole, and sees pixels normalised by ImageNet's mean and deviation.
 
     Raises:
         ConfigError: an unknown key, a wrong type, a value out of range or a contradiction.
     """
+    tree = _as_written(tree)
     for section, settings in tree.items():
         if section not in SECTIONS:
             raise ConfigError(
@@ -186,58 +106,14 @@ def from_dict(tree: Mapping[str, object]) -> Config:
     try:
         config = msgspec.convert(tree, Config, strict=True)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"bad setting: {_explain(str(error), tree)}") from error
-    _check(config)
+        raise ConfigError(f"bad setting: {explain(str(error), tree, SECTIONS)}") from error
+    check_settings(config)
     return config
 
 
-def _explain(message: str, tree: Mapping[str, object]) -> str:
-    """A message of msgspec, such as "Expected `int` >= 1 - at `$.train.epochs`", in plain words."""
-    expected, _, place = message.partition(" - at `$.")
-    section, _, name = place.rstrip("`").partition(".")
-    settings = tree.get(section)
-    if not name or not isinstance(settings, Mapping):
-        return f"[{section}] is no table of settings; write NAME = VALUE lines below it"
-    kinds = get_args(get_type_hints(SECTIONS[section])[name])
-    words = [word for kind in kinds for word in (kind, *get_args(kind)) if isinstance(word, str)]
-    wanted = re.match(r"Expected `(\w+)`(?: (\S+) (\S+))?", expected)
-    if len(words) > 1:
-        hint = f"one of {', '.join(words)}"
-    elif wanted is None:
-        hint = f"`{words[0]}` or a whole number" if words else safe(expected)
-    else:
-        kind, bound, limit = wanted.groups()
-        hint = _KINDS.get(kind, kind) + (f", {_BOUNDS.get(bound, bound)} {limit}" if bound else "")
-    value = settings[name]
-    shown = f"'{safe(value, 60)}'" if isinstance(value, str) else safe(value, 60)
-    return f"{name} is {shown}; give {hint}"
-
-
-def _check(config: Config) -> None:
-    """Refuse settings that contradict each other."""
-    optim, train = config.optim, config.train
-    if optim.min_lr > optim.lr:
-        raise ConfigError(
-            f"min_lr is {optim.min_lr:g}, above lr {optim.lr:g}; make it smaller than lr"
-        )
-    if optim.schedule == "cosine" and optim.anchor >= train.epochs:
-        raise ConfigError(
-            f"the cosine would begin at epoch {optim.anchor:g} and end at {train.epochs}; "
-            "give more --epochs"
-        )
-    if train.batch_size % train.gpus or train.batch_size < 2 * train.gpus * (train.gpus > 1):
-        raise ConfigError(
-            f"batch_size is {train.batch_size}, which {train.gpus} GPUs cannot share evenly; "
-            f"give a multiple of {train.gpus}, at least {2 * train.gpus}"
-        )
-    if train.chunk_size == 1:
-        raise ConfigError(
-            "chunk_size is 1, and BN cannot train on one image; give 2 or more, or 0 for all at once"
-        )
-    if train.chunk_size != "auto" and train.chunk_size > train.batch_size:
-        raise ConfigError(
-            f"chunk_size is {train.chunk_size}, above batch_size {train.batch_size}; lower it"
-        )
+def resolved(config: Config) -> Config:
+    """The configuration with each `auto` of its model replaced by what it means there."""
+    return msgspec.structs.replace(config, model=resolved_model(config.model))
 
 
 def parse_setting(text: str) -> tuple[str, object]:
@@ -255,13 +131,29 @@ def parse_setting(text: str) -> tuple[str, object]:
     kind = type(getattr(SECTIONS[section](), setting))
     try:
         parsed: object = tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, or a number of thousands of digits
         parsed = value.strip()
     if kind is str and not isinstance(parsed, str):
         parsed = value.strip()
-    if kind is float and type(parsed) is int:
+    if kind is float and type(parsed) is int and abs(parsed) < 1 << 53:
         parsed = float(parsed)
+    if kind is tuple and not isinstance(parsed, list):
+        parsed = parse_numbers(value)
     return f"{section}.{setting}", parsed
+
+
+def published(config: Config) -> Config:
+    """The configuration as journals and checkpoints hold it, which others read: without the address of notices."""
+    notify = config.train.notify and scheme(config.train.notify)
+    return msgspec.structs.replace(
+        config, train=msgspec.structs.replace(config.train, notify=notify)
+    )
+
+
+def scheme(address: str) -> str:
+    """`ntfy://` of `ntfy://user:password@host/topic`: what may be shown of an address."""
+    service, separator, _ = address.partition("://")
+    return f"{service}{separator}" if separator else "something without ://"
 
 
 def changed(config: Config, changes: dict[str, object]) -> Config:
@@ -275,7 +167,8 @@ def changed(config: Config, changes: dict[str, object]) -> Config:
 
 
 def differences(old: Config, new: Config) -> dict[str, list[object]]:
-    """Settings that differ, as `section.name` to [old, new]."""
+    """Settings that differ, as `section.name` to [old, new]; of an address of notices its service alone."""
+    old, new = published(old), published(new)
     pairs: dict[str, list[object]] = {}
     for section, kind in SECTIONS.items():
         for name in kind.__struct_fields__:

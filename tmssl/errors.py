@@ -2,6 +2,7 @@
 
 TmsslError              exit 1: the work failed
 +-- TrainingError       training could not continue
++-- EngineError         a search engine on another machine refused, or did not answer
 +-- InputError          exit 2: the command, its files or its settings are wrong
     +-- CatalogueError  a source of images or labels
     +-- PackError       a pack that is foreign, truncated or for other images
@@ -21,6 +22,10 @@ class TmsslError(Exception):
 
 class TrainingError(TmsslError):
     """Training could not continue."""
+
+
+class EngineError(TmsslError):
+    """A search engine on another machine refused, or did not answer."""
 
 
 class InputError(TmsslError):

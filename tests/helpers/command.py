@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "cli"]
 TINY = (
     "--model test_efficientnet --hidden 32 --dimensions 16 --image-size 32 --batch-size 8 "
-    "--log-every 1 --device cpu --lr 0.05"
+    "--log-every 1 --device cpu --lr 0.05 --optimizer sgd --temperature 0.2 --momentum 0.99 "
+    "--init none --features pooled --train all"
 ).split()
 
 

@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from tmssl.data.sources.trademark_xml import read_register
+from tmssl.data.tables.trademark_xml import read_register
 
 ST66 = """<?xml version="1.0" encoding="UTF-8"?>
 <Transaction xmlns="http://www.wipo.int/standards/XMLSchema/trademarks">

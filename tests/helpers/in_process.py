@@ -6,8 +6,8 @@ from cli.app import app
 from tmssl.errors import TmsslError
 
 
-def tmssl_in_process(*words: str, stdin: bytes | None = None) -> tuple[str, str]:
-    """Stdout and stderr of `tmssl WORDS`, which must succeed.
+def tmssl_in_process(*words: str, stdin: bytes | None = None, code: int = 0) -> tuple[str, str]:
+    """Stdout and stderr of `tmssl WORDS`, which must end with this exit code.
 
     Raises:
         TmsslError: the command raised it.
@@ -15,5 +15,5 @@ def tmssl_in_process(*words: str, stdin: bytes | None = None) -> tuple[str, str]
     done = CliRunner().invoke(app, list(words), input=stdin)
     if isinstance(done.exception, TmsslError):
         raise done.exception
-    assert done.exit_code == 0, (done.output, done.exception)
+    assert done.exit_code == code, (done.output, done.exception)
     return done.stdout, done.stderr

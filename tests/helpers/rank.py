@@ -11,10 +11,10 @@ import torch
 from tests.helpers.training import SMALL_MODEL
 from tmssl.config import Config, changed
 from tmssl.data.pack.reader import open_pack
-from tmssl.training.distributed import Ranks, join_ranks
 from tmssl.training.learner import create_learner, update
 from tmssl.training.loader import ViewLoader
 from tmssl.training.optimizer import set_learning_rate
+from tmssl.training.ranks.distributed import Ranks, join_ranks
 from tmssl.training.session import create_sampler
 from tmssl.training.signals import SignalFlags
 

@@ -5,16 +5,29 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from textual.app import App
 from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.screen import Screen
 
 from tests.helpers.histories import two_segments
-from tests.helpers.pilot import until, until_still, until_text
+from tests.helpers.pilot import strips, until, until_still, until_text
 from tests.helpers.retrieved import retrieved_run
-from tmssl.config import Config, changed, write_config
-from tmssl.runs.events import Checkpoint, End, Epoch, Finding, Started, Step
+from tests.helpers.showcase import add_runs, many_findings
+from tmssl.config import Config, changed, resolved, write_config
+from tmssl.runs.events import (
+    Checkpoint,
+    Division,
+    End,
+    Epoch,
+    Eval,
+    Finding,
+    Score,
+    Started,
+    Step,
+)
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.journal import JournalWriter
 
@@ -29,23 +42,25 @@ class Way:
 
 
 _MATCHES = ("m", "query 1/4")
-_RUNS = ("o", "2 runs")
+_RUNS = ("o", "10 runs")
 
 WAYS = (
     Way("curves"),
     Way("matches", (_MATCHES,)),
     Way("matches-compared", (_MATCHES, ("d", "now 2"))),
+    Way("pictures", (_MATCHES, ("P", "Press its number"))),
     Way("list", (_MATCHES, ("t", "page 1/1"))),
     Way("figures", (_MATCHES, ("u", "Figures of epoch-0006"))),
     Way("findings", (("f", "the loss falls"),)),
-    Way("log", (("g", "epoch 6"),)),
+    Way("log", (("g", "step 60"),)),
     Way("config", (("c", "[data]"),)),
     Way("help", (("question_mark", "Keys"),)),
     Way("runs", (_RUNS,)),
     Way(
         "comparison",
-        (_RUNS, ("space", "* "), ("down", "* "), ("space", "* "), ("c", "settings that differ")),
+        (_RUNS, ("space", "* "), ("down", "B "), ("space", "* "), ("c", "settings that differ")),
     ),
+    Way("columns", (_RUNS, ("t", "Columns"))),
     Way("start", (_RUNS, ("n", "recipes:"))),
     Way("resume", (("r", "old LR"),)),
     Way("evaluate", (("e", "Evaluate which checkpoint"),)),
@@ -54,11 +69,12 @@ WAYS = (
 
 
 def steady_run(folder: Path) -> Run:
-    """A finished run with two segments, findings, evaluations, checkpoints and a log, and one beside it."""
+    """A finished run with two segments, thirty findings, evaluations, checkpoints and a log, and nine beside it."""
     run = retrieved_run(folder, solid=True)
+    _enrich(run.eval / "epoch-0006.json")
     evaluations = run.journal.read_bytes().splitlines(keepends=True)[1:]
     run.journal.unlink()
-    config = changed(Config(), {"epochs": 10, "lr": 0.1, "warmup_epochs": 0.0})
+    config = changed(resolved(Config()), {"epochs": 10, "lr": 0.1, "warmup_epochs": 0.0})
     write_config(config, run.config)
     journal = JournalWriter(run.journal)
     journal.write(Started(name="r", host="box", device="cpu, 2 cores"))
@@ -77,6 +93,8 @@ def steady_run(folder: Path) -> Run:
                     rank_me=9.0,
                 )
             )
+    for finding in many_findings(28, 60):
+        journal.write(finding)
     journal.write(
         Finding(
             code="at-chance",
@@ -95,14 +113,53 @@ def steady_run(folder: Path) -> Run:
     journal = JournalWriter(run.journal)
     journal.write(End(status="stopped", reason="asked", step=60, epoch=6.0, t=1061.0))
     journal.close()
-    sidecar = {"sha256": "x", "step": 60, "epoch": 6.0, "steps_per_epoch": 10}
+    sidecar = {"sha256": "0" * 64, "step": 60, "epoch": 6.0, "steps_per_epoch": 10}
     (run.checkpoints / "last.json").write_text(json.dumps(sidecar))
     run.log.write_text(
-        "".join(f"epoch {epoch}: loss {5.5 - epoch / 4:.3f}\n" for epoch in range(1, 7))
+        "".join(
+            f"epoch {step / 10:.1f}, step {step}: loss {5.5 - step / 40:.3f}, lr {0.1 - step / 1000:.3f}, "
+            f"gradient norm {1 + step % 7 / 10:.2f}, 100 images/s, 1.0 % of a step waits for data\n"
+            for step in range(1, 61)
+        )
     )
     other = create_run(folder / "runs", "second", latest=False)
-    write_config(changed(Config(), {"epochs": 20, "lr": 0.3}), other.config)
+    write_config(changed(resolved(Config()), {"epochs": 20, "lr": 0.3}), other.config)
+    add_runs(folder / "runs")
     return run
+
+
+def _enrich(path: Path) -> None:
+    """Give an evaluation the figures of a usual one: every level, two lengths, and divisions."""
+    event = msgspec.json.decode(path.read_bytes(), type=Eval)
+    more = [
+        Score(
+            metric=metric,
+            level=level,
+            codes=codes,
+            k=k,
+            value=chance + (0.9 - chance) * share,
+            chance=chance,
+            low=chance,
+            high=0.9,
+            queries=4,
+            references={"untrained": chance + 0.1},
+        )
+        for level, chance in (("category", 0.4), ("division", 0.2), ("section", 0.1))
+        for metric, share in (("hit", 0.8), ("precision", 0.3), ("map", 0.4), ("ndcg", 0.5))
+        for codes in ("all", "macro")
+        for k in (10, 100)
+    ]
+    divisions = [
+        Division(
+            code=f"{n:02d}.01", title=f"title {n}", k=10, queries=30 + n, value=0.04 * n, chance=0.2
+        )
+        for n in range(1, 21)
+    ]
+    path.write_bytes(
+        msgspec.json.encode(
+            msgspec.structs.replace(event, scores=[*event.scores, *more], divisions=divisions)
+        )
+    )
 
 
 async def reach(pilot: Pilot[None], way: Way) -> None:
@@ -115,6 +172,22 @@ async def reach(pilot: Pilot[None], way: Way) -> None:
         await until_still(pilot)
     await until(pilot, lambda: _is_filled(pilot.app.screen), "for the palette's commands")
     await until_still(pilot)
+
+
+def used_share(app: App[Any], across: int = 10) -> float:
+    """The share of a screen's parts, `across` in a row and in a column, that hold more than blanks and frames."""
+    columns, rows = app.size
+    width, height = columns // across, rows // across
+    used = set()
+    for y, strip in enumerate(strips(app)):
+        x = 0
+        for text, style, _ in strip:
+            coloured = style is not None and style.bgcolor != app.screen.rich_style.bgcolor
+            for character in text:
+                if coloured or not (character.isspace() or "\u2500" <= character <= "\u257f"):
+                    used.add((x // width, y // height))
+                x += 1
+    return len(used) / across**2
 
 
 def _is_filled(screen: Screen[Any]) -> bool:

@@ -23,6 +23,7 @@ _SEQUENCE = re.compile(
     r"\x1b\[\??(?P<numbers>[0-9;]*)(?P<final>[a-zA-Z])|\x1b\][^\x07]*\x07|\r|\n|\x07|(?P<sign>[^\x00-\x1f][\u0300-\u036f\ufe0f]*)"
 )
 _WIDEST = 240
+_LOCALE = ("LC_ALL", "LC_CTYPE", "PYTHONIOENCODING", "PYTHONUTF8")
 QUESTIONS = {
     "device status": (rb"\x1b\[5n", b"\x1b[0n"),
     "cursor position": (rb"\x1b\[\??6n", b"\x1b[12;40R"),
@@ -35,13 +36,16 @@ QUESTIONS = {
     "palette": (rb"\x1b\]4;\d+;\?(?:\x07|\x1b\\)", b"\x1b]4;1;rgb:0000/0000/0000\x1b\\"),
     "window": (rb"\x1b\[(?:1[1-9]|2[01])t", b"\x1b[6;20;10t"),
     "version": (rb"\x1b\[>0?q", b"\x1bP>|test 1\x1b\\"),
-    "kitty graphics": (rb"\x1b_G[^\x1b]*\x1b\\", b"\x1b_Gi=31;OK\x1b\\"),
+    "kitty graphics": (rb"\x1b_G(?![^;\x1b]*q=2)[^\x1b]*\x1b\\", b"\x1b_Gi=31;OK\x1b\\"),
 }
 """What programs ask terminals, and what one would answer."""
 
 
 class Grid:
     """What a terminal shows of the sequences that the monitor may send, cell by cell."""
+
+    sequences = _SEQUENCE
+    """what it understands"""
 
     def __init__(self) -> None:
         self.cells: dict[tuple[int, int], tuple[str, tuple[str, ...]]] = {}
@@ -55,14 +59,15 @@ class Grid:
         """Take in what was written; what is not whole yet waits."""
         text = self._rest + self._decoder.decode(block)
         place = 0
-        for found in _SEQUENCE.finditer(text):
+        for found in self.sequences.finditer(text):
             if found.start() != place:
                 break
             place = found.end()
-            self._take(found)
+            self.take(found)
         self._rest = text[place:]
 
-    def _take(self, found: "re.Match[str]") -> None:
+    def take(self, found: "re.Match[str]") -> None:
+        """Do what a sequence says."""
         row, column = self._place
         numbers = (found["numbers"] or "").split(";")
         if found["sign"]:
@@ -70,14 +75,14 @@ class Grid:
             self.cells[self._place] = (found["sign"], tuple(sorted(self._pen.values())))
             self._place = (row, column + width)
         elif found["final"] == "H":
-            self._place = (int(numbers[0]), int(numbers[1]))
+            self._place = (int(numbers[0] or 1), int((numbers[1:] or "1")[0]))
         elif found["final"] == "C":
             self._place = (row, column + int(numbers[0] or 1))
         elif found["final"] == "m":
             self._set_pen(iter(numbers))
         elif found[0] == "\n":
             self._place = (row + 1, 1)
-        elif found[0] == "\x1b[?1049h":
+        elif found[0] in ("\x1b[?1049h", "\x1b[2J"):
             self.cells = {}
 
     def _set_pen(self, numbers: "Iterator[str]") -> None:
@@ -94,6 +99,11 @@ class Grid:
                 self._pen[one[0].replace("9", "3")] = one  # 91 is a bright 31
             else:
                 self._pen[f"attribute {one}"] = one
+
+    @property
+    def rest(self) -> str:
+        """What was written and is not whole, or not understood."""
+        return self._rest
 
     def line(self, row: int) -> str:
         """The signs of a row, counted from 1."""
@@ -118,6 +128,7 @@ class Terminal:
         ignore_hangup: bool = False,
         environment: dict[str, str] | None = None,
         folder: Path = ROOT,
+        grid: Grid | None = None,
     ) -> None:
         """Start a command.
 
@@ -128,10 +139,11 @@ class Terminal:
             ignore_hangup: start it as `nohup` would.
             environment: variables to set beside those there are.
             folder: where it runs.
+            grid: what shows its output, one of its own by default.
         """
         self.bytes = bytearray()
         self.asked: list[str] = []
-        self.grid = Grid()
+        self.grid = Grid() if grid is None else grid
         self._answers_after_s = answers_after_s
         self._master, self.slave = os.openpty()
         self.resize(*size)
@@ -142,9 +154,9 @@ class Terminal:
             signal.signal(signal.SIGHUP, signal.SIG_IGN if ignore_hangup else signal.SIG_DFL)
 
         told = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-        for name in ("TMUX", "NO_COLOR", "COLUMNS", "LINES"):
+        for name in ("TMUX", "NO_COLOR", "COLUMNS", "LINES", *_LOCALE):
             told.pop(name, None)
-        told |= {"PYTHONPATH": str(ROOT)} | (environment or {})
+        told |= {"LANG": "C.UTF-8", "PYTHONPATH": str(ROOT)} | (environment or {})
         self.begun = time.monotonic()
         self.process = subprocess.Popen(
             words,

@@ -1,5 +1,6 @@
 """A run that was really trained, in a second: a test model on a few drawn marks."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.helpers.marks import draw_marks
@@ -13,13 +14,19 @@ from tmssl.training.loop import train
 from tmssl.training.signals import SignalFlags
 
 
-def tiny_run(folder: Path, count: int = 40, *, validation: int = 8) -> Run:
+def tiny_run(
+    folder: Path,
+    count: int = 40,
+    *,
+    validation: int = 8,
+    settings: Mapping[str, object] | None = None,
+) -> Run:
     """A run of one epoch under `folder`, its marks in `folder/marks`, drawn if they are not there."""
     marks = folder / "marks"
     if not marks.exists():
         draw_marks(marks, count, validation=validation)
     pack = build_pack(read_catalogue(marks), folder / "pack", pack_size(32))
-    return train_on(pack.folder, folder / "runs", **{"data.source": str(marks)})
+    return train_on(pack.folder, folder / "runs", **{"data.source": str(marks), **(settings or {})})
 
 
 def train_on(pack: Path, runs: Path, **settings: object) -> Run:

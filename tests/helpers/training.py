@@ -14,7 +14,21 @@ from tmssl.runs.folder import Run, create_run
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal
 
+# The settings of version 0.2.0, which most tests of training were written for.
+POOLED: dict[str, object] = {
+    "model.features": "pooled",
+    "model.train": "all",
+    "model.init": "none",
+    "model.heads": "mlp",
+    "optimizer": "sgd",
+    "lr": 0.2,
+    "weight_decay": 1e-4,
+    "temperature": 0.2,
+    "momentum": 0.99,
+    "batch_size": 256,
+}
 SMALL_MODEL: dict[str, object] = {
+    **POOLED,
     "model.name": "test_efficientnet",
     "hidden": 32,
     "dimensions": 16,

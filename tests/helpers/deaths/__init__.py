@@ -1,0 +1,1 @@
+"""Commands that are killed at a chosen file operation, many of them in a minute."""
