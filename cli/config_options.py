@@ -15,12 +15,15 @@ import typer
 from cli.command import DATA, EVALUATION, MODEL, OPTIMIZATION, OUTPUT, RUN
 from cli.options import with_parameters
 from tmssl.config import SECTIONS
+from tmssl.config_words import parse_numbers
+from tmssl.data.sources.specification import SEPARATOR
 from tmssl.text import safe
 
 _NAMES = {
     "data.source": "data",
     "model.name": "model",
 }  # options named otherwise than their setting
+_REPEATED = "data.source"  # each further one adds a source
 _SHORT = {"data.source": "-d", "train.epochs": "-e"}
 _HIDDEN = {"data.pack", "optim.anchor", "optim.rewarm_step", "optim.rewarm_lr"}  # set by commands
 _HEADINGS = {
@@ -29,15 +32,22 @@ _HEADINGS = {
     "optim": OPTIMIZATION,
     "train": RUN,
     **dict.fromkeys(["train.epochs", "train.batch_size", "train.chunk_size"], OPTIMIZATION),
-    **dict.fromkeys(["train.eval_every", "train.best_by"], EVALUATION),
+    **dict.fromkeys(["train.eval_every", "train.best_by", "train.stop_when"], EVALUATION),
     **dict.fromkeys(["train.log_every", "train.checkpoint_minutes"], OUTPUT),
-    **dict.fromkeys(["train.keep_every", "train.price_per_hour"], OUTPUT),
+    **dict.fromkeys(["train.keep_every", "train.price_per_hour", "train.notify"], OUTPUT),
 }
 _METAVARS = {
     "data.source": "SOURCE",
     "data.images_under": "DIR",
+    "data.columns": "MEANING=NAME,...",
+    "data.folders": "group|split|group,split",
+    "data.positives": "KIND|KIND=SHARE,...",
     "model.name": "NAME",
-    "model.init": "imagenet|FILE|RUN",
+    "train.stop_when": "METRIC:K|none",
+    "model.init": "imagenet|none|FILE|RUN",
+    "model.stages": "N,N",
+    "model.teacher": "timm:NAME|RUN|FILE",
+    "train.notify": "URL",
 }
 
 
@@ -81,7 +91,12 @@ def _parameter(name: str, setting: str) -> inspect.Parameter:
     flag = f"--{name.replace('_', '-')}"
     is_flag = isinstance(default, bool)
     words = _words(kind, field)
-    shown = "" if default == "" or is_flag else f"  [default: {default}]"
+    is_list = isinstance(default, tuple)
+    value = ",".join(map(str, default)) if is_list else default
+    shown = "" if default == "" or is_flag else f"  [default: {value}]"
+    taken: Any = str if is_list else type(default) | None
+    if setting == _REPEATED:
+        taken = list[str] | None
     option = typer.Option(
         *filter(None, [_SHORT.get(setting)]),
         f"{flag}/--no-{flag[2:]}" if is_flag else flag,
@@ -89,14 +104,19 @@ def _parameter(name: str, setting: str) -> inspect.Parameter:
         show_default=False,
         rich_help_panel=_HEADINGS.get(setting, _HEADINGS[section]),
         metavar=None if is_flag else _metavar(kind, setting, words),
-        parser=functools.partial(_parse_number_or_word, words) if words else None,
+        parser=parse_numbers if is_list else _word_parser(words),
     )
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
-        annotation=Annotated[type(default) | None, option],
+        annotation=Annotated[taken, option],
     )
+
+
+def _word_parser(words: tuple[str, ...]) -> Callable[[str], int | str] | None:
+    """The parser of a setting that takes a number or one of some words; None if it takes no words."""
+    return functools.partial(_parse_number_or_word, words) if words else None
 
 
 def _metavar(kind: type[msgspec.Struct], setting: str, words: tuple[str, ...]) -> str:
@@ -123,7 +143,7 @@ def _parse_number_or_word(words: tuple[str, ...], text: str) -> int | str:
     try:
         return text if text in words else int(text)
     except ValueError:
-        message = f"'{safe(text)}' is neither a number nor {' or '.join(words)}"
+        message = f"'{safe(text, 60)}' is neither a number nor {' or '.join(words)}"
         raise typer.BadParameter(message) from None
 
 
@@ -132,7 +152,9 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
     def wrapped(**options: Any) -> None:
         given = {setting: options.pop(name) for name, setting in option_names().items()}
-        settings = {setting: value for setting, value in given.items() if value is not None}
+        if given[_REPEATED]:
+            given[_REPEATED] = SEPARATOR.join(given[_REPEATED])
+        settings = {setting: value for setting, value in given.items() if value not in (None, [])}
         command(**options, settings=settings)
 
     parameters = inspect.signature(command).parameters.values()

@@ -23,6 +23,7 @@ class Entry:
 COMMANDS = {
     "demo": Entry("Draw toy marks, train on them, evaluate, and show matches."),
     "train": Entry("Train on a folder or table of images, or resume a run."),
+    "sweep": Entry("Train runs of different settings in turn, and compare them."),
     "watch": Entry("Watch a run, or all runs of a folder."),
     "eval": Entry("Evaluate retrieval against chance and references.", "evaluate", NumbersCommand),
     "search": Entry("Find the marks that resemble a logo."),

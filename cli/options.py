@@ -11,10 +11,13 @@ import typer
 from cli.command import RUN
 from tmssl.config import Device
 from tmssl.errors import ConfigError, InputError
-from tmssl.runs.folder import Run, open_run
+from tmssl.files import is_folder, is_there
+from tmssl.runs.folder import LATEST, Run, open_run
 from tmssl.text import safe
 
 RUNS_DEFAULT = Path("runs")
+MOST = 1_000_000_000
+"""The most that a count given by an option may be, such as a length of lists: above any catalogue."""
 
 RunsFolder = Annotated[
     Path,
@@ -47,6 +50,7 @@ Whiten = Annotated[
     typer.Option(
         "--whiten",
         min=0,
+        max=1 << 16,
         metavar="N",
         help="PCA-whiten the vectors and keep N features; 0 does not.",
     ),
@@ -67,6 +71,7 @@ Workers = Annotated[
     typer.Option(
         "--workers",
         min=0,
+        max=1024,
         metavar="N",
         help="Processes that decode images; 0 is one per core.",
         rich_help_panel=RUN,
@@ -78,6 +83,38 @@ ImagesUnder = Annotated[
         "--images-under",
         metavar="DIR",
         help="A further folder that links and tables of the source may point into.",
+    ),
+]
+Sources = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="SOURCE...",
+        help="Folder, archive, shards or table of images; several are read as one.",
+    ),
+]
+Columns = Annotated[
+    str,
+    typer.Option(
+        "--columns",
+        metavar="MEANING=NAME,...",
+        help="Names of a table's columns where they differ, such as path=filename,vienna=code_list.",
+    ),
+]
+ClassFolders = Annotated[
+    str,
+    typer.Option(
+        "--folders",
+        metavar="group|split|group,split",
+        help="What folders of images say: group (a folder for each class), split (train, val), or both.",
+    ),
+]
+Pictures = Annotated[
+    str,
+    typer.Option(
+        "--pictures",
+        metavar="auto|half|quadrant|sextant|octant|kitty|off",
+        help="How pictures are drawn; auto takes what was chosen by key P of the monitor, "
+        "or else goes by what the environment says of the terminal.",
     ),
 ]
 JsonOutput = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -113,9 +150,9 @@ def with_parameters(
 
 def run_path(run: Path | None, runs_folder: Path) -> Path:
     """The folder of a run that is given by path or by name; the latest run for None."""
-    if run is None:
-        return runs_folder / "latest"
-    if not run.exists() and len(run.parts) == 1 and (runs_folder / run).exists():
+    if run is None or run == Path(LATEST):
+        return runs_folder / LATEST
+    if not is_there(run) and len(run.parts) == 1 and is_there(runs_folder / run):
         return runs_folder / run
     return run
 
@@ -135,7 +172,7 @@ def check_folder_of(option: str, file: Path | None) -> None:
     Raises:
         InputError: there is no such folder.
     """
-    if file is not None and not file.resolve().parent.is_dir():
+    if file is not None and not is_folder(file.resolve().parent):
         raise InputError(
             f"{option} is {safe(file)} and its folder does not exist; make {safe(file.parent)} first"
         )

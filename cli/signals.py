@@ -45,10 +45,51 @@ def outlive_terminal() -> Callable[[], bool]:
     return lambda: lost
 
 
-def end_with_terminal() -> None:
-    """Let a hang-up end the process again, after `outlive_terminal`."""
+def end_without_terminal() -> None:
+    """Let SIGHUP end a command that has no terminal to lose as SIGTERM does, after `outlive_terminal`."""
+    on_terminal = any(os.isatty(stream) for stream in range(3))
+    if not on_terminal and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _end)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal that asks for the same as Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = signal.Signals(number)
+
+
+def signal_of(interrupt: KeyboardInterrupt) -> signal.Signals:
+    """The signal that interrupted: SIGINT, or another one that is taken for it."""
+    return interrupt.number if isinstance(interrupt, Interrupted) else signal.SIGINT
+
+
+def interrupt_in_order() -> None:
+    """Let SIGTERM interrupt as Ctrl-C does, after `outlive_terminal`, also as process 1 of a container.
+
+    So does SIGHUP where there is no terminal. The loss of a terminal ends the process, and the trainer,
+    which is no part of it, goes on.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        on_terminal = any(os.isatty(stream) for stream in range(3))
+        signal.signal(signal.SIGHUP, signal.SIG_DFL if on_terminal else _interrupt)
+
+
+def interrupt_but_outlive_terminal() -> None:
+    """Let SIGTERM interrupt as Ctrl-C does, after `outlive_terminal`; the loss of a terminal ends nothing.
+
+    So does SIGHUP where there is no terminal.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    on_terminal = any(os.isatty(stream) for stream in range(3))
+    if not on_terminal and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _interrupt)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise Interrupted(number)
 
 
 def _end(number: int, _frame: FrameType | None) -> None:

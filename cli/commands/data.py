@@ -1,15 +1,23 @@
 """`tmssl data`: describe a source before anything heavy runs."""
 
-import os
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import ImagesUnder, JsonOutput, Workers
+from cli.options import (
+    MOST,
+    ClassFolders,
+    Columns,
+    ImagesUnder,
+    JsonOutput,
+    Pictures,
+    Sources,
+    Workers,
+)
 from cli.output.console import say_data, say_json
+from cli.output.pictures import PictureStyle, picture_style
 from cli.output.progress import progress_bar
 from cli.signals import end_in_order
 from tmssl.errors import PackError
@@ -26,28 +34,37 @@ _SIDE = 64  # pixels of a picture there
 
 
 def data(
-    source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="Folder, archive or table of images.")
-    ],
+    sources: Sources,
     sample: Annotated[
         int | None,
-        typer.Option("--sample", min=0, metavar="N", help="Look at only N images; 0 is none."),
+        typer.Option(
+            "--sample", min=0, max=MOST, metavar="N", help="Look at only N images; 0 is none."
+        ),
     ] = None,
     divisions: Annotated[
         int,
-        typer.Option("--divisions", min=0, metavar="N", help="Divisions in the plot; 0 is all."),
+        typer.Option(
+            "--divisions", min=0, max=MOST, metavar="N", help="Divisions in the plot; 0 is all."
+        ),
     ] = 20,
     workers: Workers = 0,
     images_under: ImagesUnder = None,
+    columns: Columns = "",
+    folders: ClassFolders = "",
+    pictures: Pictures = "auto",
     json_output: JsonOutput = False,
 ) -> None:
     """Describe a source: join, codes, chance levels, sizes, copies, and a sample of the images."""
     from tmssl.data.inspect.summary import summarize
     from tmssl.data.sources.catalogue import read_catalogue
+    from tmssl.data.sources.specification import join_sources
     from tmssl.retrieval.evaluation.corpus_chance import corpus_hit_chances
 
+    style = picture_style(pictures)
     end_in_order()
-    catalogue = read_catalogue(source.resolve(), images_under)
+    catalogue = read_catalogue(
+        join_sources(sources), images_under, columns=columns, folders=folders
+    )
     vienna = catalogue.marks.codes()
     chances = corpus_hit_chances(vienna) if catalogue.report.with_codes else []
     width = shutil.get_terminal_size().columns
@@ -62,8 +79,8 @@ def data(
         from cli.output.data import shape_lines
 
         _print_lines(shape_lines(image_facts, width))
-        if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-            _print_lines(sheet_lines(catalogue, survey, width))
+        if style:
+            _print_lines(sheet_lines(catalogue, survey, width, style))
 
 
 def _print_lines(lines: list[str]) -> None:
@@ -107,10 +124,12 @@ def _survey_images(catalogue: "Catalogue", sample: int | None, workers: int) -> 
         return survey.survey_images(catalogue.locations, rows, workers=workers, progress=update)
 
 
-def sheet_lines(catalogue: "Catalogue", survey: "Survey", width: int) -> list[str]:
+def sheet_lines(
+    catalogue: "Catalogue", survey: "Survey", width: int, style: PictureStyle
+) -> list[str]:
     """A contact sheet of readable images, evenly spread over the source, as they are packed."""
     from cli.output.pictures import CELL, fitting, side_by_side
-    from tmssl.data.preprocess import load_square
+    from tmssl.data.picture import picture_square
     from tmssl.data.sources.location import open_image
 
     across = fitting(width)
@@ -121,14 +140,16 @@ def sheet_lines(catalogue: "Catalogue", survey: "Survey", width: int) -> list[st
     for begin in range(0, len(chosen), across):
         marks = [catalogue.marks[row] for row in chosen[begin : begin + across]]
         try:
-            pictures = [load_square(open_image(catalogue.location(mark)), _SIDE) for mark in marks]
+            pictures = [
+                picture_square(open_image(catalogue.location(mark)), _SIDE) for mark in marks
+            ]
         except PackError:
             return [*lines, "the images changed in the meantime"]
         captions = [
             (safe(mark.title or Path(mark.path).stem, CELL), safe(" ".join(mark.vienna), CELL))
             for mark in marks
         ]
-        lines += side_by_side(pictures, captions)
+        lines += side_by_side(pictures, captions, style)
     return lines
 
 

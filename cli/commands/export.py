@@ -20,12 +20,15 @@ from cli.options import (
 )
 from cli.output.console import say, say_data, say_json
 from cli.output.progress import phase_bars
+from cli.qdrant import QUANTIZATIONS, EngineOptions, export_to_qdrant
 from cli.signals import end_in_order
 from tmssl.errors import ConfigError, InputError
-from tmssl.runs.folder import Run
+from tmssl.runs.folder import Run, check_entries
+from tmssl.runs.workspace import is_read_only, workspace
 from tmssl.text import count, safe
 
 _ENCODERS = ("timm", "safetensors", "onnx", "torchscript")
+_TARGETS = (*_ENCODERS, "qdrant")
 _EMBEDDINGS = ("npy", "parquet")
 _JOURNALS = ("csv", "parquet", "tensorboard")
 
@@ -34,7 +37,12 @@ _JOURNALS = ("csv", "parquet", "tensorboard")
 def export(
     run: RunPath = None,
     to: Annotated[
-        str, typer.Option("--to", metavar="|".join(_ENCODERS), help="Write the encoder.")
+        str,
+        typer.Option(
+            "--to",
+            metavar="|".join(_TARGETS),
+            help="Write the encoder, or upload the vectors of all marks to Qdrant.",
+        ),
     ] = "",
     embeddings: Annotated[
         str,
@@ -58,6 +66,38 @@ def export(
             help="What to write; a folder for timm and tensorboard.  [default: in RUN/export]",
         ),
     ] = None,
+    url: Annotated[
+        str,
+        typer.Option(
+            "--url",
+            metavar="URL|DIR",
+            help="Qdrant server, or a folder in its place; QDRANT_API_KEY holds the key.",
+        ),
+    ] = "",
+    collection: Annotated[
+        str, typer.Option("--collection", metavar="NAME", help="Collection of the Qdrant server.")
+    ] = "",
+    half: Annotated[
+        bool, typer.Option("--half", help="Let a new collection keep half precision.")
+    ] = False,
+    quantization: Annotated[
+        str,
+        typer.Option(
+            "--quantization",
+            metavar="|".join(QUANTIZATIONS),
+            help="Let a new collection keep small copies of its vectors in memory.",
+        ),
+    ] = "",
+    shards: Annotated[
+        int,
+        typer.Option(
+            "--shards",
+            min=0,
+            max=1024,
+            metavar="N",
+            help="Parts of a new collection; 0 is the server's choice.",
+        ),
+    ] = 0,
     device: DeviceName = "auto",
     whiten: Whiten = 0,
     json_output: JsonOutput = False,
@@ -66,17 +106,25 @@ def export(
     """Write the encoder of a run, its embeddings or its journal; prints the path."""
     option = _one_of(
         {
-            "--to": (to, _ENCODERS),
+            "--to": (to, _TARGETS),
             "--embeddings": (embeddings, _EMBEDDINGS),
             "--journal": (journal, _JOURNALS),
         }
     )
-    if whiten and option != "--embeddings":
+    if whiten and option != "--embeddings" and to != "qdrant":
         raise InputError(f"--whiten is for --embeddings; {option} has no vectors to whiten")
+    engine = EngineOptions(url, collection, half, quantization, shards)
+    engine.check(wanted=to == "qdrant")
     check_device(device)
     opened = find_run(run, runs_folder)
+    if out is None and to != "qdrant":
+        check_entries(opened)
+        if is_read_only(opened):
+            raise InputError(f"{safe(opened.path)} is read-only; give --out, a path elsewhere")
     end_in_order()
-    if option == "--to":
+    if to == "qdrant":
+        facts = export_to_qdrant(opened, checkpoint, device, whiten, engine)
+    elif option == "--to":
         facts = _export_encoder(opened, to, checkpoint, out)
     elif option == "--journal":
         facts = _export_journal(opened, journal, out)
@@ -154,9 +202,14 @@ def _export_embeddings(
     from tmssl.retrieval.export.embeddings import export_embeddings
     from tmssl.retrieval.search.gallery import open_gallery
 
-    with phase_bars() as (phase, progress):
+    with workspace(run, say) as opened, phase_bars() as (phase, progress):
         gallery = open_gallery(
-            run, checkpoint=checkpoint, whiten=whiten, device=device, phase=phase, progress=progress
+            opened,
+            checkpoint=checkpoint,
+            whiten=whiten,
+            device=device,
+            phase=phase,
+            progress=progress,
         )
         whitened = f"-whitened{whiten}" if whiten else ""
         target = out or run.path / "export" / f"{Path(checkpoint).stem}{whitened}.{form}"

@@ -28,13 +28,17 @@ def import_log(
         typer.Option(
             "--keys",
             min=0,
+            max=1 << 30,
             metavar="N",
             help="Keys per query; chance is then ln N.  [default: unknown]",
             show_default=False,
         ),
     ] = 0,
     steps_per_epoch: Annotated[
-        int, typer.Option("--steps-per-epoch", min=1, metavar="N", help="Steps per epoch.")
+        int,
+        typer.Option(
+            "--steps-per-epoch", min=1, max=1_000_000, metavar="N", help="Steps per epoch."
+        ),
     ] = 1,
     hit_chance: Annotated[
         list[str] | None,

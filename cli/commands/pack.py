@@ -6,35 +6,42 @@ from typing import Annotated
 
 import typer
 
-from cli.options import ImagesUnder, JsonOutput, Workers
+from cli.options import ClassFolders, Columns, ImagesUnder, JsonOutput, Sources, Workers
 from cli.output.console import say_data, say_json
 from cli.packing import prepare_pack
 from cli.signals import outlive_terminal
+from tmssl.config import DataConfig
+from tmssl.data.sources.specification import join_sources
 from tmssl.text import safe
 
 
 def pack(
-    source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="Folder, archive or table of images.")
-    ],
+    sources: Sources,
     image_size: Annotated[
         int,
         typer.Option("--image-size", min=32, max=1024, metavar="N", help="Side of a view, pixels."),
-    ] = 224,
+    ] = DataConfig().image_size,
     workers: Workers = 0,
     out: Annotated[
         Path | None,
         typer.Option("-o", "--out", metavar="DIR", help="Pack folder.  [default: in the cache]"),
     ] = None,
     images_under: ImagesUnder = None,
+    columns: Columns = "",
+    folders: ClassFolders = "",
     json_output: JsonOutput = False,
 ) -> None:
     """Decode the images of a source once, into the pack that training reads."""
     outlive_terminal()
     begun = time.monotonic()
-    folder = out and out.resolve()
     built, decoded = prepare_pack(
-        source.resolve(), image_size, images_under=images_under, workers=workers, folder=folder
+        join_sources(sources),
+        image_size,
+        images_under=images_under,
+        columns=columns,
+        folders=folders,
+        workers=workers,
+        folder=out and out.resolve(),
     )
     seconds = time.monotonic() - begun
     size = sum(file.stat().st_size for file in built.folder.iterdir())

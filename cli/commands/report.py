@@ -16,6 +16,7 @@ from tmssl.runs.folder import Run, is_alive
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import read_journal
 from tmssl.runs.report import plain, report
+from tmssl.runs.workspace import is_read_only, read_only_words
 from tmssl.text import safe
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def report_command(
             "-o",
             "--out",
             metavar="FILE",
-            help="File to write; `-` is stdout.  [default: RUN/report.md]",
+            help="File to write; `-` is stdout.  [default: RUN/report.md, or `-` where RUN is read-only]",
         ),
     ] = None,
     as_html: Annotated[
@@ -58,6 +59,7 @@ def report_command(
         typer.Option(
             "--price-per-hour",
             min=0,
+            max=1e9,
             metavar="X",
             help="Price of the machine per hour.  [default: setting of the run]",
         ),
@@ -68,6 +70,9 @@ def report_command(
     opened = find_run(run, runs_folder)
     history = read_history(read_journal(opened.journal))
     charts = draw_charts(history)
+    if out is None and is_read_only(opened):
+        say(read_only_words(opened))
+        out = Path("-")
     to_stdout = out is not None and str(out) == "-"
     target = out or (opened.report.with_suffix(".html") if as_html else opened.report)
     with tempfile.TemporaryDirectory(prefix="tmssl-report-") as temporary:

@@ -3,6 +3,7 @@
 from cli.options import RUNS_DEFAULT, JsonOutput, RunsFolder
 from cli.output.console import say, say_data, say_json
 from tmssl.errors import JournalError
+from tmssl.runs.findings.standing import finding_facts
 from tmssl.runs.folder import Run, is_alive, list_runs
 from tmssl.runs.history import History, read_history, summary
 from tmssl.runs.journal import read_journal
@@ -11,12 +12,17 @@ from tmssl.text import number, safe
 
 
 def runs(runs_folder: RunsFolder = RUNS_DEFAULT, json_output: JsonOutput = False) -> None:
-    """List the runs: state, epoch, loss against chance, best evaluation, newest finding."""
+    """List the runs: state, epoch, loss against chance, best evaluation, the worst finding that is still true."""
     histories = [(run, _history(run)) for run in list_runs(runs_folder)]
     if json_output:
         say_json(
             [
-                {"path": str(run.path), **summary(history, is_alive(run)), "name": run.name}
+                {
+                    "path": str(run.path),
+                    **summary(history, is_alive(run)),
+                    **finding_facts(history),
+                    "name": run.name,
+                }
                 for run, history in histories
             ]
         )
@@ -44,7 +50,7 @@ def _history(run: Run) -> History:
 
 def run_line(run: Run, history: History) -> str:
     """One run as a line of the table."""
-    facts = summary(history, is_alive(run))
+    facts = {**summary(history, is_alive(run)), **finding_facts(history)}
     best = best_score(history.evals)
     loss, chance = facts["loss"], facts["chance"]
     cells = [
@@ -57,5 +63,6 @@ def run_line(run: Run, history: History) -> str:
         f"{number(best.value if best else None, 3):>7}",
         f"{number(best.chance if best else None, 3):>8}",
     ]
-    line = "".join(cells)
-    return f"{line}  {safe(facts['finding'], 80)}" if facts["finding"] else line
+    notes = [history.branch.words] if history.branch else []
+    notes += [safe(facts["finding"], 80)] if facts["finding"] else []
+    return "  ".join(["".join(cells), *notes])

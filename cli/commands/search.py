@@ -1,17 +1,19 @@
 """`tmssl search`: which registered marks resemble a logo."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.options import (
+    MOST,
     RUNS_DEFAULT,
     CheckpointName,
     Factory,
     JsonOutput,
+    Pictures,
     RunsFolder,
     Whiten,
     check_folder_of,
@@ -19,17 +21,24 @@ from cli.options import (
 )
 from cli.output.console import say, say_json
 from cli.output.progress import phase_bars
+from cli.qdrant import with_engine
 from cli.signals import end_in_order
 from tmssl.errors import InputError
 from tmssl.runs.folder import Run
+from tmssl.runs.workspace import workspace
 from tmssl.text import count, safe
 
 if TYPE_CHECKING:
+    from tmssl.retrieval.search.crop import Crop
     from tmssl.retrieval.search.filters import Condition
     from tmssl.retrieval.search.gallery import Gallery
     from tmssl.retrieval.search.logos import Logo, LogoPath
-    from tmssl.retrieval.search.results import SearchRecord
+    from tmssl.retrieval.search.results import SearchRecord, SearchResult
     from tmssl.types import Mask, Pixels
+
+_TOPK = 10  # marks, unless --topk asks for others
+_MOST_ABOVE = 100  # of --above, likewise
+_FOUND = 3  # exit code for a job that is to tell somebody
 
 
 def search(
@@ -47,8 +56,16 @@ def search(
         ),
     ] = None,
     topk: Annotated[
-        int, typer.Option("-k", "--topk", min=1, metavar="N", help="Marks to find for each logo.")
-    ] = 10,
+        int | None,
+        typer.Option(
+            "-k",
+            "--topk",
+            min=1,
+            max=MOST,
+            metavar="N",
+            help=f"Marks to find for each logo.  [default: {_TOPK}, or all of fewer]",
+        ),
+    ] = None,
     vienna: Annotated[
         list[str] | None,
         typer.Option(
@@ -63,60 +80,127 @@ def search(
             help='Search only marks that meet it: "year>=2015", "title~moon"; = != < <= > >= ~.',
         ),
     ] = None,
+    crop: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--crop",
+            metavar="X,Y,W,H",
+            help="Search for this rectangle of each logo, in pixels or with %; repeatable.",
+        ),
+    ] = None,
+    above: Annotated[
+        float | None,
+        typer.Option(
+            "--above",
+            min=-1.0,
+            max=1.0,
+            metavar="S",
+            help="List only marks of at least this similarity, and end with code 3 if there are any.",
+        ),
+    ] = None,
     checkpoint: CheckpointName = "best",
     factory: Factory = "",
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            metavar="URL/NAME",
+            help="Search the collection of a Qdrant server, as `export --to qdrant` made it.",
+        ),
+    ] = "",
     whiten: Whiten = 0,
     csv_output: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
     html: Annotated[
         Path | None,
         typer.Option("--html", metavar="FILE", help="Write a page with pictures and links."),
     ] = None,
+    pictures: Pictures = "auto",
     json_output: JsonOutput = False,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:
-    """Find the marks that resemble a logo; nothing leaves the machine."""
-    if csv_output and json_output:
-        raise InputError("--csv and --json both write to stdout; give one of them")
+    """Find the marks that resemble a logo; nothing leaves the machine, but with --engine its vector."""
+    _give_one({"--csv": csv_output, "--json": json_output}, "write to stdout")
+    _give_one({"--engine": engine, "--index": factory}, "say what is searched")
     end_in_order()
     check_folder_of("--html", html)
+    from cli.output.pictures import picture_style
     from cli.output.search import print_closing, print_csv, print_result
+    from tmssl.retrieval.search.crop import parse_crop
     from tmssl.retrieval.search.filters import parse_condition
     from tmssl.retrieval.search.logos import find_logos
-    from tmssl.retrieval.search.search import find_matches, new_record
+    from tmssl.retrieval.search.search import new_record
 
+    style = picture_style(pictures)
     conditions = [parse_condition(text) for text in where or []]
+    crops = [parse_crop(text) for text in crop or []]
     sources = find_logos(logos)
-    gallery = _open_gallery(find_run(run, runs_folder), checkpoint, topk, whiten, factory)
-    mask = _mask(gallery, vienna or [], conditions)
-    compared = int(mask.sum()) if mask is not None else gallery.pack.count
-    if compared < topk:
-        say(f"only {count(compared, 'mark')} pass the filters; the lists end there")
-    record = new_record(
-        gallery, topk, compared, vienna=vienna or [], where=where or [], factory=factory
-    )
-    pictures = []
-    for logo in _logos(sources, gallery.pack.size):
-        pictures.append(logo.pixels)
-        result = find_matches(gallery, logo, min(topk, compared), mask)
-        record.answers.append(result)
-        _warn_of_few(logo, len(result.matches), min(topk, compared))
-        if not (csv_output or json_output):
-            print_result(result, logo, gallery)
-    if json_output:
-        say_json(record)
-    elif csv_output:
-        print_csv(record)
-    else:
-        print_closing(record)
-    if html is not None:
-        _write_page(html, record, pictures, gallery)
+    opened = find_run(run, runs_folder)
+    with workspace(opened, say) as kept:
+        gallery = _open_gallery(kept, checkpoint, whiten, factory)
+        topk = _list_length(topk, gallery.pack.count, all_above=above is not None)
+        mask = _mask(gallery, vienna or [], conditions, may_be_empty=above is not None)
+        compared = int(mask.sum()) if mask is not None else gallery.pack.count
+        if mask is not None and compared < topk and above is None:
+            say(f"only {count(compared, 'mark')} pass the filters; the lists end there")
+        if engine:
+            gallery = with_engine(gallery, engine, vienna or [], conditions)
+        record = new_record(
+            gallery,
+            topk,
+            compared,
+            vienna=vienna or [],
+            where=where or [],
+            factory=factory,
+            engine=engine,
+            above=above,
+        )
+        shown = []
+        read = _logos(sources, gallery.pack.size, crops)
+        for logo, result in _answers(gallery, read, min(topk, compared), mask, above):
+            shown.append(logo.pixels)
+            record.answers.append(result)
+            if result.matches and not (csv_output or json_output):
+                print_result(result, logo, gallery, style)
+        closing = say_json if json_output else print_csv if csv_output else print_closing
+        closing(record)
+        if html is not None:
+            _write_page(html, record, shown, gallery)
+    if above is not None and record.worst_first():
+        raise typer.Exit(_FOUND)
 
 
-def _warn_of_few(logo: "Logo", count: int, wanted: int) -> None:
-    """Say if an approximate index found fewer marks than --topk."""
-    if count < wanted:
-        name = safe(logo.name, 200)
-        say(f"{name}: --index found {count} of {wanted} marks; a larger nprobe finds more")
+def _give_one(options: Mapping[str, object], purpose: str) -> None:
+    """Refuse two options that exclude each other."""
+    if all(options.values()):
+        raise InputError(f"{' and '.join(options)} both {purpose}; give one of them")
+
+
+def _answers(
+    gallery: "Gallery",
+    logos: "Iterator[Logo]",
+    wanted: int,
+    mask: "Mask | None",
+    above: float | None,
+) -> "Iterator[tuple[Logo, SearchResult]]":
+    """Each logo with its matches; a list that ended too early is told."""
+    from tmssl.retrieval.search.search import find_matches, risks
+
+    for logo in logos:
+        if (
+            not wanted
+        ):  # no mark passes the filters; a logo that cannot be read is told all the same
+            continue
+        result = find_matches(gallery, logo, wanted, mask)
+        found, name = len(result.matches), safe(logo.name, 200)
+        if found < wanted:
+            say(f"{name}: --index found {found} of {wanted} marks; a larger nprobe finds more")
+        if above is not None:
+            result = risks(result, above)
+            if len(result.matches) == found < gallery.pack.count:
+                say(
+                    f"{name}: more than {found} marks may be that similar; --topk lists more of them"
+                )
+        yield logo, result
 
 
 def _write_page(
@@ -132,7 +216,27 @@ def _write_page(
     say(f"page written: {safe(path)}")
 
 
-def _open_gallery(run: Run, checkpoint: str, topk: int, whiten: int, factory: str) -> "Gallery":
+def _list_length(topk: int | None, marks: int, *, all_above: bool) -> int:
+    """The length of the lists; the default ends where the gallery does, and says so.
+
+    `all_above` says that the similarity ends them, so that the default is long.
+
+    Raises:
+        InputError: a length that was given is above the marks of the gallery.
+    """
+    if topk is None and all_above:
+        return min(_MOST_ABOVE, marks)
+    if topk is None and marks < _TOPK:
+        say(f"the gallery has {count(marks, 'mark')}, so each list has that many")
+        return marks
+    if topk is not None and topk > marks:
+        raise InputError(
+            f"--topk is {topk} and the gallery has {count(marks, 'mark')}; ask for fewer"
+        )
+    return topk or _TOPK
+
+
+def _open_gallery(run: Run, checkpoint: str, whiten: int, factory: str) -> "Gallery":
     """Open the gallery of a run; say how much of exact search an approximate index returns."""
     from tmssl.retrieval.search.gallery import open_gallery
 
@@ -145,11 +249,6 @@ def _open_gallery(run: Run, checkpoint: str, topk: int, whiten: int, factory: st
             phase=phase,
             progress=progress,
         )
-    marks = gallery.pack.count
-    if topk > marks:
-        raise InputError(
-            f"--topk is {topk} and the gallery has {count(marks, 'mark')}; ask for fewer"
-        )
     if gallery.index.overlap is not None:
         overlap = f"overlap@10 with exact {gallery.index.overlap:.3f}"
         say(f"{safe(factory, 80)}: {overlap}; filters search exactly")
@@ -157,44 +256,52 @@ def _open_gallery(run: Run, checkpoint: str, topk: int, whiten: int, factory: st
 
 
 def _mask(
-    gallery: "Gallery", vienna: Sequence[str], conditions: Sequence["Condition"]
+    gallery: "Gallery",
+    vienna: Sequence[str],
+    conditions: Sequence["Condition"],
+    *,
+    may_be_empty: bool,
 ) -> "Mask | None":
-    """The marks that pass the filters, or None where there are none."""
+    """The marks that pass the filters, or None where there are no filters.
+
+    Raises:
+        InputError: no mark passes, where that is not an answer of its own.
+    """
     from tmssl.retrieval.search.filters import select
 
     if not vienna and not conditions:
         return None
     mask = select(gallery.marks, vienna, conditions)
-    if not mask.any():
+    if not mask.any() and not may_be_empty:
         raise InputError(
             f"none of {count(len(mask), 'mark')} passes the filters; widen --vienna or --where"
         )
     return mask
 
 
-def _logos(paths: Sequence["LogoPath"], size: int) -> Iterator["Logo"]:
-    """Every logo; a bad one that was named ends the search at once, one of a folder is left out."""
-    from tmssl.retrieval.search.logos import STDIN, decode_logo, read_logo
+def _logos(paths: Sequence["LogoPath"], size: int, crops: Sequence["Crop"]) -> Iterator["Logo"]:
+    """Every logo, or each rectangle of it; a bad one that was named ends the search at once, one of a folder is left out."""
+    from tmssl.retrieval.search.logos import STDIN, decode_crops, read_crops
 
-    def read(name: str) -> "Logo":
-        return (
-            decode_logo(name, sys.stdin.buffer.read(), size)
-            if name == STDIN
-            else read_logo(name, size)
-        )
+    parts: Sequence[Crop | None] = crops or [None]
+
+    def read(name: str) -> "list[Logo]":
+        if name == STDIN:
+            return decode_crops(name, sys.stdin.buffer.read(), size, parts)
+        return read_crops(name, size, parts)
 
     named = {path.name: read(path.name) for path in paths if not path.in_folder}
     readable = len(named)
     for path in paths:
         if not path.in_folder:
-            yield named[path.name]
+            yield from named[path.name]
             continue
         try:
-            logo = read(path.name)
+            found = read(path.name)
         except InputError as error:
             say(f"left out: {error}")
         else:
             readable += 1
-            yield logo
+            yield from found
     if not readable:
         raise InputError("no image of the folder can be read; give others")

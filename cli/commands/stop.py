@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
+from cli.follow import unsaved_words
 from cli.options import RUNS_DEFAULT, RunPath, RunsFolder, accept_run_option, find_run
 from cli.output.console import say
 from tmssl.errors import TmsslError
-from tmssl.runs.events import Checkpoint
-from tmssl.runs.folder import Run, holder
+from tmssl.runs.folder import Run, holder, pinned
+from tmssl.runs.history import read_history
 from tmssl.runs.journal import read_journal
 from tmssl.runs.launch import signal_trainer, wait_until_released
 from tmssl.text import safe
@@ -22,14 +23,25 @@ def stop(
         bool, typer.Option("--force", help="Kill the trainer if it does not stop in time.")
     ] = False,
     timeout: Annotated[
-        float, typer.Option("--timeout", min=0, metavar="X", help="Seconds to wait.")
+        float, typer.Option("--timeout", min=0, max=1e6, metavar="X", help="Seconds to wait.")
     ] = 120.0,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:
     """Stop the trainer of a run after its current step, with a checkpoint."""
     opened = find_run(run, runs_folder)
+    with pinned(opened) as held:
+        _stop(held, timeout, force=force)
+
+
+def _stop(opened: Run, timeout: float, *, force: bool) -> None:
+    """Stop the trainer of a run, whatever happens to the folder's name meanwhile, and say what is saved.
+
+    Raises:
+        TmsslError: it did not stop, or its last state was not saved.
+    """
     signal_trainer(opened, signal.SIGTERM)
     say(f"stopping {safe(opened.path)} after the current step, with a checkpoint")
+    killed = False
     if not wait_until_released(opened, timeout):
         if not force:
             raise TmsslError(
@@ -37,8 +49,12 @@ def stop(
                 "or kill it with --force"
             )
         _kill(opened)
-    events = read_journal(opened.journal) if opened.journal.exists() else []
-    checkpoints = [event for event in events if isinstance(event, Checkpoint)]
+        killed = True
+    history = read_history(read_journal(opened.journal) if opened.journal.exists() else [])
+    unsaved = unsaved_words(history)
+    if unsaved and not killed:
+        raise TmsslError(f"stopped; {unsaved}; `train.log` in the run's folder says more")
+    checkpoints = history.checkpoints
     if not checkpoints:
         say("stopped; no checkpoint had been written yet")
         return

@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import RUNS_DEFAULT, JsonOutput, RunPath, RunsFolder, accept_run_option, find_run
+from cli.options import (
+    RUNS_DEFAULT,
+    JsonOutput,
+    Pictures,
+    RunPath,
+    RunsFolder,
+    accept_run_option,
+    find_run,
+)
 from cli.output.console import say, say_data, say_json
-from tmssl.errors import RunError
+from cli.streams import draws_unicode
+from tmssl.errors import InputError, RunError
+from tmssl.files import is_folder
 from tmssl.runs.cost import cost, cost_words
+from tmssl.runs.findings.standing import finding_facts
 from tmssl.runs.folder import Run, is_alive, list_runs
 from tmssl.runs.history import read_history, summary
 from tmssl.runs.journal import read_journal
@@ -19,6 +30,8 @@ from tmssl.text import pasted, safe
 
 if TYPE_CHECKING:
     from tui.options import DisplayOptions
+
+_ASCII_NOTE = "ASCII, as the locale has no UTF-8: set LANG=C.UTF-8 (tmux: `tmux -u`)"
 
 
 @accept_run_option
@@ -43,18 +56,24 @@ def watch(
             help="How key `i` draws marks at full size; the terminal is not queried.",
         ),
     ] = "auto",
+    pictures: Pictures = "auto",
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:
     """Watch a run, or all runs of a folder; leaving never touches the trainer."""
     from tui.options import FULL, LOW_BANDWIDTH_S, DisplayOptions, graphics_protocol
+    from tui.pictures.ways import check_way
 
     graphics_protocol(images)  # raises before anything opens
+    check_way(pictures)
+    lacks_unicode = not draws_unicode(sys.stderr)  # on which the monitor draws
     options = DisplayOptions(
-        ascii=ascii_only,
+        ascii=ascii_only or lacks_unicode,
+        note=_ASCII_NOTE if lacks_unicode and not ascii_only else "",
         colour=not os.environ.get("NO_COLOR"),
         notify=notify,
         redraw_s=LOW_BANDWIDTH_S if low_bandwidth else FULL.redraw_s,
         images=images,
+        pictures=pictures,
     )
     folder = _folder_of_runs(run, runs_folder)
     if folder is not None and not once and not json_output and sys.stdout.isatty():
@@ -74,11 +93,11 @@ def watch(
             "spent": money.spent if money else None,
             "to_come": money.to_come if money else None,
         }
-        say_json({**summary(history, is_alive(opened)), **costs})
+        say_json({**summary(history, is_alive(opened)), **finding_facts(history), **costs})
     elif once or not sys.stdout.isatty():
         if not once:
             say("stdout is not a terminal, so this is one snapshot, as with --once")
-        say_data("\n".join(snapshot(opened, ascii_only)))
+        say_data("\n".join(snapshot(opened, ascii_only or not draws_unicode(sys.stdout))))
     else:
         _open_monitor(opened, opened.path.parent, options)
 
@@ -86,7 +105,7 @@ def watch(
 def _folder_of_runs(run: Path | None, runs_folder: Path) -> Path | None:
     """The folder of runs to list, or None to show one run."""
     if run is None:
-        return runs_folder if runs_folder.is_dir() else None
+        return runs_folder if is_folder(runs_folder) else None
     return run if list_runs(run) else None
 
 
@@ -94,13 +113,33 @@ def _open_monitor(run: Run | None, runs_folder: Path, options: "DisplayOptions")
     """Open the monitor on a run or on the list of runs."""
     from tui.options import FULL
 
+    _read_keys_from_terminal()
     # Textual draws only on a change: the curves redraw once a second, keys answer at once.
     frames = "60" if options.redraw_s == FULL.redraw_s else "15"
     os.environ.setdefault("TEXTUAL_FPS", frames)
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
-    from tui.app import watch as open_monitor
+    from tui.watch import watch as open_monitor
 
     open_monitor(run, options, runs_folder)
+
+
+def _read_keys_from_terminal() -> None:
+    """Let stdin be the terminal, as `less` does, where it comes from a pipe or a file.
+
+    Raises:
+        InputError: there is no terminal to read keys from.
+    """
+    if os.isatty(0):
+        return
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR)
+    except OSError as error:
+        raise InputError(
+            "the monitor has no terminal to read keys from; --once prints a snapshot"
+        ) from error
+    if terminal != 0:
+        os.dup2(terminal, 0)
+        os.close(terminal)
 
 
 def snapshot(run: Run, ascii_only: bool = False) -> list[str]:

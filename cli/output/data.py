@@ -66,6 +66,12 @@ def chance_lines(chances: "Sequence[HitChance]") -> list[str]:
     return lines
 
 
+def unfinished_message(files: int) -> str:
+    """How many JPEGs were read although they are not whole."""
+    verb = "lacks its end marker and is" if files == 1 else "lack their end marker and are"
+    return f"{count(files, 'JPEG')} {verb} read as viewers do"
+
+
 def shape_lines(shapes: "Summary", width: int) -> list[str]:
     """Sizes, aspects, what cannot be read, and copies."""
     readable = sum(shapes.formats.values())
@@ -82,6 +88,8 @@ def shape_lines(shapes: "Summary", width: int) -> list[str]:
         f"  such as {safe(path, 40)}: {safe(why, 60)}"[: width - 1]
         for path, why in shapes.unreadable_examples[:3]
     ]
+    if shapes.unfinished:
+        lines.append(f"  {unfinished_message(shapes.unfinished)}")
     if readable:
         lines += _size_lines(shapes, readable, width)
         lines += _copy_lines("copies, byte by byte", shapes.exact, width)

@@ -1,13 +1,12 @@
 """What `tmssl eval` prints: the table of scores, and queries with their matches as pictures."""
 
-import os
 import shutil
-import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.output.console import say_data
+from cli.output.pictures import PictureStyle, fitting, side_by_side
 from tmssl.retrieval.evaluation.matches import QueryMatches, read_matches, verdict
 from tmssl.retrieval.evaluation.table import table_lines
 from tmssl.runs.eval_table import eval_rows, reference_names
@@ -18,28 +17,26 @@ if TYPE_CHECKING:
     from tmssl.data.pack.reader import Pack
 
 
-_RESET = "\x1b[0m"
-
-
 def print_table(event: Eval) -> None:
     """The table on stdout."""
     for line in table_lines(event):
         say_data(line)
 
 
-def print_matches(path: Path, pack: "Pack", show: int, seed: int = 0) -> None:
-    """A few queries and their matches: pictures on a terminal, paths and scores elsewhere."""
+def print_matches(
+    path: Path, pack: "Pack", show: int, seed: int = 0, *, style: PictureStyle | None = None
+) -> None:
+    """A few queries and their matches: as pictures, or as paths and scores without a style."""
     from tmssl.retrieval.evaluation.examples import choose_examples
 
     header, queries = read_matches(path)
-    pictures = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     width, heading = shutil.get_terminal_size().columns, ""
     for part, query in choose_examples(queries, show, seed):
         say_data()
         if part != heading:
             heading = part
             say_data(f"{part}:")
-        for line in picture_lines(query, pack, width) if pictures else plain_lines(query):
+        for line in picture_lines(query, pack, width, style) if style else plain_lines(query):
             say_data(line)
     if show and header.attribution:
         say_data()
@@ -64,31 +61,22 @@ def plain_lines(query: QueryMatches) -> list[str]:
     return lines
 
 
-def picture_lines(query: QueryMatches, pack: "Pack", width: int) -> list[str]:
+def picture_lines(query: QueryMatches, pack: "Pack", width: int, style: PictureStyle) -> list[str]:
     """A query and as many matches as fit side by side, each with rank, similarity and codes."""
     from rich.cells import set_cell_size
 
     from tmssl.data.vienna import title
     from tmssl.retrieval.evaluation.examples import framed
-    from tui.matches.thumbnail import thumbnail
 
-    cell = 16
-    columns = max(2, min(8, (width + 2) // (cell + 2)))
-    matches = query.matches[: columns - 1]
+    matches = query.matches[: fitting(width) - 1]
     pictures = pack.read([query.row, *(match.row for match in matches)])
     verdicts = ["miss", *(verdict(match, query) for match in matches)]
-    framed_pictures = map(framed, pictures, verdicts)
-    blocks = [thumbnail(pixels, cell, cell // 2) for pixels in framed_pictures]
     captions = [["query", "", ""]]
     for match in matches:
         codes = " ".join(match.shared) or ("no shared code" if query.labelled else "")
         captions.append([f"{match.rank}. {match.similarity:.3f}", verdict(match, query), codes])
     lines = [set_cell_size(describe(query), width - 1).rstrip()]
-    lines += [f"{_RESET}  ".join(row) + _RESET for row in zip(*blocks, strict=True)]
-    lines += [
-        "  ".join(f"{text[:cell]:{cell}}" for text in row).rstrip()
-        for row in zip(*captions, strict=True)
-    ]
+    lines += side_by_side([*map(framed, pictures, verdicts)], captions, style)
     rare = dict.fromkeys(match.shared[0] for match in matches if match.shared)
     titles = "; ".join(f"{code} {title(code)}" for code in rare if title(code))
     return lines + textwrap.wrap(f"shared: {titles}", width - 1) if titles else lines
@@ -96,6 +84,7 @@ def picture_lines(query: QueryMatches, pack: "Pack", width: int) -> list[str]:
 
 _LABELS = 32  # cells before a bar: the change and the encoder
 _BAR = "▇"
+_BESIDE = 3  # references that fit into a table of 80 columns
 
 
 def print_robustness(event: Eval) -> None:
@@ -116,20 +105,23 @@ def _short_name(reference: str) -> str:
 
 
 def robustness_lines(event: Eval) -> list[str]:
-    """Known-item recall at the shortest list by change, beside chance and the references."""
+    """Known-item recall at the shortest list by change, beside chance and the references.
+
+    Lines stay within 80 columns: references that do not fit beside the first stand below.
+    """
     scores = _shortest(event)
     names = reference_names(scores)
-    heads = "".join(f"{_short_name(name):>13}" for name in names)
-    lines = [
-        "",
-        f"known-item recall@{scores[0].k}: {scores[0].queries} changed queries find their originals",
-        f"{'':20}{'value':>8}{'chance':>9}{heads}",
-    ]
-    for at, row in enumerate(eval_rows(scores), 1):
-        references = "".join(f"{cell.text:>13}" for cell in row.references.values())
-        lines.append(
-            f"{at}. {row.codes.text:17}{row.value.text:>8}{row.chance.text:>9}{references}"
-        )
+    queries = f"{scores[0].queries} changed queries find their originals"
+    lines = ["", f"known-item recall@{scores[0].k}: {queries}"]
+    for begin in range(0, max(1, len(names)), _BESIDE):
+        some = names[begin : begin + _BESIDE]
+        figures = f"{'value':>8}{'chance':>9}" if begin == 0 else ""
+        lines += [""] if begin else []
+        lines.append(f"{'':20}{figures}" + "".join(f"{_short_name(name):>13}" for name in some))
+        for at, row in enumerate(eval_rows(scores), 1):
+            figures = f"{row.value.text:>8}{row.chance.text:>9}" if begin == 0 else ""
+            references = "".join(f"{row.references[name].text:>13}" for name in some)
+            lines.append(f"{at}. {row.codes.text:17}{figures}{references}")
     return lines
 
 
@@ -142,7 +134,7 @@ def robustness_bars(event: Eval, width: int = 78) -> list[str]:
     for score in scores:
         change = safe(score.codes)
         for name, value in {"this": score.value, **score.references}.items():
-            bar = _BAR * round((value or 0.0) * room)
+            bar = _BAR * round(min(1.0, value or 0.0) * room)
             lines.append(
                 f"{change:18}{_short_name(name):>12}  {bar:{room}} {number(value or 0.0, 3)}"
             )

@@ -1,29 +1,30 @@
 """What a search found, on stdout: pictures for a person, plain lines, CSV or JSON for a program."""
 
 import csv
-import os
 import shutil
 import sys
 import textwrap
 from typing import TYPE_CHECKING
 
 from cli.output.console import say_data
-from cli.output.pictures import fitting, side_by_side
+from cli.output.pictures import PictureStyle, fitting, side_by_side
 from tmssl.retrieval.search.results import SearchMatch, SearchRecord, SearchResult
-from tmssl.text import safe, spreadsheet_cell
+from tmssl.text import count, safe, spreadsheet_cell
 
 if TYPE_CHECKING:
     from tmssl.retrieval.search.gallery import Gallery
     from tmssl.retrieval.search.logos import Logo
 
-_COLUMNS = "query query_sha256 rank similarity id title url path vienna shared".split()
+_COLUMNS = "query query_sha256 crop rank similarity id title url path vienna shared".split()
 
 
-def print_result(answer: SearchResult, logo: "Logo", gallery: "Gallery") -> None:
-    """A logo and its matches: pictures on a terminal, paths and scores elsewhere."""
-    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+def print_result(
+    answer: SearchResult, logo: "Logo", gallery: "Gallery", style: PictureStyle | None
+) -> None:
+    """A logo and its matches: with pictures, or as paths and scores without a style."""
+    if style:
         width = shutil.get_terminal_size().columns
-        lines = picture_lines(answer, logo, gallery, width)
+        lines = picture_lines(answer, logo, gallery, width, style)
         lines += [text[: width - 1] for text in match_lines(answer)]
     else:
         lines = [about(answer), *match_lines(answer)]
@@ -38,10 +39,14 @@ def print_closing(record: SearchRecord) -> None:
         f"{record.compared:,} of {record.marks:,} marks" if filters else f"{record.marks:,} marks"
     )
     compared += f", whitened to {record.whitened} features" if record.whitened else ""
+    compared += f", nearest by {safe(record.engine, 120)}" if record.engine else ""
     compared += f", nearest by index {safe(record.factory, 60)}" if record.factory else ""
     told = f"compared with {compared}" + (f" ({', '.join(filters)})" if filters else "")
     say_data()
     say_data(safe(f"{told}, checkpoint {record.checkpoint}, epoch {record.epoch:.4g}"))
+    if record.above is not None:
+        found, asked = len(record.worst_first()), count(len(record.answers), "logo")
+        say_data(f"{found} of {asked} resemble a mark by at least {record.above:g}")
     say_data(record.note)
     if record.attribution:
         say_data(safe(record.attribution))
@@ -52,11 +57,12 @@ def print_csv(record: SearchRecord) -> None:
     matches = [(answer, match) for answer in record.answers for match in answer.matches]
     further = sorted({name for _, match in matches for name in match.extra})
     table = csv.writer(sys.stdout)
-    table.writerow([*_COLUMNS, *(safe(name) for name in further)])
+    table.writerow([*_COLUMNS, *map(spreadsheet_cell, further)])
     for answer, match in matches:
         cells = [
             answer.file,
             answer.sha256,
+            answer.crop,
             match.rank,
             f"{match.similarity:.6f}",
             match.id,
@@ -87,7 +93,9 @@ def match_lines(result: SearchResult) -> list[str]:
     return lines
 
 
-def picture_lines(result: SearchResult, logo: "Logo", gallery: "Gallery", width: int) -> list[str]:
+def picture_lines(
+    result: SearchResult, logo: "Logo", gallery: "Gallery", width: int, style: PictureStyle
+) -> list[str]:
     """A logo and as many matches as fit beside it, with the titles of the codes they share."""
     from tmssl.data.pack.reader import open_pack
 
@@ -99,7 +107,7 @@ def picture_lines(result: SearchResult, logo: "Logo", gallery: "Gallery", width:
     shared = "; ".join(f"{code} {title}" for code, title in told.items())
     return [
         *textwrap.wrap(about(result), width - 1),
-        *side_by_side(pictures, captions),
+        *side_by_side(pictures, captions, style),
         *textwrap.wrap(f"shared: {shared}" if shared else "", width - 1),
     ]
 

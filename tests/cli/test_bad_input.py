@@ -1,5 +1,6 @@
 """Bad input of `tmssl eval` and `tmssl search` through the command line: one line each, and exit code 2."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -124,6 +125,36 @@ def over(run: Run, catalogue: Path, folder: Path) -> None:
     """The same encoder over other marks."""
     pack = build_pack(read_catalogue(catalogue), folder, pack_size(32))
     write_config(changed(read_config(run.config), {"data.pack": str(pack.folder)}), run.config)
+
+
+@pytest.mark.parametrize("marks", [1, 6, 10])
+def test_the_default_list_ends_where_the_gallery_does(
+    run: Run,
+    marks: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    images = draw_marks(tmp_path / "few", marks) / "images"
+    over(run, images, tmp_path / "few-pack")
+    logo = str(next(iter(images.glob("*.png"))))
+    for words, listed in (([], marks), (["-k", "1"], 1)):
+        monkeypatch.setattr(
+            sys, "argv", ["tmssl", "search", logo, "--run", str(run.path), "--json", *words]
+        )
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        out, err = capfd.readouterr()
+        told_cut = "so each list has that many" in err
+        assert told_cut == (listed == marks < 10 and not words)
+        record = json.loads(out)
+        assert record["topk"] == listed
+        assert len(record["answers"][0]["matches"]) == listed
+    words = ["search", logo, "--run", str(run.path), "-k", str(marks + 1)]
+    code, lines = told(words, monkeypatch, capfd)
+    assert code == 2
+    assert "ask for fewer" in lines[-1]
 
 
 def test_a_split_of_one_image_and_no_labels_at_all_are_evaluated_and_told(

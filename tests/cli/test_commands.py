@@ -157,7 +157,8 @@ def test_an_evaluation_on_a_terminal_shows_pictures(world: Path) -> None:
     leader, follower = pty.openpty()
     streams = {"stdout": follower, "stderr": subprocess.DEVNULL, "stdin": follower}
     words = ["eval", "--topk", "5", "--show", "1"]
-    child = start(world, *words, **streams, env=environment(COLUMNS="80"))
+    told = environment(COLUMNS="80", TERM="xterm-256color", COLORTERM="truecolor")
+    child = start(world, *words, "--pictures", "half", **streams, env=told)
     os.close(follower)
     seen = read_terminal(leader)
     assert child.wait(DEADLINE_S) == 0
@@ -241,6 +242,24 @@ def test_a_killed_run_resumes_with_a_new_end_and_every_lr_is_the_closed_form(
         assert step.lr == pytest.approx(expected, abs=1e-12)
 
 
+def test_a_hang_up_without_a_terminal_stops_the_trainer_too(tmp_path: Path) -> None:
+    draw_marks(tmp_path / "marks", 40)
+    words = ["train", "--data", "marks", "--epochs", "5000", *TINY]
+    follower = start(
+        tmp_path,
+        *words,
+        stdin=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    )
+    latest = tmp_path / "runs" / "latest"
+    wait_for(lambda: latest.exists() and history(tmp_path).step >= 3, follower)
+    follower.send_signal(signal.SIGHUP)
+    _, told = follower.communicate(timeout=DEADLINE_S)
+    assert follower.returncode == 128 + signal.SIGHUP
+    assert "stopped; resume with" in told
+    assert not is_alive(open_run(latest))
+
+
 def test_ctrl_c_stops_with_a_checkpoint_and_stop_does_too(tmp_path: Path) -> None:
     draw_marks(tmp_path / "marks", 40)
     words = ["train", "--data", "marks", "--epochs", "5000", *TINY]
@@ -257,17 +276,20 @@ def test_ctrl_c_stops_with_a_checkpoint_and_stop_does_too(tmp_path: Path) -> Non
     ended = history(tmp_path).end
     assert ended is not None
     assert ended.status == "stopped"
+    leader, terminal = pty.openpty()
     second = start(
         tmp_path,
         "train",
         "--resume",
-        stdout=None,
+        stdout=terminal,
         stderr=subprocess.DEVNULL,
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # as in no nohup
     )
+    os.close(terminal)
     wait_for(lambda: len(history(tmp_path).segments) == 2, second)
     second.send_signal(signal.SIGHUP)  # the terminal is closed
     second.wait(DEADLINE_S)
+    os.close(leader)
     steps = history(tmp_path).step
     wait_for(lambda: history(tmp_path).step > steps + 3)  # the trainer goes on
     assert is_alive(run)

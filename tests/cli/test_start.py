@@ -8,18 +8,20 @@ import shutil
 import signal
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 
-from cli import start as start_module
-from cli.follow import follow
+from cli import packing
+from cli.follow import event_line, follow, progress_line
 from tests.helpers.command import TINY, environment, error_line, history, start, tmssl
 from tests.helpers.marks import draw_marks
 from tests.helpers.waiting import DEADLINE_S, wait_for
 from tmssl.config import Config, changed, parse_setting, read_config
 from tmssl.errors import ConfigError
-from tmssl.runs.events import End, Epoch, Finding, Segment
+from tmssl.runs.events import End, Epoch, Finding, Segment, Views
 from tmssl.runs.folder import create_run, holder, is_alive, open_run
+from tmssl.runs.history import read_history
 from tmssl.runs.journal import JournalWriter
 
 EXACT = [*TINY, "--deterministic"]
@@ -53,6 +55,11 @@ def test_a_setting_that_is_none_names_the_nearest(text: str, said: str) -> None:
 @pytest.fixture(scope="module")
 def marks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_marks(tmp_path_factory.mktemp("marks") / "marks", 40, validation=8)
+
+
+def test_a_run_too_short_to_be_measured_is_one_line(tmp_path: Path, marks: Path) -> None:
+    words = ["train", "--data", str(marks), "--epochs", "1", *TINY, "--batch-size", "16"]
+    assert "the whole run has 2 steps" in error_line(tmssl(tmp_path, *words, "--dry-run", code=2))
 
 
 def test_a_dry_run_says_what_the_whole_takes_and_leaves_nothing(
@@ -160,7 +167,8 @@ def test_an_on_start_script_never_takes_another_run_for_its_own(
 def test_a_bad_name_is_told_before_anything_is_packed(
     tmp_path: Path, marks: Path, name: str, said: str
 ) -> None:
-    (tmp_path / "runs/taken").mkdir(parents=True)
+    (tmp_path / "runs/taken").mkdir(parents=True)  # an empty one is what a killed start leaves
+    (tmp_path / "runs/taken/notes.txt").write_text("a person's folder")
     done = tmssl(tmp_path, "train", "--data", str(marks), "--name", name, *TINY, code=2)
     assert said in error_line(done)
     assert "packed" not in done.stderr
@@ -171,7 +179,10 @@ def test_a_bad_name_is_told_before_anything_is_packed(
     [
         ({"model.name": "nonesuch"}, "timm has no model 'nonesuch'"),
         ({"device": "cuda"}, "torch sees no GPU"),
-        ({"model.name": "vit_tiny_patch16_224", "image_size": 64}, "cannot take 64 px"),
+        (
+            {"model.name": "vit_tiny_patch16_224", "init": "none", "image_size": 64},
+            "cannot take 64 px",
+        ),
     ],
 )
 def test_what_no_images_could_cure_is_told_before_many_are_packed(
@@ -180,10 +191,10 @@ def test_what_no_images_could_cure_is_told_before_many_are_packed(
     if changes.get("device") == "cuda" and torch.cuda.is_available():
         pytest.skip("there is a GPU")
     monkeypatch.setenv("TMSSL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(start_module, "_MANY_IMAGES", 1)
+    monkeypatch.setattr(packing, "_MANY_IMAGES", 1)
     source = draw_marks(tmp_path / "few", 4)
     with pytest.raises(ConfigError, match=said):
-        start_module.with_pack(changed(Config(), {"data.source": str(source), **changes}))
+        packing.with_pack(changed(Config(), {"data.source": str(source), **changes}))
     assert not list((tmp_path / "cache").rglob("*.b2*"))
 
 
@@ -228,7 +239,7 @@ def test_settings_of_a_resumed_run_begin_a_new_one_afresh(tmp_path: Path, marks:
     assert (resumed.anchor, resumed.rewarm_steps) == (1.0, 3)
     done = tmssl(tmp_path, "train", "--config", "runs/old/config.toml", "--name", "new")
     assert (
-        "the cosine begins with the run, not at epoch 1 as in the file; --set anchor=1"
+        "the schedule begins with the run, not at epoch 1 as in the file; --set anchor=1"
         in done.stderr
     )
     fresh = read_config(tmp_path / "runs/new/config.toml").optim
@@ -311,3 +322,16 @@ def test_a_run_that_moved_without_its_images_says_what_to_give(tmp_path: Path, m
     other = tmssl(away, "train", "--resume", "--epochs", "2", "--data", "others", code=2)
     assert "holds other images" in error_line(other)
     assert (away / "runs/latest/config.toml").read_bytes() == before
+
+
+def test_the_computing_of_views_is_told_while_it_goes_on_and_when_it_is_done() -> None:
+    part = Views(done=300, total=1000, found=100, seconds=2.0, seconds_left=7.0, gib=0.5)
+    history = read_history([Segment(steps_per_epoch=5, epochs=3), part])
+    assert progress_line(history) == "computing views 300/1,000 (30 %), 100/s, ETA 7s"
+    assert event_line(part) is None
+    done = Views(done=1000, total=1000, found=100, seconds=9.0, gib=0.5, path="/p.views-\x1b1")
+    assert event_line(done) == "cached 1,000 views in 9s: 0.500 GiB in /p.views-\u241b1"
+    small = msgspec.structs.replace(done, gib=0.01)
+    assert ": 10.2 MiB in " in (event_line(small) or "")
+    found = Views(done=1000, total=1000, found=1000, seconds=0.1, gib=0.5, path="/p")
+    assert event_line(found) == "1,000 views are cached already: 0.500 GiB in /p"

@@ -13,6 +13,7 @@ from rich.cells import cell_len
 
 from cli.commands.eval import truncation_lines
 from cli.output.evaluation import picture_lines
+from cli.output.pictures import PictureStyle
 from tests.helpers.command import environment
 from tests.helpers.in_process import tmssl_in_process
 from tests.helpers.marks import draw_marks
@@ -130,14 +131,14 @@ def test_a_page_without_a_folder_is_told_before_the_work(run: Run, tmp_path: Pat
 def test_a_hang_up_and_a_call_for_a_checkpoint_leave_it_at_work(
     run: Run, number: signal.Signals
 ) -> None:
-    done = signalled(run, number, ".matches.jsonl-", "--json")
+    done = signalled(run, number, ".matches.jsonl.tmssl-", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["queries"] > 0
 
 
 @pytest.mark.parametrize(
     ("number", "code", "moment"),
-    [(signal.SIGINT, 130, ".matches.jsonl-"), (signal.SIGTERM, 143, ".references-")],
+    [(signal.SIGINT, 130, ".matches.jsonl.tmssl-"), (signal.SIGTERM, 143, ".references-")],
 )
 def test_a_signal_ends_it_in_order_with_nothing_half_written(
     run: Run, number: signal.Signals, code: int, moment: str
@@ -192,6 +193,9 @@ def test_lower_is_better_for_nar_so_it_has_no_lift() -> None:
     assert row.split()[3] == "-"
 
 
+STYLE = PictureStyle("half", "true")
+
+
 @pytest.fixture(scope="module")
 def pack(run: Run) -> Pack:
     return open_pack(Path(read_header(run).pack))
@@ -210,12 +214,12 @@ def test_pictures_and_words_stay_within_the_terminal(pack: Pack, width: int) -> 
         for i in range(1, 9)
     ]
     told = QueryMatches(row=0, id="q", title="\u5546\u6a19\x1b[2J" * 40, matches=matches)
-    lines = picture_lines(told, pack, width)
+    lines = picture_lines(told, pack, width, STYLE)
     plain = [strip_colours(line) for line in lines]
     assert max(cell_len(line) for line in plain) <= width
     assert "\x1b" not in "".join(plain)
     assert any("01.01 Stars, comets" in line for line in " ".join(plain).split("shared: "))
-    pictures = [line for line in lines if "\u2580" in line]
+    pictures = [line for line in lines if "\x1b[38;2;" in line or "\x1b[48;2;" in line]
     assert len(pictures) == 8
 
 
@@ -228,7 +232,9 @@ def strip_colours(line: str) -> str:
 
 def test_pixels_of_the_query_come_first(pack: Pack) -> None:
     told = QueryMatches(row=3, id="q", matches=[Match(row=5, rank=1)])
-    lines = picture_lines(told, pack, 80)
-    swapped = picture_lines(QueryMatches(row=5, id="q", matches=[Match(row=3, rank=1)]), pack, 80)
+    lines = picture_lines(told, pack, 80, STYLE)
+    swapped = picture_lines(
+        QueryMatches(row=5, id="q", matches=[Match(row=3, rank=1)]), pack, 80, STYLE
+    )
     assert lines != swapped
     assert np.array_equal(pack.read([3, 5])[0], pack.read([3])[0])

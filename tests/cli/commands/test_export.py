@@ -19,7 +19,7 @@ from tests.helpers.in_process import tmssl_in_process
 from tests.helpers.tiny_run import tiny_run
 from tmssl.config import read_config
 from tmssl.data.pack.reader import open_pack
-from tmssl.data.preprocess import load_square
+from tmssl.data.picture import picture_square
 from tmssl.data.views.augment import MEAN, STD, plain_view
 from tmssl.errors import InputError, TmsslError
 from tmssl.retrieval.export.encoder import (
@@ -105,7 +105,7 @@ def _inside(form: str, target: Path) -> str | bytes:
 def test_who_follows_the_recorded_steps_gets_the_input_of_the_encoder(run: Run) -> None:
     told = preprocessing(run, load_weights(run.checkpoints / "best.pt"))
     pack = open_pack(Path(read_config(run.config).data.pack))
-    square = load_square(Path(pack.source_root) / pack.marks[3].path, told.pack_size)
+    square = picture_square(Path(pack.source_root) / pack.marks[3].path, told.pack_size)
     assert np.array_equal(square, pack.read([3])[0])
     small = torch.nn.functional.interpolate(
         torch.from_numpy(square.copy()).permute(2, 0, 1)[None].float(),

@@ -18,6 +18,8 @@ from cli.packing import prepare_pack
 from tests.helpers.command import environment, read_terminal, start, tmssl
 from tests.helpers.marks import draw_marks
 from tests.helpers.waiting import DEADLINE_S, wait_for
+from tmssl.config import DataConfig
+from tmssl.data.pack.cache import pack_size
 from tmssl.data.pack.reader import open_pack
 
 
@@ -58,10 +60,10 @@ def test_it_tells_what_the_join_lost_and_what_was_left_out_then_the_facts(tmp_pa
 
 def test_the_folder_may_be_chosen(tmp_path: Path) -> None:
     draw_marks(tmp_path / "marks", 3)
-    told = json.loads(
-        packed(tmp_path, "marks", "--out", "here", "--image-size", "32", "--json").stdout
-    )
+    told = json.loads(packed(tmp_path, "marks", "--out", "here", "--json").stdout)
     assert told["folder"] == str(tmp_path / "here")
+    # Without a size it is what a training without one reads.
+    assert told["size"] == pack_size(DataConfig().image_size)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from rich.cells import cell_len
 
+from cli.output.pictures import PictureStyle
 from cli.output.search import picture_lines
 from tests.helpers.command import run_checked
 from tests.helpers.in_process import tmssl_in_process
@@ -245,7 +247,9 @@ def test_a_second_search_loads_neither_timm_nor_the_pixels(run: Run, logo: Path)
 def test_pictures_stay_within_the_terminal(run: Run, logo: Path, width: int) -> None:
     gallery = open_gallery(run)
     read = read_logo(str(logo), gallery.pack.size)
-    lines = picture_lines(find_matches(gallery, read, 10, None), read, gallery, width)
+    lines = picture_lines(
+        find_matches(gallery, read, 10, None), read, gallery, width, PictureStyle("half", "true")
+    )
     plain = [strip_colours(line) for line in lines]
     assert max(map(cell_len, plain)) <= width
     assert sum("\x1b[48;2" in line for line in lines) == 8
@@ -265,3 +269,60 @@ def _threads() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     assert torch.get_num_threads() == before
+
+
+def test_a_crop_finds_the_mark_that_is_a_part_of_the_logo(
+    run: Run, images: Path, tmp_path: Path
+) -> None:
+    parts = [Image.open(images / f"{number:04d}.png").convert("RGB") for number in (7, 20)]
+    width, height = parts[0].size
+    both = Image.new("RGB", (2 * width, height), "white")
+    for number, part in enumerate(parts):
+        both.paste(part, (number * width, 0))
+    both.save(tmp_path / "both.png")
+    crops = [f"0,0,{width},{height}", "50%,0%,50%,100%"]
+    words = [word for crop in crops for word in ("--crop", crop)]
+    told = json.loads(searched(run, str(tmp_path / "both.png"), *words, "-k", "1", "--json")[0])
+    assert [answer["crop"] for answer in told["answers"]] == crops
+    found = [answer["matches"][0]["path"] for answer in told["answers"]]
+    assert found == ["images/0007.png", "images/0020.png"]
+
+
+def test_marks_above_a_similarity_end_with_a_code_for_a_job(
+    run: Run, images: Path, logo: Path, tmp_path: Path
+) -> None:
+    words = ["--run", str(run.path), "--json", "--above", "0.98", "--where", "year>=1990"]
+    out, _ = tmssl_in_process("search", str(logo), *words, code=3)
+    told = json.loads(out)
+    assert told["above"] == 0.98
+    (answer,) = told["answers"]
+    assert answer["matches"][0]["path"] == "images/0007.png"
+    assert all(match["similarity"] >= 0.98 for match in answer["matches"])
+    # A mark of the gallery is no risk to itself.
+    own, _ = tmssl_in_process("search", str(images / "0007.png"), *words[:3], "--above", "0.99999")
+    assert json.loads(own)["answers"][0]["matches"] == []
+    page = tmp_path / "alert.html"
+    tmssl_in_process(
+        "search", str(logo), *words[:2], "--html", str(page), "--above", "0.98", code=3
+    )
+    assert "similarity at least 0.98" in page.read_text()
+
+
+def test_a_watch_without_new_marks_finds_nothing_and_is_no_error(run: Run, logo: Path) -> None:
+    words = ["--run", str(run.path), "--above", "0.5", "--where", "year>=2300", "--json"]
+    assert json.loads(tmssl_in_process("search", str(logo), *words)[0])["compared"] == 0
+    with pytest.raises(InputError, match="cannot read"):
+        tmssl_in_process("search", str(logo.with_name("nowhere.png")), *words)
+
+
+def test_the_worst_risk_comes_first_on_the_page(run: Run, images: Path, tmp_path: Path) -> None:
+    for name, number in (("a", 3), ("b", 9)):
+        picture = Image.open(images / f"{number:04d}.png").convert("RGB")
+        (picture.rotate(9, fillcolor="white") if name == "a" else picture).save(
+            tmp_path / f"{name}.png"
+        )
+    page = tmp_path / "alert.html"
+    words = ["--run", str(run.path), "--above", "0.5", "--html", str(page), "-k", "3"]
+    tmssl_in_process("search", str(tmp_path), *words, code=3)
+    text = page.read_text()
+    assert text.index("b.png") < text.index("a.png")

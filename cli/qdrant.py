@@ -1,0 +1,123 @@
+"""A run's gallery in Qdrant: `tmssl export --to qdrant` and `tmssl search --engine`."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from cli.output.console import say
+from cli.output.progress import phase_bars
+from tmssl.errors import InputError
+from tmssl.runs.folder import Run
+from tmssl.runs.workspace import workspace
+from tmssl.text import count, safe
+
+if TYPE_CHECKING:
+    from tmssl.retrieval.search.filters import Condition
+    from tmssl.retrieval.search.gallery import Gallery
+    from tmssl.types import Indices, Vectors
+
+QUANTIZATIONS = ("int8", "binary")
+
+
+class EngineOptions(NamedTuple):
+    """Where an export to Qdrant goes, and how a new collection keeps its vectors; see `Storage`."""
+
+    url: str
+    collection: str
+    half: bool
+    quantization: str
+    shards: int
+
+    def check(self, *, wanted: bool) -> None:
+        """Refuse what is missing where they are `wanted`, and what is given where they are not.
+
+        Raises:
+            InputError: it is so.
+        """
+        if not wanted and any(self):
+            raise InputError(
+                "--url, --collection, --half, --quantization and --shards are for --to qdrant"
+            )
+        if wanted and not (self.url and self.collection):
+            raise InputError(
+                "--to qdrant needs --url with an address or a folder, and --collection"
+            )
+        if self.quantization not in ("", *QUANTIZATIONS):
+            raise InputError(
+                f"--quantization is '{safe(self.quantization, 60)}'; give one of {', '.join(QUANTIZATIONS)}"
+            )
+
+
+def export_to_qdrant(
+    run: Run, checkpoint: str, device: str, whiten: int, options: EngineOptions
+) -> dict[str, object]:
+    """Upload the vectors of a run's marks with what is known of them; returns what was done.
+
+    Raises:
+        InputError: no address, name or checkpoint, or a collection of other vectors.
+        EngineError: the server fails; the same command goes on.
+    """
+    from tmssl.retrieval.qdrant.collection import Collection, Storage
+    from tmssl.retrieval.qdrant.connection import connect
+    from tmssl.retrieval.search.gallery import open_gallery
+
+    url, collection, half, quantization, shards = options
+    target = Collection(connect(url), url, collection)
+    with workspace(run, say) as opened, phase_bars() as (phase, progress):
+        gallery = open_gallery(
+            opened,
+            checkpoint=checkpoint,
+            whiten=whiten,
+            device=device,
+            phase=phase,
+            progress=progress,
+        )
+        exact, identity = gallery.index.exact, identity_of(gallery)
+        target.create(exact.d, Storage(half, quantization, shards))
+        phase("uploading")
+        sent = target.upload(exact, gallery.marks, identity, progress)
+        phase("comparing with exact search")
+        overlap = target.overlap_at_10(exact, identity)
+    say(
+        f"{count(sent, 'mark')} sent, {exact.ntotal - sent:,} there already; overlap@10 with exact {overlap:.3f}"
+    )
+    return {
+        "path": f"{url.rstrip('/')}/{collection}",
+        "form": "qdrant",
+        "marks": exact.ntotal,
+        "sent": sent,
+        "overlap": overlap,
+    }
+
+
+def identity_of(gallery: "Gallery") -> str:
+    """What tells the vectors of a gallery from those of another index, or of another whitening."""
+    whitened = f"-whitened{gallery.index.exact.d}" if gallery.index.whitening else ""
+    return f"{gallery.manifest.index_sha256}{whitened}"
+
+
+def with_engine(
+    gallery: "Gallery", engine: str, vienna: Sequence[str], where: "Sequence[Condition]"
+) -> "Gallery":
+    """A gallery whose nearest marks are found by the collection at `URL/NAME`, under the same filters.
+
+    Raises:
+        InputError: that is no address and name, or a filter that Qdrant does not know.
+    """
+    from tmssl.retrieval.qdrant.collection import Collection
+    from tmssl.retrieval.qdrant.conditions import engine_filter
+    from tmssl.retrieval.qdrant.connection import connect
+
+    url, slash, name = engine.rstrip("/").rpartition("/")
+    if not slash or not name or url.endswith("/"):
+        raise InputError(
+            f"--engine is '{safe(engine, 80)}'; give URL/NAME, such as http://localhost:6333/marks"
+        )
+    condition, identity = engine_filter(vienna, where), identity_of(gallery)
+    collection = Collection(connect(url), url, name)
+
+    def nearest(query: "Vectors", k: int, filtered: bool) -> "tuple[Vectors, Indices]":
+        (found,) = collection.nearest(query, k, identity, condition if filtered else None)
+        return found
+
+    return dataclasses.replace(gallery, index=dataclasses.replace(gallery.index, engine=nearest))
