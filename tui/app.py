@@ -1,6 +1,5 @@
 """The monitor: follows a run's journal, shows it, and starts what is heavy in other processes."""
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -17,10 +16,11 @@ from textual.screen import Screen
 from textual.theme import Theme
 from textual.timer import Timer
 
-from tmssl.errors import ConfigError, TmsslError
+from tmssl.errors import ConfigError
 from tmssl.runs.checkpoints import list_checkpoints
 from tmssl.runs.folder import Run, is_alive, open_run
 from tmssl.runs.history import History, state
+from tmssl.runs.notices.sending import tell_of_death
 from tmssl.text import safe
 from tui import subprocesses
 from tui.bindings import GLOBAL, entries
@@ -30,12 +30,14 @@ from tui.live.screen import LiveScreen
 from tui.live.tail import follow
 from tui.messages import HasStatusLine, PreferencesChanged, ShowsEvaluations, StatusMessage
 from tui.options import FULL, DisplayOptions
+from tui.pictures.pixels import PixelPictures
 from tui.preferences import preferences_path, read_preferences, write_preferences
 from tui.runs.messages import OpenRun, StartRun
 from tui.terminal.ascii import AsciiFilter
 from tui.terminal.driver import QuietDriver
-from tui.terminal.notify import notifications, osc9, supports_osc9
-from tui.theme import DARK, DARK_COLOURS, LIGHT, LIGHT_COLOURS, default_theme
+from tui.terminal.notify import notifications, write_osc9
+from tui.textual_theme import DARK, DARK_COLOURS, LIGHT, LIGHT_COLOURS, default_theme
+from tui.theme import HEIGHTS, WIDTHS
 
 if TYPE_CHECKING:
     from tui.runs.dialogs import Resume
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
 _EVALUATION = "the evaluation"
 _SAVE_DELAY_S = 1.0  # a disk may be slow, and keys come in bursts
 _LONG_STATUS_S = 20.0  # how long a text stays that is too long for the status line
-_SWITCH_INTERVAL_S = 0.0005  # a key waits no longer than this for a thread that reads or draws
 
 
 class WatchApp(App[None]):
@@ -55,6 +56,7 @@ class WatchApp(App[None]):
     BINDINGS = GLOBAL
 
     CSS_PATH = "app.tcss"
+    HORIZONTAL_BREAKPOINTS, VERTICAL_BREAKPOINTS = WIDTHS, HEIGHTS
     TITLE = "tmssl"
     ENABLE_COMMAND_PALETTE = True
 
@@ -62,6 +64,7 @@ class WatchApp(App[None]):
         self, run: Run | None, options: DisplayOptions = FULL, runs_folder: Path | None = None
     ) -> None:
         """Watch a run, or begin with the list of the runs in a folder."""
+        self.pixels = PixelPictures()
         super().__init__(driver_class=QuietDriver)
         self.no_color = self.no_color or not options.colour
         self.preferences, self._problem = read_preferences(preferences_path())
@@ -85,11 +88,8 @@ class WatchApp(App[None]):
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's filters, and those for grey and ASCII where they are wanted."""
         grey = [] if self.display_options.colour else [Monochrome()]
-        return [
-            *super().get_line_filters(),
-            *grey,
-            *([AsciiFilter()] if self.display_options.ascii else []),
-        ]
+        letters = [AsciiFilter()] if self.display_options.ascii else []
+        return [*super().get_line_filters(), *grey, *letters]
 
     def on_mount(self) -> None:
         """Show the curves of the run, or the list of runs."""
@@ -99,8 +99,8 @@ class WatchApp(App[None]):
             self.action_runs()
         else:
             self.watch_run(self.watched)
-        if self._problem:
-            self._report(self._problem)
+        if told := self._problem or self.display_options.note:
+            self._report(told)
 
     def _remember_theme(self, theme: Theme) -> None:
         """Keep the theme that was selected by a key or in the palette."""
@@ -204,11 +204,12 @@ class WatchApp(App[None]):
     def _notify_of(self, update: JournalUpdate) -> None:
         """Ring the bell for bad findings and for the end of the run, but not for those there at the start."""
         now = state(self.history, self.alive)
+        if (self._last_state, now) == ("running", "dead"):
+            tell_of_death(self.run_folder, self.history)
         if self.display_options.notify and self._last_state:
             for text in notifications(self.run_folder.name, self._last_state, now, update.events):
                 self.bell()
-                if supports_osc9() and self._driver is not None:
-                    self._driver.write(osc9(text))
+                write_osc9(self._driver, text)
                 self._report(safe(text))
         self._last_state = now
 
@@ -247,10 +248,9 @@ class WatchApp(App[None]):
 
     def _report_if_imported(self) -> bool:
         """Whether the run was imported from a log; then the status line says what it lacks."""
-        imported = self.history.imported
-        if imported:
+        if self.history.imported:
             self._report("imported from a log: it has no settings, checkpoints or matches")
-        return imported
+        return self.history.imported
 
     def action_evaluate(self) -> None:
         """Ask which checkpoint to evaluate."""
@@ -322,7 +322,8 @@ class WatchApp(App[None]):
         from tui.runs.dialogs import ResumeDialog
 
         try:
-            dialog = ResumeDialog(self.history, self.alive)
+            kept = tuple(list_checkpoints(self.run_folder).values())
+            dialog = ResumeDialog(self.history, self.alive, kept)
         except ConfigError as error:  # a journal of another version
             self._report(str(error))
         else:
@@ -363,9 +364,27 @@ class WatchApp(App[None]):
 
     def action_config(self) -> None:
         """Show the settings in force."""
-        from tui.config_page import config_page
+        from tui.runs.config_page import config_page
 
-        self.push_screen(config_page(self.history))
+        self.push_screen(config_page(self.history, self.run_folder))
+
+    def action_pictures(self) -> None:
+        """Show a mark in each way that pictures can be drawn here, to choose one."""
+        from tui.picture_choice import picture_card
+
+        if self.display_options.ascii:
+            self._report("with --ascii pictures are letters; there is nothing to choose")
+        else:
+            colour = self.display_options.colour
+            self.push_screen(picture_card(self.screen, self.pixels, colour), self._choose_pictures)
+
+    def _choose_pictures(self, way: str | None) -> None:
+        if way:
+            from tui.picture_choice import draw_anew, kept
+
+            self.display_options, pictures = kept(self.display_options, self.preferences, way)
+            self.on_preferences_changed(PreferencesChanged(pictures=pictures, hinted=True))
+            draw_anew(self.screen)
 
     def action_help(self) -> None:
         """List every key, beginning with those of the current screen."""
@@ -379,16 +398,3 @@ class WatchApp(App[None]):
         while self.screen is not self._live:
             self.pop_screen()
         self._live.go_to_step(message.step)
-
-
-def watch(run: Run | None, options: DisplayOptions = FULL, runs_folder: Path | None = None) -> None:
-    """Open the monitor on a run, or on a folder of runs, and return when the user quits.
-
-    Raises:
-        TmsslError: the monitor ended with an error.
-    """
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    app = WatchApp(run, options, runs_folder)
-    app.run()
-    if app.return_code:
-        raise TmsslError("the monitor ended with an error; training is not touched by that")

@@ -47,6 +47,7 @@ _hidden = partial(_key, footer=False)  # not in the footer, which has room for a
 _HELP = _key("question_mark", "app.help", "Help", "Show this list of keys")
 _QUIT = _key("q", "app.quit", "Quit", "Quit the monitor; training continues")
 _CANCEL = _key("escape", "cancel", "Cancel", "Go back without a change")
+PICTURE_KEY = _key("P", "app.pictures", "Pictures", "Choose how this terminal draws pictures")
 _NEXT_FIELD = _key(
     "tab",
     "app.focus_next",
@@ -94,19 +95,27 @@ OVERLAY: list[BindingType] = [
 
 RUNS: list[BindingType] = [
     _key("enter", "open", "Open", "Watch the run under the cursor"),
-    _key("space", "mark", "Mark", "Mark a run; two marked runs can be compared"),
-    _key("c", "compare", "Compare", "Compare the figures and settings of two marked runs"),
+    _key("space", "mark", "Mark", "Mark a run; a wide screen draws all marked runs in one chart"),
+    _key("c", "compare", "Compare", "Compare the figures and settings of the last two marked runs"),
+    _key("t", "columns", "Columns", "Choose the columns, any figure or setting, and the order"),
     _key("n", "app.start", "New run", "Fill in a form to start a run"),
     _key(
         "slash",
         "search",
         "Filter",
-        "Show only runs whose name, state or settings contain a text",
+        "Show only some runs, such as lr>=1e-3 state=running name~toy",
         priority=True,
     ),
     _hidden("escape", "back", "Back", "Clear the filter, or go back"),
     _HELP,
     _QUIT,
+]
+
+COLUMNS: list[BindingType] = [
+    _key("space", "mark", "On/off", "Show or hide the column under the cursor"),
+    _key("s", "sort", "Sort", "Sort by it: largest first, smallest first, or the newest run first"),
+    _key("enter", "confirm", "Use", "Use these columns, and keep them"),
+    _CANCEL,
 ]
 
 MATCHES: list[BindingType] = [
@@ -126,6 +135,7 @@ MATCHES: list[BindingType] = [
     _hidden("right_square_bracket", "evaluation(1)", "Newer", "Show the next evaluation"),
     _hidden("u", "figures", "Figures", "Show every figure of the evaluation, and its history"),
     _key("i", "full", "Full", "Show the query and a match at full resolution"),
+    PICTURE_KEY,
     _hidden("plus,equals_sign", "size(-1)", "Larger", "Show fewer and larger pictures"),
     _hidden("minus", "size(1)", "Smaller", "Show more and smaller pictures"),
     _hidden("w", "export('html')", "Write page", "Write the listed queries to an HTML page"),
@@ -152,6 +162,7 @@ TEXT_SCREEN: list[BindingType] = [
 
 START_FORM: list[BindingType] = [
     _key("enter", "start", "Start", "Start the run, once every field is valid"),
+    _key("f2", "measure", "Dry run", "Train for some seconds, and say what the run would take"),
     _NEXT_FIELD,
     _key("escape", "app.pop_screen", "Cancel", "Go back without starting a run"),
 ]
@@ -163,8 +174,21 @@ STOP: list[BindingType] = [
 
 RESUME: list[BindingType] = [
     _key("enter", "confirm", "Resume", "Resume the run as planned"),
-    _key("f2", "restart", "Restart schedule", "Restart the cosine schedule here, or keep it"),
+    _key("f2", "restart", "Restart schedule", "Restart the schedule here, or keep it"),
     _NEXT_FIELD,
+    _CANCEL,
+]
+
+PICTURES: list[BindingType] = [
+    _key("1", "choose('half')", "half", "Draw two parts a cell: half blocks"),
+    _key("2", "choose('quadrant')", "quadrant", "Draw 2 x 2 parts a cell: quadrants"),
+    _key("3", "choose('sextant')", "sextant", "Draw 2 x 3 parts a cell: sextants"),
+    _key("4", "choose('octant')", "octant", "Draw 2 x 4 parts a cell: octants"),
+    _key(
+        "5", "choose('kitty')", "pixels", "Draw pixels, in kitty, in Ghostty and over SSH or tmux"
+    ),
+    _key("6", "choose('off')", "no pictures", "Draw no pictures"),
+    _key("0", "choose('auto')", "automatic", "Draw what the environment says of the terminal"),
     _CANCEL,
 ]
 
@@ -174,6 +198,12 @@ EVALUATE: list[BindingType] = [
 ]
 
 GLOBAL: list[BindingType] = [
+    _hidden(
+        "ctrl+z",
+        "app.suspend_process",
+        "Suspend",
+        "Suspend the monitor and go to the shell; `fg` goes back",
+    ),
     _hidden("ctrl+t", "app.light", "Light or dark", "Switch between light and dark, and keep it"),
 ]
 
@@ -181,6 +211,7 @@ TABLES: tuple[tuple[str, list[BindingType]], ...] = (
     ("curves", LIVE),
     ("overlay of runs", OVERLAY),
     ("runs", RUNS),
+    ("columns of the runs", COLUMNS),
     ("matches", MATCHES),
     ("findings", FINDINGS),
     ("pages of text", TEXT_SCREEN),
@@ -188,6 +219,7 @@ TABLES: tuple[tuple[str, list[BindingType]], ...] = (
     ("stop", STOP),
     ("resume", RESUME),
     ("choice of a checkpoint", EVALUATE),
+    ("choice of pictures", PICTURES),
     ("everywhere", GLOBAL),
 )
 """Every screen's bindings under a heading; a screen has its own as `BINDINGS`."""

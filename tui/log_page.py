@@ -1,8 +1,10 @@
 """The page of the trainer's log."""
 
+import os
 from functools import partial
 from pathlib import Path
 
+from tmssl.files import open_plain
 from tmssl.text import safe
 from tui.paths import display_path
 from tui.widgets.text_screen import TextScreen
@@ -19,8 +21,8 @@ def log_page(log: Path) -> TextScreen:
 def read_log_lines(log: Path) -> list[str]:
     """The last whole lines of a log, each made safe."""
     try:
-        with log.open("rb") as file:
-            begin = max(0, log.stat().st_size - _MAX_BYTES)
+        with os.fdopen(open_plain(log, os.O_RDONLY), "rb") as file:
+            begin = max(0, os.fstat(file.fileno()).st_size - _MAX_BYTES)
             file.seek(begin)
             lines = file.read().decode("utf-8", "replace").splitlines()
     except OSError as error:

@@ -3,9 +3,12 @@
 Messages of one room stand in its messages.py.
 """
 
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from textual.message import Message
+
+if TYPE_CHECKING:
+    from tmssl.types import Pixels
 
 
 class StatusMessage(Message):
@@ -40,3 +43,14 @@ class ShowsEvaluations(Protocol):
 
     def load(self, index: int) -> None:
         """Show another evaluation; -1 is the newest."""
+
+
+@runtime_checkable
+class ShowsPictures(Protocol):
+    """A screen with pictures of marks."""
+
+    def draw_pictures(self) -> None:
+        """Draw them anew, in the way that was chosen."""
+
+    def sample_mark(self) -> "Pixels | None":
+        """One of the marks on the page, uint8 (h, w, 3); None where there is none."""

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from tmssl.errors import InputError
 from tmssl.text import safe
+from tui.pictures.pixels import PixelPictures
+from tui.pictures.ways import choose_way, terminal_kind
+from tui.preferences import Preferences
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -21,6 +24,8 @@ class DisplayOptions:
 
     ascii: bool = False
     """only ASCII in charts and frames"""
+    note: str = ""
+    """why they are not what the person may expect, told when the monitor opens"""
     colour: bool = True
     """False as under NO_COLOR"""
     redraw_s: float = 1.0
@@ -29,6 +34,8 @@ class DisplayOptions:
     """whether to ring the bell when a run ends or a finding is bad"""
     images: str = "auto"
     """graphics protocol of pictures at full resolution: one of IMAGES"""
+    pictures: str = "auto"
+    """how pictures are drawn in the app: one of `tui.pictures.ways.ASKED`"""
     dark: bool = True
     """whether the theme's background is dark"""
 
@@ -42,6 +49,25 @@ def display_options(app: "App[Any]") -> DisplayOptions:
     """The display options of an app, with the background of its current theme."""
     options: DisplayOptions = getattr(app, "display_options", FULL)
     return dataclasses.replace(options, dark=app.current_theme.dark)
+
+
+def picture_way(app: "App[Any]") -> str:
+    """How an app draws pictures now: one of `tui.pictures.ways.DRAWN`."""
+    options = display_options(app)
+    remembered = getattr(app, "preferences", Preferences()).pictures
+    return choose_way(options.pictures, remembered, ascii=options.ascii, pixels=options.colour)
+
+
+def pixel_pictures(app: "App[Any]") -> PixelPictures | None:
+    """Where an app keeps what it shows in pixels, if it has such a place."""
+    return getattr(app, "pixels", None)
+
+
+def needs_picture_hint(app: "App[Any]") -> bool:
+    """Whether to tell a person that pictures can be chosen: once, and only if nothing was chosen."""
+    options, preferences = display_options(app), getattr(app, "preferences", Preferences())
+    chosen = options.pictures != "auto" or terminal_kind() in preferences.pictures
+    return not (preferences.hinted or chosen or options.ascii)
 
 
 def graphics_protocol(images: str, environment: Mapping[str, str] = os.environ) -> str:

@@ -30,6 +30,14 @@ class Preferences(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """whether the list of queries is shown; None for what suits the width"""
     size: Annotated[int, Meta(ge=0, le=4)] | None = None
     """index into the page sizes of the matches; None for what suits the height"""
+    run_columns: tuple[str, ...] = ()
+    """columns of the list of runs; empty for the usual ones"""
+    run_order: str = ""
+    """what the list of runs is sorted by, after a minus if the largest comes first"""
+    pictures: dict[str, str] = {}
+    """how pictures are drawn, by kind of terminal; see tui/pictures/ways.py"""
+    hinted: bool = False
+    """whether the hint at the choice of pictures was shown"""
 
 
 def preferences_path(environment: Mapping[str, str] = os.environ) -> Path:
@@ -46,7 +54,7 @@ def read_preferences(path: Path) -> tuple[Preferences, str]:
         return msgspec.json.decode(path.read_bytes(), type=Preferences), ""
     except FileNotFoundError:
         return Preferences(), ""
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         problem = f"{safe(path)} cannot be read ({safe(error, 100)}); using the default layout"
         return Preferences(), problem
 

@@ -3,16 +3,16 @@
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tmssl.children import python_module
 from tmssl.errors import InputError
 from tmssl.runs.folder import Run, is_alive
-from tmssl.runs.launch import signal_trainer, wait_until_released
+from tmssl.runs.launch import killed_words, signal_trainer, wait_until_released
 from tmssl.text import safe
 
 Report = Callable[[str], None]
@@ -34,7 +34,7 @@ def run_command(
         quitting: set when the monitor quits; the command then continues alone.
 
     Returns:
-        Exit code, stdout, and the last line of stderr; the code is 0 for a command that continues alone.
+        Exit code, stdout, and the last line of stderr, or that it was killed; the code is 0 for a command that continues alone.
     """
     quitting = quitting or threading.Event()
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
@@ -59,12 +59,13 @@ def run_command(
             if not ended and quitting.wait(_POLL_S):
                 return 0, "", last_line
         stdout.seek(0)
+        last_line = killed_words(process.returncode) or last_line
         return process.returncode, stdout.read().decode("utf-8", "replace"), last_line
 
 
 def _tmssl(*arguments: str) -> list[str]:
     """The command line of a `tmssl` command."""
-    return [sys.executable, "-m", "cli", *arguments]
+    return python_module("cli", *arguments)
 
 
 def _set_options(settings: tuple[str, ...]) -> list[str]:
@@ -79,6 +80,18 @@ def start_command(
     options = [*(("--recipe", recipe) if recipe else ()), *(("--name", name) if name else ())]
     options += [*_set_options(settings), "--runs", str(runs_folder)]
     return _tmssl("train", *options, "--detach")
+
+
+def dry_run_command(recipe: str, settings: tuple[str, ...]) -> list[str]:
+    """`tmssl train --recipe R --set data.source=D ... --dry-run`."""
+    options = ["--recipe", recipe] if recipe else []
+    return _tmssl("train", *options, *_set_options(settings), "--dry-run")
+
+
+def dry_run(command: list[str], report: Report, quitting: threading.Event) -> list[str]:
+    """What a dry run prints, made safe; or why there is none."""
+    code, stdout, last_line = run_command(command, report, quitting)
+    return [safe(line) for line in stdout.splitlines()] if code == 0 else [f"! {last_line}"]
 
 
 def start(command: list[str], report: Report, quitting: threading.Event) -> tuple[str, Path | None]:
@@ -110,7 +123,7 @@ def resume(
 ) -> str:
     """Resume a run with new settings, stopping its trainer first; returns a status text.
 
-    `restart` begins the cosine schedule anew at this point.
+    `restart` begins the schedule anew at this point.
     """
     if is_alive(run):
         outcome = stop_trainer(run, quitting)

@@ -1,91 +1,60 @@
-"""The light and the dark theme: every text colour has enough contrast on every background.
+"""How the monitor looks, in one place: its colours and what each means, its frames, its spacing, its widths.
 
-They also replace the sixteen colours of a terminal, so that a widget's `green` is readable in both.
-A test measures the contrast of each word on each screen.
+The style sheet `app.tcss` holds the frames and the spacing, since Textual reads those from there:
+
+* a panel is a thin round frame with its title in the frame; on a narrow screen only its top line is drawn;
+* one cell is free between a frame and its text, none between two panels;
+* the panel that has the keys has a frame in the accent colour; the accent is used for nothing but that,
+  keys and titles;
+* figures are right-aligned; what they are compared with (chance, untrained) is in the colour `reference`,
+  as a dotted line or as a quiet stroke, everywhere;
+* a state or a level is a sign and a word, so that it shows without colours.
+
+No widget library is imported here: the command line draws charts in the same colours.
 """
 
-import dataclasses
-import os
-from collections.abc import Mapping
+from collections.abc import Callable
 
-from rich.terminal_theme import TerminalTheme
-from textual.theme import Theme
+from tui.options import DisplayOptions
 
-QUIET = "bright_black"  # for secondary text; `dim` would halve its contrast
+StyleOf = Callable[[str], str]
+"""style of a colour's name; empty without colours"""
 
+GROUND = ("#121212", "#fbfbfb")
+"""the background of the dark and of the light theme"""
 
-def _with_cursor(theme: Theme, *, background: str, foreground: str) -> Theme:
-    """A theme with the colours of the chosen line and of selected text; keys have the accent."""
-    variables = {
-        "footer-key-foreground": str(theme.accent),
-        "input-selection-background": background,
-    }
-    for cursor in ("block-cursor", "block-cursor-blurred"):
-        variables |= {f"{cursor}-background": background, f"{cursor}-foreground": foreground}
-    return dataclasses.replace(theme, variables=variables)
+COLOURS = {
+    "accent": ("#f2b84b", "#7a4b00"),
+    "title": ("#e6edf3", "#1b1f24"),
+    "quiet": ("#8e99a4", "#606975"),  # units, asides, frames
+    "reference": ("#b3a1ab", "#75606b"),  # chance, untrained, before training
+    "axis": ("#8e99a4", "#636c77"),
+    "gray": ("#828d99", "#606975"),
+    "cyan": ("#4cc9f0", "#006a9c"),
+    "red": ("#ff6b6b", "#c1121f"),
+    "green": ("#7bd88f", "#22763a"),
+    "gold": ("#ffd166", "#7d5500"),
+    "yellow": ("#ffd166", "#7d5500"),
+    "magenta": ("#c792ea", "#7b2cbf"),
+    "orange": ("#ff9f6b", "#a63f06"),
+    "blue": ("#82aaff", "#1d4ed8"),
+    "ground": GROUND,
+}
+"""the colours by name, on a dark and on a light background; each has a contrast of 4.5 and more there"""
 
+RUN_COLOURS = ("cyan", "orange", "green", "magenta", "gold", "blue")
+"""of several runs in one chart, the first one's first; each has a letter besides"""
 
-DARK = _with_cursor(
-    Theme(
-        name="tmssl-dark",
-        dark=True,
-        primary="#5ea1e6",
-        secondary="#8ab4f8",
-        accent="#f2b84b",
-        warning="#f2b84b",
-        error="#ff7b72",
-        success="#7ddc7d",
-        foreground="#e6e6e6",
-        background="#121212",
-        surface="#1b1b1b",
-        panel="#202a33",
-        boost="#262f38",
-    ),
-    background="#24405f",
-    foreground="#ffffff",
-)
-LIGHT = _with_cursor(
-    Theme(
-        name="tmssl-light",
-        dark=False,
-        primary="#0b57a4",
-        secondary="#1b5e8f",
-        accent="#7a4b00",
-        warning="#7a4b00",
-        error="#a8201a",
-        success="#136326",
-        foreground="#1a1a1a",
-        background="#fbfbfb",
-        surface="#f3f3f3",
-        panel="#e4e9ee",
-        boost="#e4e9ee",
-    ),
-    background="#cfe2f7",
-    foreground="#000000",
-)
+WIDTHS = [(0, "-narrow"), (100, "-medium"), (160, "-wide")]
+"""the class of a screen from so many columns on: without frames, framed, with more panels side by side"""
+HEIGHTS = [(0, "-low"), (20, "-short"), (30, "-tall")]
+"""the class of a screen from so many rows on"""
+
+QUIET = "bright_black"
+"""the terminal's own colour for secondary text; `dim` would halve its contrast"""
 
 
-def _rgb(*colours: str) -> list[tuple[int, int, int]]:
-    """Colours written as `#rrggbb`, as numbers from 0 to 255."""
-    return [(int(c[1:3], 16), int(c[3:5], 16), int(c[5:7], 16)) for c in colours]
-
-
-# Background, foreground, then black, red, green, yellow, blue, magenta, cyan, white, and the bright ones.
-DARK_COLOURS = TerminalTheme(
-    _rgb("#121212")[0],
-    _rgb("#e6e6e6")[0],
-    _rgb("#9a9a9a", "#ff7b72", "#7ddc7d", "#f2c14b", "#79b8ff", "#e3a0ff", "#5fd7e0", "#e6e6e6"),
-    _rgb("#a3a3a3", "#ff938b", "#96e696", "#ffd670", "#9ccaff", "#efbdff", "#86e3ea", "#ffffff"),
-)
-LIGHT_COLOURS = TerminalTheme(
-    _rgb("#fbfbfb")[0],
-    _rgb("#1a1a1a")[0],
-    _rgb("#1a1a1a", "#a8201a", "#136326", "#6b4c00", "#0b57a4", "#7c1f7c", "#00596b", "#3d3d3d"),
-    _rgb("#545454", "#a8201a", "#136326", "#6b4c00", "#0b57a4", "#7c1f7c", "#00596b", "#1a1a1a"),
-)
-
-
-def default_theme(environment: Mapping[str, str] = os.environ) -> str:
-    """The dark theme, unless COLORFGBG says that the terminal's background is light; sends no query."""
-    background = environment.get("COLORFGBG", "").rpartition(";")[2]
-    return LIGHT.name if background in ("7", "15") else DARK.name
+def colour_styles(options: DisplayOptions) -> StyleOf:
+    """A function from a colour's name to its style on the theme's background; no style without colours."""
+    ground = 0 if options.dark else 1
+    return lambda name: COLOURS[name][ground] if options.colour and name else ""

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.color import ColorType
+from rich.color import Color, ColorSystem, ColorType
 from rich.style import Style
+from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widgets import Input
@@ -26,9 +27,11 @@ from tmssl.runs.folder import Run
 from tui.app import WatchApp
 from tui.bindings import GLOBAL, TEXTUAL_KEYS, entries, key_table
 from tui.matches.screen import MatchesScreen
-from tui.options import DisplayOptions
+from tui.options import PLAIN, DisplayOptions
 from tui.preferences import Preferences, preferences_path, read_preferences, write_preferences
-from tui.theme import DARK, LIGHT, default_theme
+from tui.signs import LEVELS, STATES, Sign, badge
+from tui.textual_theme import DARK, LIGHT, default_theme
+from tui.theme import COLOURS, GROUND, colour_styles
 
 __all__ = ["steady"]  # a fixture
 
@@ -120,13 +123,13 @@ async def test_what_was_chosen_is_there_the_next_time(steady: Run) -> None:
         await pilot.press("t", "minus")
         await until(pilot, lambda: app.preferences.size)
     kept = json.loads(preferences_path().read_text())
-    assert kept == {"theme": "tmssl-light", "listed": True, "size": 3}
+    assert kept == {"theme": "tmssl-light", "listed": True, "size": 3, "hinted": True}
     again = WatchApp(steady)
     async with again.run_test(size=(80, 24)) as pilot:
         assert again.theme == LIGHT.name
         await pilot.press("m")
         await until_screen(pilot, MatchesScreen)
-        await until(pilot, lambda: again.screen.query_one("#queries").display)
+        await until(pilot, lambda: again.screen.query_one("#beside").display)
 
 
 @pytest.mark.parametrize("held", ["", "{", "[]", '{"weight": 9}', '{"size": 99}', '{"theme": 1}'])
@@ -168,6 +171,50 @@ def test_any_bytes_of_a_layout_are_read_or_told(
 )
 def test_the_environment_says_whether_the_ground_is_light(told: str, found: object) -> None:
     assert default_theme({"COLORFGBG": told}) == found.name  # type: ignore[attr-defined]  # a Theme
+
+
+@pytest.mark.parametrize("name", [name for name in COLOURS if name != "ground"])
+@pytest.mark.parametrize("ground", [0, 1], ids=["dark", "light"])
+def test_every_colour_of_the_theme_can_be_read(name: str, ground: int) -> None:
+    style = Style(color=COLOURS[name][ground], bgcolor=GROUND[ground])
+    assert contrast(style) >= _LEAST
+
+
+@pytest.mark.parametrize("signs", [STATES, LEVELS], ids=["states", "levels"])
+def test_no_sign_needs_its_colour(signs: dict[str, Sign]) -> None:
+    assert len({sign.mark for sign in signs.values()}) >= len(signs) - 1
+    assert len({sign.word for sign in signs.values()}) == len(signs)
+    assert all(sign.text.isascii() for sign in signs.values())
+    plain = [badge(sign, colour_styles(PLAIN)).plain for sign in signs.values()]
+    assert len(set(plain)) == len(signs)
+
+
+@pytest.mark.parametrize("theme", [DARK.name, LIGHT.name])
+async def test_in_sixteen_colours_every_word_of_the_runs_can_be_read(
+    steady: Run, theme: str
+) -> None:
+    app = WatchApp(None, runs_folder=steady.path.parent)
+    async with app.run_test(size=(200, 60)) as pilot:
+        await until_text(pilot, "10 runs")
+        app.theme = theme
+        await until_still(pilot)
+        faint = {
+            words: style
+            for strip in strips(app)
+            for text, style, _ in strip
+            if (words := text.strip(_BLOCKS + " ")) and style and contrast(coarse(style)) < 3
+        }
+        assert not faint
+
+
+def coarse(style: Style) -> Style:
+    """A style as a terminal of sixteen colours shows it."""
+
+    def nearest(colour: Color | None) -> Color | None:
+        found = colour and colour.downgrade(ColorSystem.STANDARD)
+        return found and Color.from_triplet(found.get_truecolor(DEFAULT_TERMINAL_THEME))
+
+    return Style.from_color(nearest(style.color), nearest(style.bgcolor))
 
 
 async def test_without_colour_every_sign_is_still_there(steady: Run) -> None:

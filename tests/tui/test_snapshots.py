@@ -10,14 +10,15 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from textual.widgets import Input
 
 from tests.helpers.pilot import until_still
-from tests.helpers.screens import WAYS, Way, reach, steady
+from tests.helpers.screens import WAYS, Way, reach, steady, used_share
 from tmssl.runs.folder import Run, open_run
 from tui.app import WatchApp
 
 __all__ = ["steady"]  # a fixture
 
 _MADE_WITH = "8.2"  # another Textual draws its own widgets otherwise; update them with it
-_NOT_WIDE = ("list",)  # there the list is beside the pictures and the key puts it away
+# On a wide screen the list is beside the pictures, and its key puts it away.
+_WIDE = [way for way in WAYS if way.name != "list"]
 
 pytestmark = pytest.mark.skipif(
     not textual.__version__.startswith(f"{_MADE_WITH}."),
@@ -46,32 +47,43 @@ def plain(svg: str) -> str:
 
 async def picture(
     run: Run, way: Way, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> str:
-    """A screen as an SVG; paths on it are relative, as a person would have typed them."""
+) -> tuple[str, float]:
+    """A screen as an SVG, and the share of it that is used; paths on it are relative, as a person would have typed them."""
     monkeypatch.chdir(run.path.parents[1])
+    monkeypatch.setenv("TERM", "xterm-256color")  # what says how pictures are drawn
+    for name in ("TMUX", "STY", "TERM_PROGRAM", "WT_SESSION", "VTE_VERSION"):
+        monkeypatch.delenv(name, raising=False)
     app = WatchApp(open_run(Path("runs") / run.name))
     async with app.run_test(size=size) as pilot:
         await reach(pilot, way)
         for field in app.screen.query(Input):
             field.cursor_blink = False
         await until_still(pilot)
-        return plain(app.export_screenshot(simplify=True))
+        return plain(app.export_screenshot(simplify=True)), used_share(app)
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 async def test_at_80_by_24(
     steady: Run, way: Way, snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    svg = await picture(steady, way, (80, 24), monkeypatch)
+    svg, _ = await picture(steady, way, (80, 24), monkeypatch)
     assert svg == snapshot(extension_class=Svg)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "way", [way for way in WAYS if way.name not in _NOT_WIDE], ids=lambda way: way.name
-)
+@pytest.mark.parametrize("way", _WIDE, ids=lambda way: way.name)
+async def test_at_120_by_40(
+    steady: Run, way: Way, snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    svg, _ = await picture(steady, way, (120, 40), monkeypatch)
+    assert svg == snapshot(extension_class=Svg)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", _WIDE, ids=lambda way: way.name)
 async def test_at_200_by_60(
     steady: Run, way: Way, snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    svg = await picture(steady, way, (200, 60), monkeypatch)
+    svg, used = await picture(steady, way, (200, 60), monkeypatch)
+    assert used >= 0.5
     assert svg == snapshot(extension_class=Svg)

@@ -14,17 +14,18 @@ from tmssl.errors import ConfigError
 from tmssl.runs.eval_event import comparable
 from tmssl.runs.events import Segment
 from tmssl.runs.history import History
-from tmssl.runs.main_figure import SPEAKING, MainFigure, at_length
+from tmssl.runs.main_figure import BEFORE, SPEAKING, MainFigure, at_length
 from tmssl.runs.schedule import planned_learning_rate
 from tmssl.text import number, safe
 from tui.charts.curves import Curves, read_curves, smoothed
+from tui.theme import RUN_COLOURS
 
 if TYPE_CHECKING:
     from tmssl.types import Floats
 
     Numbers = Sequence[float] | Floats
 
-_RUN_COLOURS = ("cyan", "orange", "green", "magenta", "gold", "red")  # the first: the watched run
+_Points = list[tuple[float, float]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -109,12 +110,12 @@ def metric_chart(
     series: list[Series] = []
     if others:
         for i, run in enumerate((curves, *others)):
-            smooth = smoothed(run.columns[field], weight)
+            smooth = smoothed(run.columns[field], weight, run.step)
             if np.isfinite(smooth).any():
                 series.append(_run_series(i, run.name, run.x_on(axis), smooth))
     elif has_values and weight > 0:
         series.append(Series("raw", x, y, "gray"))
-        series.append(Series("smoothed", x, smoothed(y, weight), "cyan"))
+        series.append(Series("smoothed", x, smoothed(y, weight, curves.step), "cyan"))
     elif has_values:
         series.append(Series(title, x, y, "cyan"))
     nonfinite = x[~finite] if has_values else x[:0]
@@ -126,7 +127,7 @@ def _run_series(
     index: int, name: str, x: "Numbers", y: "Numbers", *, marked: bool = False
 ) -> Series:
     """The series of one of several runs, with its letter and colour."""
-    colour = _RUN_COLOURS[index % len(_RUN_COLOURS)]
+    colour = RUN_COLOURS[index % len(RUN_COLOURS)]
     return Series(safe(name, 24), x, y, colour, marked=marked, letter=chr(ord("A") + index))
 
 
@@ -139,7 +140,7 @@ def _chance_series(curves: Curves, axis: str) -> Series | None:
     ends = [float(x[0]), *segment_starts(curves, axis), float(x[-1])]
     xs = [end for pair in itertools.pairwise(ends) for end in pair]
     ys = [math.nan if level is None else level for level in levels for _ in (0, 1)]
-    return Series(f"chance {number(levels[-1], 3)}", xs, ys, "red", dotted=True)
+    return Series(f"chance {number(levels[-1], 3)}", xs, ys, "reference", dotted=True)
 
 
 def segment_starts(curves: Curves, axis: str) -> tuple[float, ...]:
@@ -197,7 +198,7 @@ def planned_learning_rates(segment: Segment, step: int, count: int) -> list[tupl
 
 
 def evaluation_chart(run: Curves | History, others: Sequence[Curves] = ()) -> Chart:
-    """hit@10 over figurative divisions by epoch, with its chance level.
+    """hit@10 over figurative divisions by epoch, with its chance level and where the run began.
 
     Without such labels it shows the first figure that there is: all divisions, groups, or invariance@1.
     """
@@ -205,32 +206,38 @@ def evaluation_chart(run: Curves | History, others: Sequence[Curves] = ()) -> Ch
     figure = next((f for f in SPEAKING if _evaluation_points(curves, f)[0]), SPEAKING[0])
     series: list[Series] = []
     for i, one_run in enumerate((curves, *others)):
-        points, chance_points = _evaluation_points(one_run, figure)
+        points, chance_points, start_points = _evaluation_points(one_run, figure)
         if points and i == 0:
-            series.append(Series("chance", *_columns(chance_points), "red", dotted=True))
+            series.append(Series("chance", *_columns(chance_points), "reference", dotted=True))
+        if start_points and i == 0:
+            began = _columns(start_points)
+            series.append(Series(BEFORE, *began, "reference", dotted=True, letter="0"))
         if points and others:
             series.append(_run_series(i, one_run.name, *_columns(points), marked=True))
         elif points:
             name = at_length(figure.short, figure.k)
-            series.append(Series(name, *_columns(points), _RUN_COLOURS[0], marked=True))
+            series.append(Series(name, *_columns(points), RUN_COLOURS[0], marked=True))
     title = figure.title(figure.k)
     return Chart(title, tuple(series), axis="epoch", empty="no evaluation yet; press e")
 
 
-def _evaluation_points(
-    curves: Curves, figure: MainFigure
-) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-    """(epoch, value) and (epoch, chance level) of the comparable evaluations that have a figure."""
-    values, chances = {}, {}
+def _evaluation_points(curves: Curves, figure: MainFigure) -> tuple[_Points, _Points, _Points]:
+    """(epoch, y) of the comparable evaluations that have a figure: its value, its chance, its beginning.
+
+    The beginning is what it was before training, where an evaluation tells.
+    """
+    values, chances, starts = {}, {}, {}
     for event in comparable(curves.evals, figure.metric):
         score = figure.score(event)
         if score is not None and score.value is not None:
             values[event.epoch] = score.value  # the later of two at one epoch
             chances[event.epoch] = score.chance or 0.0
-    return list(values.items()), list(chances.items())
+            if (start := score.references.get(BEFORE)) is not None:
+                starts[event.epoch] = start
+    return list(values.items()), list(chances.items()), list(starts.items())
 
 
-def _columns(points: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
+def _columns(points: _Points) -> tuple[list[float], list[float]]:
     """The x and the y of points in order of x."""
     points = sorted(points)
     return [x for x, _ in points], [y for _, y in points]

@@ -23,6 +23,7 @@ from tui.charts.run_charts import (
 )
 from tui.charts.view_state import Range, ViewState
 from tui.options import display_options
+from tui.widgets.panel import panel
 
 _ROWS = (("loss", "lr"), ("top1", "grad", "spread"), ("hits", "momentum", "epochs"))
 _LEAST_HEIGHTS = (0, 32, 46)  # of the screen, for each row of charts
@@ -68,7 +69,8 @@ class ChartPanel(Vertical):
         for row, names in enumerate(_ROWS):
             with Horizontal(id=f"row{row}", classes="charts"):
                 for name in names:
-                    yield Static("", id=name) if name == "epochs" else ChartWidget(name)
+                    is_table = name == "epochs"
+                    yield panel(Static("", id=name), name) if is_table else ChartWidget(name)
 
     def fit(self) -> None:
         """Show as many charts as fit, or only the enlarged one."""
@@ -105,7 +107,8 @@ class ChartPanel(Vertical):
             if epochs.content != table:
                 epochs.update(table, layout=False)
         shown = {str(chart.id): chart.size for chart in self.query(ChartWidget) if chart.display}
-        sizes = {name: (s.width, s.height) for name, s in shown.items() if s.width and s.height}
+        # The head of a chart stands in its frame.
+        sizes = {n: (s.width, s.height + 1) for n, s in shown.items() if s.width and s.height}
         steps = history.points
         lengths = [len(steps), len(history.epochs), len(history.evals), len(history.segments)]
         newest = (*lengths, steps.cuts, steps.numbers[-1:])

@@ -15,6 +15,7 @@ from tmssl.text import number
 from tui.charts.axes import hours_label
 from tui.charts.chart import Series
 from tui.charts.render import RenderedChart
+from tui.widgets.panel import set_title
 
 _FEW = 3  # points under the crosshair, for which a range says no more than the value
 
@@ -58,8 +59,9 @@ class ChartWidget(Widget, can_focus=True):
             self.widget = widget
 
     def __init__(self, name: str) -> None:
-        super().__init__(id=name, classes="chart")
+        super().__init__(id=name, classes="chart panel")
         self.rendered: RenderedChart | None = None
+        self._head = Text()
         self._lines: list[Text] = []
         self._style: Style | None = None
         self._cursor: float | None = None
@@ -67,8 +69,8 @@ class ChartWidget(Widget, can_focus=True):
         self._was_dragged = False
 
     def render(self) -> Text:
-        """All lines as one text."""
-        return Text("\n").join(self._lines)
+        """The head, which stands in the frame, and all lines as one text."""
+        return Text("\n").join([self._head, *self._lines])
 
     def show(self, rendered: RenderedChart, cursor: float | None) -> None:
         """Show a rendered chart, with the crosshair at an x."""
@@ -83,6 +85,8 @@ class ChartWidget(Widget, can_focus=True):
 
     def _update_lines(self, lines: list[Text]) -> None:
         """Show lines; only changed ones are refreshed."""
+        self._head, lines = (lines[0], lines[1:]) if lines else (Text(), [])
+        set_title(self, self._head)
         before, self._lines = self._lines, lines
         regions = [
             Region(0, y, self.size.width, 1)
@@ -98,28 +102,17 @@ class ChartWidget(Widget, can_focus=True):
         style = self._style or self.rich_style
         if y >= len(self._lines):
             return Strip.blank(width, style)
-        line = self._lines[y]
-        if y == 0 and self.has_focus:
-            line = Text.assemble(line)
-            title = self.rendered.chart.title if self.rendered else ""
-            line.stylize(Style(underline=True), 0, len(title))
-        segments = list(line.render(self.app.console))
+        segments = list(self._lines[y].render(self.app.console))
         return Strip(Segment.apply_style(segments, style)).adjust_cell_length(width, style)
 
     def on_resize(self) -> None:
         """Ask for a rendering of the new size."""
         self.post_message(self.Resized())
 
-    def on_focus(self) -> None:
-        """Underline the title."""
-        self.refresh(Region(0, 0, self.size.width, 1))
-
-    def on_blur(self) -> None:
-        """Remove the underline of the title."""
-        self.refresh(Region(0, 0, self.size.width, 1))
-
     def _x_at(self, column: int) -> float | None:
+        """The x under a column of the widget; None beside the curves."""
         plot = self.rendered.plot if self.rendered else None
+        column -= self.content_offset.x
         if plot is None or not plot.left <= column < plot.left + plot.columns:
             return None
         return plot.x_of(column - plot.left)

@@ -4,8 +4,8 @@ from rich.text import Text
 
 from tmssl.runs.history import History
 from tmssl.text import duration, learning_rate, number, rate
-from tui.charts.render import colour_styles
 from tui.options import DisplayOptions
+from tui.theme import colour_styles
 
 
 def epoch_table(history: History, rows: int, options: DisplayOptions) -> Text:

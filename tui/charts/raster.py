@@ -66,8 +66,10 @@ def _at_edges(x: "Floats", y: "Floats", edges: "Floats", after: "Indices") -> "F
     right = np.clip(after, 1, len(x) - 1)
     left = right - 1
     width = x[right] - x[left]
-    share = np.divide(edges - x[left], width, out=np.zeros_like(edges), where=width > 0)
-    crossing = y[left] + (y[right] - y[left]) * np.clip(share, 0.0, 1.0)
+    # Clipped before the division, which overflows where the points are next to each other.
+    along = np.clip(edges - x[left], 0.0, width)
+    share = np.divide(along, width, out=np.zeros_like(edges), where=width > 0)
+    crossing = y[left] + (y[right] - y[left]) * share
     return np.where(inside, crossing, np.nan)
 
 

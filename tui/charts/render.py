@@ -7,7 +7,6 @@ This is the only module that uses plotext, which keeps global state. The curves 
 import dataclasses
 import functools
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -17,30 +16,17 @@ from tui.charts.axes import hours_label, label, log_ticks, round_limits, ticks
 from tui.charts.cells import ASCII_DOTS, MARKERS, CellGrid, PlotArea
 from tui.charts.chart import Chart, Series
 from tui.options import FULL, DisplayOptions
+from tui.theme import StyleOf, colour_styles
 
 if TYPE_CHECKING:
     from tmssl.types import Floats
 
     SeriesArrays = tuple[Series, Floats, Floats]
 Limits = tuple[float, float]
-StyleOf = Callable[[str], str]
-"""style of a colour's name"""
 
+_FRAME = 2  # cells of a title's line that are the frame's, the least
 _PLOTEXT_LOCK = threading.Lock()
 _ASCII_FRAME = str.maketrans("┌┐└┘├┤┬┴┼─│", "+++++++++-|")
-_COLOURS = {  # on a dark and on a light background
-    "gray": ("#828d99", "#606975"),
-    "cyan": ("#4cc9f0", "#006a9c"),
-    "red": ("#ff6b6b", "#c1121f"),
-    "green": ("#7bd88f", "#22763a"),
-    "gold": ("#ffd166", "#7d5500"),
-    "yellow": ("#ffd166", "#7d5500"),
-    "magenta": ("#c792ea", "#7b2cbf"),
-    "orange": ("#ff9f6b", "#a63f06"),
-    "blue": ("#82aaff", "#1d4ed8"),
-    "axis": ("#8e99a4", "#636c77"),
-    "title": ("#e6edf3", "#1b1f24"),
-}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,17 +68,23 @@ def render_text(chart: Chart, size: tuple[int, int], options: DisplayOptions) ->
 
 
 def render_chart(
-    chart: Chart, width: int, height: int, options: DisplayOptions = FULL
+    chart: Chart,
+    width: int,
+    height: int,
+    options: DisplayOptions = FULL,
+    *,
+    framed: bool = False,
 ) -> RenderedChart:
-    """A chart rendered on `width` x `height` cells.
+    """A chart rendered on `width` x `height` cells, the first line of which is its head.
 
+    A `framed` chart has its head in a frame, which takes some of the width.
     It raises nothing for any data: a value that cannot be drawn is a gap.
     """
     if width < 16 or height < 4:
         return RenderedChart((), chart)
     style_of = colour_styles(options)
     arrays = _series_arrays(chart)
-    head = _head(chart, arrays, width, options)
+    head = _head(chart, arrays, width - _FRAME * framed, options)
     if not any(len(x) for _, x, _ in arrays):
         empty = Text().append(f"  {chart.empty}", style_of("axis"))
         return RenderedChart((head, Text(), empty), chart)
@@ -107,22 +99,16 @@ def render_chart(
         grid.draw_series(series, x, y, y_limits)
     grid.draw_markers(chart)
     lines = [head]
-    for row, framed in enumerate(frame):
-        text = Text(no_wrap=True).append(framed[: plot.left], style_of("axis"))
+    for row, axes_line in enumerate(frame):
+        text = Text(no_wrap=True).append(axes_line[: plot.left], style_of("axis"))
         if row < plot.rows:
             grid.append_row(row, text, style_of)
         else:
-            text.append(framed[plot.left :], style_of("axis"))
+            text.append(axes_line[plot.left :], style_of("axis"))
         lines.append(text)
     solid = [series for series in chart.series if not series.dotted]
     symbols = tuple(_symbol(series, solid, options) for series in chart.series)
     return RenderedChart(tuple(lines), chart, plot, symbols, style_of)
-
-
-def colour_styles(options: DisplayOptions) -> StyleOf:
-    """A function from a colour's name to its style on the theme's background; no style without colours."""
-    ground = 0 if options.dark else 1
-    return lambda name: _COLOURS[name][ground] if options.colour and name else ""
 
 
 def _series_arrays(chart: Chart) -> "list[SeriesArrays]":

@@ -80,7 +80,7 @@ def render_charts(request: RenderRequest, cache: ColumnCache) -> RenderedCharts:
     charts = {}
     for name, (width, height) in request.sizes.items():
         chart = make_chart(name, curves, request.view, others)
-        charts[name] = render_chart(chart, width, height, request.options)
+        charts[name] = render_chart(chart, width, height, request.options, framed=True)
     behind = any(overlay.behind for overlay in request.overlays)
     return RenderedCharts(request, curves, charts, behind)
 

@@ -5,27 +5,23 @@ from typing import Literal
 
 from tmssl.runs.eval_event import manner
 from tmssl.runs.events import Eval, Finding, Score
-from tmssl.runs.history import History, state
+from tmssl.runs.findings.standing import worst_finding
+from tmssl.runs.history import History, caching_text, fitting_text, state
 from tmssl.runs.main_figure import (
     ANY_HIT,
     FIGURATIVE_HIT,
     GROUP_RECALL,
     INVARIANCE,
+    beginning,
     lift,
     short_name,
 )
 from tmssl.text import duration, learning_rate, number, rate, safe
+from tui.charts.curves import smoothing_unit
+from tui.signs import STATES, level_sign
 
 _SMOOTHING_STEPS = 300  # 0.9 ** 300 is negligible
-_STATES = {
-    "running": "> running",
-    "finished": "# finished",
-    "stopped": "= stopped",
-    "failed": "! failed",
-    "dead": "! dead: the trainer vanished",
-    "waiting": ". waiting for the trainer's first line",
-}
-_LEVEL_SIGNS = {"good": "+", "info": "i", "warning": "!", "bad": "!!"}
+_MORE = {"dead": ": the trainer vanished", "waiting": " for the trainer's first line"}
 Role = Literal["plain", "figure", "aside", "bar", "bar-rest"]
 
 
@@ -58,21 +54,31 @@ def _figure(text: str) -> Span:
 
 def state_text(history: History, alive: bool) -> str:
     """The state with a sign, so that it shows without colours."""
-    return _STATES[state(history, alive)]
+    now = state(history, alive)
+    return STATES[now].text + state_remark(now)
+
+
+def state_remark(now: str) -> str:
+    """What a state means, where its word does not say it."""
+    return _MORE.get(now, "")
 
 
 def progress_spans(history: History, alive: bool, width: int, *, ascii_bar: bool = True) -> Spans:
     """`epoch 12.30/50 [####......] 25 %, epoch in 3m 10s, end in 2h 07m`."""
     segment = history.segment
+    if history.axes is not None and alive:
+        return _spans(fitting_text(history.axes))
     if segment is None or not history.total_steps:
         return _spans("no segment yet")
+    if history.caching is not None:
+        return _spans(caching_text(history.caching) if alive else "views are not all computed yet")
     share = min(1.0, history.step / history.total_steps)
     pace = history.seconds_per_step()
     to_epoch = -history.step % segment.steps_per_epoch
     times = ""
     if alive and pace is not None:
         times = f", epoch in {duration(to_epoch * pace)}, end in {duration(history.seconds_left())}"
-    epoch = f"{history.epoch:.2f}"
+    epoch = epoch_text(history)
     head = _spans("epoch ", _figure(epoch), "/", _figure(str(segment.epochs)), " ")
     cells = max(8, min(30, width - len(plain_text(head)) - len(times) - 10))
     filled = round(cells * share)
@@ -81,6 +87,11 @@ def progress_spans(history: History, alive: bool, width: int, *, ascii_bar: bool
         filled = round((cells + 2) * filled / cells)
         bar = _spans(Span("━" * filled, "bar"), Span("─" * (cells + 2 - filled), "bar-rest"))
     return (*head, *bar, *_spans(" ", _figure(f"{100 * share:.0f} %"), times))
+
+
+def epoch_text(history: History) -> str:
+    """Where a run is: `12.30`; the whole number that an imported log gives its last epoch."""
+    return f"{history.epoch:.2f}" if history.steps or not history.epochs else f"{history.epoch:.4g}"
 
 
 def learning_spans(history: History, width: int = 200) -> Spans:
@@ -94,10 +105,12 @@ def learning_spans(history: History, width: int = 200) -> Spans:
         loss += _spans(" ", _figure(f"~{smoothed}"), " ", Span(f"(chance {chance})", "aside"))
     else:
         loss += _spans(" ", Span(f"(smoothed {smoothed}, chance {chance})", "aside"))
+    taught = step.teacher_loss is not None and width >= 100
     return loss + _spans(
         *("  ce ", _figure(number(step.ce)), " of ", _figure(number(segment.chance_ce))),
         *("  top-1 ", _figure(rate(step.top1))),
         *("  spread ", _figure(number(step.feature_std, 2))),
+        *(("  teacher ", _figure(number(step.teacher_loss, 3))) if taught else ()),
     )
 
 
@@ -118,14 +131,18 @@ def machine_spans(history: History) -> Spans:
 
 def smoothed_loss(history: History, weight: float = 0.9) -> float | None:
     """The exponential moving average of the loss over the newest steps on the present scale."""
-    start, mean, share = _scale_start(history), 0.0, 0.0
+    start, mean, mass, before = _scale_start(history), 0.0, 0.0, 0
     points = history.points
     steps, losses = points.numbers, points.column("loss")
+    if not steps:
+        return None
+    unit = smoothing_unit(steps[0], steps[-1], len(steps))
     recent = zip(steps[-_SMOOTHING_STEPS:], losses[-_SMOOTHING_STEPS:], strict=True)
     for step, loss in recent:
         if step > start and loss == loss:
-            mean, share = weight * mean + (1 - weight) * loss, weight * share + 1 - weight
-    return mean / share if share else None
+            kept = weight ** ((step - before) / unit)
+            mean, mass, before = kept * mean + loss, kept * mass + 1, step
+    return mean / mass if mass else None
 
 
 def _scale_start(history: History) -> int:
@@ -163,12 +180,12 @@ def _named_scores(event: Eval) -> list[tuple[str, str, Score]]:
 
 def _score_spans(score: Score, name: str, *, short: bool) -> Spans:
     """`hit@10 0.62 (chance 0.41, lift 1.5, untrained 0.48)`; short `hit@10 0.62 (chance 0.41, x1.5)`."""
-    times, untrained = lift(score), score.references.get("untrained")
+    times, (began_as, began) = lift(score), beginning(score)
     aside = f"chance {number(score.chance, 2)}"
     if times is not None:
         aside += f", {'x' if short else 'lift '}{number(times, 2)}"
-    if untrained is not None and not short:
-        aside += f", untrained {number(untrained, 2)}"
+    if began is not None and not short:
+        aside += f", {began_as} {number(began, 2)}"
     return _spans(f"{name} ", _figure(number(score.value, 2)), " ", Span(f"({aside})", "aside"))
 
 
@@ -182,14 +199,20 @@ def _join(lines: list[Spans]) -> Spans:
 
 def finding_lines(finding: Finding) -> tuple[str, str]:
     """A finding, and its advice."""
-    sign = _LEVEL_SIGNS.get(finding.level, "!")
     advice = f"   -> {safe(finding.advice)}" if finding.advice else ""
-    return f"{sign} epoch {finding.epoch:.4g}: {safe(finding.text)}", advice
+    return (
+        f"{level_sign(finding.level).mark} epoch {finding.epoch:.4g}: {safe(finding.text)}",
+        advice,
+    )
 
 
-def newest_finding_lines(history: History) -> tuple[str, str]:
-    """The newest finding and its advice, or that there is none."""
-    return finding_lines(history.findings[-1]) if history.findings else ("nothing to report", "")
+def worst_finding_lines(history: History) -> tuple[str, str, str]:
+    """The worst finding that is still true with a count of the others, its advice, and its level."""
+    finding, others = worst_finding(history)
+    if finding is None:
+        return "nothing to report", "", ""
+    line, advice = finding_lines(finding)
+    return f"{line}{f'  (and {others}: f)' if others else ''}", advice, finding.level
 
 
 def step_text(history: History, step: int) -> str:

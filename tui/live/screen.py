@@ -1,4 +1,4 @@
-"""The main screen: the state of the watched run, its charts, the last evaluation and the newest finding."""
+"""The main screen: the state of the watched run, its charts, the last evaluation and the worst finding that is still true."""
 
 import dataclasses
 
@@ -22,11 +22,17 @@ from tui.live.styled_text import headline, run_lines
 from tui.messages import PreferencesChanged
 from tui.options import display_options
 from tui.preferences import Preferences
+from tui.widgets.panel import panel
 
 _LEAST_SIZE = (50, 14)  # columns and rows, for charts
 _ABOVE = ("head", "progress", "learning", "machine")
-_BELOW = ("evaluation", "finding", "advice", "status")
+_BELOW = ("evaluation", "finding", "advice")
 _TICK_S = 5.0  # between updates of what changes with time alone
+
+
+def _line(name: str) -> Static:
+    """A line of text by its name."""
+    return Static("", id=name, classes="line")
 
 
 class LiveScreen(Screen[None]):
@@ -47,11 +53,10 @@ class LiveScreen(Screen[None]):
         """Lines of text above and below the charts."""
         yield Static("", id="small")
         with Vertical(id="all"):
-            for name in _ABOVE:
-                yield Static("", id=name, classes="line")
+            yield panel(Vertical(*map(_line, _ABOVE), classes="lines"), "run")
             yield self.charts
-            for name in _BELOW:
-                yield Static("", id=name, classes="line")
+            yield panel(Vertical(*map(_line, _BELOW), classes="lines"), "evaluation and finding")
+            yield _line("status")
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -107,7 +112,7 @@ class LiveScreen(Screen[None]):
         tiny = width < _LEAST_SIZE[0] or height < _LEAST_SIZE[1]
         self.query_one("#all").display = not tiny
         self.query_one("#small").display = tiny
-        for name in (*_ABOVE[2:], *_BELOW[:3]):
+        for name in (*_ABOVE[2:], *_BELOW):
             self.query_one(f"#{name}").display = not self.charts.enlarged
         self.charts.fit()
 
@@ -116,6 +121,8 @@ class LiveScreen(Screen[None]):
         self.call_after_refresh(self.charts.render_all)
 
     def _show_words(self) -> None:
+        if not self.query("#progress"):
+            return  # the app closes, and its widgets go before its last messages
         history, alive = self._history, self._alive
         options = display_options(self.app)
         width = self.query_one("#progress").size.width or self.size.width

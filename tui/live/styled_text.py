@@ -8,7 +8,6 @@ from tmssl.runs.cost import cost, cost_words
 from tmssl.runs.folder import Run
 from tmssl.runs.history import History, state
 from tmssl.text import duration, safe
-from tui.charts.render import StyleOf, colour_styles
 from tui.live.run_text import (
     Role,
     Span,
@@ -16,23 +15,16 @@ from tui.live.run_text import (
     evaluation_spans,
     learning_spans,
     machine_spans,
-    newest_finding_lines,
     plain_text,
     progress_spans,
-    state_text,
+    state_remark,
+    worst_finding_lines,
 )
 from tui.options import DisplayOptions
+from tui.signs import STATES, badge, level_sign
+from tui.theme import StyleOf, colour_styles
 
-_STATE_COLOURS = {
-    "running": "green",
-    "finished": "cyan",
-    "stopped": "gold",
-    "failed": "red",
-    "dead": "red",
-    "waiting": "gold",
-}
-_LEVEL_COLOURS = {"good": "green", "info": "cyan", "warning": "gold", "bad": "red"}
-_ROLE_COLOURS: dict[Role, str] = {"aside": "gray", "bar": "cyan", "bar-rest": "gray"}
+_ROLE_COLOURS: dict[Role, str] = {"aside": "quiet", "bar": "cyan", "bar-rest": "quiet"}
 _SILENCE_S = 60.0  # that is never worth a warning
 
 
@@ -52,15 +44,14 @@ def headline(
     now = state(history, alive)
     style_of = colour_styles(options)
     name = (f" {safe(run.name)} ", "bold reverse")
-    state_style = f"bold {style_of(_STATE_COLOURS[now])}"
-    head = Text.assemble(name, "  ", (state_text(history, alive), state_style))
+    head = Text.assemble(name, "  ", badge(STATES[now], style_of, 0), state_remark(now))
     silence = seconds_silent(history, time.time()) if now == "running" else 0.0
     if silence > _longest_silence(history):
         head.append(f"  ! nothing written for {duration(silence)}", f"bold {style_of('gold')}")
     if reading:
         head.append(f"  {safe(reading)}", style_of("gold"))
     elif history.started is not None and history.started.device:
-        head.append(f"  {safe(history.started.device, 40)}", style_of("gray"))
+        head.append(f"  {safe(history.started.device, 40)}", style_of("quiet"))
     return head
 
 
@@ -72,8 +63,8 @@ def seconds_silent(history: History, now: float) -> float:
 
 def _longest_silence(history: History) -> float:
     """Seconds without an event that are normal: three intervals of the log, at least 20 steps."""
-    log_every = history.segment.setting("train", "log_every") if history.segment else 1
-    steps = max(20, 3 * log_every) if isinstance(log_every, int) else 20
+    log_every = history.segment.figure("train", "log_every") if history.segment else None
+    steps = max(20.0, 3 * (log_every or 0.0))
     return max(_SILENCE_S, steps * (history.seconds_per_step() or 0.0))
 
 
@@ -87,15 +78,14 @@ def run_lines(
     if price and len(plain_text(machine)) + 3 + len(cost_words(price)) <= width:
         machine += (Span(f"  {cost_words(price)}"),)
     progress = progress_spans(history, alive, width, ascii_bar=options.ascii)
-    finding, advice = newest_finding_lines(history)
-    level = history.findings[-1].level if history.findings else ""
-    bold = f"bold {style_of(_LEVEL_COLOURS.get(level, 'gold'))}"
+    finding, advice, level = worst_finding_lines(history)
+    bold = f"bold {style_of(level_sign(level).colour)}"
     lines = {
         "progress": styled(progress, style_of),
         "learning": styled(learning_spans(history, width), style_of),
         "machine": styled(machine, style_of),
         "evaluation": styled(evaluation_spans(history, width), style_of),
-        "finding": Text().append(finding, bold if level else style_of("gray")),
+        "finding": Text().append(finding, bold if level else style_of("quiet")),
         "advice": Text(advice),
     }
     for text in lines.values():

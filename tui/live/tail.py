@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tmssl.errors import JournalError
 from tmssl.runs.events import Started
-from tmssl.runs.folder import Run, is_alive
+from tmssl.runs.folder import Run, is_alive, what_is_gone
 from tmssl.runs.history import History, read_history
 from tmssl.runs.journal import Tail, last_segment, sample
 from tui.live.messages import JournalUpdate
@@ -38,9 +38,14 @@ def _follow(run: Run, stop: threading.Event) -> Iterator[JournalUpdate]:
     if run.journal.exists() and run.journal.stat().st_size > _LARGE_BYTES:
         yield from _sampled(run)
     history: History | None = History()  # None once the receiver has it
-    reported_at, alive = time.monotonic(), is_alive(run)
+    reported_at, alive, gone = time.monotonic(), is_alive(run), ""
+    had_journal = run.journal.exists()
     while not stop.is_set():
         was_alive, alive = alive, is_alive(run)  # before the poll, which then reads the last events
+        was_gone, gone = gone, what_is_gone(run, had_journal=had_journal)
+        had_journal = had_journal or run.journal.exists()
+        if gone != was_gone:
+            yield JournalUpdate(run, alive, problem=gone)
         events, restarted = tail.poll(_SLICE_BYTES)
         if restarted:
             history = History()

@@ -11,8 +11,10 @@ from tmssl.errors import InputError
 from tmssl.retrieval.evaluation.matches import MatchesHeader, QueryMatches, read_matches
 from tmssl.runs.eval_table import eval_row
 from tmssl.runs.events import Eval, Score
-from tmssl.runs.main_figure import MAIN_FIGURES
+from tmssl.runs.main_figure import BEFORE, MAIN_FIGURES, UNTRAINED, beginning
 from tmssl.text import number, safe
+from tui.bars import bar
+from tui.theme import StyleOf
 
 _MATCHES = ".matches.jsonl"
 _TALL = 40  # rows from which the figures stand as a table
@@ -44,7 +46,7 @@ def read_evaluations(folder: Path) -> tuple[Evaluation, ...]:
     for path in folder.glob(f"*{_MATCHES}"):
         name = path.name.removesuffix(_MATCHES)
         event = None
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, RecursionError):
             event = msgspec.json.decode(path.with_name(f"{name}.json").read_bytes(), type=Eval)
         found.append(Evaluation(name, path, event))
     return tuple(sorted(found, key=lambda one: (one.epoch, one.name)))
@@ -102,12 +104,27 @@ def figure_words(figures: list[tuple[str, Score]], width: int) -> str:
 
 
 def head_lines(
-    evaluations: tuple[Evaluation, ...], index: int, width: int, height: int
+    evaluations: tuple[Evaluation, ...],
+    index: int,
+    width: int,
+    height: int,
+    style_of: StyleOf | None = None,
 ) -> list[Text]:
-    """What the evaluation found and how that changed by epoch: two lines, or a table on a tall screen."""
+    """What the evaluation found and how that changed by epoch: two lines, or a table on a tall screen.
+
+    With styles the table has bars from chance to 1 in place of the history.
+    """
     if not 0 <= index < len(evaluations):
         return []
     here = evaluations[index]
+    if height >= _TALL and here.event is not None and style_of is not None:
+        table, figures = _table(here.event), main_figures(here.event, _BLOCK - 1)
+        cells = max(_BAR, width - max(map(len, table)) - 4)
+        bars = [
+            bar(score.value, score.chance, beginning(score)[1], cells, style_of)
+            for _, score in figures
+        ]
+        return _beside(table, [Text("chance to 1", "bold"), *bars], width)
     if height >= _TALL and here.event is not None:
         return _beside(_table(here.event), history_lines(evaluations, index, _BLOCK), width)
     told = figure_words(_told(here.event), width)
@@ -141,25 +158,48 @@ def history_line(evaluations: tuple[Evaluation, ...], index: int, width: int) ->
 
 
 def history_lines(evaluations: tuple[Evaluation, ...], index: int, rows: int) -> list[Text]:
-    """The first figure by epoch as bars from 0 to 1, the chance level as a stroke."""
+    """The first figure by epoch as bars from 0 to 1, the chance level as a stroke.
+
+    Where the run did not begin at random, what it began with stands above, the line to beat, and each bar
+    marks its end.
+    """
     name, points = _series(evaluations)
     if not points:
         return []
+    began = _began(evaluations, name)
+    rows -= began is not None
     shown = [at for at, *_ in points]
     place = shown.index(index) if index in shown else len(points) - 1
     end = min(len(points), max(place + 1 + (rows - 1) // 2, rows - 1))
-    lines = [Text(f"{name} by epoch (| is chance)", "bold")]
+    strokes = "| is chance" if began is None else f"| is chance, : is {BEFORE}"
+    lines = [Text(f"{name} by epoch ({strokes})", "bold")]
+    if began is not None:
+        lines.append(Text(f"  {'start':>7}  {_bar(began, None, None)} {number(began, 3)}"))
     for at, epoch, value, chance in points[max(0, end - rows + 1) : end]:
-        bar = ["#" if cell < round(value * _BAR) else "." for cell in range(_BAR)]
-        if chance is not None:
-            bar[min(_BAR - 1, int(chance * _BAR))] = "|"
+        drawn = _bar(value, chance, began)
         lines.append(
             Text(
-                f"{'>' if at == index else ' '} {epoch:>7g}  {''.join(bar)} {number(value, 3)}",
+                f"{'>' if at == index else ' '} {epoch:>7g}  {drawn} {number(value, 3)}",
                 "bold" if at == index else "",
             )
         )
     return lines
+
+
+def _bar(value: float, chance: float | None, began: float | None) -> str:
+    """A figure as a bar from 0 to 1, with strokes at its chance level and at where the run began."""
+    cells = ["#" if cell < round(value * _BAR) else "." for cell in range(_BAR)]
+    for stroke, at in ((":", began), ("|", chance)):
+        if at is not None:
+            cells[max(0, min(_BAR - 1, int(at * _BAR)))] = stroke
+    return "".join(cells)
+
+
+def _began(evaluations: tuple[Evaluation, ...], figure: str) -> float | None:
+    """A figure before training, by the newest evaluation that tells."""
+    scores = (dict(main_figures(one.event)).get(figure) for one in reversed(evaluations))
+    figures = (score.references.get(BEFORE) for score in scores if score is not None)
+    return next((before for before in figures if before is not None), None)
 
 
 def _series(
@@ -176,19 +216,19 @@ def _series(
 
 
 def _table(event: Eval) -> list[Text]:
-    """The main figures with chance, lift, interval and the untrained encoder."""
+    """The main figures with chance, lift, interval and the encoder that the run began as."""
+    figures = main_figures(event, _BLOCK - 1)
+    began_as = BEFORE if any(beginning(score)[0] == BEFORE for _, score in figures) else UNTRAINED
+    head = {BEFORE: "before", UNTRAINED: UNTRAINED}[began_as]
     lines = [
-        Text(
-            f"{'':24}{'value':>8}{'chance':>8}{'lift':>7}{'95 % interval':>18}{'untrained':>11}",
-            "bold",
-        )
+        Text(f"{'':24}{'value':>8}{'chance':>8}{'lift':>7}{'95 % interval':>18}{head:>11}", "bold")
     ]
-    for name, score in main_figures(event, _BLOCK - 1):
-        row = eval_row(score, ["untrained"])
+    for name, score in figures:
+        row = eval_row(score, [began_as])
         lines.append(
             Text(
                 f"{name:24}{row.value.text:>8}{row.chance.text:>8}{row.lift.text:>7}"
-                f"{row.interval.text:>18}{row.references['untrained'].text:>11}"
+                f"{row.interval.text:>18}{row.references[began_as].text:>11}"
             )
         )
     return lines

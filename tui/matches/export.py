@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tmssl.errors import InputError
 from tmssl.retrieval.evaluation.matches import QueryMatches
 from tmssl.runs.events import Eval
-from tmssl.runs.folder import Run
+from tmssl.runs.folder import Run, check_entries
 from tmssl.text import count, safe
 from tui.matches.evaluations import LoadedEvaluation
 from tui.paths import display_path
@@ -54,6 +54,7 @@ def write_queries(
     )
     chosen = [(f"{which} queries", query) for query in queries]
     try:
+        check_entries(run)
         path.parent.mkdir(exist_ok=True)
         pack = open_cached_pack(header.pack)
         if kind == "html":

@@ -1,22 +1,30 @@
 """A query and a match at full resolution, printed outside the app; the terminal gets no query."""
 
+import functools
+import os
 import shutil
+import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import set_cell_size
 
+from tmssl.doctor.terminal import colours
 from tmssl.retrieval.evaluation.matches import QueryMatches, display_name, shared_codes, verdict
 from tmssl.text import safe
 from tui.matches.query_list import query_name
+from tui.pictures.ways import CELLS
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
     from tmssl.data.pack.reader import Pack
 
-_TEXT_LINES = 5  # around the picture
+_TEXT_LINES = 6  # around the picture
+_CLASSES = {"kitty": "KittyImage", "iterm2": "ITerm2Image"}
+"""what term-image draws by, for each protocol of graphics"""
 
 
 def read_original(pack: "Pack", row: int, path: str) -> "tuple[Picture, str]":
@@ -26,7 +34,7 @@ def read_original(pack: "Pack", row: int, path: str) -> "tuple[Picture, str]":
     """
     from PIL import Image
 
-    from tmssl.data.preprocess import UnreadableError, load_image
+    from tmssl.data.picture import UnreadableError, load_image
     from tmssl.data.sources.location import open_image
 
     root = Path(pack.source_root)
@@ -62,31 +70,68 @@ def side_by_side(left: "Picture", right: "Picture") -> "Picture":
     return canvas
 
 
-def render(
-    picture: "Picture", columns: int, rows: int, protocol: str, *, ascii: bool = False
-) -> str:
+def render(picture: "Picture", columns: int, rows: int, protocol: str, *, way: str = "half") -> str:
     """The text that draws a picture in at most `columns` x `rows` cells.
 
-    `protocol` is one that `tui.options.graphics_protocol` returns.
+    Args:
+        picture: to draw.
+        columns: most cells of a line.
+        rows: most lines.
+        protocol: one that `tui.options.graphics_protocol` returns. Graphics need term-image; cells are drawn
+            where it is not installed.
+        way: how cells are drawn, one of `tui.pictures.ways.DRAWN`.
     """
     if protocol == "off":
         return "(pictures are off)"
-    if ascii:
-        import numpy as np
-
-        from tui.matches.thumbnail import ascii_lines
-
-        return "\n".join(ascii_lines(np.asarray(picture), columns, rows))
-    from tui.matches.thumbnail import term_images
-
-    images = term_images()
-    classes = {"block": "BlockImage", "kitty": "KittyImage", "iterm2": "ITerm2Image"}
-    image_class = getattr(images, classes[protocol])
-    if protocol != "block":
-        image_class.forced_support = True  # else it would send the terminal a query
+    images = _term_images() if protocol != "block" and way != "letters" else None
+    if images is None:
+        return "\n".join(_cells(picture, columns, rows, way))
+    image_class = getattr(images, _CLASSES[protocol])
+    image_class.forced_support = True  # else it would send the terminal a query
     image = image_class(picture)
     image.set_size(images.Size.FIT, frame_size=(columns, rows))
     return str(image)
+
+
+def _cells(picture: "Picture", columns: int, rows: int, way: str) -> list[str]:
+    """A picture as the largest cells of its shape that fit, in the colours that the terminal says it has."""
+    import numpy as np
+
+    from tui.pictures.ansi import ansi_lines
+    from tui.pictures.letters import letter_lines
+
+    scale = min(columns / picture.width, 2 * rows / picture.height)
+    size = max(1, int(picture.width * scale)), max(1, int(picture.height * scale / 2))
+    pixels = np.asarray(picture.convert("RGB"))
+    if way == "letters":
+        return letter_lines(pixels, *size)
+    finest = way if way in CELLS else "quadrant"
+    return ansi_lines([pixels], *size, finest, colours(os.environ))[0]
+
+
+@functools.cache
+def _term_images() -> Any:
+    """The module `term_image.image`, or None where it is not installed.
+
+    It is kept from sending queries to the terminal: a late answer would arrive as keys.
+    """
+    with warnings.catch_warnings():
+        # It warns when there is no terminal, which does not matter here.
+        warnings.simplefilter("ignore")
+        try:
+            import term_image
+        except ModuleNotFoundError:
+            return None
+        term_image.disable_queries()
+        import term_image.image
+    return term_image.image
+
+
+def _missing() -> str:
+    """What to install for graphics."""
+    if sys.version_info >= (3, 14):  # its Pillow has no wheel there
+        return "drawn in cells: graphics need term-image, which there is none of for this Python"
+    return "drawn in cells; for this terminal's graphics: pip install 'tmssl[inline]'"
 
 
 def _captions(query: QueryMatches, index: int, sizes: tuple[str, str]) -> list[str]:
@@ -108,7 +153,7 @@ def show_full_resolution(
     write: Callable[[str], None],
     ask: Callable[[str], str],
     *,
-    ascii: bool = False,
+    way: str = "half",
 ) -> None:
     """Show a query beside its first match, then beside each match that the user asks for.
 
@@ -118,7 +163,7 @@ def show_full_resolution(
         protocol: one that `tui.options.graphics_protocol` returns.
         write: writes a line to the terminal.
         ask: shows a prompt and returns what was typed; an empty answer ends it.
-        ascii: whether pictures are drawn in ASCII.
+        way: how cells are drawn, one of `tui.pictures.ways.DRAWN`.
     """
     index, answer = 0, "1"
     left, left_size = read_original(pack, query.row, query.path)
@@ -128,8 +173,11 @@ def show_full_resolution(
         columns, lines = shutil.get_terminal_size()
         rows = max(4, lines - _TEXT_LINES)
         picture = side_by_side(left, right)
-        write("\x1b[2J\x1b[H" + render(picture, columns, rows, protocol, ascii=ascii))
-        for line in _captions(query, index, (left_size, right_size)):
+        write("\x1b[2J\x1b[H" + render(picture, columns, rows, protocol, way=way))
+        lines_below = _captions(query, index, (left_size, right_size))
+        if protocol in _CLASSES and _term_images() is None:
+            lines_below.append(_missing())
+        for line in lines_below:
             write(set_cell_size(line, columns - 1).rstrip())
         answer = ask(f"rank of another match (1 to {len(query.matches)}), or enter to go back: ")
         if answer.isdecimal() and 1 <= int(answer) <= len(query.matches):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import textwrap
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -22,6 +23,8 @@ from tui.theme import QUIET
 
 if TYPE_CHECKING:
     from tmssl.data.pack.reader import Pack
+    from tmssl.types import Pixels
+    from tui.pictures.pixels import PixelPictures
 
 _GAP = 2  # cells between columns
 _PICTURE_ROWS = range(18, 4, -1)  # of a match, the largest first
@@ -97,17 +100,25 @@ class PageSpec:
     """lines"""
     wanted: int
     """about how many matches to show"""
-    ascii: bool = False
-    """whether pictures are drawn in ASCII"""
+    way: str = "quadrant"
+    """how pictures are drawn: one of `tui.pictures.ways.DRAWN`"""
+    pixels: "PixelPictures | None" = None
+    """where the app keeps what it shows in pixels"""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Canvas:
-    """Where the pixels come from, and how they are drawn."""
+    """Where the pixels of marks come from, and how they are drawn."""
 
     pack: "Pack"
     layout: Layout
-    ascii: bool
+    spec: PageSpec
+
+    def draw(self, pictures: "Iterable[Pixels]", rows: int) -> list[list[Text]]:
+        """Pictures as lines, twice as many cells wide as high."""
+        from tui.pictures.text import text_lines
+
+        return text_lines(pictures, 2 * rows, rows, self.spec.way, self.spec.pixels)
 
 
 def match_page(spec: PageSpec, pack: "Pack") -> Text:
@@ -116,7 +127,8 @@ def match_page(spec: PageSpec, pack: "Pack") -> Text:
     Raises:
         InputError: the pack has no such rows.
     """
-    canvas = _Canvas(pack, lay_out(spec.width, spec.height - 1, spec.wanted), spec.ascii)
+    wanted = max(1, min(spec.wanted, len(spec.query.matches)))  # fewer are shown larger
+    canvas = _Canvas(pack, lay_out(spec.width, spec.height - 1, wanted), spec)
     _check_rows(spec.query, pack)
     return _page(spec, canvas, _grid(spec.query, {}, canvas))
 
@@ -136,7 +148,7 @@ def compared_page(
         InputError: the pack has no such rows.
     """
     layout = lay_out(spec.width, spec.height - 3, max(2, spec.wanted // 2), blocks=2)
-    canvas = _Canvas(pack, layout, spec.ascii)
+    canvas = _Canvas(pack, layout, spec)
     lines: list[Text] = []
     for name, query, compared in ((names[0], spec.query, other), (names[1], other, spec.query)):
         if query is None:
@@ -198,8 +210,6 @@ def _outcome(query: QueryMatches) -> str:
 
 def _query_column(query: QueryMatches, canvas: _Canvas) -> list[Text]:
     """The query's picture, and its codes with the ranks of the shown matches that share each."""
-    from tui.matches.thumbnail import picture_lines
-
     rows = canvas.layout.query_rows
     width = 2 * rows
     lines = [Text("its Vienna codes" if query.vienna else "no Vienna codes", "bold")]
@@ -214,7 +224,8 @@ def _query_column(query: QueryMatches, canvas: _Canvas) -> list[Text]:
         lines.append(Text(f"  rank {' '.join(ranks)}" if ranks else "  shared by none", QUIET))
     for line in lines:
         line.truncate(width, overflow="ellipsis", pad=True)
-    return [*picture_lines(canvas.pack.read([query.row])[0], width, rows, canvas.ascii), *lines]
+    (picture,) = canvas.draw(canvas.pack.read([query.row]), rows)
+    return [*picture, *lines]
 
 
 def _grid(query: QueryMatches, changes: dict[int, str], canvas: _Canvas) -> list[Text]:
@@ -223,15 +234,17 @@ def _grid(query: QueryMatches, changes: dict[int, str], canvas: _Canvas) -> list
     `changes` says by row how a match's rank differs from the other evaluation.
     """
     from tmssl.retrieval.evaluation.examples import framed
-    from tui.matches.thumbnail import picture_lines
 
     rows, columns = canvas.layout.match_rows, canvas.layout.columns
     matches = query.matches[: canvas.layout.matches]
-    cells = []
-    for pixels, match in zip(canvas.pack.read([m.row for m in matches]), matches, strict=True):
-        picture = framed(pixels, verdict(match, query))
-        caption = _caption(match, query, canvas.layout, changes.get(match.row, ""))
-        cells.append([*picture_lines(picture, 2 * rows, rows, canvas.ascii), *caption])
+    pixels = canvas.pack.read([match.row for match in matches])
+    pictures = [
+        framed(one, verdict(match, query)) for one, match in zip(pixels, matches, strict=True)
+    ]
+    cells = [
+        [*picture, *_caption(match, query, canvas.layout, changes.get(match.row, ""))]
+        for picture, match in zip(canvas.draw(pictures, rows), matches, strict=True)
+    ]
     gap, begins = Text(" " * _GAP), range(0, len(cells), columns)
     rows_of_cells = (zip(*cells[begin : begin + columns], strict=True) for begin in begins)
     return [gap.join(parts) for lines in rows_of_cells for parts in lines]

@@ -1,9 +1,12 @@
 """The screen of matches: an evaluation's figures, its queries as a list, and a query with its matches."""
 
+import threading
+from typing import TYPE_CHECKING
+
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult, SuspendNotSupported
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
 from textual.events import Click
 from textual.widgets import Footer, Input, Static
 
@@ -11,10 +14,15 @@ from tmssl.errors import InputError
 from tmssl.retrieval.evaluation.matches import QueryMatches
 from tmssl.runs.folder import Run
 from tmssl.text import safe
-from tui.bindings import MATCHES
-from tui.matches.evaluations import LoadedEvaluation, head_lines, load_evaluation
+from tui.bindings import MATCHES, PICTURE_KEY, key_names
+from tui.matches.evaluations import (
+    LoadedEvaluation,
+    head_lines,
+    history_lines,
+    load_evaluation,
+)
 from tui.matches.export import open_cached_pack, write_queries
-from tui.matches.figures_page import evaluation_page
+from tui.matches.figures_page import FiguresScreen
 from tui.matches.match_grid import (
     PAGE_SIZES,
     PageSpec,
@@ -25,14 +33,26 @@ from tui.matches.match_grid import (
 from tui.matches.messages import MatchesLoaded, PageDrawn
 from tui.matches.query_list import Selection, list_page, page_number
 from tui.messages import PreferencesChanged, StatusMessage
-from tui.options import display_options, graphics_protocol
+from tui.options import (
+    display_options,
+    graphics_protocol,
+    needs_picture_hint,
+    picture_way,
+    pixel_pictures,
+)
 from tui.preferences import Preferences
-from tui.theme import QUIET
+from tui.theme import QUIET, colour_styles
 from tui.widgets.line_static import LineStatic
+from tui.widgets.panel import panel
 from tui.widgets.searchable_screen import SearchableScreen
 
+if TYPE_CHECKING:
+    from tmssl.types import Pixels
+
 _WIDE = 110  # cells from which the list stands beside the pictures
-_LIST_WIDTH = 38  # cells of the list beside the pictures
+_LIST_WIDTH = 40  # cells of the list beside the pictures
+_FRAME = 4  # cells of a frame and its spacing, on both sides
+_HISTORY_ROWS = 14  # of the evaluations before and after, where they stand beside the matches
 _MIN_GRID = (30, 10)  # cells and rows below which no picture is drawn
 _EXPORTED = 24  # most queries of an exported page or sheet
 _NONE = LoadedEvaluation((), -1, None, ())
@@ -54,24 +74,32 @@ class MatchesScreen(SearchableScreen):
         self._list_wanted: bool | None = None  # None: if the screen is wide
         self._page_size: int | None = None  # index into PAGE_SIZES; None: by the height
         self._request = 0
+        self._drawing = threading.Lock()
 
     def compose(self) -> ComposeResult:
         """Figures, list and grid, a search field that is hidden at first, and two lines of text."""
-        yield Static("", id="figures")
+        yield panel(Static("", id="figures"), "evaluation")
         with Horizontal(id="found"):
-            yield LineStatic("", id="queries")
-            yield LineStatic("", id="gallery")
+            with Vertical(id="beside"):
+                yield panel(LineStatic("", id="queries"), "queries")
+                yield panel(Static("", id="history"), "history")
+            yield panel(LineStatic("", id="gallery"), "matches")
         yield Input(placeholder="name, title or Vienna code; enter", id="search", compact=True)
         yield Static("", id="gallery-words", classes="line")
         yield Static("", id="status", classes="line")
-        yield Footer()
+        yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Hide the search field and the list, and load the newest evaluation."""
-        self.query_one("#search").display = self.query_one("#queries").display = False
+        self.query_one("#search").display = self.query_one("#beside").display = False
         preferences = getattr(self.app, "preferences", Preferences())
         self._list_wanted, self._page_size = preferences.listed, preferences.size
         self.load(-1)
+        if needs_picture_hint(self.app):
+            self.show_status(
+                f"{key_names(PICTURE_KEY)[0]} chooses how this terminal draws pictures"
+            )
+            self.post_message(PreferencesChanged(hinted=True))
 
     def show_status(self, text: str) -> None:
         """Show the progress or the outcome of an action."""
@@ -116,8 +144,14 @@ class MatchesScreen(SearchableScreen):
             return
         self._arrange()
         width, height = self.size
-        head = head_lines(shown.evaluations, shown.index, width, height)
+        wide, style_of = self.has_class("-wide"), colour_styles(display_options(self.app))
+        # A wide screen has the history beside the matches, and bars in its place.
+        head = head_lines(
+            shown.evaluations, shown.index, width - 4 * wide, height, style_of if wide else None
+        )
         self.query_one("#figures", Static).update(Text("\n").join(head))
+        past = history_lines(shown.evaluations, shown.index, _HISTORY_ROWS)
+        self.query_one("#history", Static).update(Text("\n").join(past))
         text = (
             f"{shown.index + 1}/{len(shown.evaluations)} {safe(shown.name)}, {shown.header.gallery:,} "
             f"marks searched, {selection.description}  {safe(shown.header.attribution)}"
@@ -133,10 +167,11 @@ class MatchesScreen(SearchableScreen):
     def _arrange(self) -> None:
         """Show the list beside the grid, or instead of it on a narrow screen, or not at all."""
         wide = self.size.width >= _WIDE
-        queries = self.query_one("#queries")
-        queries.display = self._is_list_shown and bool(self._selection.fitting)
-        queries.styles.width = _LIST_WIDTH if wide else "1fr"
-        self.query_one("#gallery").display = wide or not queries.display
+        beside = self.query_one("#beside")
+        beside.display = self._is_list_shown and bool(self._selection.fitting)
+        framed = _FRAME if self.has_class("-wide") else 0
+        beside.styles.width = _LIST_WIDTH + framed if wide else "1fr"
+        self.query_one("#gallery").display = wide or not beside.display
 
     @property
     def _is_list_shown(self) -> bool:
@@ -148,7 +183,7 @@ class MatchesScreen(SearchableScreen):
         if selection.query is None or header is None:
             return
         queries, gallery = self.query_one("#queries", LineStatic), self.query_one("#gallery")
-        if queries.display and queries.size.height:
+        if self.query_one("#beside").display and queries.size.height:
             text = list_page(selection.fitting, selection.index, *queries.size)
             queries.draw(tuple(text.split("\n", allow_blank=True)))
         width, height = gallery.size
@@ -161,7 +196,8 @@ class MatchesScreen(SearchableScreen):
                 width,
                 height,
                 PAGE_SIZES[self._page_size_index],
-                display_options(self.app).ascii,
+                picture_way(self.app),
+                pixel_pictures(self.app),
             )
             self._draw_page(self._request, spec, header.pack, self._shown.name, self._compared)
 
@@ -179,21 +215,39 @@ class MatchesScreen(SearchableScreen):
         name: str,
         compared: LoadedEvaluation | None,
     ) -> None:
-        try:
-            pack = open_cached_pack(folder)
-            if compared is None:
-                text = match_page(spec, pack)
-            else:
-                other = compared.query(spec.query.row)
-                text = compared_page(spec, other, (name, compared.name), pack)
-        except InputError as error:
-            text = Text("\n").join(Text(safe(error)).wrap(self.app.console, spec.width))
+        with self._drawing:  # an older page, drawn later, would take the pictures of this one
+            if request != self._request:
+                return
+            try:
+                pack = open_cached_pack(folder)
+                if compared is None:
+                    text = match_page(spec, pack)
+                else:
+                    other = compared.query(spec.query.row)
+                    text = compared_page(spec, other, (name, compared.name), pack)
+            except InputError as error:
+                text = Text("\n").join(Text(safe(error)).wrap(self.app.console, spec.width))
         self.post_message(PageDrawn(request, tuple(text.split("\n", allow_blank=True))))
 
     def on_page_drawn(self, message: PageDrawn) -> None:
         """Show a page unless another one has been requested since."""
         if message.request == self._request:
             self.query_one("#gallery", LineStatic).draw(message.lines)
+
+    def draw_pictures(self) -> None:
+        """Draw the pictures anew, in the way that was chosen."""
+        self._draw_list_and_grid()
+
+    def sample_mark(self) -> "Pixels | None":
+        """The mark of the selected query."""
+        query, header = self._selection.query, self._shown.header
+        if query is None or header is None:
+            return None
+        try:
+            pack = open_cached_pack(header.pack)
+        except InputError:  # the page says it
+            return None
+        return pack.read([query.row])[0] if query.row < pack.count else None
 
     def _select(self, selection: Selection) -> None:
         self._selection = selection
@@ -214,13 +268,15 @@ class MatchesScreen(SearchableScreen):
     @property
     def _list_rows(self) -> int:
         """Queries on a page of the list."""
-        return max(1, self.query_one("#found").size.height - 1)
+        return max(1, self.query_one("#queries").size.height - 1)
 
     def on_click(self, event: Click) -> None:
         """Select the clicked query of the list."""
-        if event.widget is self.query_one("#queries") and event.y >= 1:
+        queries = self.query_one("#queries")
+        row = event.y - queries.content_offset.y - 1
+        if event.widget is queries and row >= 0:
             rows = self._list_rows
-            index = page_number(self._selection.index, rows) * rows + event.y - 1
+            index = page_number(self._selection.index, rows) * rows + row
             if index < len(self._selection.fitting):
                 self._select(self._selection.at(index))
 
@@ -271,7 +327,7 @@ class MatchesScreen(SearchableScreen):
     def action_figures(self) -> None:
         """Show every figure of the evaluation, and its history."""
         if self._shown.evaluations:
-            self.app.push_screen(evaluation_page(self._shown.evaluations, self._shown.index))
+            self.app.push_screen(FiguresScreen(self._shown.evaluations, self._shown.index))
 
     def action_full(self) -> None:
         """Show the query and a match at full resolution, outside the app."""
@@ -286,7 +342,7 @@ class MatchesScreen(SearchableScreen):
             protocol = graphics_protocol(display_options(self.app).images)
             with self.app.suspend():
                 show_full_resolution(
-                    query, pack, protocol, print, ask_user, ascii=display_options(self.app).ascii
+                    query, pack, protocol, print, ask_user, way=picture_way(self.app)
                 )
         except InputError as error:
             self.show_status(str(error))

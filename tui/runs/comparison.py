@@ -2,16 +2,19 @@
 
 from tmssl.runs.listing import Row, differing
 from tmssl.text import number, safe
-from tui.runs.run_list import best_figure
-from tui.widgets.text_screen import TextScreen
+from tui.runs.charted_page import ChartedPage
+from tui.runs.columns import best_figure
 
 _NAME_WIDTH, _VALUE_WIDTH = 22, 26
 
 
-def comparison_page(first: Row, second: Row) -> TextScreen:
-    """The page that compares two runs."""
+def comparison_page(first: Row, second: Row) -> ChartedPage:
+    """The figures and settings of two runs over their curves."""
     title = f"{safe(first.run.name, 60)} and {safe(second.run.name, 60)}"
-    return TextScreen(title, comparison_lines(first, second))
+    runs = (first.run, second.run)
+    return ChartedPage(
+        title, comparison_lines(first, second), runs, ("loss", "hits", "top1", "grad")
+    )
 
 
 def comparison_lines(first: Row, second: Row) -> list[str]:

@@ -1,7 +1,7 @@
 """The dialogs before something happens to a run: stop, resume, evaluate."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 from textual import on
@@ -11,7 +11,7 @@ from textual.widgets import Input, OptionList, Static
 
 from tmssl.config import Config, from_dict, parse_setting
 from tmssl.errors import InputError
-from tmssl.runs.checkpoints import Sidecar
+from tmssl.runs.checkpoints import Sidecar, is_current
 from tmssl.runs.history import History
 from tmssl.runs.resume_plan import ResumePlan, plan_resume
 from tmssl.text import learning_rate, safe
@@ -46,7 +46,7 @@ class Resume:
     settings: tuple[str, ...]
     """as `tmssl train --set` takes them"""
     restart: bool
-    """whether the cosine schedule begins anew"""
+    """whether the schedule begins anew"""
 
 
 class ResumeDialog(Dialog[Resume]):
@@ -54,10 +54,11 @@ class ResumeDialog(Dialog[Resume]):
 
     BINDINGS = RESUME
 
-    def __init__(self, history: History, alive: bool) -> None:
+    def __init__(self, history: History, alive: bool, checkpoints: Sequence[Sidecar] = ()) -> None:
         super().__init__()
         self._history = history
         self._alive = alive
+        self._checkpoints = [one for one in checkpoints if is_current(one, history.segments)]
         segment = history.segment
         self._config = from_dict(dict(segment.config)) if segment else Config()
         self._restart = False
@@ -83,7 +84,7 @@ class ResumeDialog(Dialog[Resume]):
     @on(Input.Changed)
     def _show_plan(self) -> None:
         plan = self._plan()
-        lines = () if plan is None else self._chart_lines(plan.config)
+        lines = () if plan is None else self._chart_lines(plan)
         self.query_one(PlanChart).show(lines)
 
     def _settings(self) -> tuple[str, ...]:
@@ -104,9 +105,10 @@ class ResumeDialog(Dialog[Resume]):
             verdict.update(Text(str(error)))
             return None
         rates = learning_rate(plan.lr_before), learning_rate(plan.lr_after)
-        restart = "; the cosine restarts here" if self._restart else ""
+        restart = "; the schedule restarts here" if self._restart else ""
         text = f"at epoch {plan.epoch:.2f}: old LR {rates[0]}, new LR {rates[1]}, {plan.jump_words}"
-        verdict.update(Text(text + restart))
+        back = f"\n{plan.back_words}" if plan.back_words else ""
+        verdict.update(Text(text + restart + back))
         return plan
 
     def _plan_of(self, settings: tuple[str, ...]) -> ResumePlan:
@@ -119,8 +121,8 @@ class ResumeDialog(Dialog[Resume]):
         if segment is None or not segment.steps_per_epoch:
             raise InputError("the run has not begun; there is nothing to resume")
         # A live trainer stops where it is; another run is resumed from its last checkpoint.
-        checkpoints = history.checkpoints
-        step = checkpoints[-1].step if checkpoints and not self._alive else history.step
+        written = self._checkpoints or history.checkpoints[-1:]
+        step = written[0].step if written and not self._alive else history.step
         return plan_resume(
             self._config,
             dict(map(parse_setting, settings)),
@@ -129,23 +131,24 @@ class ResumeDialog(Dialog[Resume]):
             restart_schedule=self._restart,
             trained=from_dict(dict((history.segment_at(step) or segment).config)),
             unended=history.end is None or history.end.status != "finished",
+            checkpoints=self._checkpoints,
         )
 
-    def _chart_lines(self, new: Config) -> tuple[Series, ...]:
+    def _chart_lines(self, plan: ResumePlan) -> tuple[Series, ...]:
         """The past learning rate, the old plan and the new one."""
         history, segment = self._history, self._history.segment
         assert segment is not None
         past = [(step.epoch, step.lr) for step in history.steps if step.lr is not None]
         lines = [Series("past", tuple(x for x, _ in past), tuple(y for _, y in past), "green")]
-        for name, config, colour in (
-            ("old plan", self._config, "gray"),
-            ("new plan", new, "yellow"),
+        for name, config, first_step, colour in (
+            ("old plan", self._config, history.step, "gray"),
+            ("new plan", plan.config, plan.step, "yellow"),
         ):
             line = planned_line(
                 name,
                 config,
                 steps_per_epoch=segment.steps_per_epoch,
-                first_step=history.step,
+                first_step=first_step,
                 colour=colour,
                 dotted=True,
             )
@@ -160,7 +163,7 @@ class ResumeDialog(Dialog[Resume]):
             self.close(Resume(self._settings(), self._restart))
 
     def action_restart(self) -> None:
-        """Restart the cosine schedule here, or keep it."""
+        """Restart the schedule here, or keep it."""
         self._restart = not self._restart
         self._show_plan()
 

@@ -6,20 +6,21 @@ from tmssl.runs.folder import Run
 from tmssl.runs.listing import Row
 
 
-class RunRead(Message):
-    """A run of the folder was read."""
+class RunsRead(Message):
+    """Runs of the folder were read."""
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, rows: tuple[Row, ...], names: frozenset[str], is_complete: bool) -> None:
+        """What was read.
+
+        Args:
+            rows: of new and changed runs.
+            names: of all runs that are there.
+            is_complete: whether each of them was read at least once.
+        """
         super().__init__()
-        self.row = row
-
-
-class FolderRead(Message):
-    """All runs of the folder were read."""
-
-    def __init__(self, names: frozenset[str]) -> None:
-        super().__init__()
+        self.rows = rows
         self.names = names
+        self.is_complete = is_complete
 
 
 class OpenRun(Message):

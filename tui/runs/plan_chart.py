@@ -14,8 +14,15 @@ _POINTS = 120
 class PlanChart(Static):
     """Learning rate by epoch."""
 
+    _series: tuple[Series, ...] = ()
+
+    def on_resize(self) -> None:
+        """Draw the lines for the new size."""
+        self.show(self._series)
+
     def show(self, lines: tuple[Series, ...]) -> None:
         """Draw lines; without any, the chart is blank."""
+        self._series = lines
         if not lines:
             self.update("")
             return

@@ -7,34 +7,15 @@ from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
-# ASCII look-alikes; every other character becomes a question mark.
-_LOOKALIKES = {
-    **dict.fromkeys("─━═╌╍┄┅▁▂▔▀▄", "-"),
-    **dict.fromkeys("│┃║▌▐▎▏▕▊▍▋▉", "|"),
-    **dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╰╯╔╗╚╝", "+"),
-    **dict.fromkeys("█▆▇▅▃", "#"),
-    **dict.fromkeys("•·∙◦", "."),
-    **dict.fromkeys("▶►▸", ">"),
-    **dict.fromkeys("◀◄◂", "<"),
-    "…": ".",
-    "▲": "^",
-    "▼": "v",
-    "“": '"',
-    "”": '"',
-    "\N{LEFT SINGLE QUOTATION MARK}": "'",
-    "\N{RIGHT SINGLE QUOTATION MARK}": "'",
-    "\N{EN DASH}": "-",
-    "—": "-",
-    "\N{NO-BREAK SPACE}": " ",
-}
+from tmssl.text import lookalike
 
 
 @functools.lru_cache(4096)
 def to_ascii(text: str) -> str:
-    """A text in ASCII, of the same width in cells."""
+    """A text in ASCII, of the same width in cells; a question mark stands for what nothing looks like."""
     if text.isascii():
         return text
-    return "".join(c if c.isascii() else _LOOKALIKES.get(c, "?" * cell_len(c)) for c in text)
+    return "".join(c if c.isascii() else lookalike(c) or "?" * cell_len(c) for c in text)
 
 
 class AsciiFilter(LineFilter):

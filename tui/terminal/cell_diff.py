@@ -4,9 +4,13 @@ Textual sends a whole line when one character has changed, and each segment with
 """
 
 import functools
+import itertools
 import re
+from collections.abc import Iterator
 
 from rich.cells import cell_len
+
+from tui.pictures import placeholders
 
 _TOKEN = re.compile(
     r"\x1b\[(?P<pen>[0-9;]*)m|\x1b\[(?P<row>\d+);(?P<column>\d+)H|(?P<line>\n)|(?P<sync>\x1b\[\?2026[hl])"
@@ -23,7 +27,9 @@ _PLAIN: Pen = (frozenset(), "39", "49")
 class CellDiff:
     """What the terminal shows: the character and the pen of each cell, the cursor and the current pen."""
 
-    def __init__(self) -> None:
+    def __init__(self, namespace: int = 1) -> None:
+        """Know nothing of the terminal; `namespace` is the highest byte of the ids of pictures in pixels."""
+        self._namespace = namespace
         self._characters: dict[int, list[str]] = {}
         self._pens: dict[int, list[Pen | None]] = {}
         self._pen: Pen | None = None
@@ -38,12 +44,22 @@ class CellDiff:
         """
         self._stale = True
 
+    def slots(self, columns: int, rows: int) -> set[int]:
+        """Which pictures in pixels have cells on a terminal of this size.
+
+        A frame that was made just before the terminal became smaller has cells beyond it.
+        """
+        seen = [line[:columns] for row, line in list(self._characters.items()) if row <= rows]
+        runs = placeholders.RUN.findall("".join(itertools.chain.from_iterable(seen)))
+        return {slot for run in runs for slot in map(placeholders.slot_of, run)}
+
     def diff(self, frame: str) -> str:
         """The part of a frame that must be sent; the frame begins with a cursor position."""
         tokens = list(_TOKEN.finditer(frame))
         if sum(len(token[0]) for token in tokens) != len(frame) or "\x1b[" not in frame:
             self.forget()
-            return "\x1b[0m" + frame  # not a frame as Textual makes them
+            # Not a frame as Textual makes them; its pictures come with the next one.
+            return "\x1b[0m" + placeholders.RUN.sub(lambda run: " " * len(run[0]), frame)
         if self._stale:
             self._stale = False  # first, so that a call from now on counts for the next frame
             self._characters, self._pens, self._pen, self._cursor = {}, {}, None, None
@@ -59,7 +75,8 @@ class CellDiff:
             elif kind == "sync":
                 self._output.append(token[0])
             else:
-                column = self._write(token[0], pen, row, column)
+                for text, own in _parts(token[0], pen):
+                    column = self._write(text, own, row, column)
         empty = all(part.startswith("\x1b[?2026") for part in self._output)
         return "" if empty else "".join(self._output)
 
@@ -106,8 +123,22 @@ class CellDiff:
         if wanted != self._pen:
             self._output.append(f"\x1b[{_pen_change(self._pen, wanted)}m")
             self._pen = wanted
-        self._output.append(text)
+        is_picture = placeholders.RUN.fullmatch(text)
+        self._output.append(placeholders.expanded(text, self._namespace) if is_picture else text)
         self._cursor = (row, column + cell_len(text))
+
+
+def _parts(text: str, pen: Pen) -> Iterator[tuple[str, Pen]]:
+    """A text cut into cells of pictures, which have the pens of their pictures, and what is between them."""
+    at = 0
+    for found in placeholders.RUN.finditer(text):
+        if found.start() > at:
+            yield text[at : found.start()], pen
+        for slot, characters in itertools.groupby(found[0], placeholders.slot_of):
+            yield "".join(characters), placeholders.pen(slot)
+        at = found.end()
+    if at < len(text):
+        yield text[at:], pen
 
 
 @functools.lru_cache(maxsize=4096)

@@ -1,8 +1,10 @@
-"""The terminal driver: it sends no query, and ends the app when the terminal hangs up."""
+"""The terminal driver: it sends no query, shows pictures in pixels, and ends the app when the terminal hangs up."""
 
 import os
+import random
 import re
 import select
+import selectors
 import signal
 import threading
 import time
@@ -14,9 +16,15 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.events import Resize
 from textual.geometry import Size
 
+from tui.pictures import placeholders
+from tui.pictures.pixels import PixelPictures
+from tui.pictures.ways import terminal_kind
 from tui.terminal.cell_diff import CellDiff
+from tui.terminal.graphics import GRAPHICS, Graphics, through_tmux
+from tui.terminal.keys import KeyParser
 
 _POLL_S = 0.5
+_INPUT_POLL_S, _INPUT_BYTES = 0.1, 4096
 _EXIT_GRACE_S = 2.0  # for the app to exit after a hang-up
 _HANG_UP_CODE = 128 + signal.SIGHUP
 
@@ -32,7 +40,7 @@ _CONTROL = re.compile(r"\x1b(?:\[[ -?]*[@-~]|[\]P_][^\x1b\x07]*(?:\x07|\x1b\\))"
 """A write that consists of one control sequence of any kind."""
 _FORBIDDEN = re.compile(
     r"\x1b(?!\[[0-9;]*[mH]|\[\?2026[hl])"
-    r"|[\x00-\x09\x0b-\x1a\x1c-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
+    r"|[\x00-\x09\x0b-\x1a\x1c-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\U0010eeee]"
 )
 """What a frame may not hold; it consists of text, colours, cursor positions and line ends."""
 
@@ -62,7 +70,9 @@ class QuietDriver(LinuxDriver):
         mouse: bool = True,
         size: tuple[int, int] | None = None,
     ) -> None:
-        self._cell_diff = CellDiff()
+        namespace = random.randrange(1, placeholders.NAMESPACES)
+        self._cell_diff = CellDiff(namespace)
+        self._graphics = Graphics(getattr(app, "pixels", PixelPictures()), namespace)
         self._frame_pending = False
         """whether a synchronized update has begun and nothing of it was sent yet"""
         super().__init__(app, debug=debug, mouse=mouse, size=size)
@@ -84,7 +94,19 @@ class QuietDriver(LinuxDriver):
         """Stop, at the end or while another program uses the terminal."""
         if self.input_tty:
             self._ended.set()
+        self._send_graphics(self._graphics.clear())
         super().stop_application_mode()
+
+    def _sigcont_application(self, *_: object) -> None:
+        """Start anew after ctrl+z; after a stop by another hand, in which nothing was ended, draw anew.
+
+        Textual would start a second time, and each key would be read by one of two threads.
+        """
+        if self._must_signal_resume:
+            super()._sigcont_application()
+        elif self._auto_restart:
+            self._cell_diff.forget()
+            self._loop.call_soon_threadsafe(self._app.refresh)
 
     def write(self, data: str) -> None:
         """Write what is allowed and not on the screen already."""
@@ -95,15 +117,44 @@ class QuietDriver(LinuxDriver):
             if output == _END and opened:
                 super().write(output)
             return
-        if output and not _SETTINGS.fullmatch(output):
-            output = self._cell_diff.diff(output)
+        frame = "" if _SETTINGS.fullmatch(output) else output
+        if frame:
+            self._send_graphics(self._graphics.before(frame))
+            output = self._cell_diff.diff(frame)
         if output:
             super().write((_BEGIN if self._frame_pending else "") + output)
             self._frame_pending = False
+        if frame and not self._graphics.empty:
+            self._send_graphics(self._graphics.after(self._cell_diff.slots(*self._size_now())))
+
+    def _send_graphics(self, sequences: list[str]) -> None:
+        """The one door for the graphics protocol: what it lets through comes from no text, and asks nothing.
+
+        Raises:
+            ValueError: a sequence is none of those that this program makes.
+        """
+        for sequence in sequences:
+            if GRAPHICS.fullmatch(sequence) is None:
+                raise ValueError(f"no picture is sent by {sequence[:40]!r}")
+            in_tmux = terminal_kind() == "tmux"
+            super().write(through_tmux(sequence) if in_tmux else sequence)
+
+    def run_input_thread(self) -> None:
+        """Turn what the terminal sends into keys; Textual's own ends the app at bytes that it cannot read."""
+        parser = KeyParser(self._debug)
+        with selectors.SelectSelector() as selector:
+            selector.register(self.fileno, selectors.EVENT_READ)
+            while not self.exit_event.is_set():
+                sent = selector.select(_INPUT_POLL_S) and os.read(self.fileno, _INPUT_BYTES)
+                for event in parser.feed(sent or b""):
+                    self.process_message(event)
+                for event in parser.tick():
+                    self.process_message(event)
 
     def _get_terminal_size(self) -> tuple[int, int]:
         """The size at the start and after each resize, which may change cells on the terminal."""
         self._cell_diff.forget()
+        self._graphics.forget()
         return self._size_now()
 
     def _size_now(self) -> tuple[int, int]:
@@ -120,7 +171,8 @@ class QuietDriver(LinuxDriver):
         poll.register(self.fileno, 0)  # poll always reports hang-ups and errors
         shown = self._size_now()
         while not ended.wait(_POLL_S):
-            if poll.poll(0):
+            # macOS reports /dev/tty as a file that it cannot poll.
+            if any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0)):
                 self._exit()
             size = self._size_now()
             if size != shown:

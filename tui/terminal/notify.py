@@ -3,6 +3,8 @@
 import os
 from collections.abc import Iterable, Mapping
 
+from textual.driver import Driver
+
 from tmssl.runs.events import Event, Finding
 from tmssl.text import safe
 
@@ -19,6 +21,12 @@ def supports_osc9(environment: Mapping[str, str] = os.environ) -> bool:
 def osc9(text: str) -> str:
     """The OSC 9 sequence of a notification; the text is made safe."""
     return f"\x1b]9;{safe(text, 200)}\x07"
+
+
+def write_osc9(driver: Driver | None, text: str) -> None:
+    """Show a desktop notification where the terminal shows them."""
+    if driver is not None and supports_osc9():
+        driver.write(osc9(text))
 
 
 def notifications(run_name: str, before: str, now: str, events: Iterable[Event]) -> list[str]:

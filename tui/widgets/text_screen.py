@@ -2,21 +2,35 @@
 
 from collections.abc import Callable, Sequence
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import ScrollableContainer
 from textual.widgets import Footer, Input, Static
 
 from tui.bindings import TEXT_SCREEN
+from tui.widgets.panel import panel
 from tui.widgets.searchable_screen import FilteredScreen
 
 _POLL_S = 1.0
+_GAP = 4  # cells between columns
 
 
 def matching_lines(lines: Sequence[str], search: str) -> list[str]:
     """The lines that contain a text, ignoring case."""
     text = search.casefold()
     return [line for line in lines if text in line.casefold()]
+
+
+def in_columns(lines: Sequence[str], width: int, height: int) -> list[str]:
+    """Lines as columns side by side, from the left, where the page is too low for them and wide enough."""
+    longest = max(map(cell_len, lines), default=0)
+    most = min((width + _GAP) // (longest + _GAP), -(-len(lines) // max(1, height)))
+    if most < 2:
+        return list(lines)
+    rows = -(-len(lines) // most)
+    padded = [line + " " * (longest + _GAP - cell_len(line)) for line in lines]
+    return ["".join(padded[row::rows]).rstrip() for row in range(rows)]
 
 
 class TextScreen(FilteredScreen):
@@ -50,11 +64,15 @@ class TextScreen(FilteredScreen):
 
     def compose(self) -> ComposeResult:
         """The title, the hidden filter, the text, the keys."""
-        yield Static(Text(self._heading, style="bold"), classes="heading")
         yield Input(placeholder="only lines that hold this", id="search", compact=True)
-        with ScrollableContainer(id="page"):
+        with panel(ScrollableContainer(id="page"), self._heading):
             yield Static("", id="text", classes="" if self._wraps else "unwrapped")
-        yield Footer()
+        yield from self.compose_below()
+        yield Footer(show_command_palette=False)
+
+    def compose_below(self) -> ComposeResult:
+        """What stands below the text: nothing."""
+        yield from ()
 
     def on_mount(self) -> None:
         """Show the text; start to poll one that grows."""
@@ -65,6 +83,10 @@ class TextScreen(FilteredScreen):
                 self.query_one("#page", ScrollableContainer).scroll_end, animate=False
             )
             self.set_interval(_POLL_S, self._poll)
+
+    def on_resize(self) -> None:
+        """Lay the columns out for the size."""
+        self.call_after_refresh(self.show_content)
 
     def _poll(self) -> None:
         """Show what was added; stay at the end if the reader is there."""
@@ -77,9 +99,17 @@ class TextScreen(FilteredScreen):
             if at_end:
                 self.call_after_refresh(page.scroll_end, animate=False)
 
+    @property
+    def column_rows(self) -> int:
+        """Rows that a column has before there is another one beside it."""
+        return self.query_one("#page").size.height
+
     def show_content(self) -> None:
         """Show the lines that contain the filter's text."""
         lines = matching_lines(self._lines, self.filter_text)
+        if not self._wraps:
+            page = self.query_one("#page", ScrollableContainer)
+            lines = in_columns(lines, page.scrollable_content_region.width, self.column_rows)
         self.query_one("#text", Static).update(
             Text("\n".join(lines) if lines else f"no line holds '{self.filter_text}'; press esc")
         )

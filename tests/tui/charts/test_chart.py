@@ -1,6 +1,6 @@
 import math
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.helpers.histories import short_history
@@ -19,6 +19,7 @@ Floats = st.floats(allow_nan=True, allow_infinity=True) | st.none()
 
 
 @given(st.lists(st.tuples(Floats, Floats), max_size=30), st.booleans())
+@example([(-2.2e-313, None), (0.0, 0.0)], False)
 def test_no_data_breaks_a_chart(points: list[tuple[float | None, float | None]], log: bool) -> None:
     x = tuple(math.nan if a is None else a for a, _ in points)
     y = tuple(math.nan if b is None else b for _, b in points)

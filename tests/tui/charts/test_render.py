@@ -13,7 +13,7 @@ from tmssl.runs.events import Segment, Step
 from tui.charts.axes import hours_label, label, log_ticks, round_limits, ticks
 from tui.charts.chart import Chart, Series, loss_chart, metric_chart
 from tui.charts.chart_widget import value_at
-from tui.charts.curves import STEP_FIELDS, ColumnCache, read_curves, smoothed
+from tui.charts.curves import STEP_FIELDS, ColumnCache, read_curves, smoothed, smoothing_unit
 from tui.charts.raster import braille, dots, ordered, spans, thinned
 from tui.charts.render import RenderedChart, render_chart, render_string
 from tui.charts.run_charts import RenderRequest, render_charts, whole_range
@@ -76,6 +76,28 @@ def test_smoothing_is_the_recursion(values: list[float], weight: float) -> None:
             mean, share = weight * mean + (1 - weight) * value, weight * share + 1 - weight
         expected.append(math.nan if math.isnan(value) else mean / share)
     assert smoothed(np.array(values), weight) == pytest.approx(expected, nan_ok=True, abs=1e-6)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 10_000), numbers), min_size=1, max_size=60),
+    st.sampled_from([0.6, 0.9, 0.99]),
+)
+def test_smoothing_weighs_a_point_by_its_distance(
+    points: list[tuple[int, float]], weight: float
+) -> None:
+    places = list(itertools.accumulate(gap for gap, _ in points))
+    values = [value for _, value in points]
+    unit = smoothing_unit(places[0], places[-1], len(places))
+    for at, mean in enumerate(smoothed(np.array(values), weight, np.array(places, float))):
+        weights = [weight ** ((places[at] - place) / unit) for place in places[: at + 1]]
+        expected = sum(w * v for w, v in zip(weights, values, strict=False)) / sum(weights)
+        assert mean == pytest.approx(expected, abs=1e-6, rel=1e-9)
+
+
+def test_eleven_epochs_are_drawn_where_they_are() -> None:
+    losses = np.array([7.0] * 10 + [4.79])
+    places = 525.0 * np.array([*range(11, 21), 25])
+    assert smoothed(losses, 0.9, places)[-1] == pytest.approx(4.79, abs=0.15)
 
 
 def test_a_dot_is_a_bit_of_its_braille_character() -> None:

@@ -3,6 +3,7 @@
 import html
 import io
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from textual.widgets import Input, Static
 
 from tests.helpers.pilot import until, until_screen, until_shows, until_still
 from tests.helpers.retrieved import retrieved_run
+from tests.helpers.scores import group_recall
 from tmssl.data.pack.reader import open_pack
 from tmssl.retrieval.evaluation.matches import read_matches
 from tmssl.runs.events import Eval, Score
@@ -22,11 +24,14 @@ from tui.matches.evaluations import (
     Evaluation,
     head_lines,
     history_line,
+    history_lines,
     load_evaluation,
     main_figures,
     read_evaluations,
 )
+from tui.matches.figures_page import FiguresScreen
 from tui.matches.full_resolution import (
+    _term_images,
     read_original,
     render,
     show_full_resolution,
@@ -37,7 +42,6 @@ from tui.matches.query_list import Selection, list_page
 from tui.matches.screen import MatchesScreen
 from tui.options import IMAGES, DisplayOptions, graphics_protocol
 from tui.terminal.ascii import to_ascii
-from tui.widgets.text_screen import TextScreen
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +73,7 @@ async def test_figures_list_and_page_say_what_was_found(run: Run, size: tuple[in
         assert "0.75" in head
         assert "0.25" in head  # chance
         assert "3.0" in head  # lift
-        assert "by epoch" in head
+        assert "by epoch" in head + text_of(app, "#history")
         assert "query 1/4, no hit found, AP 0.00: m0 mark 0" in page
         assert "1. 0.967" in page
         assert "- miss" in page
@@ -78,7 +82,7 @@ async def test_figures_list_and_page_say_what_was_found(run: Run, size: tuple[in
         await until_shows(
             pilot, "#gallery-words", "2/2 epoch-0006, 24 marks searched, showing all  by OpenMoji"
         )
-        assert app.screen.query_one("#queries").display == (size[0] > 100)
+        assert app.screen.query_one("#beside").display == (size[0] > 100)
         await pilot.press("n", "n")
         page = await until_shows(pilot, "#gallery", "query 3/4")
         assert not set(page) & {"\x1b", "\u202e"}
@@ -118,7 +122,7 @@ async def test_a_narrow_screen_shows_the_list_instead_and_a_wide_one_beside(run:
             return line
 
         await until(pilot, lambda: "m3 mark 3" in chosen())
-        await pilot.click("#queries", offset=(5, 2))
+        await pilot.click("#queries", offset=(5, 3))  # below its title and its heading
         await pilot.press("t")
         await until_shows(pilot, "#gallery", "query 2/4")
         await pilot.resize_terminal(140, 40)
@@ -145,7 +149,7 @@ async def test_every_figure_and_the_history_are_a_page(run: Run) -> None:
     async with WatchApp(run).run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         await pilot.press("u")
-        await until_screen(pilot, TextScreen)
+        await until_screen(pilot, FiguresScreen)
         figures = "hit@10           0.750    0.250  3.00"
         await until_shows(pilot, "#text", figures, "division hit@10 by epoch (| is chance)")
 
@@ -224,6 +228,25 @@ def test_the_history_tells_the_newest_that_fit_and_marks_the_shown_one() -> None
     assert " 1 0.01" not in line
 
 
+def test_the_history_begins_with_the_line_to_beat_and_marks_it_in_each_bar() -> None:
+    found = []
+    for epoch, value in ((1, 0.6), (2, 0.7), (3, 0.5)):
+        score = group_recall(value, 0.1, {"untrained": 0.2, "before training": 0.65})
+        event = Eval(epoch=epoch, scores=[score])
+        found.append(Evaluation(f"epoch-{epoch:04d}", Path(), event))
+    head, start, *bars = (line.plain for line in history_lines(tuple(found), 2, 5))
+    assert head == "same-group recall@10 by epoch (| is chance, : is before training)"
+    assert start.split()[0] == "start"
+    assert start.endswith("0.650")
+    assert [bar.split()[-1] for bar in bars] == ["0.600", "0.700", "0.500"]
+    places = {bar.index(":") for bar in bars}
+    assert places == {start.rindex("#") + 1}
+    assert "before" in head_lines(tuple(found), 2, 200, 60)[0].plain
+    head, *untold = (line.plain for line in history_lines((an_evaluation(1, 0.5),), 0, 5))
+    assert head.endswith("(| is chance)")
+    assert len(untold) == 1
+
+
 @pytest.mark.parametrize("width", [30, 80, 200])
 @pytest.mark.parametrize("height", [24, 60])
 def test_heads_fit_any_width_and_any_evaluation(width: int, height: int) -> None:
@@ -296,7 +319,14 @@ def test_an_image_file_that_is_gone_or_outside_is_drawn_from_the_pack(tmp_path: 
 @pytest.mark.parametrize(
     ("by", "begins"), [("block", "\x1b[38;2;"), ("kitty", "\x1b_G"), ("iterm2", "\x1b]1337;")]
 )
-def test_graphics_reach_the_terminals_that_were_named_and_ask_nothing(by: str, begins: str) -> None:
+def test_graphics_reach_the_terminals_that_were_named_and_ask_nothing(
+    by: str, begins: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if by != "block":
+        pytest.importorskip("term_image")  # there is none for Python 3.14
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.delenv("NO_COLOR", raising=False)
     dice = np.random.default_rng(0)
     pixels = Image.fromarray(dice.integers(0, 256, (200, 300, 3), dtype=np.uint8))
     text = render(side_by_side(pixels, pixels.resize((50, 50))), 80, 20, by)
@@ -305,7 +335,31 @@ def test_graphics_reach_the_terminals_that_were_named_and_ask_nothing(by: str, b
     assert "a=q" not in text
     assert len(text.splitlines()) <= 20
     assert render(pixels, 80, 20, "off") == "(pictures are off)"
-    assert render(pixels, 80, 20, by, ascii=True).isascii()
+    assert render(pixels, 80, 20, by, way="letters").isascii()
+
+
+@pytest.mark.parametrize("by", ["kitty", "iterm2"])
+def test_cells_are_drawn_where_term_image_is_not_installed_and_a_line_says_how_to(
+    run: Run, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("COLORTERM", raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setitem(sys.modules, "term_image", None)  # an import of it fails
+    _term_images.cache_clear()
+    said: list[str] = []
+    header, queries = read_matches(run.eval / "epoch-0006.matches.jsonl")
+    try:
+        lines = render(Image.new("RGB", (40, 20), "red"), 80, 24, by, way="octant").split("\n")
+        show_full_resolution(
+            queries[1], open_pack(Path(header.pack)), by, said.append, lambda _: "", way="octant"
+        )
+    finally:
+        _term_images.cache_clear()
+    assert lines == ["\x1b[48;5;196m" + " " * 80 + "\x1b[0m"] * 20
+    advice = "for this Python" if sys.version_info >= (3, 14) else "pip install 'tmssl[inline]'"
+    assert advice in said[-1]
+    assert "\x1b" not in said[-1]
 
 
 @pytest.mark.parametrize(

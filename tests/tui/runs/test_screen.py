@@ -1,26 +1,39 @@
 """The list of runs, as the monitor and `tmssl runs` show it."""
 
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.text import Text
 from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
-from tests.helpers.pilot import until, until_screen, until_shows, until_still
+from tests.helpers.pilot import (
+    strips,
+    until,
+    until_screen,
+    until_shows,
+    until_still,
+    until_text,
+)
 from tests.helpers.run_folders import hit, write_run
 from tmssl.config import Config, changed, to_dict
 from tmssl.runs.events import End, Finding, Segment, Started, Step
 from tmssl.runs.folder import hold_lock, open_run
 from tmssl.runs.journal import JournalWriter
-from tmssl.runs.listing import Listing, Row, differing
+from tmssl.runs.listing import Row, differing
+from tmssl.runs.scan import Scan
 from tui.app import WatchApp
 from tui.live.screen import LiveScreen
 from tui.runs.dialogs import StopDialog
 from tui.runs.messages import OpenRun
+from tui.runs.run_list import list_line
 from tui.runs.screen import RunsScreen
-from tui.widgets.choices import Choices
+from tui.widgets.long_list import LongList
 from tui.widgets.text_screen import TextScreen
 
 
@@ -55,7 +68,7 @@ def folder(tmp_path: Path) -> Path:
 
 def words(app: App[None]) -> str:
     """Everything on the screen."""
-    lines = [str(option.prompt) for option in app.screen.query_one(Choices).options]
+    lines = [line.text for line in strips(app)]
     return "\n".join([*lines, *(str(part.render()) for part in app.screen.query(Static))])
 
 
@@ -69,12 +82,12 @@ async def until_words(pilot: Pilot[None], *texts: str) -> str:
     return await until(pilot, shown, f"for {texts}")
 
 
-async def listed(pilot: Pilot[None], count: int = 3) -> Choices:
+async def listed(pilot: Pilot[None], count: int = 3) -> LongList:
     """Wait until the list of runs is read whole; returns it."""
     await until_screen(pilot, RunsScreen)
-    await until_words(pilot, f"{count} runs")
+    await until_words(pilot, f"{count:,} runs")
     await until_still(pilot)
-    return pilot.app.screen.query_one(Choices)
+    return pilot.app.screen.query_one(LongList)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60), (40, 10)])
@@ -97,43 +110,62 @@ async def test_every_run_is_a_line_and_the_cursor_tells_more(
 async def test_typing_filters_by_name_state_and_setting(folder: Path) -> None:
     app = WatchApp(None, runs_folder=folder)
     async with app.run_test(size=(80, 24)) as pilot:
-        choices = await listed(pilot)
+        listed_runs = await listed(pilot)
 
         async def until_listed(names: list[str]) -> None:
-            await until(pilot, lambda: [option.id for option in choices.options] == names)
+            await until(pilot, lambda: list(listed_runs.names) == names)
 
         for typed, found in (("lr=0.3", ["b-second"]), ("FINISHED", ["a-first"]), ("none", [])):
             await pilot.press("slash")
             app.screen.query_one("#search", Input).value = ""
             await pilot.press(*typed, "enter")
             await until_listed(found)
-        await until_words(pilot, "press esc for all")
+        await until_words(pilot, "press esc")
         await pilot.press("escape")
-        await until(pilot, lambda: choices.option_count == 3)
+        await until(pilot, lambda: len(listed_runs.names) == 3)
 
 
 async def test_the_cursor_begins_on_what_runs_now(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = []
-    rows = Listing.rows
+    look = Scan.look
 
-    def counted(listing: Listing) -> Iterator[Row]:
-        yield from rows(listing)
-        looks.append(listing)
+    def counted(scan: Scan) -> Iterator[Row]:
+        yield from look(scan)
+        looks.append(scan)
 
-    monkeypatch.setattr(Listing, "rows", counted)
+    monkeypatch.setattr(Scan, "look", counted)
     with hold_lock(open_run(folder / "a-first")):  # the last to be read, and the first of the list
         app = WatchApp(None, runs_folder=folder)
         async with app.run_test(size=(80, 24)) as pilot:
-            choices = await listed(pilot)
-            assert choices.options[0].id == choices.chosen == "a-first"
+            listed_runs = await listed(pilot)
+            assert listed_runs.names[0] == listed_runs.chosen == "a-first"
             await pilot.press("down")
-            await until(pilot, lambda: choices.chosen != "a-first")
-            chosen, before = choices.chosen, len(looks)
+            await until(pilot, lambda: listed_runs.chosen != "a-first")
+            chosen, before = listed_runs.chosen, len(looks)
             await until(pilot, lambda: len(looks) > before + 1)  # the folder was read anew
             await until_still(pilot)
-            assert choices.chosen == chosen
+            assert listed_runs.chosen == chosen
+
+
+async def test_the_cursor_is_on_what_runs_now_also_where_it_is_read_last(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = Scan.look
+
+    def halting(scan: Scan) -> Iterator[Row]:
+        for number, row in enumerate(look(scan)):
+            if number == 1:  # the first two are shown before the last, which ends the look
+                time.sleep(0.6)
+            yield row
+
+    monkeypatch.setattr(Scan, "look", halting)
+    with hold_lock(open_run(folder / "a-first")):
+        app = WatchApp(None, runs_folder=folder)
+        async with app.run_test(size=(80, 24)) as pilot:
+            listed_runs = await listed(pilot)
+            assert listed_runs.names[0] == listed_runs.chosen == "a-first"
 
 
 async def test_two_marked_runs_are_compared_and_one_is_opened(folder: Path) -> None:
@@ -152,7 +184,7 @@ async def test_two_marked_runs_are_compared_and_one_is_opened(folder: Path) -> N
         assert app.run_folder.name == "b-second"
         await pilot.press("o")
         await until_screen(pilot, RunsScreen)
-        await until(pilot, lambda: app.screen.query_one(Choices).chosen == "b-second")
+        await until(pilot, lambda: app.screen.query_one(LongList).chosen == "b-second")
         await pilot.press("escape")
         await until_screen(pilot, LiveScreen)
 
@@ -164,17 +196,18 @@ async def test_an_empty_folder_says_how_to_start(tmp_path: Path) -> None:
 
 
 def test_a_second_look_reads_what_is_new(folder: Path) -> None:
-    listing = Listing(folder)
-    first = {row.run.name: row for row in listing.rows()}
+    scan = Scan(folder)
+    first = {row.run.name: row for row in scan.look()}
     assert first["b-second"].loss == 5.5
     journal = JournalWriter(folder / "b-second" / "metrics.jsonl")
     for step in range(26, 126):
         journal.write(Step(step=step, loss=5.0 - step / 100))
     journal.close()
-    second = {row.run.name: row for row in listing.rows()}
+    second = {row.run.name: row for row in scan.look()}
+    assert set(second) == {"b-second"}
     assert second["b-second"].loss == pytest.approx(3.75)
     assert second["b-second"].epoch == 12.5
-    pairs = differing(second["a-first"], second["b-second"])
+    pairs = differing(first["a-first"], second["b-second"])
     assert {pair.name: (pair.first, pair.second) for pair in pairs} == {
         "data.views": ("logo", "mild"),
         "optim.lr": (0.1, 0.3),
@@ -205,3 +238,55 @@ async def test_a_second_enter_does_no_harm(folder: Path) -> None:
         await until_screen(pilot, LiveScreen)
         await until_still(pilot)
         assert isinstance(app.screen, LiveScreen)
+
+
+async def test_of_a_thousand_runs_only_lines_that_are_seen_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1000):
+        path = tmp_path / f"r{number:03d}"
+        path.mkdir()
+        (path / "config.toml").touch()
+    made = []
+
+    def counted(row: Row, *others: Any) -> Text:
+        made.append(row)
+        return list_line(row, *others)
+
+    monkeypatch.setattr("tui.runs.screen.list_line", counted)
+    app = WatchApp(None, runs_folder=tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        runs = await listed(pilot, 1000)
+        await until(pilot, lambda: runs.chosen == "r999")
+        made.clear()
+        await pilot.press("down")
+        await until(pilot, lambda: runs.chosen == "r998")
+        await until_still(pilot)
+        assert len(made) <= 2 * 24
+        await pilot.press("end")
+        await until(pilot, lambda: runs.chosen == "r000")
+        await until_text(pilot, "r000")
+        await pilot.press("home", "up")
+        await until_text(pilot, "r000")
+        await pilot.press("pageup")
+        await until(pilot, lambda: runs.chosen not in ("r000", "r999"))
+        await until_still(pilot)
+        assert len(made) <= 20 * 24
+        chosen = runs.chosen
+        await pilot.click(runs, offset=(5, 2))
+        await until_screen(pilot, LiveScreen)
+        assert app.run_folder.name != chosen
+
+
+async def test_the_cursor_stays_on_its_run_when_others_come_and_go(folder: Path) -> None:
+    app = WatchApp(None, runs_folder=folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        runs = await listed(pilot)
+        runs.choose("b-second")
+        write_run(folder, "z-new")
+        await until_words(pilot, "4 runs")
+        assert runs.chosen == "b-second"
+        shutil.rmtree(folder / "z-new")
+        shutil.rmtree(folder / "b-second")
+        await until_words(pilot, "2 runs")
+        assert runs.chosen == runs.names[0]

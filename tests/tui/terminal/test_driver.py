@@ -69,6 +69,43 @@ def test_a_hang_up_ends_it_even_where_the_signal_is_ignored(
     assert code in ((0, 128 + signal.SIGHUP) if ignore_hangup else (-signal.SIGHUP,))
 
 
+def test_ctrl_z_goes_to_the_shell_and_fg_goes_back(opened: list[Terminal]) -> None:
+    terminal = Terminal(["bash", "--norc", "-i"], environment={"PS1": "shell> "})
+    opened.append(terminal)
+    terminal.wait_for(b"shell>")
+    terminal.type(" ".join(watch(RUN)).encode() + b"\r")
+    for _ in range(2):
+        terminal.shows("learning rate")
+        written = len(terminal.bytes)
+        terminal.type(b"\x1a")
+        terminal.wait_for(b"Stopped", since=written)
+        told = bytes(terminal.bytes[written:])
+        assert told.index(b"\x1b[?1049l") < told.index(b"\x1b[?25h") < told.index(b"Stopped")
+        terminal.type(b"fg\r")
+        terminal.wait_for(b"\x1b[?1049h", since=written)
+    terminal.shows("learning rate")
+    written = len(terminal.bytes)
+    terminal.type(b"q")
+    terminal.wait_for(b"shell>", since=written)
+    terminal.type(b"exit $?\r")
+    assert terminal.process.wait(50) == 0
+
+
+def test_a_stop_by_another_hand_is_followed_by_one_redraw(opened: list[Terminal]) -> None:
+    terminal = Terminal(watch(RUN))
+    opened.append(terminal)
+    terminal.shows("learning rate")
+    terminal.process.send_signal(signal.SIGSTOP)
+    terminal.grid.cells.clear()
+    terminal.process.send_signal(signal.SIGCONT)
+    terminal.shows("learning rate")
+    for key, word in ((b"+", "smoothing 0.95"), (b"x", "axis: "), (b"+", "smoothing 0.9")):
+        terminal.type(key)
+        terminal.shows(word)
+    assert terminal.leave() == 0
+    assert terminal.bytes.count(b"\x1b[?1049h") == 1
+
+
 def test_columns_of_the_environment_do_not_hide_a_change_of_size(opened: list[Terminal]) -> None:
     terminal = Terminal(watch(RUN), environment={"COLUMNS": "80", "LINES": "24"})
     opened.append(terminal)
@@ -118,6 +155,8 @@ def test_settings_pass(set_to: str) -> None:
         "\x1b]11;?\x07",
         "\x1bP+q544e\x1b\\",
         "\x1b_Gi=1,a=q\x1b\\",
+        "\x1b_Gq=2,a=T,U=1,f=100,t=d,i=16777232,c=2,r=1,m=0;iVBO\x1b\\",
+        "\x1b_Gq=2,a=d,d=I,i=16777232\x1b\\",
         "\x1b[14t",
         "\x1b[>0q",
     ],
@@ -127,7 +166,11 @@ def test_questions_and_the_keyboard_protocol_do_not(question: str) -> None:
     assert "\x1b" not in sanitize(f"name {question} name").replace("\x1b[0m", "")
 
 
-def test_a_picture_passes_as_it_is() -> None:
+def test_a_placeholder_of_another_hand_does_not_pass() -> None:
+    assert sanitize("\x1b[1;1Hx\U0010eeee\u0305\u0305x") == "\x1b[1;1Hx\ufffd\u0305\u0305x"
+
+
+def test_a_frame_passes_as_it_is() -> None:
     picture = "\x1b[3;1H\x1b[38;2;1;2;3;48;5;1mloss ⣿\x1b[0m\n\x1b[?2026h\x1b[?2026l"
     assert sanitize(picture) == picture
 

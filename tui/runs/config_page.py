@@ -1,25 +1,26 @@
 """The page of a run's configuration."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from tmssl.config import Config, to_dict
-from tmssl.runs.events import Segment
+from tmssl.config import Config, resolved, to_dict
+from tmssl.runs.folder import Run
 from tmssl.runs.history import History
 from tmssl.runs.listing import flat_settings
 from tmssl.text import safe
-from tui.widgets.text_screen import TextScreen
+from tui.runs.charted_page import ChartedPage
 
 
-def config_page(history: History) -> TextScreen:
-    """The settings in force, what each resume changed, and the machine."""
-    return TextScreen("Configuration (* is not the default)", config_lines(history))
+def config_page(history: History, run: Run) -> ChartedPage:
+    """The settings in force, what each resume changed, and the machine, over what they led to."""
+    title = "Configuration (* is not the default)"
+    return ChartedPage(title, config_lines(history), (run,), ("lr", "momentum", "loss"))
 
 
 def config_lines(history: History) -> list[str]:
     """The lines of the page; a star marks a setting that is not the default."""
     if history.segment is None:
         return ["the run has not written yet"]
-    lines = list(_setting_lines(history.segment))
+    lines = list(setting_lines(history.segment.config))
     for segment in history.segments[1:]:
         reason = safe(segment.reason)
         lines += ["", f"segment {segment.number} at epoch {segment.epoch:.4g} ({reason})"]
@@ -34,15 +35,17 @@ def config_lines(history: History) -> list[str]:
     return lines
 
 
-def _setting_lines(segment: Segment) -> Iterator[str]:
-    """The settings of a segment by section, with the default where they differ from it."""
-    defaults = flat_settings(dict(to_dict(Config())))
-    for section, settings in segment.config.items():
+def setting_lines(config: Mapping[str, object]) -> Iterator[str]:
+    """Settings by section, with the default where they differ from it."""
+    defaults = flat_settings(dict(to_dict(resolved(Config()))))
+    for section, settings in config.items():
         yield f"[{safe(section)}]"
         if not isinstance(settings, dict):
             continue
         for name, value in settings.items():
             default = defaults.get(f"{section}.{name}", value)
+            default = list(default) if isinstance(default, tuple) else default  # as JSON has it
+            value = list(value) if isinstance(value, tuple) else value
             line = f"{safe(name):20} {safe(value)}"
             if default == value:
                 yield f"  {line}"
