@@ -135,10 +135,10 @@ def row(data: str, name: str, source: Path, folder: Path) -> dict[str, object]:
     return {"data": data, "name": name, "seconds": round(seconds), **figures}
 
 
-def sources(data: str, folder: Path) -> Path:
-    """The images: 3,000 toy marks, or the 2,457 logos and icons that `diagrams` ships."""
+def sources(data: str, folder: Path, marks: int = 3000) -> Path:
+    """The images: so many toy marks, or the 2,457 logos and icons that `diagrams` ships."""
     if data == "toy":
-        return make_toy(folder / "marks")
+        return make_toy(folder / "marks", count=marks)
     import diagrams
 
     return Path(diagrams.__file__).parents[1] / "resources"

@@ -1,11 +1,13 @@
 """A corpus as large as L3D's training split: `python -m tests.bench.corpus FOLDER [--rows N]`.
 
 Real logos (the PNGs of `diagrams`), each repeated with small changes, at 256 px in one tar with
-L3D's `results.json`. It is written in parts, so an interrupted build goes on; so does the pack.
+L3D's `results.json`, or in another form. It is written in parts, so an interrupted build goes on; so
+does the pack.
 """
 
 import argparse
 import dataclasses
+import functools
 import io
 import json
 import multiprocessing
@@ -16,11 +18,14 @@ import sys
 import tarfile
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import diagrams
 from PIL import Image, ImageEnhance
+
+from tests.bench.corpus_forms import FORMS, Sample, add, part_path, source_of, write_part
 
 ROWS = 538_771
 _PER_PART = 10_000
@@ -38,10 +43,14 @@ class Corpus:
     distinct: int
     """images that are drawn; each appears under many names where there are fewer than rows"""
 
+    form: str = "l3d"
+    """one of FORMS"""
+
     @property
     def name(self) -> str:
         """Of its files."""
-        return f"{self.rows}-{self.kind}-{self.side}-{self.distinct}"
+        form = "" if self.form == "l3d" else f"-{self.form}"
+        return f"{self.rows}-{self.kind}-{self.side}-{self.distinct}{form}"
 
 
 def main() -> None:
@@ -59,13 +68,15 @@ def main() -> None:
         default="png",
         help="jpeg has noise around its edges, which packs badly",
     )
+    parser.add_argument("--form", choices=FORMS, default="l3d")
     asked = parser.parse_args()
     folder = asked.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    corpus = Corpus(asked.rows, asked.kind, asked.side, asked.distinct or asked.rows)
-    source = make(folder, corpus, asked.workers)
+    distinct = asked.distinct or asked.rows
+    corpus = Corpus(asked.rows, asked.kind, asked.side, distinct, asked.form)
+    source = (make if asked.form == "l3d" else make_parts)(folder, corpus, asked.workers)
     print(
-        f"{asked.rows:,} rows of {asked.kind} at {asked.side} px, {corpus.distinct:,} of them drawn, {source.stat().st_size / 2**30:.2f} GiB of tar, {asked.workers} workers",
+        f"{asked.rows:,} rows of {asked.kind} at {asked.side} px as {asked.form}, {corpus.distinct:,} of them drawn, {asked.workers} workers",
         flush=True,
     )
     watched(["data", str(source), "--sample", "2000", "--json"], "tmssl data --sample 2000")
@@ -127,38 +138,63 @@ def make(folder: Path, corpus: Corpus, workers: int) -> Path:
     return target
 
 
+def make_parts(folder: Path, corpus: Corpus, workers: int) -> Path:
+    """The corpus as files with a table or as shards, made by several processes."""
+    home = folder / f"corpus-{corpus.name}"
+    home.mkdir(exist_ok=True)
+    parts = range(-(-corpus.rows // _PER_PART))
+    missing = [n for n in parts if not part_path(corpus.form, home, n).is_file()]
+    begun = time.monotonic()
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        for done in [pool.submit(_draw_part, home, number, corpus) for number in missing]:
+            done.result()
+    print(f"drew {corpus.rows:,} images in {time.monotonic() - begun:.0f} s", flush=True)
+    return source_of(corpus.form, home, len(parts))
+
+
+def _draw_part(home: Path, number: int, corpus: Corpus) -> None:
+    """One part in its form."""
+    begin = number * _PER_PART
+    end = min(begin + _PER_PART, corpus.rows)
+    write_part(corpus.form, home, number, _samples(begin, end, corpus))
+
+
+def _samples(begin: int, end: int, corpus: Corpus) -> Iterator[Sample]:
+    """Marks by number."""
+    for number in range(begin, end):
+        dice = random.Random(number)
+        data = _image(number % corpus.distinct, corpus)
+        name = f"{dice.getrandbits(128):032x}"
+        own = f"{dice.randrange(1, 25):02d}.01.{dice.randrange(1, 20):02d}"
+        codes = [*dice.sample(_POOL, dice.randrange(1, 4)), own]
+        yield Sample(name, data, codes, f"MARK {number}", 1996 + number % 25)
+
+
 def _write_part(part: Path, begin: int, end: int, corpus: Corpus) -> None:
-    """Some images as a tar of their own, and their labels."""
-    logos = sorted((Path(diagrams.__file__).parents[1] / "resources").rglob("*.png"))
-    labels, drawn = [], dict[int, bytes]()
+    """Some images as a tar of their own, and their labels as L3D has them."""
+    labels = []
     fresh = part.with_suffix(".new")
     with tarfile.open(fresh, "w") as tar:
-        for number in range(begin, end):
-            dice = random.Random(number)
-            image = number % corpus.distinct
-            data = drawn.get(image) or _drawn(
-                logos[image % len(logos)], random.Random(image), corpus
-            )
-            if corpus.distinct < corpus.rows:
-                drawn[image] = data
-            name = f"{dice.getrandbits(128):032x}"
-            info = tarfile.TarInfo(f"images/{name}.jpg")
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-            own = f"{dice.randrange(1, 25):02d}.01.{dice.randrange(1, 20):02d}"
-            codes = [*dice.sample(_POOL, dice.randrange(1, 4)), own]
-            labels.append(
-                json.dumps(
-                    {
-                        "file": f"{name.upper()}.JPG",
-                        "text": f"MARK {number}",
-                        "vienna_codes": codes if number % 4 else codes[0],
-                        "year": 1996 + number % 25,
-                    }
-                )
-            )
+        for number, one in enumerate(_samples(begin, end, corpus), begin):
+            add(tar, f"images/{one.name}.jpg", one.data)
+            row = {"file": f"{one.name.upper()}.JPG", "text": one.title}
+            codes = one.codes if number % 4 else one.codes[0]
+            labels.append(json.dumps({**row, "vienna_codes": codes, "year": one.year}))
     part.with_suffix(".labels").write_text(",".join(labels))
     fresh.replace(part)
+
+
+@functools.lru_cache(maxsize=4096)
+def _image(number: int, corpus: Corpus) -> bytes:
+    """One of the drawn images, kept for the further parts of this process."""
+    logos = _logos()
+    return _drawn(logos[number % len(logos)], random.Random(number), corpus)
+
+
+@functools.cache
+def _logos() -> list[Path]:
+    """The real logos."""
+    return sorted((Path(diagrams.__file__).parents[1] / "resources").rglob("*.png"))
 
 
 def _drawn(logo: Path, dice: random.Random, corpus: Corpus) -> bytes:
@@ -204,12 +240,12 @@ def watched(words: list[str], name: str) -> str:
 def _watch(pid: int, peaks: list[int], done: threading.Event) -> None:
     """Raise `peaks` to the proportional set sizes of a process's tree and of itself."""
     while not done.wait(0.5):
-        sizes = [_proportional(child) for child in _tree(pid)]
+        sizes = [_proportional(child) for child in process_tree(pid)]
         peaks[0] = max(peaks[0], sum(sizes))
         peaks[1] = max(peaks[1], _proportional(pid))
 
 
-def _tree(pid: int) -> list[int]:
+def process_tree(pid: int) -> list[int]:
     """A process and all below it."""
     found, at = [pid], 0
     while at < len(found):

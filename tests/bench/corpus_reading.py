@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from tmssl.data.pack.reader import open_pack
-from tmssl.data.sampler import CodeIndex, Sampler
+from tmssl.data.positives.partners import PartnerIndex
+from tmssl.data.sampler import Sampler
+from tmssl.data.vienna import at_level
 
 _BATCH, _PARTNERS = 1024, 10_000
 
@@ -24,7 +26,7 @@ def main() -> None:
     pack.read(Sampler(rows, _BATCH, 0).batch(0).anchors)
     print(f"opening it and the first batch of {_BATCH}: {time.perf_counter() - begun:.2f} s")
     begun = time.perf_counter()
-    index = CodeIndex(pack.marks.codes(), "division")
+    index = PartnerIndex([at_level(codes, "division") for codes in pack.marks.codes()])
     print(f"the index of codes: {time.perf_counter() - begun:.2f} s")
     dice = np.random.default_rng(0)
     samples = dice.integers(0, pack.count, _PARTNERS)

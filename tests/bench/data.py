@@ -27,9 +27,9 @@ from tmssl.data.pack.cache import pack_size
 from tmssl.data.pack.reader import Pack
 from tmssl.data.sampler import Sampler
 from tmssl.data.sources.catalogue import read_catalogue
+from tmssl.system import keep_freed_memory
 from tmssl.training.learner import choose_device, create_learner, update, views_dtype
 from tmssl.training.loader import ViewLoader
-from tmssl.training.numerics import keep_freed_memory
 
 _ROUNDS = 5
 _READ = 256  # images of a pack read at once

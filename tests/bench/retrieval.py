@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import faiss
 import msgspec
@@ -26,7 +26,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from tests.helpers.marks import draw_marks
-from tmssl.config import Config, changed, write_config
+from tmssl.config import Config, DataConfig, ModelConfig, changed, write_config
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.pack.cache import pack_size
 from tmssl.data.pack.info import FORMAT, INFO_FILE, MARKS_FILE, PackInfo
@@ -34,17 +34,26 @@ from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.data.sources.marks import Mark
 from tmssl.data.views.augment import augmented_view, plain_view
 from tmssl.data.views.recipe import VIEW_SETS
+from tmssl.retrieval.index.digests import record_digest
 from tmssl.retrieval.index.exact import search_many, search_one
 from tmssl.retrieval.index.faiss_index import build_index, open_index, save_index
 from tmssl.retrieval.search.manifest import IndexManifest, manifest_path, write_manifest
 from tmssl.retrieval.search.traced_encoder import trace_encoder
-from tmssl.retrieval.vectors.embed import embed_pack, forward, inference_copy, untrained_encoder
+from tmssl.retrieval.vectors.embed import embed_pack, forward, inference_copy
 from tmssl.retrieval.vectors.fold_bn import fold_bn
+from tmssl.runs.checkpoints import Sidecar, digest
 from tmssl.runs.folder import Run, create_run
-from tmssl.training.numerics import keep_freed_memory
+from tmssl.system import keep_freed_memory
+from tmssl.training.encoder.backbone import create_encoder
+from tmssl.training.encoder.grid import GridEncoder
 from tmssl.types import Indices, Vectors
 
-MODEL, SIZE, WIDTH = "efficientnet_b0", 224, 1280
+MODEL, SIZE = ModelConfig(init="none", features="grid"), DataConfig().image_size
+WIDTHS = (
+    1024,
+    512,
+    1280,
+)  # two stages of a grid, one, and the pooled features of versions before the grid
 MARKS = 538_771  # in the training split of L3D
 K = 10
 _SINGLE = 16  # queries of which each is timed by itself
@@ -53,26 +62,54 @@ PARTS = ("embedding", "search", "gpu", "command")
 RIVALS = {"numpy": "numpy's argpartition", "sklearn": "sklearn's brute force"}
 
 
-def unit_vectors(count: int, seed: int) -> Vectors:
-    """Random unit vectors in clusters, which spread evenly over all directions: float32 (count, 1280)."""
+def unit_vectors(count: int, seed: int, width: int) -> Vectors:
+    """Random unit vectors in clusters, which spread evenly over all directions: float32 (count, width)."""
     dice = np.random.default_rng(seed)
-    centres = np.random.default_rng(0).standard_normal((200, WIDTH), np.float32)
+    centres = np.random.default_rng(0).standard_normal((200, width), np.float32)
     found = centres[dice.integers(0, 200, count)]
-    found += dice.standard_normal((count, WIDTH), np.float32)
+    found += dice.standard_normal((count, width), np.float32)
     found /= np.linalg.norm(found, axis=1, keepdims=True)
     return found
 
 
-def interleaved(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Median seconds of each way; every round runs each of them once, after one to warm up."""
-    told: dict[str, list[float]] = {name: [] for name in ways}
+def default_encoder(width: int = 1024) -> torch.nn.Module:
+    """The grid of the settings with random weights and axes: its stages for 1024 features, one for 512."""
+    stages = MODEL.stages if width > MODEL.whiten else MODEL.stages[:1]
+    torch.manual_seed(0)
+    encoder = create_encoder(msgspec.structs.replace(MODEL, stages=stages))
+    assert isinstance(encoder, GridEncoder)
+    for stage in encoder.grids:
+        assert stage.axes is not None
+        stage.axes.normal_()
+    return encoder.eval()
+
+
+class Taken(NamedTuple):
+    """What a call took, by the clock and of all cores, its processes included; of several the medians."""
+
+    wall_s: float
+    cpu_s: float
+
+
+def interleaved(ways: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, Taken]:
+    """What each way takes; every round runs each of them once, after one to warm up."""
+    told: dict[str, list[Taken]] = {name: [] for name in ways}
     for at in range(rounds + 1):
         for name, way in ways.items():
-            begun = time.perf_counter()
+            begun, used = time.perf_counter(), _cpu_s()
             way()
             if at:
-                told[name].append(time.perf_counter() - begun)
-    return {name: statistics.median(seconds) for name, seconds in told.items()}
+                told[name].append(Taken(time.perf_counter() - begun, _cpu_s() - used))
+    return {
+        name: Taken(*map(statistics.median, zip(*taken, strict=True)))
+        for name, taken in told.items()
+    }
+
+
+def _cpu_s() -> float:
+    """CPU seconds of this process so far, and of those that it has waited for."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def row(what: str, found: str, beside: str = "", wanted: str = "") -> None:
@@ -92,7 +129,7 @@ def embedding(folder: Path, rounds: int) -> None:
         count, at_once = (4096, 256) if device.type == "cuda" else (96, 32)
         source = draw_marks(folder / f"marks-{device.type}", count, size=256)
         pack = build_pack(read_catalogue(source), folder / device.type, pack_size(SIZE))
-        encoder = untrained_encoder(MODEL, 0).eval()  # with the BN layers that `embed` does without
+        encoder = default_encoder()  # with the BN layers that `embed` does without
         encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # nn.Module.to's stub lacks this form
         if device.type == "cpu":
             keep_freed_memory()  # as `embed` does, so that it is the bare pass's gain too
@@ -100,7 +137,7 @@ def embedding(folder: Path, rounds: int) -> None:
             plain_view(torch.from_numpy(pack.read(range(begin, begin + at_once))).to(device), SIZE)
             for begin in range(0, count, at_once)
         ]
-        seconds = interleaved(
+        taken = interleaved(
             {
                 "embed": partial(embed_pack, encoder, pack, image_size=SIZE, device=device),
                 "bare": partial(forward_all, encoder, views),
@@ -108,10 +145,10 @@ def embedding(folder: Path, rounds: int) -> None:
             rounds,
         )
         row(
-            f"embedding, {MODEL} at {SIZE} px, {device.type}",
-            f"{count / seconds['embed']:,.0f} images/s",
-            f"{seconds['bare'] / seconds['embed']:.2f} of the bare forward pass "
-            f"({count / seconds['bare']:,.0f} images/s)",
+            f"embedding, {MODEL.name} at {SIZE} px, {device.type}",
+            f"{count / taken['embed'].wall_s:,.0f} images/s",
+            f"{taken['bare'].wall_s / taken['embed'].wall_s:.2f} of the bare forward pass "
+            f"({count / taken['bare'].wall_s:,.0f} images/s)",
             "0.9",
         )
 
@@ -144,12 +181,12 @@ def overlap(gallery: Vectors, queries: Vectors, mine: Indices, theirs: Indices) 
 
 
 def logo_vectors(folder: Path, count: int) -> Vectors:
-    """Unit vectors of views of `diagrams`' logos at 64 px by an untrained network: float32 (count, 1280)."""
+    """Unit vectors of views of `diagrams`' logos at 64 px by the default grid with random weights: float32 (count, 1024)."""
     import diagrams
 
     source = Path(diagrams.__file__).parents[1] / "resources"
     pack = build_pack(read_catalogue(source), folder / "logos", pack_size(64))
-    encoder, found = inference_copy(untrained_encoder(MODEL, 0), torch.device("cpu")), []
+    encoder, found = inference_copy(default_encoder(), torch.device("cpu")), []
     with torch.inference_mode():
         for begin in range(0, count, 256):
             places = np.arange(begin, min(begin + 256, count))
@@ -176,12 +213,12 @@ def searching(what: str, gallery: Vectors, rounds: int) -> None:
             "sklearn": partial(brute.kneighbors, return_distance=False),
         }
         ways = {name: partial(one_by_one, way, asked) for name, way in each.items()}
-        seconds, found = interleaved(ways, rounds), ways["tmssl"]()
+        taken, found = interleaved(ways, rounds), ways["tmssl"]()
         for other in ("numpy", "sklearn"):
             row(
-                f"search of {len(gallery):,} x {WIDTH}, {what}, queries: {count}",
-                f"{1000 * seconds['tmssl'] / times:.1f} ms",
-                f"{seconds[other] / seconds['tmssl']:.2f} times as fast as {RIVALS[other]}, "
+                f"search of {len(gallery):,} x {gallery.shape[1]}, {what}, queries: {count}",
+                f"{1000 * taken['tmssl'].wall_s / times:.1f} ms",
+                f"{taken[other].wall_s / taken['tmssl'].wall_s:.2f} times as fast as {RIVALS[other]}, "
                 f"overlap@{K} {overlap(gallery, queries, found, ways[other]()):.4f}",
                 "3",
             )
@@ -207,33 +244,33 @@ def searching_on_gpu(index: faiss.Index, rounds: int) -> None:
             device.type: partial(search_many, index, queries, K, device=device)
             for device in devices()
         }
-        seconds = interleaved(ways, rounds)
+        taken = interleaved(ways, rounds)
         same = overlap(
             index.reconstruct_n(0, index.ntotal), queries, ways["cuda"]()[1], ways["cpu"]()[1]
         )
         row(
-            f"exact blocked search of {index.ntotal:,} x {WIDTH} on the GPU, queries: {count}",
-            f"{1000 * seconds['cuda']:.0f} ms",
-            f"{seconds['cpu'] / seconds['cuda']:.1f} times as fast as on the CPU, overlap@{K} {same:.4f}",
+            f"exact blocked search of {index.ntotal:,} x {index.d} on the GPU, queries: {count}",
+            f"{1000 * taken['cuda'].wall_s:.0f} ms",
+            f"{taken['cpu'].wall_s / taken['cuda'].wall_s:.1f} times as fast as on the CPU, overlap@{K} {same:.4f}",
         )
 
 
-def large_index(path: Path, marks: int) -> None:
+def large_index(path: Path, marks: int, width: int) -> None:
     """A synthetic index, added block by block, so that its vectors never are in memory in float32."""
     index = faiss.IndexScalarQuantizer(
-        WIDTH, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+        width, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
     )
     for begin in range(0, marks, 20_000):
-        vectors = unit_vectors(min(20_000, marks - begin), begin + 2)
+        vectors = unit_vectors(min(20_000, marks - begin), begin + 2, width)
         if begin == 0:
             index.train(vectors[:1])
         index.add(vectors)
     save_index(index, path)
 
 
-def synthetic_run(folder: Path, marks: int) -> Run:
+def synthetic_run(folder: Path, marks: int, width: int) -> Run:
     """A run with an untrained encoder over marks that have rows and vectors, but no pixels."""
-    run, pack = create_run(folder / "runs", "synthetic"), folder / "rows"
+    run, pack = create_run(folder / "runs", f"synthetic-{width}"), folder / f"rows-{width}"
     pack.mkdir()
     facts = PackInfo(
         version=FORMAT,
@@ -254,23 +291,24 @@ def synthetic_run(folder: Path, marks: int) -> Run:
                 title=f"mark {i}",
             )
             file.write(msgspec.json.encode(mark) + b"\n")
-    settings = {"data.pack": str(pack), "model.name": MODEL, "image_size": SIZE}
+    settings = {"data.pack": str(pack), "image_size": SIZE}
     write_config(changed(Config(), settings), run.config)
     sha256 = "1" * 64
     run.checkpoints.mkdir(exist_ok=True)
-    (run.checkpoints / "best.json").write_text(f'{{"sha256": "{sha256}"}}')
+    sidecar = Sidecar(sha256=sha256, step=0, steps_per_epoch=1)
+    (run.checkpoints / "best.json").write_bytes(msgspec.json.encode(sidecar))
     run.index.mkdir(exist_ok=True)
-    large_index(run.index / "synthetic.faiss", marks)
-    (run.index / "synthetic.encoder").write_bytes(
-        trace_encoder(fold_bn(untrained_encoder(MODEL, 0)), SIZE)
-    )
+    large_index(run.index / "synthetic.faiss", marks, width)
+    traced = run.index / "synthetic.encoder"
+    traced.write_bytes(trace_encoder(fold_bn(default_encoder(width)), SIZE))
+    record_digest(traced)
     card = IndexManifest(
         index="synthetic.faiss",
-        index_sha256="",
+        index_sha256=digest(run.index / "synthetic.faiss"),
         encoder="synthetic.encoder",
         checkpoint="checkpoints/best.pt",
         checkpoint_sha256=sha256,
-        model=MODEL,
+        model=MODEL.name,
         image_size=SIZE,
         epoch=0.0,
         step=0,
@@ -306,24 +344,28 @@ def answering(folder: Path, run: Run, rounds: int) -> None:
         )
 
     told = interleaved({"first": lambda: ask(1), "all": lambda: ask(len(logos))}, rounds)
-    further = (told["all"] - told["first"]) / (len(logos) - 1)
-    row("`tmssl search` over it, warm: first answer", f"{told['first']:.2f} s", "", "3 s")
-    row("each further one", f"{1000 * further:.0f} ms", "", "100 ms")
+    first, all_of_them = told["first"], told["all"]
+    further, cpu = ((b - a) / (len(logos) - 1) for a, b in zip(first, all_of_them, strict=True))
+    words = "`tmssl search` over it, warm: first answer"
+    row(words, f"{first.wall_s:.2f} s", f"{first.cpu_s:.2f} s of a core", "3 s")
+    row("each further one", f"{1000 * further:.0f} ms", f"{1000 * cpu:.0f} ms of a core", "100 ms")
 
 
-def large(folder: Path, marks: int, rounds: int, parts: Sequence[str]) -> None:
-    """All that is measured over the large index."""
-    run = synthetic_run(folder, marks)
+def large(folder: Path, marks: int, rounds: int, parts: Sequence[str], width: int) -> None:
+    """All that is measured over the large index of one width."""
+    run = synthetic_run(folder, marks, width)
     kept = run.index / "synthetic.faiss"
-    index, what = open_index(kept), f"{marks:,} x {WIDTH}"
+    index, what = open_index(kept), f"{marks:,} x {width}"
     row(f"index of {what}", f"{kept.stat().st_size / 1e9:.2f} GB")
     if "gpu" in parts and torch.cuda.is_available():
         searching_on_gpu(index, rounds)
     if "command" in parts:
-        query = unit_vectors(1, 7)
-        seconds = interleaved({"one": lambda: search_one(index, query, K, None)}, 3 * rounds)
-        row(f"search of {what}, one query", f"{1000 * seconds['one']:.0f} ms")
-        answering(folder, run, rounds)
+        query = unit_vectors(1, 7, width)
+        one = interleaved({"one": lambda: search_one(index, query, K, None)}, 3 * rounds)["one"]
+        times = f"{1000 * one.wall_s:.0f} ms", f"{1000 * one.cpu_s:.0f} ms of a core"
+        row(f"search of {what}, one query", *times)
+        if width <= 1024:  # the encoder of the settings gives no more
+            answering(folder, run, rounds)
 
 
 def main() -> None:
@@ -348,9 +390,10 @@ def main() -> None:
         if "search" in parts:
             count = 5_000 if asked.quick else 100_000
             searching("views of logos", logo_vectors(Path(place), count), rounds)
-            searching("random clusters", unit_vectors(count, 1), rounds)
+            searching("random clusters", unit_vectors(count, 1, WIDTHS[0]), rounds)
         if {"gpu", "command"} & set(parts):
-            large(Path(place), marks, rounds, parts)
+            for width in WIDTHS:
+                large(Path(place), marks, rounds, parts, width)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from tmssl.config import Config
-from tmssl.training.backbone import create_encoder
+from tmssl.training.encoder.backbone import create_encoder
 from tmssl.training.learner import autocast, choose_precision
 from tmssl.training.moco import MoCo
 
@@ -108,7 +108,7 @@ class PlainLoop:
         torch.manual_seed(0)
         self._device, self._precision = device, choose_precision("auto", device)
         self._model = MoCo(
-            create_encoder(config.model.name), config.model.hidden, config.model.dimensions
+            create_encoder(config.model), config.model.hidden, config.model.dimensions
         ).to(device)
         moved = [p for p in self._model.parameters() if p.requires_grad]
         self._optimizer = Lars(moved, lr=0.3, momentum=0.9, weight_decay=1e-6)

@@ -37,7 +37,7 @@ def main() -> None:
     torch.set_num_threads(asked.workers)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        session = _open(folder, asked)
+        session = open_bench_session(folder, asked)
         torch.backends.cudnn.benchmark &= not asked.no_search
         config = session.config
         print(
@@ -71,7 +71,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _open(folder: Path, asked: argparse.Namespace) -> Session:
+def open_bench_session(folder: Path, asked: argparse.Namespace) -> Session:
     """A run on toy marks, ready for its first step; it writes as many events as any other.
 
     The last step of an epoch is logged too, so an epoch should not be of a few steps.

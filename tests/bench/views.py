@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from tests.bench.ablation import sources
+from tests.bench.known_items import figures, known_items, wrong_before
 from tmssl.config import Config, changed, read_config, write_config
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.pack.cache import pack_size
@@ -85,39 +85,6 @@ class Asked:
     seed: int
     epochs: int
     threads: int
-
-
-def known_items(marks: list[Mark]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """What each mark is and who drew it, as numbers, (n,) each."""
-    items, hands = [], []
-    for row, mark in enumerate(marks):
-        path = Path(mark.path)
-        labelled = bool(mark.group)
-        items.append(mark.group if labelled else path.stem)
-        hands.append(mark.extra.get("hand", str(row)) if labelled else path.parts[0])
-    return np.unique(items, return_inverse=True)[1], np.unique(hands, return_inverse=True)[1]
-
-
-def wrong_before(vectors: Vectors, marks: list[Mark]) -> npt.NDArray[np.int64]:
-    """How many marks of others come before the first right one, for each mark that has one, (q,).
-
-    Whatever the same hand drew is left out, and ties count against.
-    """
-    items, hands = known_items(marks)
-    found = []
-    for rows in np.array_split(np.arange(len(marks)), -(-len(marks) // 512)):
-        others = hands[rows, None] != hands
-        same = others & (items[rows, None] == items)
-        near = vectors[rows] @ vectors.T
-        best = np.where(same, near, -np.inf).max(1, keepdims=True)
-        found.append(np.count_nonzero(others & ~same & (near >= best), axis=1)[same.any(1)])
-    return np.concatenate(found)
-
-
-def figures(vectors: Vectors, marks: list[Mark]) -> tuple[float, float]:
-    """Known-item hit@1 and hit@10."""
-    wrong = wrong_before(vectors, marks)
-    return float((wrong < 1).mean()), float((wrong < 10).mean())
 
 
 def sampled(marks: Sequence[Mark], count: int) -> tuple[Mark, ...]:
