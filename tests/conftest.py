@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tmssl.doctor.threads import share_cores
+
 
 def pytest_configure() -> None:
     """Let the commands under test hear Ctrl-C and a hang-up, and torch use one thread in every process.
@@ -23,6 +25,7 @@ def pytest_configure() -> None:
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ["OMP_NUM_THREADS"] = "1"
+    share_cores()
     # How long an example takes is no property of the code on a machine that others use too.
     settings.register_profile("tmssl", deadline=None)
     settings.load_profile("tmssl")
