@@ -2,7 +2,7 @@
 
 import dataclasses
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -183,12 +183,19 @@ def _rank_change(rank: int, other_rank: int | None, newer: bool) -> str:
 
 
 def _page(spec: PageSpec, canvas: _Canvas, grid: list[Text]) -> Text:
-    """The heading, and the query beside the grid; lines beyond the height are left out."""
-    layout = canvas.layout
-    left = _query_column(spec.query, canvas)
-    lines = [_heading(spec)]
+    """The heading, and the query beside the grid."""
+    return beside(
+        _heading(spec), _query_column(spec.query, canvas), grid, canvas.layout, spec.height
+    )
+
+
+def beside(
+    heading: Text, left: Sequence[Text], grid: Sequence[Text], layout: Layout, height: int
+) -> Text:
+    """A heading, and below it the query's column beside the grid; lines beyond the height are left out."""
+    lines = [heading]
     blank = Text(" " * 2 * layout.query_rows)
-    for i in range(min(max(len(left), len(grid)), spec.height - len(lines))):
+    for i in range(min(max(len(left), len(grid)), height - 1)):
         right = grid[i] if i < len(grid) else Text()
         lines.append(Text.assemble(left[i] if i < len(left) else blank, " " * _GAP, right))
     return Text("\n").join(lines)
@@ -241,13 +248,28 @@ def _grid(query: QueryMatches, changes: dict[int, str], canvas: _Canvas) -> list
     pictures = [
         framed(one, verdict(match, query)) for one, match in zip(pixels, matches, strict=True)
     ]
-    cells = [
-        [*picture, *_caption(match, query, canvas.layout, changes.get(match.row, ""))]
-        for picture, match in zip(canvas.draw(pictures, rows), matches, strict=True)
+    captions = [
+        _caption(match, query, canvas.layout, changes.get(match.row, "")) for match in matches
     ]
+    return grid_of(canvas.draw(pictures, rows), captions, columns)
+
+
+def grid_of(
+    pictures: Iterable[list[Text]], captions: Iterable[list[Text]], columns: int
+) -> list[Text]:
+    """Pictures over their captions, so many side by side; all lines of a picture, and of a caption, are equally long."""
+    cells = [[*picture, *caption] for picture, caption in zip(pictures, captions, strict=True)]
     gap, begins = Text(" " * _GAP), range(0, len(cells), columns)
     rows_of_cells = (zip(*cells[begin : begin + columns], strict=True) for begin in begins)
     return [gap.join(parts) for lines in rows_of_cells for parts in lines]
+
+
+def fitted(lines: list[Text], rows: int, width: int) -> list[Text]:
+    """The first lines, blank ones after them up to `rows`, each of exactly `width` cells."""
+    lines = [*lines[:rows], *(Text() for _ in range(rows - len(lines)))]
+    for line in lines:
+        line.truncate(width, overflow="ellipsis", pad=True)
+    return lines
 
 
 def _caption(match: Match, query: QueryMatches, layout: Layout, change: str) -> list[Text]:
@@ -263,7 +285,4 @@ def _caption(match: Match, query: QueryMatches, layout: Layout, change: str) -> 
     else:
         lines = [rank, Text.assemble((label, colour), f" {name}")]
         lines.append(Text(change or safe("".join(shared[:1]))))
-    lines = [*lines[:rows], *(Text() for _ in range(rows - len(lines)))]
-    for line in lines:
-        line.truncate(2 * layout.match_rows, overflow="ellipsis", pad=True)
-    return lines
+    return fitted(lines, rows, 2 * layout.match_rows)
