@@ -34,16 +34,8 @@ def print_result(
 
 def print_closing(record: SearchRecord) -> None:
     """What was searched, and what a ranking is worth."""
-    filters = record.filters()
-    compared = (
-        f"{record.compared:,} of {record.marks:,} marks" if filters else f"{record.marks:,} marks"
-    )
-    compared += f", whitened to {record.whitened} features" if record.whitened else ""
-    compared += f", nearest by {safe(record.engine, 120)}" if record.engine else ""
-    compared += f", nearest by index {safe(record.factory, 60)}" if record.factory else ""
-    told = f"compared with {compared}" + (f" ({', '.join(filters)})" if filters else "")
     say_data()
-    say_data(safe(f"{told}, checkpoint {record.checkpoint}, epoch {record.epoch:.4g}"))
+    say_data(record.searched_words())
     if record.above is not None:
         found, asked = len(record.worst_first()), count(len(record.answers), "logo")
         say_data(f"{found} of {asked} resemble a mark by at least {record.above:g}")

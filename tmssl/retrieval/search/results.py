@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from tmssl.data.vienna import at_level, title
-from tmssl.text import rate
+from tmssl.text import rate, safe
 
 NOTE = (
     "Visual similarity only, neither phonetic, conceptual nor legal: a ranking aid, not a clearance "
@@ -116,6 +116,17 @@ class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
         """The numbers of the answers that have a match, the one with the most similar mark first."""
         found = [number for number, answer in enumerate(self.answers) if answer.matches]
         return sorted(found, key=lambda number: -self.answers[number].matches[0].similarity)
+
+    def searched_words(self) -> str:
+        """Which marks were compared, and with which encoder, in words."""
+        filters = self.filters()
+        marks = f"{self.compared:,} of {self.marks:,}" if filters else f"{self.marks:,}"
+        told = f"compared with {marks} marks"
+        told += f", whitened to {self.whitened} features" if self.whitened else ""
+        told += f", nearest by {safe(self.engine, 120)}" if self.engine else ""
+        told += f", nearest by index {safe(self.factory, 60)}" if self.factory else ""
+        told += f" ({', '.join(filters)})" if filters else ""
+        return safe(f"{told}, checkpoint {self.checkpoint}, epoch {self.epoch:.4g}")
 
     def filters(self) -> list[str]:
         """The options that restricted the search."""
