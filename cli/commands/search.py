@@ -29,11 +29,13 @@ from tmssl.runs.workspace import workspace
 from tmssl.text import count, safe
 
 if TYPE_CHECKING:
+    from tmssl.retrieval.search.combined import Comparison
     from tmssl.retrieval.search.crop import Crop
     from tmssl.retrieval.search.filters import Condition
     from tmssl.retrieval.search.gallery import Gallery
     from tmssl.retrieval.search.logos import Logo, LogoPath
     from tmssl.retrieval.search.results import SearchRecord, SearchResult
+    from tmssl.retrieval.search.weights import Weights
     from tmssl.types import Mask, Pixels
 
 _TOPK = 10  # marks, unless --topk asks for others
@@ -43,9 +45,9 @@ _FOUND = 3  # exit code for a job that is to tell somebody
 
 def search(
     logos: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(metavar="LOGO", help="Images, folders of images, or `-` for stdin."),
-    ],
+    ] = None,
     run: Annotated[
         Path | None,
         typer.Option(
@@ -88,6 +90,23 @@ def search(
             help="Search for this rectangle of each logo, in pixels or with %; repeatable.",
         ),
     ] = None,
+    text: Annotated[
+        str,
+        typer.Option(
+            "--text",
+            metavar="WORDS",
+            help="Search for this text among those of the marks, alone or beside each logo.",
+        ),
+    ] = "",
+    weights: Annotated[
+        str,
+        typer.Option(
+            "--weights",
+            metavar="KIND=W,...",
+            help="Rank by the weighted mean of picture, text and codes (shared Vienna codes).  "
+            "[default: picture=1,text=1 with --text, else picture=1]",
+        ),
+    ] = "",
     above: Annotated[
         float | None,
         typer.Option(
@@ -118,9 +137,10 @@ def search(
     json_output: JsonOutput = False,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:
-    """Find the marks that resemble a logo; nothing leaves the machine, but with --engine its vector."""
+    """Find the marks that resemble a logo or a text; nothing leaves the machine, but with --engine a vector."""
     _give_one({"--csv": csv_output, "--json": json_output}, "write to stdout")
-    _give_one({"--engine": engine, "--index": factory}, "say what is searched")
+    for name, value in {"--index": factory, "--text": text, "--weights": weights}.items():
+        _give_one({"--engine": engine, name: value}, "say what is searched")
     end_in_order()
     check_folder_of("--html", html)
     from cli.output.pictures import picture_style
@@ -129,19 +149,21 @@ def search(
     from tmssl.retrieval.search.filters import parse_condition
     from tmssl.retrieval.search.logos import find_logos
     from tmssl.retrieval.search.search import new_record
+    from tmssl.retrieval.search.weights import BESIDE_TEXT, parse_weights
 
     style = picture_style(pictures)
     conditions = [parse_condition(text) for text in where or []]
     crops = [parse_crop(text) for text in crop or []]
-    sources = find_logos(logos)
+    sources = find_logos(_wanted(logos, text, crop))
+    weighed = parse_weights(weights) if weights else BESIDE_TEXT if text else None
     opened = find_run(run, runs_folder)
     with workspace(opened, say) as kept:
         gallery = _open_gallery(kept, checkpoint, whiten, factory)
         topk = _list_length(topk, gallery.pack.count, all_above=above is not None)
         mask = _mask(gallery, vienna or [], conditions, may_be_empty=above is not None)
         compared = int(mask.sum()) if mask is not None else gallery.pack.count
-        if mask is not None and compared < topk and above is None:
-            say(f"only {count(compared, 'mark')} pass the filters; the lists end there")
+        if above is None:
+            _say_short(topk, compared)
         if engine:
             gallery = with_engine(gallery, engine, vienna or [], conditions)
         record = new_record(
@@ -153,16 +175,17 @@ def search(
             factory=factory,
             engine=engine,
             above=above,
+            weights=weighed,
         )
         shown = []
         read = _logos(sources, gallery.pack.size, crops)
-        for logo, result in _answers(gallery, read, min(topk, compared), mask, above):
-            shown.append(logo.pixels)
+        comparison = _comparison(gallery, text, weighed) if weighed else None
+        for logo, result in _answers(gallery, read, min(topk, compared), mask, above, comparison):
+            shown.append(logo.pixels if logo else None)
             record.answers.append(result)
             if result.matches and not (csv_output or json_output):
                 print_result(result, logo, gallery, style)
-        closing = say_json if json_output else print_csv if csv_output else print_closing
-        closing(record)
+        (say_json if json_output else print_csv if csv_output else print_closing)(record)
         if html is not None:
             _write_page(html, record, shown, gallery)
     if above is not None and record.worst_first():
@@ -175,14 +198,34 @@ def _give_one(options: Mapping[str, object], purpose: str) -> None:
         raise InputError(f"{' and '.join(options)} both {purpose}; give one of them")
 
 
+def _wanted(logos: Sequence[str] | None, text: str, crop: Sequence[str] | None) -> Sequence[str]:
+    """The logos that were named; none where a text alone is searched for.
+
+    Raises:
+        InputError: neither was given, or rectangles of no logo.
+    """
+    if not logos and crop:
+        raise InputError("--crop cuts a logo; give an image")
+    if not logos and not text:
+        raise InputError("there is nothing to search for; give an image, or a text with --text")
+    return logos or []
+
+
+def _say_short(topk: int, compared: int) -> None:
+    """Say where filters leave fewer marks than a list is to have."""
+    if compared < topk:
+        say(f"only {count(compared, 'mark')} pass the filters; the lists end there")
+
+
 def _answers(
     gallery: "Gallery",
-    logos: "Iterator[Logo]",
+    logos: "Iterator[Logo | None]",
     wanted: int,
     mask: "Mask | None",
     above: float | None,
-) -> "Iterator[tuple[Logo, SearchResult]]":
-    """Each logo with its matches; a list that ended too early is told."""
+    comparison: "Comparison | None",
+) -> "Iterator[tuple[Logo | None, SearchResult]]":
+    """Each logo with its matches, None for a text alone; a list that ended too early is told."""
     from tmssl.retrieval.search.search import find_matches, risks
 
     for logo in logos:
@@ -190,8 +233,8 @@ def _answers(
             not wanted
         ):  # no mark passes the filters; a logo that cannot be read is told all the same
             continue
-        result = find_matches(gallery, logo, wanted, mask)
-        found, name = len(result.matches), safe(logo.name, 200)
+        result = find_matches(gallery, logo, wanted, mask, comparison)
+        found, name = len(result.matches), safe(result.source(), 200)
         if found < wanted:
             say(f"{name}: --index found {found} of {wanted} marks; a larger nprobe finds more")
         if above is not None:
@@ -204,7 +247,7 @@ def _answers(
 
 
 def _write_page(
-    path: Path, record: "SearchRecord", pictures: "Sequence[Pixels]", gallery: "Gallery"
+    path: Path, record: "SearchRecord", pictures: "Sequence[Pixels | None]", gallery: "Gallery"
 ) -> None:
     """Write the search as a page."""
     from tmssl.data.pack.reader import open_pack
@@ -214,6 +257,20 @@ def _write_page(
     pack = open_pack(gallery.pack_folder, gallery.marks)
     write_atomic(path, search_page(record, pictures, pack).encode())
     say(f"page written: {safe(path)}")
+
+
+def _comparison(gallery: "Gallery", text: str, weights: "Weights") -> "Comparison":
+    """What is compared besides the picture.
+
+    Raises:
+        InputError: a text without a weight or the reverse, no mark has a text, or the extra is missing.
+    """
+    from tmssl.retrieval.search.combined import Comparison
+    from tmssl.retrieval.search.text_similarity import mark_texts
+
+    if bool(text) != bool(weights.text):
+        raise InputError("--text needs a weight above 0 for text, and that weight needs --text")
+    return Comparison(weights, text, mark_texts(gallery.marks) if text else None)
 
 
 def _list_length(topk: int | None, marks: int, *, all_above: bool) -> int:
@@ -279,8 +336,13 @@ def _mask(
     return mask
 
 
-def _logos(paths: Sequence["LogoPath"], size: int, crops: Sequence["Crop"]) -> Iterator["Logo"]:
-    """Every logo, or each rectangle of it; a bad one that was named ends the search at once, one of a folder is left out."""
+def _logos(
+    paths: Sequence["LogoPath"], size: int, crops: Sequence["Crop"]
+) -> Iterator["Logo | None"]:
+    """Every logo, or each rectangle of it, or None where no path is given, so that a text alone is searched for.
+
+    A bad one that was named ends the search at once, one of a folder is left out.
+    """
     from tmssl.retrieval.search.logos import STDIN, decode_crops, read_crops
 
     parts: Sequence[Crop | None] = crops or [None]
@@ -290,6 +352,9 @@ def _logos(paths: Sequence["LogoPath"], size: int, crops: Sequence["Crop"]) -> I
             return decode_crops(name, sys.stdin.buffer.read(), size, parts)
         return read_crops(name, size, parts)
 
+    if not paths:
+        yield None
+        return
     named = {path.name: read(path.name) for path in paths if not path.in_folder}
     readable = len(named)
     for path in paths:

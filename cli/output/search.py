@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from tmssl.retrieval.search.gallery import Gallery
     from tmssl.retrieval.search.logos import Logo
 
-_COLUMNS = "query query_sha256 crop rank similarity id title url path vienna shared".split()
+_COLUMNS = (
+    "query query_sha256 crop text rank similarity picture_similarity text_similarity "
+    "code_similarity id title url path vienna shared"
+).split()
 
 
 def print_result(
-    answer: SearchResult, logo: "Logo", gallery: "Gallery", style: PictureStyle | None
+    answer: SearchResult, logo: "Logo | None", gallery: "Gallery", style: PictureStyle | None
 ) -> None:
     """A logo and its matches: with pictures, or as paths and scores without a style."""
     if style:
@@ -37,7 +40,8 @@ def print_closing(record: SearchRecord) -> None:
     say_data()
     say_data(record.searched_words())
     if record.above is not None:
-        found, asked = len(record.worst_first()), count(len(record.answers), "logo")
+        noun = ("query", "queries") if record.weights else ("logo", "logos")
+        found, asked = len(record.worst_first()), count(len(record.answers), *noun)
         say_data(f"{found} of {asked} resemble a mark by at least {record.above:g}")
     say_data(record.note)
     if record.attribution:
@@ -55,8 +59,10 @@ def print_csv(record: SearchRecord) -> None:
             answer.file,
             answer.sha256,
             answer.crop,
+            answer.text,
             match.rank,
             f"{match.similarity:.6f}",
+            *(_share(match.parts.get(name)) for name in ("picture", "text", "codes")),
             match.id,
             match.title,
             match.url,
@@ -66,6 +72,11 @@ def print_csv(record: SearchRecord) -> None:
             *(match.extra.get(name, "") for name in further),
         ]
         table.writerow([spreadsheet_cell(cell) for cell in cells])
+
+
+def _share(value: float | None) -> str:
+    """A likeness with six decimals; empty where it was not compared."""
+    return "" if value is None else f"{value:.6f}"
 
 
 def about(result: SearchResult) -> str:
@@ -81,20 +92,30 @@ def match_lines(result: SearchResult) -> list[str]:
     for match, codes in zip(result.matches, shared, strict=True):
         known = [match.path, match.id, match.title, match.url, "(the logo itself)" * match.own]
         words = "  ".join(safe(word, 120) for word in known if word)
-        lines.append(f"{match.rank:>4} {match.similarity:.4f}  {codes:{widest}}  {words}")
+        lines.append(
+            f"{match.rank:>4} {match.similarity:.4f}  {parts_words(match)}{codes:{widest}}  {words}"
+        )
     return lines
 
 
+def parts_words(match: SearchMatch) -> str:
+    """`(picture 0.713, text 1.000)  `; empty where the picture alone was compared."""
+    parts = ", ".join(f"{name} {part:.3f}" for name, part in match.parts.items())
+    return f"({parts})  " if parts else ""
+
+
 def picture_lines(
-    result: SearchResult, logo: "Logo", gallery: "Gallery", width: int, style: PictureStyle
+    result: SearchResult, logo: "Logo | None", gallery: "Gallery", width: int, style: PictureStyle
 ) -> list[str]:
     """A logo and as many matches as fit beside it, with the titles of the codes they share."""
     from tmssl.data.pack.reader import open_pack
 
-    matches = result.matches[: fitting(width) - 1]
+    matches = result.matches[: fitting(width) - (logo is not None)]
     pack = open_pack(gallery.pack_folder, gallery.marks)
-    pictures = [logo.pixels, *pack.read([match.row for match in matches])]
-    captions = [["the logo", "", ""], *(caption(match) for match in matches)]
+    pictures = [*pack.read([match.row for match in matches])]
+    captions = [caption(match) for match in matches]
+    if logo is not None:
+        pictures, captions = [logo.pixels, *pictures], [["the logo", "", ""], *captions]
     told = {code: title for match in matches for code, title in match.shared.items() if title}
     shared = "; ".join(f"{code} {title}" for code, title in told.items())
     return [

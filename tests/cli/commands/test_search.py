@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -171,6 +172,47 @@ def test_a_folder_and_standard_input_are_searched_for(run: Run, logo: Path) -> N
     assert (one["file"], one["matches"][0]["id"]) == ("-", "m7")
 
 
+def test_a_text_is_searched_for_alone(run: Run, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    words = ["--text", "MARK 7", "--where", "year<2020", "-k", "3", "--html", str(page)]
+    told = json.loads(searched(run, *words, "--json")[0])
+    (one,) = told["answers"]
+    assert (one["file"], one["text"], told["compared"]) == ("", "MARK 7", 30)
+    assert told["weights"] == {"picture": 1, "text": 1, "codes": 0}
+    best = one["matches"][0]
+    assert (best["title"], best["similarity"], best["parts"]) == ("mark 7", 1, {"text": 1})
+    assert "&#34;MARK 7&#34;" in page.read_text()
+    out, _ = searched(run, *words, "--pictures", "half")
+    assert "ranked by picture 1, text 1" in out
+    assert "1 1.0000  (text 1.000)" in out
+    rows = list(csv.DictReader(io.StringIO(searched(run, *words, "--csv")[0])))
+    assert (rows[0]["text"], rows[0]["text_similarity"]) == ("MARK 7", "1.000000")
+    assert rows[0]["picture_similarity"] == ""
+
+
+def test_picture_text_and_codes_make_one_ranking(run: Run, logo: Path) -> None:
+    def found(*words: str) -> list[dict[str, Any]]:
+        return json.loads(searched(run, *words, "-k", "40", "--json")[0])["answers"][0]["matches"]
+
+    alone = found(str(logo))
+    assert found(str(logo), "--weights", "picture=1") == [
+        {**match, "parts": {"picture": pytest.approx(match["similarity"])}} for match in alone
+    ]
+    both = found(str(logo), "--text", "mark 12", "--weights", "picture=1,text=3,codes=0.5")
+    assert both[0]["title"] == "mark 12"
+    for match in both:
+        parts = match["parts"]
+        mean = (parts["picture"] + 3 * parts["text"] + 0.5 * parts["codes"]) / 4.5
+        assert match["similarity"] == pytest.approx(mean, abs=1e-5)
+    cosines = {match["row"]: match["similarity"] for match in alone}
+    assert {match["row"]: pytest.approx(match["parts"]["picture"]) for match in both} == cosines
+    out, _ = tmssl_in_process(
+        *("search", "--run", str(run.path), "--text", "mark 12", "--above", "0.99", "--json"),
+        code=3,
+    )
+    assert [match["title"] for match in json.loads(out)["answers"][0]["matches"]] == ["mark 12"]
+
+
 def test_bad_input_is_one_line_each(run: Run, tmp_path: Path, logo: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.png").write_bytes(b"no image")
@@ -188,6 +230,12 @@ def test_bad_input_is_one_line_each(run: Run, tmp_path: Path, logo: Path) -> Non
         ([str(logo), "-k", "41"], "--topk is 41 and the gallery has 40 marks"),
         ([str(logo), "--checkpoint", "epoch-0099"], "no checkpoint 'epoch-0099'"),
         ([str(logo), "--csv", "--json"], "--csv and --json both write to stdout"),
+        ([], "there is nothing to search for; give an image, or a text with --text"),
+        (["--text", "?!"], "--text has no letter or digit"),
+        (["--text", "a", "--crop", "1,1,5,5"], "--crop cuts a logo; give an image"),
+        (["--text", "a", "--weights", "picture=1"], "--text needs a weight above 0 for text"),
+        ([str(logo), "--weights", "text=1"], "and that weight needs --text"),
+        (["--text", "a", "--engine", "x/y"], "--engine and --text both say what is searched"),
         (["-", "-"], "standard input is one image"),
         (["-"], "standard input cannot be searched for: not an image"),
     ):

@@ -49,12 +49,20 @@ def plain_text(text: str) -> str:
     Words are joined, so that Coca-Cola, COCA COLA and CocaCola are one, and `&` is `and`. A text without a
     letter or digit is empty.
     """
-    spelled = _spelled(text)
-    bare = _without_glued(spelled)
-    words = _words(bare)
+    return "".join(plain_words(text))
+
+
+def plain_words(text: str) -> Words:
+    """The words of a text in the form in which `plain_text` joins them."""
+    words = _words(_without_glued(_spelled(text)))
     short = _without_forms(words)
     kept = short if _letters(short) >= _LEAST_LETTERS else words
-    return "".join(kept).replace(".", "")
+    return tuple(word.replace(".", "") for word in kept)
+
+
+def is_placeholder(plain: str) -> bool:
+    """Whether a plain text is what registers write where a mark has no text, such as `figurative mark`."""
+    return plain in _NO_TEXT
 
 
 def shared_texts(texts: Sequence[str]) -> tuple[list[str], dict[str, int]]:

@@ -11,12 +11,12 @@ from tmssl.types import Pixels
 _LINKS = ("http://", "https://")
 
 
-def search_page(record: SearchRecord, logos: Sequence[Pixels], pack: Pack) -> str:
+def search_page(record: SearchRecord, logos: Sequence[Pixels | None], pack: Pack) -> str:
     """A search: every logo with its likely codes and the marks it resembles.
 
     Args:
         record: the search.
-        logos: the image of each result, uint8 (s, s, 3).
+        logos: the image of each result, uint8 (s, s, 3); None where a text alone was searched for.
         pack: of the gallery.
     """
     filters = record.filters()
@@ -26,7 +26,8 @@ def search_page(record: SearchRecord, logos: Sequence[Pixels], pack: Pack) -> st
         + (f", similarity at least {record.above:g}" if record.above is not None else "")
         + (f", whitened to {record.whitened} features" if record.whitened else "")
         + (f", nearest by index {record.factory}" if record.factory else "")
-        + (f", nearest by {record.engine}" if record.engine else ""),
+        + (f", nearest by {record.engine}" if record.engine else "")
+        + (f", {record.ranked_by()}" if record.weights else ""),
         f"Model {record.model}, checkpoint {record.checkpoint} (SHA-256 {record.checkpoint_sha256}), "
         f"epoch {record.epoch:.4g}, index SHA-256 {record.index_sha256}",
         record.note,
@@ -36,14 +37,18 @@ def search_page(record: SearchRecord, logos: Sequence[Pixels], pack: Pack) -> st
     numbers = range(len(logos)) if record.above is None else record.worst_first()
     for result, pixels in ((record.answers[number], logos[number]) for number in numbers):
         further = sorted({name for match in result.matches for name in match.extra})
-        columns = ["Rank", "Mark", "Similarity", "Title", "Id", "Shared codes", "Codes", *further]
+        parts = list(result.matches[0].parts) if result.matches else []
+        columns = ["Rank", "Mark", "Similarity", *map(str.capitalize, parts), "Title", "Id"]
+        columns += ["Shared codes", "Codes", *further]
         tables.append(
             Table(
                 safe(result.source()),
                 [safe(name, 80) for name in columns],
                 [_match_row(match, further, pack) for match in result.matches],
-                picture=data_uri(pixels),
-                words=safe(f"{result.codes()}; SHA-256 {result.sha256}", 1000),
+                picture=data_uri(pixels) if pixels is not None else "",
+                words=safe(
+                    result.codes() + (f"; SHA-256 {result.sha256}" if result.sha256 else ""), 1000
+                ),
             )
         )
     return render("Marks that resemble a logo", facts, tables)
@@ -60,6 +65,7 @@ def _match_row(match: SearchMatch, further: Sequence[str], pack: Pack) -> list[C
         Cell([str(match.rank)], float(match.rank)),
         Cell(picture=data_uri(pack.read([match.row])[0])),
         Cell([f"{match.similarity:.4f}"], match.similarity),
+        *(Cell([f"{part:.4f}"], part) for part in match.parts.values()),
         Cell(lines, name, link=safe(link, 2000)),
         Cell([safe(match.id)], safe(match.id)),
         Cell(shared, shared[0]),

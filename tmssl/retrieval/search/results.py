@@ -32,9 +32,11 @@ class SearchMatch(msgspec.Struct, frozen=True, kw_only=True):
     rank: int
     """from 1"""
     similarity: float
-    """cosine"""
+    """cosine; with texts or codes the weighted mean of the likenesses in `parts`"""
     row: int
     """row of the pack"""
+    parts: dict[str, float] = {}
+    """`picture`, `text` and `codes` to the likeness in it, where more than the picture is compared"""
     id: str = ""
     title: str = ""
     url: str = ""
@@ -51,9 +53,12 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
     """A logo and the marks nearest to it."""
 
     file: str
+    """empty where a text alone is searched for"""
     sha256: str
     crop: str = ""
     """the rectangle of the logo that was searched for, as given; empty for the whole"""
+    text: str = ""
+    """that was searched for; empty where none was"""
     vienna: list[str] = []
     """codes of a logo that is an image of the catalogue"""
     likely: list[LikelyCode] = []
@@ -63,7 +68,8 @@ class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
     def source(self) -> str:
         """Where the logo was read from."""
         name = "standard input" if self.file == "-" else self.file
-        return f"{name} [{self.crop}]" if self.crop else name
+        name = f"{name} [{self.crop}]" if self.crop else name
+        return " ".join(part for part in (name, f'"{self.text}"' * bool(self.text)) if part)
 
     def codes(self) -> str:
         """The logo's own Vienna codes, or the likely ones, in words."""
@@ -108,6 +114,8 @@ class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
     topk: int
     above: float | None = None
     """least similarity of a match; None lists the nearest, however far"""
+    weights: dict[str, float] = {}
+    """of the likenesses in picture, text and codes; empty compares pictures alone"""
     note: str = NOTE
     attribution: str = ""
     answers: list[SearchResult] = []
@@ -126,7 +134,13 @@ class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
         told += f", nearest by {safe(self.engine, 120)}" if self.engine else ""
         told += f", nearest by index {safe(self.factory, 60)}" if self.factory else ""
         told += f" ({', '.join(filters)})" if filters else ""
+        told += f", {self.ranked_by()}" if self.weights else ""
         return safe(f"{told}, checkpoint {self.checkpoint}, epoch {self.epoch:.4g}")
+
+    def ranked_by(self) -> str:
+        """`ranked by picture 1, text 0.5`; empty where pictures alone are compared."""
+        weighed = ", ".join(f"{name} {weight:g}" for name, weight in self.weights.items() if weight)
+        return f"ranked by {weighed}" if weighed else ""
 
     def filters(self) -> list[str]:
         """The options that restricted the search."""

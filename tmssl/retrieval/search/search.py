@@ -4,58 +4,137 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from tmssl.data.sources.marks import Mark
 from tmssl.data.vienna import title
+from tmssl.errors import InputError
+from tmssl.retrieval.search.combined import Comparison, best_rows, likenesses, with_codes
 from tmssl.retrieval.search.gallery import Gallery, embed_query
 from tmssl.retrieval.search.logos import STDIN, Logo
 from tmssl.retrieval.search.results import (
+    LikelyCode,
     SearchMatch,
     SearchRecord,
     SearchResult,
     likely_codes,
     shared_codes,
 )
+from tmssl.retrieval.search.weights import Weights, weighted_mean
 from tmssl.text import safe
-from tmssl.types import Mask
+from tmssl.types import Indices, Mask, Vectors
 
 _VOTERS = 20  # nearest marks that vote for the likely codes
 
 
-def find_matches(gallery: Gallery, logo: Logo, k: int, mask: Mask | None = None) -> SearchResult:
-    """The marks nearest to a logo.
+class _Found(NamedTuple):
+    """What a search found, before it is told."""
+
+    rows: Indices
+    """of the matches, nearest first"""
+    similarity: Vectors
+    """of them"""
+    parts: dict[str, Vectors]
+    """kind of likeness to that of every mark; none where the picture alone is compared"""
+    codes: Sequence[str]
+    """of the logo, or the likely ones"""
+    likely: list[LikelyCode]
+
+
+def find_matches(
+    gallery: Gallery,
+    logo: Logo | None,
+    k: int,
+    mask: Mask | None = None,
+    comparison: Comparison | None = None,
+) -> SearchResult:
+    """The marks nearest to a logo, a text, or both.
 
     A logo that is an image of the catalogue has its codes; for any other the nearest marks vote.
 
     Args:
         gallery: what is searched.
-        logo: what is searched for.
+        logo: what is searched for; None where a text alone is.
         k: matches wanted, at most the marks of the mask.
         mask: marks that are compared, bool (marks,); None compares all.
+        comparison: what is compared besides the picture; None compares pictures alone.
     """
-    query = embed_query(gallery, logo.pixels)
-    manifest = gallery.manifest
-    voters = min(_VOTERS, gallery.pack.count)
-    similarity, rows = gallery.index.nearest(query, max(k, voters))
-    likely = likely_codes(
-        [gallery.marks[row].vienna for row in rows[:voters].tolist()],
-        manifest.holders,
-        manifest.marks,
-    )
-    if mask is not None:
-        similarity, rows = gallery.index.nearest(query, k, mask)
-    own_row = _catalogue_row(gallery, logo)
+    own_row = _catalogue_row(gallery, logo) if logo else None
     own = gallery.marks[own_row] if own_row is not None else None
-    codes = own.vienna if own else [vote.code for vote in likely]
+    vector = embed_query(gallery, logo.pixels) if logo else None
+    if comparison is not None:
+        found = _by_likenesses(gallery, vector, k, mask, own, comparison)
+    else:
+        assert vector is not None
+        found = _by_picture(gallery, vector, k, mask, own)
+    return SearchResult(
+        file=safe(logo.name, 1000) if logo else "",
+        crop=safe(logo.crop, 100) if logo else "",
+        text=safe(comparison.text, 200) if comparison else "",
+        sha256=logo.sha256 if logo else "",
+        vienna=list(own.vienna) if own else [],
+        likely=[] if own else found.likely,
+        matches=_matches(gallery, found, own_row),
+    )
 
-    def match(rank: int, row: int, cosine: float, mark: Mark) -> SearchMatch:
-        shared = shared_codes(codes, mark.vienna, manifest.holders, manifest.marks)
+
+def _by_picture(
+    gallery: Gallery, vector: Vectors, k: int, mask: Mask | None, own: Mark | None
+) -> _Found:
+    """The marks nearest to a picture's vector."""
+    voters = min(_VOTERS, gallery.pack.count)
+    similarity, rows = gallery.index.nearest(vector, max(k, voters))
+    likely = _vote(gallery, rows[:voters])
+    if mask is not None:
+        similarity, rows = gallery.index.nearest(vector, k, mask)
+    codes = own.vienna if own else [vote.code for vote in likely]
+    return _Found(rows[:k], similarity[:k], {}, codes, likely)
+
+
+def _by_likenesses(
+    gallery: Gallery,
+    vector: Vectors | None,
+    k: int,
+    mask: Mask | None,
+    own: Mark | None,
+    comparison: Comparison,
+) -> _Found:
+    """The marks of the highest weighted mean of likenesses; codes that are unknown are voted by the others."""
+    weights, parts = comparison.weights, likenesses(gallery, vector, comparison)
+    voters = best_rows(weighted_mean(parts, weights), _VOTERS) if parts else np.empty(0, np.int64)
+    likely = _vote(gallery, voters)
+    codes = own.vienna if own else [vote.code for vote in likely]
+    parts = with_codes(gallery, parts, codes, weights)
+    if not parts:
+        raise InputError(
+            "nothing that was given weighs anything; give --weights for what is compared"
+        )
+    similarity = weighted_mean(parts, weights)
+    rows = best_rows(similarity, k, mask)
+    return _Found(rows, similarity[rows], parts, codes, likely)
+
+
+def _vote(gallery: Gallery, rows: Indices) -> list[LikelyCode]:
+    """The codes that some marks vote for."""
+    manifest = gallery.manifest
+    codes = [gallery.marks[row].vienna for row in rows.tolist()]
+    return likely_codes(codes, manifest.holders, manifest.marks)
+
+
+def _matches(gallery: Gallery, found: _Found, own_row: int | None) -> list[SearchMatch]:
+    """What was found, with what is known of each mark."""
+    manifest = gallery.manifest
+
+    def match(rank: int, row: int, similarity: float, mark: Mark) -> SearchMatch:
+        shared = shared_codes(found.codes, mark.vienna, manifest.holders, manifest.marks)
         return SearchMatch(
             rank=rank,
             row=row,
-            similarity=cosine,
+            similarity=similarity,
+            parts={name: float(part[row]) for name, part in found.parts.items()},
             own=row == own_row,
             id=mark.id,
             path=mark.path,
@@ -66,18 +145,11 @@ def find_matches(gallery: Gallery, logo: Logo, k: int, mask: Mask | None = None)
             shared={code: title(code) for code in shared},
         )
 
-    nearest = zip(rows[:k].tolist(), similarity[:k].tolist(), strict=True)
-    return SearchResult(
-        file=safe(logo.name, 1000),
-        crop=safe(logo.crop, 100),
-        sha256=logo.sha256,
-        vienna=list(own.vienna) if own else [],
-        likely=[] if own else likely,
-        matches=[
-            match(rank, row, cosine, gallery.marks[row])
-            for rank, (row, cosine) in enumerate(nearest, 1)
-        ],
-    )
+    nearest = zip(found.rows.tolist(), found.similarity.tolist(), strict=True)
+    return [
+        match(rank, row, similarity, gallery.marks[row])
+        for rank, (row, similarity) in enumerate(nearest, 1)
+    ]
 
 
 def risks(result: SearchResult, above: float) -> SearchResult:
@@ -104,6 +176,7 @@ def new_record(
     factory: str = "",
     engine: str = "",
     above: float | None = None,
+    weights: Weights | None = None,
 ) -> SearchRecord:
     """The record of a search that begins now, without results yet.
 
@@ -116,6 +189,7 @@ def new_record(
         factory: of the approximate index; empty where there is none.
         engine: address and collection of the engine that is searched; empty where there is none.
         above: least similarity of a match; None lists the nearest, however far.
+        weights: of the likenesses; None where pictures alone are compared.
     """
     manifest, pack = gallery.manifest, gallery.pack
     return SearchRecord(
@@ -140,5 +214,6 @@ def new_record(
         where=list(where),
         topk=topk,
         above=above,
+        weights=weights._asdict() if weights else {},
         attribution=pack.attribution,
     )

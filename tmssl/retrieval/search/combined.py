@@ -1,0 +1,95 @@
+"""One ranking of the marks by picture, text and shared Vienna codes."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from tmssl.data.vienna import at_level
+from tmssl.retrieval.search.gallery import Gallery
+from tmssl.retrieval.search.results import rarity
+from tmssl.retrieval.search.text_similarity import MarkTexts
+from tmssl.retrieval.search.weights import Weights
+from tmssl.types import Indices, Mask, Vectors
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What is compared besides the picture."""
+
+    weights: Weights
+    text: str = ""
+    """that is searched for; empty compares no text"""
+    texts: MarkTexts | None = None
+    """of the marks, where a text is searched for"""
+
+
+def likenesses(
+    gallery: Gallery, vector: Vectors | None, comparison: Comparison
+) -> dict[str, Vectors]:
+    """The similarity of every mark in picture and text, (n,) each; only kinds that are asked for and weigh something.
+
+    Args:
+        gallery: what is searched.
+        vector: of the picture, (1, f); None compares no picture.
+        comparison: the text and the weights.
+    """
+    parts = {}
+    if vector is not None and comparison.weights.picture:
+        everything = np.ones(gallery.pack.count, np.bool_)  # with a mask the search is exact
+        similarity, rows = gallery.index.nearest(vector, gallery.pack.count, everything)
+        parts["picture"] = np.empty(gallery.pack.count, np.float32)
+        parts["picture"][rows] = similarity
+    if comparison.texts is not None and comparison.text and comparison.weights.text:
+        parts["text"] = comparison.texts.similarity(comparison.text)
+    return parts
+
+
+def code_similarity(
+    codes: Iterable[str],
+    codes_per_mark: Sequence[tuple[str, ...]],
+    holders: Mapping[str, int],
+    gallery: int,
+) -> Vectors:
+    """The Jaccard index of the Vienna divisions of a logo and of each mark, (n,), each weighted by its rarity.
+
+    Args:
+        codes: of the logo.
+        codes_per_mark: of the marks.
+        holders: division to the number of marks that have it.
+        gallery: number of marks.
+    """
+    own = at_level(codes, "division")
+
+    def jaccard(other: tuple[str, ...]) -> float:
+        divisions = at_level(other, "division")
+        common = sum(rarity(code, holders, gallery) for code in own & divisions)
+        either = sum(rarity(code, holders, gallery) for code in own | divisions)
+        return common / either if either else 0.0
+
+    known = {each: jaccard(each) for each in set(codes_per_mark)}
+    return np.fromiter(map(known.__getitem__, codes_per_mark), np.float32, len(codes_per_mark))
+
+
+def best_rows(similarity: Vectors, k: int, mask: Mask | None = None) -> Indices:
+    """The k marks of the highest similarity, falling; among equals the lower row is first.
+
+    Args:
+        similarity: of every mark, (n,).
+        k: at most the marks of the mask.
+        mask: the marks that count, bool (n,); None counts all.
+    """
+    rows = np.arange(len(similarity)) if mask is None else np.flatnonzero(mask)
+    order = np.argsort(-similarity[rows], kind="stable")[:k]
+    return rows[order]
+
+
+def with_codes(
+    gallery: Gallery, parts: dict[str, Vectors], codes: Sequence[str], weights: Weights
+) -> dict[str, Vectors]:
+    """The likenesses with that of the codes, where they weigh something and the logo has any."""
+    if not weights.codes or not codes:
+        return parts
+    manifest = gallery.manifest
+    alike = code_similarity(codes, gallery.marks.codes(), manifest.holders, manifest.marks)
+    return {**parts, "codes": alike}
