@@ -74,12 +74,16 @@ class Grids:
 
     def untrained(self, stages: tuple[int, ...], seed: int = 0) -> Vectors:
         """Every mark on the whitened grid of some stages, as a training with a seed begins."""
+        return self.described(self.untrained_encoder(stages, seed), stages)
+
+    def untrained_encoder(self, stages: tuple[int, ...], seed: int = 0) -> GridEncoder:
+        """The whitened grid of some stages, as a training with a seed begins."""
         encoder = _grid_encoder(msgspec.structs.replace(_LITE0, stages=stages))
         rows = torch.from_numpy(axes_rows(self.pack, seed))
         for grid, stage in zip(encoder.grids, stages, strict=True):
             cells = self._cells[_LITE0.stages.index(stage)][rows]
             grid.set_axes(fit_whitening(cells.numpy(), grid.features))
-        return self.described(encoder, stages)
+        return encoder
 
     def described(self, encoder: GridEncoder, stages: tuple[int, ...] = _LITE0.stages) -> Vectors:
         """Every mark as an encoder describes it whose frozen network is that of ImageNet."""

@@ -13,6 +13,7 @@ import argparse
 import csv
 import hashlib
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 
@@ -112,6 +113,9 @@ def measure(data: str, folder: Path, asked: argparse.Namespace) -> None:
             hits.append(hit)
             precisions.append(precision)
             losses.append(history.epochs[-1].ce or 0.0)
+            # An interruption loses nothing that is known.
+            told = f"{losses[-1]:.3f} nats, hit@1 {hit:.3f}, mAP {precision:.3f}"
+            print(f"{data}, {kind}, seed {seed}: {told}", file=sys.stderr, flush=True)
             noises += [p.noise for p in history.positives[-1:] if p.noise is not None]
         if hits:
             cells = [_each(values) for values in (hits, precisions, losses, noises)]

@@ -10,8 +10,10 @@ their cached views.
 """
 
 import argparse
+import math
 import shutil
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -132,16 +134,19 @@ def measure(data: str, folder: Path, asked: argparse.Namespace) -> None:
     )
     size = config.data.image_size
     pack = build_pack(
-        read_catalogue(sources(data, folder, asked.marks)),
+        read_catalogue(_some(sources(data, folder, asked.marks), folder / "some", asked.marks)),
         folder / data,
         pack_size(size),
         workers=1,
     )
     grids = Grids(pack, size)
     judge = of_groups(pack, grids) if data == "toy" else of_copies(pack, grids, folder / "copies")
-    print(f"{data}: {pack.count:,} marks, {asked.epochs} epochs in batches of {asked.batch_size}\n")
+    before = judge(grids.untrained_encoder((3, 4)))
     print(
-        "| | steps trained | cross-entropy, nats | hit@1 | mAP |\n|---|---|---|---|---|", flush=True
+        f"{data}: {pack.count:,} marks, {asked.epochs} epochs in batches of {asked.batch_size}, chance "
+        f"{math.log(asked.batch_size):.3f} nats\n\n| | steps trained | cross-entropy, nats | hit@1 | mAP |\n"
+        f"|---|---|---|---|---|\n| before training | 0 | | {before[0]:.3f} | {before[1]:.3f} |",
+        flush=True,
     )
     for name, (schedule, extended) in PLANS.items():
         losses, hits, precisions, steps = [], [], [], 0
@@ -155,6 +160,9 @@ def measure(data: str, folder: Path, asked: argparse.Namespace) -> None:
             losses.append(history.epochs[-1].ce or 0.0)
             hits.append(hit)
             precisions.append(precision)
+            # An interruption loses nothing that is known.
+            told = f"{losses[-1]:.3f} nats, hit@1 {hit:.3f}, mAP {precision:.3f}"
+            print(f"{data}, {name}, seed {seed}: {told}", file=sys.stderr, flush=True)
             ends = [*(segment.step for segment in history.segments[1:])]
             steps = history.step + (round(0.6 * history.step) - ends[0] if ends else 0)
         cells = [_each(values, 3) for values in (losses, hits, precisions)]
