@@ -22,30 +22,45 @@ SETTINGS = {**SMALL_MODEL, "batch_size": 12, "chunk_size": 3}
 _CPU = torch.device("cpu")
 
 
-def learn_a_little(folder: Path, ranks: Ranks) -> dict[str, Any]:
-    """Three steps with BN frozen, and what a process saw of them."""
-    config = changed(Config(), {**SETTINGS, "data.pack": str(folder / "pack")})
+def learn_a_little(folder: Path, ranks: Ranks, teacher: str = "") -> dict[str, Any]:
+    """Three steps with BN frozen, and what a process saw of them; with a teacher if one is named."""
+    settings = {**SETTINGS, "data.pack": str(folder / "pack"), "model.teacher": teacher}
+    config = changed(Config(), settings)
     pack = open_pack(folder / "pack")
     share = ranks.batch_slice(config.train.batch_size)
-    feed = ViewLoader(
-        pack, create_sampler(pack, config), views="mild", size=32, device=_CPU, end=3, part=share
-    )
     learner = create_learner(config, _CPU, ranks)
+    feed = ViewLoader(
+        pack,
+        create_sampler(pack, config),
+        views="mild",
+        size=32,
+        device=_CPU,
+        end=3,
+        part=share,
+        teacher_size=learner.teacher.size if learner.teacher else 0,
+    )
     learner.model.eval()
     set_learning_rate(learner.optimizer, 1e-4)
-    losses, norms = [], []
+    losses, taught, norms = [], [], []
     for step in range(3):
         done = update(learner, feed.views(step), 0.9, step + 1)
         losses.append(float(done.result.figures[0]))
+        taught.append(float(done.result.figures[-1]))
         norms.append(float(done.grad_norm))
     feed.close()
     return {
         "loss": losses,
+        "teacher_loss": taught,
         "grad_norm": norms,
         "rows": [feed.sampler.batch(step).anchors[share].tolist() for step in range(3)],
         "keys": len(ranks.gather(torch.zeros(share.stop - share.start, 2))),
         "weights": [float(p.detach().double().sum()) for p in learner.model.parameters()],
     }
+
+
+def teacher_of(folder: Path) -> str:
+    """The run in the tests' folder that teaches."""
+    return str(folder / "runs" / "teacher")
 
 
 def asked(ranks: Ranks) -> list[Any]:
@@ -64,7 +79,11 @@ def main() -> None:
     """Be one of the processes."""
     folder = Path(sys.argv[1])
     with join_ranks(_CPU) as ranks:
-        seen = {**learn_a_little(folder, ranks), "asked": asked(ranks)}
+        seen = {
+            "untaught": learn_a_little(folder, ranks),
+            "taught": learn_a_little(folder, ranks, teacher_of(folder)),
+            "asked": asked(ranks),
+        }
         (folder / f"rank-{ranks.rank}.json").write_text(json.dumps(seen))
 
 

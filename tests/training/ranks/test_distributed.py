@@ -7,12 +7,13 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
 import torch
 
-from tests.helpers.rank import SETTINGS, learn_a_little
+from tests.helpers.rank import SETTINGS, learn_a_little, teacher_of
 from tests.helpers.training import draw_pack, history_of, new_run
 from tests.helpers.waiting import DEADLINE_S, wait_for
 from tmssl.children import without_torchrun
@@ -23,8 +24,10 @@ from tmssl.runs.events import End, Finding
 from tmssl.runs.folder import Run, holder, is_alive
 from tmssl.runs.journal import read_journal
 from tmssl.runs.launch import start_trainer, wait_until_begun
+from tmssl.training.loop import train
 from tmssl.training.ranks import distributed
 from tmssl.training.ranks.distributed import ALONE, Ranks, check_torchrun, sync_batch_norms
+from tmssl.training.signals import SignalFlags
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def teacher(world: Path) -> None:
+    """A small run that teaches, at views of another size than its pupils'."""
+    train(new_run(world, world / "pack", "teacher", image_size=48, epochs=1), SignalFlags())
+
+
 @pytest.mark.timeout(300)  # three interpreters load torch at once
+@pytest.mark.usefixtures("teacher")
 def test_two_processes_take_the_steps_of_one(world: Path) -> None:
     subprocess.run(
         [
@@ -52,16 +62,25 @@ def test_two_processes_take_the_steps_of_one(world: Path) -> None:
         cwd=Path(__file__).parents[2],
     )
     first, second = (json.loads((world / f"rank-{rank}.json").read_text()) for rank in (0, 1))
-    alone = learn_a_little(world, ALONE)
+    assert first["asked"] == second["asked"] == [None, ["SIGTERM", True, True]]
+    untaught, taught = (learn_a_little(world, ALONE, name) for name in ("", teacher_of(world)))
+    check_same(first["untaught"], second["untaught"], untaught)
+    check_same(first["taught"], second["taught"], taught)
+    assert all(0 < loss < 2 for loss in taught["teacher_loss"])
+    assert taught["grad_norm"] != untaught["grad_norm"]
+
+
+def check_same(first: dict[str, Any], second: dict[str, Any], alone: dict[str, Any]) -> None:
+    """Two processes took the steps of one: marks, keys, losses, gradients and weights."""
     both = [[*one, *two] for one, two in zip(first["rows"], second["rows"], strict=True)]
     assert both == alone["rows"]
     assert first["keys"] == second["keys"] == alone["keys"] == SETTINGS["batch_size"]
-    assert first["loss"] == pytest.approx(alone["loss"], abs=1e-5)
-    assert first["loss"] == second["loss"]
+    for loss in ("loss", "teacher_loss"):
+        assert first[loss] == pytest.approx(alone[loss], abs=1e-5)
+        assert first[loss] == second[loss]
     assert first["grad_norm"] == pytest.approx(alone["grad_norm"], rel=1e-4)
     assert first["weights"] == pytest.approx(alone["weights"], rel=1e-5, abs=1e-5)
     assert first["weights"] == second["weights"]
-    assert first["asked"] == second["asked"] == [None, ["SIGTERM", True, True]]
 
 
 @pytest.mark.parametrize(("size", "count"), [(2, 7), (3, 64), (4, 4)])
