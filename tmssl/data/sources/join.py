@@ -52,18 +52,12 @@ def join_labels(
     unlabelled = [path for path in images if path not in join.row_of] if keep_unlabelled else []
     counts = _Counts()
     marks = MarkTable.of(_marks(join, labels.one_code, set(unlabelled), folders, counts))
-    rows = labels.rows
     report = JoinReport(
         source=str(source),
         images=len(marks),
-        labels=rows,
+        labels=labels.rows,
         joined=len(join.row_of),
-        rows=RowCounts(
-            read=rows,
-            joined=len(join.row_of) + counts["gathered"],
-            without_image=len(join.unmatched),
-            refused=labels.pathless + len(counts.duplicates),
-        ),
+        rows=_row_counts(labels, join, counts),
         files=_file_counts(container, join, len(unlabelled), odd_names),
         gathered=counts["gathered"],
         pathless=labels.pathless,
@@ -72,7 +66,7 @@ def join_labels(
         validation=counts["validation"],
         respelled=join.respelled,
         bare_codes=labels.bare_codes if labels.code_lists else 0,
-        untitled=labels.untitled if labels.untitled < rows else 0,
+        untitled=labels.untitled if labels.untitled < labels.rows else 0,
         bad_codes=tuple(labels.bad_codes),
         number_codes=tuple(labels.number_codes),
         us_codes=tuple(labels.us_codes),
@@ -104,6 +98,16 @@ def _match(container: Container, labels: Labels, images: list[str]) -> RowMatche
         root=str(container.root),
         scopes=label_scopes(container.labels, images),
         left_out=left_out,
+    )
+
+
+def _row_counts(labels: Labels, join: "_Join", counts: "_Counts") -> RowCounts:
+    """Every row of the labels under what became of it."""
+    return RowCounts(
+        read=labels.rows,
+        joined=len(join.row_of) + counts["gathered"],
+        without_image=len(join.unmatched),
+        refused=labels.pathless + len(counts.duplicates),
     )
 
 
