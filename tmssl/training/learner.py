@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tmssl.config import Config, resolved
+from tmssl.config import Config, OptimConfig, resolved
 from tmssl.data.pack.reader import Pack
 from tmssl.errors import CheckpointError, ConfigError, TrainingError
 from tmssl.text import safe
@@ -135,15 +135,8 @@ def create_learner(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)
         encoder = create_encoder(config.model, _kept(config, pack, state), tell)
-        if pack is not None and isinstance(encoder, GridEncoder) and not encoder.has_axes:
-            fit_axes(
-                encoder,
-                pack,
-                image_size=config.data.image_size,
-                seed=config.train.seed,
-                device=device,
-                progress=fitting,
-            )
+        if pack is not None:
+            _whiten(encoder, pack, config, device, fitting)
         teacher = _teacher_of(config, device)
         model = MoCo(
             _learning_part(encoder, config.model.train),
@@ -162,22 +155,9 @@ def create_learner(
     if config.train.compile:
         model.encoder.compile()
         model.momentum_encoder.compile()
-    trunk: nn.Module | None = None
-    learning: nn.Module = model.encoder
-    if isinstance(learning, GridEncoder):
-        trunk, learning = learning.trunk, learning.head
-    learners = [learning, model.projector, model.predictor]
-    optimizer = create_optimizer(
-        config.optim.optimizer,
-        learners if model.to_teacher is None else [*learners, model.to_teacher],
-        lr=config.optim.lr,
-        weight_decay=config.optim.weight_decay,
-        trunk=trunk,
-        trunk_lr_scale=config.optim.trunk_lr_scale,
-    )
     return Learner(
         model=model,
-        optimizer=optimizer,
+        optimizer=_optimizer(model, config.optim),
         scaler=torch.amp.GradScaler(device.type, enabled=precision == "float16"),
         device=device,
         precision=precision,
@@ -195,6 +175,32 @@ def create_learner(
 def _teacher_of(config: Config, device: torch.device) -> Teacher | None:
     """The teacher of some settings, if they name one."""
     return create_teacher(config.model.teacher, device) if config.model.teacher else None
+
+
+def _whiten(
+    encoder: nn.Module, pack: Pack, config: Config, device: torch.device, fitting: Progress | None
+) -> None:
+    """Fit the whitening of a grid that has none yet."""
+    if isinstance(encoder, GridEncoder) and not encoder.has_axes:
+        size, seed = config.data.image_size, config.train.seed
+        fit_axes(encoder, pack, image_size=size, seed=seed, device=device, progress=fitting)
+
+
+def _optimizer(model: MoCo, optim: OptimConfig) -> torch.optim.Optimizer:
+    """The optimizer of all that learns; the network under a grid has a rate of its own."""
+    trunk: nn.Module | None = None
+    learning: nn.Module = model.encoder
+    if isinstance(learning, GridEncoder):
+        trunk, learning = learning.trunk, learning.head
+    learners = [learning, model.projector, model.predictor]
+    return create_optimizer(
+        optim.optimizer,
+        learners if model.to_teacher is None else [*learners, model.to_teacher],
+        lr=optim.lr,
+        weight_decay=optim.weight_decay,
+        trunk=trunk,
+        trunk_lr_scale=optim.trunk_lr_scale,
+    )
 
 
 def _kept(config: Config, pack: Pack | None, state: dict[str, Tensor] | None) -> list[int] | None:

@@ -1,13 +1,16 @@
-"""The device, versions and commit of a run, for its journal."""
+"""The device, versions, commit and marks of a run, for its journal."""
 
 import importlib.metadata
 import platform
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 
+from tmssl.data.pack.reader import Pack
 from tmssl.doctor.machine import usable_cores
+from tmssl.runs.events import Started
 
 try:
     import pynvml
@@ -70,3 +73,24 @@ def code_commit() -> str:
     except FileNotFoundError:  # no git on this machine
         return ""
     return result.stdout.strip()
+
+
+def started_event(name: str, pack: Pack, device: str) -> Started:
+    """The first event of the journal of a run of this name, trained on a pack by a device of this name."""
+    validation = pack.marks.column("split", str, "").count("validation")
+    return Started(
+        name=name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        host=platform.node(),
+        device=device,
+        versions=versions(),
+        commit=code_commit(),
+        data_fingerprint=pack.fingerprint,
+        counts={
+            "marks": pack.count,
+            "train": pack.count - validation,
+            "validation": validation,
+            "with_codes": sum(map(bool, pack.marks.codes())),
+            "quarantined": len(pack.quarantine),
+        },
+    )

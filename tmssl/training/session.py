@@ -1,9 +1,7 @@
 """A run opened for training: everything the loop needs, from scratch or from the last checkpoint."""
 
 import dataclasses
-import platform
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +60,7 @@ from tmssl.training.learner import (
     views_dtype,
 )
 from tmssl.training.loader import ViewLoader
-from tmssl.training.machine import code_commit, device_name, versions
+from tmssl.training.machine import device_name, started_event
 from tmssl.training.meter import Meter
 from tmssl.training.notices import SILENT, Notices
 from tmssl.training.numerics import set_numerics
@@ -199,12 +197,13 @@ def open_session(
     if payload is not None:
         check_fits(payload, config, pack)
     told: list[str] = []  # of the initial weights
-    started = _started(run, pack, device, ranks)
+    started = started_event(run.name, pack, device_name(device, ranks.size))
     fitting = fitting_progress(journal, history, started)
     learner = open_learner(config, payload, pack, device, ranks, told.append, fitting)
     step = payload["step"] if payload else 0
     ranks.check_same({"checkpoint": payload and step, "pack": pack.fingerprint, "config": config})
     cached = _open_stores(run, config, pack, sampler, learner)
+    every = config.train.eval_every if ranks.is_first else 0
     session = Session(
         run=run,
         config=config,
@@ -219,26 +218,27 @@ def open_session(
         learner=learner,
         meter=open_meter(config, payload, device),
         writer=CheckpointWriter(run.checkpoints),
-        evaluations=Evaluations(
-            run,
-            every=config.train.eval_every if ranks.is_first else 0,
-            best_by=chosen_by(config.train),
-        ),
+        evaluations=Evaluations(run, every=every, best_by=chosen_by(config.train)),
         steps_per_epoch=sampler.steps_per_epoch,
         step=step,
         segment=len(history.segments),
         best=lowest_loss(run, payload, config),
     )
-    if history.started is None:
+    _write_beginning(session, started, told)
+    return session
+
+
+def _write_beginning(session: Session, started: Started, told: list[str]) -> None:
+    """Journal that the run has started, the segment, and what is to be said of the initial weights (`told`)."""
+    if session.history.started is None:
         session.write(started)
-    session.evaluations.resume(step)
-    old = from_dict(payload["config"]) if payload else None
-    session.write(new_segment(session, old, reason=_reason(history)))
-    if opened is None:
+    session.evaluations.resume(session.step)
+    old = from_dict(session.opened.payload["config"]) if session.opened else None
+    session.write(new_segment(session, old, reason=_reason(session.history)))
+    if session.opened is None:
         _tell_whitening(session)
     for text in told:
         session.write_finding("init-weights", "info", text, "nothing to do if these are meant")
-    return session
 
 
 def _reason(history: History) -> str:
@@ -354,27 +354,6 @@ def create_sampler(pack: Pack, config: Config) -> Sampler:
     shares = parse_positives(data.positives, data.vienna_share)
     mixture = find_partners(pack.marks, rows, shares, vienna_level=data.vienna_level)
     return Sampler(rows, config.train.batch_size, config.train.seed, mixture=mixture)
-
-
-def _started(run: Run, pack: Pack, device: torch.device, ranks: Ranks) -> Started:
-    """The first event of a journal."""
-    validation = pack.marks.column("split", str, "").count("validation")
-    return Started(
-        name=run.name,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        host=platform.node(),
-        device=device_name(device, ranks.size),
-        versions=versions(),
-        commit=code_commit(),
-        data_fingerprint=pack.fingerprint,
-        counts={
-            "marks": pack.count,
-            "train": pack.count - validation,
-            "validation": validation,
-            "with_codes": sum(map(bool, pack.marks.codes())),
-            "quarantined": len(pack.quarantine),
-        },
-    )
 
 
 def new_segment(session: Session, old: Config | None, *, reason: str) -> Segment:
