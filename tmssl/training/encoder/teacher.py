@@ -1,9 +1,9 @@
 """A teacher: a frozen network whose features the encoder learns to predict, beside what it learns by contrast.
 
 A linear layer takes the encoder's features to the teacher's (the regressor of FitNets, Romero et al. 2015,
-arXiv:1412.6550), and the loss is one minus the cosine of the two (as AM-RADIO does for summary features,
-Ranzinger et al. 2024, arXiv:2312.06709). lightly-train, whose default is such a distillation, compares
-features by their mean squared error; the cosine needs no scale of the teacher's features.
+arXiv:1412.6550, which is a convolution there), and the loss is one minus the cosine of the two (as AM-RADIO does for
+summary features, Ranzinger et al. 2024, arXiv:2312.06709), which needs no scale of the teacher's features.
+lightly-train's default since 0.15 has such layers too, and compares similarities by the Kullback-Leibler divergence.
 """
 
 import dataclasses
