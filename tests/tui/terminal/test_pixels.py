@@ -81,7 +81,7 @@ class Kitty:
         captions = {
             (row, found.start() + 1): int(found[1])
             for row in range(1, self.size[1] + 1)
-            for found in _CAPTION.finditer(self.grid.first_signs(row))
+            for found in _CAPTION.finditer(self.grid.first_signs(row)[: self.size[0]])
         }
         places = {(one.row + one.rows, one.column): one for one in matches}
         if self._mark(first) != query or not captions or set(places) != set(captions):
