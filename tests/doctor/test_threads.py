@@ -59,6 +59,7 @@ CHECK = (
 )
 
 
+@pytest.mark.slow
 def test_a_module_in_the_current_folder_is_not_run_by_a_child(tmp_path: Path) -> None:
     for name in ("timm", "cli", "tmssl", "json", "random"):
         (tmp_path / f"{name}.py").write_text(f"open('RAN', 'a').write('{name}')\n")

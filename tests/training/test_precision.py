@@ -80,6 +80,7 @@ def test_a_gpu_makes_its_views_in_the_type_it_trains_in(
     assert views_dtype(create_learner(config, torch.device("cuda"))) == expected
 
 
+@pytest.mark.slow
 def test_denormals_are_flushed_on_every_thread_that_computes() -> None:
     # A process of its own, as a trainer is: its threads begin after the trainer has asked for it.
     words = (

@@ -258,7 +258,7 @@ def fuzz(folder: Path, count: int, seed: int) -> None:
         look_at_all_of_it(run, dice)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_hundred_fuzzed_journals_are_shown(tmp_path: Path, seed: int) -> None:
     fuzz(tmp_path, 100, seed)
 

@@ -11,6 +11,7 @@ from tmssl.data.views.crop import crop, crop_matrices, turned
 from tmssl.data.views.recipe import VIEW_SETS, ViewRecipe
 
 
+@pytest.mark.slow
 def test_crops_are_distributed_as_torchvisions() -> None:
     recipe = ViewRecipe(scale=(0.2, 1.0))
     draws = np.random.default_rng(0).random((20_000, 24))

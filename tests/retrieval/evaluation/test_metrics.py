@@ -189,6 +189,7 @@ def test_known_item_figures_equal_their_definitions(seed: int) -> None:
     assert told.get(("group_nar", 0)) == (pytest.approx(np.mean(nar)) if nar else None)
 
 
+@pytest.mark.slow
 def test_chance_levels_equal_a_simulation() -> None:
     marks, queries, _, _ = random_case(4, count=20)
     dice = random.Random(0)

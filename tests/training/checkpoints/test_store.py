@@ -119,6 +119,7 @@ def crash_at(operation: int, folder: Path, step: int) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # the children only write files
 def test_a_crash_at_any_file_operation_leaves_a_usable_run(run: Run, tmp_path: Path) -> None:
     save_checkpoint(run.checkpoints, checkpoint_payload(1), best=True)

@@ -43,6 +43,7 @@ def teacher(world: Path) -> None:
     train(new_run(world, world / "pack", "teacher", image_size=48, epochs=1), SignalFlags())
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)  # three interpreters load torch at once
 @pytest.mark.usefixtures("teacher")
 def test_two_processes_take_the_steps_of_one(world: Path) -> None:
