@@ -10,6 +10,7 @@ from cli.options import ClassFolders, Columns, ImagesUnder, JsonOutput, Sources,
 from cli.output.console import say_data, say_json
 from cli.packing import prepare_pack
 from cli.signals import outlive_terminal
+from cli.words import read_with_progress
 from tmssl.config import DataConfig
 from tmssl.data.sources.specification import join_sources
 from tmssl.text import safe
@@ -29,10 +30,20 @@ def pack(
     images_under: ImagesUnder = None,
     columns: Columns = "",
     folders: ClassFolders = "",
+    lettering: Annotated[
+        bool,
+        typer.Option(
+            "--lettering", help="Read the words in the pictures too, for `tmssl search --text`."
+        ),
+    ] = False,
     json_output: JsonOutput = False,
 ) -> None:
     """Decode the images of a source once, into the pack that training reads."""
     outlive_terminal()
+    if lettering:
+        from tmssl.data.lettering.reader import check_reader
+
+        check_reader()
     begun = time.monotonic()
     built, decoded = prepare_pack(
         join_sources(sources),
@@ -44,6 +55,7 @@ def pack(
         folder=out and out.resolve(),
     )
     seconds = time.monotonic() - begun
+    read = read_with_progress(built, workers) if lettering else None
     size = sum(file.stat().st_size for file in built.folder.iterdir())
     facts = {
         "folder": str(built.folder),
@@ -53,6 +65,7 @@ def pack(
         "mib": round(size / 2**20, 1),
         "decoded": decoded,
         "images_s": round(decoded / seconds, 1) if decoded else None,
+        **({"lettering_read": read} if lettering else {}),
     }
     if json_output:
         say_json(facts)

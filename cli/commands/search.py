@@ -23,6 +23,7 @@ from cli.output.console import say, say_json
 from cli.output.progress import phase_bars
 from cli.qdrant import with_engine
 from cli.signals import end_in_order
+from cli.words import comparison_of
 from tmssl.errors import InputError
 from tmssl.runs.folder import Run
 from tmssl.runs.workspace import workspace
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from tmssl.retrieval.search.gallery import Gallery
     from tmssl.retrieval.search.logos import Logo, LogoPath
     from tmssl.retrieval.search.results import SearchRecord, SearchResult
-    from tmssl.retrieval.search.weights import Weights
     from tmssl.types import Mask, Pixels
 
 _TOPK = 10  # marks, unless --topk asks for others
@@ -103,10 +103,15 @@ def search(
         typer.Option(
             "--weights",
             metavar="KIND=W,...",
-            help="Rank by the weighted mean of picture, text and codes (shared Vienna codes).  "
+            help="Rank by the weighted mean of picture, text (the logo's own without --text) and codes "
+            "(shared Vienna codes).  "
             "[default: picture=1,text=1 with --text, else picture=1]",
         ),
     ] = "",
+    lettering: Annotated[
+        bool,
+        typer.Option("--lettering", help="First read the words in the marks' pictures, once."),
+    ] = False,
     above: Annotated[
         float | None,
         typer.Option(
@@ -179,7 +184,7 @@ def search(
         )
         shown = []
         read = _logos(sources, gallery.pack.size, crops)
-        comparison = _comparison(gallery, text, weighed) if weighed else None
+        comparison = comparison_of(gallery, text, weighed, read=lettering) if weighed else None
         for logo, result in _answers(gallery, read, min(topk, compared), mask, above, comparison):
             shown.append(logo.pixels if logo else None)
             record.answers.append(result)
@@ -257,20 +262,6 @@ def _write_page(
     pack = open_pack(gallery.pack_folder, gallery.marks)
     write_atomic(path, search_page(record, pictures, pack).encode())
     say(f"page written: {safe(path)}")
-
-
-def _comparison(gallery: "Gallery", text: str, weights: "Weights") -> "Comparison":
-    """What is compared besides the picture.
-
-    Raises:
-        InputError: a text without a weight or the reverse, no mark has a text, or the extra is missing.
-    """
-    from tmssl.retrieval.search.combined import Comparison
-    from tmssl.retrieval.search.text_similarity import mark_texts
-
-    if bool(text) != bool(weights.text):
-        raise InputError("--text needs a weight above 0 for text, and that weight needs --text")
-    return Comparison(weights, text, mark_texts(gallery.marks) if text else None)
 
 
 def _list_length(topk: int | None, marks: int, *, all_above: bool) -> int:

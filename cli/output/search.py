@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     "query query_sha256 crop text rank similarity picture_similarity text_similarity "
-    "code_similarity id title url path vienna shared"
+    "code_similarity id title lettering url path vienna shared"
 ).split()
 
 
@@ -65,6 +65,7 @@ def print_csv(record: SearchRecord) -> None:
             *(_share(match.parts.get(name)) for name in ("picture", "text", "codes")),
             match.id,
             match.title,
+            match.lettering,
             match.url,
             match.path,
             ";".join(match.vienna),
@@ -90,7 +91,9 @@ def match_lines(result: SearchResult) -> list[str]:
     widest = max(map(len, shared), default=0)
     lines = []
     for match, codes in zip(result.matches, shared, strict=True):
-        known = [match.path, match.id, match.title, match.url, "(the logo itself)" * match.own]
+        reads = f"reads {match.lettering}" if match.lettering else ""
+        known = [match.path, match.id, match.title, reads, match.url]
+        known.append("(the logo itself)" * match.own)
         words = "  ".join(safe(word, 120) for word in known if word)
         lines.append(
             f"{match.rank:>4} {match.similarity:.4f}  {parts_words(match)}{codes:{widest}}  {words}"
@@ -127,6 +130,6 @@ def picture_lines(
 
 def caption(match: SearchMatch) -> list[str]:
     """Rank and similarity, name, and the codes that are shared."""
-    name = match.title or match.id or match.path
+    name = match.title or match.lettering or match.id or match.path
     codes = " ".join(match.shared) or "no shared code"
     return [f"{match.rank}. {match.similarity:.3f}", safe(name, 40), codes]

@@ -161,3 +161,14 @@ def test_training_gets_the_same_pack_from_the_same_function(
     assert told.out == ""
     assert "5 label rows, 5 joined" in told.err
     assert prepare_pack(tmp_path / "marks", 32, workers=1)[0].folder == pack.folder
+
+
+def test_lettering_is_read_once_and_told(tmp_path: Path) -> None:
+    draw_marks(tmp_path / "marks", 3)
+    words = ("marks", "--image-size", "32", "--lettering", "--json")
+    told = json.loads(packed(tmp_path, *words).stdout)
+    assert told["lettering_read"] == 3
+    again = packed(tmp_path, *words)
+    assert json.loads(again.stdout)["lettering_read"] == 0
+    assert "lettering read already" in again.stderr
+    assert Path(f"{told['folder']}.lettering").is_dir()

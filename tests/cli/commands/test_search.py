@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from rich.cells import cell_len
 
 from cli.output.pictures import PictureStyle
@@ -20,6 +21,8 @@ from tests.helpers.command import run_checked
 from tests.helpers.in_process import tmssl_in_process
 from tests.helpers.marks import draw_marks
 from tests.helpers.tiny_run import tiny_run
+from tmssl.data.lettering.line import Line
+from tmssl.data.lettering.store import lettering_folder, write_part
 from tmssl.data.pack.reader import open_pack
 from tmssl.errors import InputError
 from tmssl.retrieval.index.exact import search_one
@@ -213,6 +216,31 @@ def test_picture_text_and_codes_make_one_ranking(run: Run, logo: Path) -> None:
     assert [match["title"] for match in json.loads(out)["answers"][0]["matches"]] == ["mark 12"]
 
 
+def test_lettering_is_searched_beside_the_texts_of_the_register(run: Run, tmp_path: Path) -> None:
+    gallery = open_gallery(run)
+    folder = lettering_folder(gallery.pack_folder, gallery.pack)
+    folder.mkdir(parents=True)
+    velmora = Line("VELMORA", 1, 30, 40, 40, 1.0)
+    lines = [[velmora] if row == 5 else [] for row in range(MARKS)]
+    write_part(folder, gallery.pack.identity, 0, ["x"] * MARKS, lines)
+    try:
+        (best, *_) = json.loads(searched(run, "--text", "velmora", "--json")[0])["answers"][0][
+            "matches"
+        ]
+        assert (best["id"], best["lettering"], best["parts"]) == ("m5", "VELMORA", {"text": 1})
+        assert "mark 5  reads VELMORA" in searched(run, "--text", "velmora")[0]
+        image = Image.new("RGB", (160, 60), "white")
+        font = ImageFont.load_default(34)
+        ImageDraw.Draw(image).text((80, 10), "Velmora", (20, 20, 90), font, anchor="ma")
+        image.save(tmp_path / "word.png")
+        words = [str(tmp_path / "word.png"), "--weights", "picture=0.1,text=1", "--json"]
+        told = json.loads(searched(run, *words)[0])["answers"][0]
+        assert told["matches"][0]["id"] == "m5"
+        assert told["text"].lower()[:5] == "velmo"
+    finally:
+        shutil.rmtree(folder.parent)
+
+
 def test_bad_input_is_one_line_each(run: Run, tmp_path: Path, logo: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.png").write_bytes(b"no image")
@@ -233,8 +261,7 @@ def test_bad_input_is_one_line_each(run: Run, tmp_path: Path, logo: Path) -> Non
         ([], "there is nothing to search for; give an image, or a text with --text"),
         (["--text", "?!"], "--text has no letter or digit"),
         (["--text", "a", "--crop", "1,1,5,5"], "--crop cuts a logo; give an image"),
-        (["--text", "a", "--weights", "picture=1"], "--text needs a weight above 0 for text"),
-        ([str(logo), "--weights", "text=1"], "and that weight needs --text"),
+        (["--text", "a", "--weights", "picture=1"], "--text is given and --weights lack text"),
         (["--text", "a", "--engine", "x/y"], "--engine and --text both say what is searched"),
         (["-", "-"], "standard input is one image"),
         (["-"], "standard input cannot be searched for: not an image"),

@@ -59,6 +59,7 @@ def _match_row(match: SearchMatch, further: Sequence[str], pack: Pack) -> list[C
     name = safe(match.title or match.path, 200)
     link = match.url if match.url.lower().startswith(_LINKS) else ""
     lines = [name] if link or not match.url else [name, safe(match.url, 200)]
+    lines += [f"reads {safe(match.lettering, 200)}"] if match.lettering else []
     extra = [match.extra.get(name, "") for name in further]
     shared = named_codes(list(match.shared)) or ["none"]
     return [

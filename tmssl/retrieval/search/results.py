@@ -39,6 +39,8 @@ class SearchMatch(msgspec.Struct, frozen=True, kw_only=True):
     """`picture`, `text` and `codes` to the likeness in it, where more than the picture is compared"""
     id: str = ""
     title: str = ""
+    lettering: str = ""
+    """words that were read in its picture"""
     url: str = ""
     path: str = ""
     vienna: list[str] = []

@@ -1,5 +1,6 @@
 """Search a run's gallery for the marks that a logo resembles, and name the codes that they share."""
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -9,6 +10,9 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from tmssl.data.lettering.line import joined
+from tmssl.data.lettering.pack_lettering import PackLettering
+from tmssl.data.lettering.reader import open_reader
 from tmssl.data.sources.marks import Mark
 from tmssl.data.vienna import title
 from tmssl.errors import InputError
@@ -23,6 +27,7 @@ from tmssl.retrieval.search.results import (
     likely_codes,
     shared_codes,
 )
+from tmssl.retrieval.search.text_similarity import plain_form
 from tmssl.retrieval.search.weights import Weights, weighted_mean
 from tmssl.text import safe
 from tmssl.types import Indices, Mask, Vectors
@@ -53,7 +58,8 @@ def find_matches(
 ) -> SearchResult:
     """The marks nearest to a logo, a text, or both.
 
-    A logo that is an image of the catalogue has its codes; for any other the nearest marks vote.
+    A logo that is an image of the catalogue has its codes; for any other the nearest marks vote. Where texts
+    are compared and none is given, a logo's own is.
 
     Args:
         gallery: what is searched.
@@ -66,6 +72,8 @@ def find_matches(
     own = gallery.marks[own_row] if own_row is not None else None
     vector = embed_query(gallery, logo.pixels) if logo else None
     if comparison is not None:
+        text = comparison.text or _text_of(logo, own, comparison)
+        comparison = dataclasses.replace(comparison, text=text)
         found = _by_likenesses(gallery, vector, k, mask, own, comparison)
     else:
         assert vector is not None
@@ -117,6 +125,16 @@ def _by_likenesses(
     return _Found(rows, similarity[rows], parts, codes, likely)
 
 
+def _text_of(logo: Logo | None, own: Mark | None, comparison: Comparison) -> str:
+    """The text of a logo: that of the register where it is a mark of the gallery, else what is read in its picture."""
+    if logo is None or comparison.texts is None:
+        return ""
+    if own is not None and plain_form(own.title):
+        return own.title
+    text = joined(open_reader()(logo.pixels))
+    return text if plain_form(text) else ""
+
+
 def _vote(gallery: Gallery, rows: Indices) -> list[LikelyCode]:
     """The codes that some marks vote for."""
     manifest = gallery.manifest
@@ -127,6 +145,7 @@ def _vote(gallery: Gallery, rows: Indices) -> list[LikelyCode]:
 def _matches(gallery: Gallery, found: _Found, own_row: int | None) -> list[SearchMatch]:
     """What was found, with what is known of each mark."""
     manifest = gallery.manifest
+    read = PackLettering(gallery.pack_folder, gallery.pack).lines(found.rows.tolist())
 
     def match(rank: int, row: int, similarity: float, mark: Mark) -> SearchMatch:
         shared = shared_codes(found.codes, mark.vienna, manifest.holders, manifest.marks)
@@ -139,6 +158,7 @@ def _matches(gallery: Gallery, found: _Found, own_row: int | None) -> list[Searc
             id=mark.id,
             path=mark.path,
             title=mark.title,
+            lettering=joined(read[rank - 1]),
             url=mark.url,
             vienna=list(mark.vienna),
             extra=mark.extra,

@@ -64,18 +64,23 @@ class MarkTexts:
         return _alike(wanted, self._forms)[self._of_mark].max(axis=0)
 
 
-def mark_texts(marks: MarkTable) -> MarkTexts:
-    """The texts of the marks of a gallery.
+def mark_texts(marks: MarkTable, lettering: Sequence[str] = ()) -> MarkTexts:
+    """The texts of the marks of a gallery: that of the register and that in the picture.
+
+    Args:
+        marks: the marks.
+        lettering: of each mark, (n,); empty where none was read.
 
     Raises:
         InputError: no mark has a text.
     """
-    titles = marks.column("title", str, "")
-    if not any(titles):
+    columns = [texts for texts in (marks.column("title", str, ""), lettering) if any(texts)]
+    if not columns:
         raise InputError(
-            "no mark has a text to compare; pack the source with a column title (--columns names it)"
+            "no mark has a text to compare; give the source a column title (--columns names it), or read the "
+            "lettering of its pictures by `tmssl pack SOURCE --lettering`"
         )
-    return MarkTexts([titles])
+    return MarkTexts(columns)
 
 
 def plain_form(text: str) -> str:

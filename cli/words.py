@@ -1,0 +1,89 @@
+"""The words of marks: reading the lettering of a pack with its progress, and comparing them in a search."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.output.console import say
+from cli.output.progress import progress_bar
+from tmssl.errors import InputError
+from tmssl.text import count, duration
+
+if TYPE_CHECKING:
+    from tmssl.data.lettering.reading import ReadingTime
+    from tmssl.data.pack.reader import Pack
+    from tmssl.retrieval.search.combined import Comparison
+    from tmssl.retrieval.search.gallery import Gallery
+    from tmssl.retrieval.search.weights import Weights
+
+
+def read_with_progress(pack: "Pack", workers: int = 0, known: Sequence[Path] = ()) -> int:
+    """Read the lettering of a pack as far as it is unread; returns the number of marks that were.
+
+    Args:
+        pack: the marks.
+        workers: processes that read; 0 is one per core.
+        known: folders of packs that this one was made of.
+
+    Raises:
+        InputError: the extra is missing, or the disk is full.
+        KeyboardInterrupt: Ctrl-C; finished parts stay, and the next call goes on behind them.
+    """
+    from tmssl.data.lettering.reading import read_lettering
+
+    with progress_bar("reading lettering") as update:
+        read = read_lettering(
+            pack, workers=workers, known=known, estimated=_say_estimate, progress=update
+        )
+    if not read:
+        say("  lettering read already")
+    return read
+
+
+def _say_estimate(time: "ReadingTime") -> None:
+    """Say how long the reading will take."""
+    marks, total = count(time.marks, "mark"), duration(time.total_s)
+    say(
+        f"  reading the lettering of {marks} takes about {total} ({time.mark_s:.2f} s of a core each)"
+    )
+    say("  Ctrl-C keeps what was read; the same command goes on behind it")
+
+
+def comparison_of(gallery: "Gallery", text: str, weights: "Weights", *, read: bool) -> "Comparison":
+    """What a search compares besides the picture.
+
+    Args:
+        gallery: what is searched.
+        text: that is searched for; empty takes the text of each logo.
+        weights: of the likenesses.
+        read: whether to read the lettering of the marks first where it is unread.
+
+    Raises:
+        InputError: a text that weighs nothing, no mark has a text, or the extra is missing.
+    """
+    from tmssl.data.lettering.pack_lettering import PackLettering
+    from tmssl.data.lettering.reader import check_reader
+    from tmssl.retrieval.search.combined import Comparison
+    from tmssl.retrieval.search.text_similarity import check_text_extra, mark_texts
+
+    if text and not weights.text:
+        raise InputError("--text is given and --weights lack text; add such as text=0.5")
+    if not weights.text:
+        return Comparison(weights)
+    check_text_extra()
+    if not text:  # that of each logo is read
+        check_reader()
+    if read:
+        _read_gallery(gallery)
+    lettering = PackLettering(gallery.pack_folder, gallery.pack)
+    texts = lettering.texts() if lettering.any_read() else []
+    return Comparison(weights, text, mark_texts(gallery.marks, texts))
+
+
+def _read_gallery(gallery: "Gallery") -> None:
+    """Read the lettering of a gallery; what the pack that its run trained on knows is not read again."""
+    from tmssl.config import read_config
+    from tmssl.data.pack.reader import open_pack
+
+    trained = Path(read_config(gallery.run.config).data.pack)
+    read_with_progress(open_pack(gallery.pack_folder, gallery.marks), known=[trained])
