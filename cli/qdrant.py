@@ -2,54 +2,44 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from cli.gallery import opened_gallery
 from cli.output.console import say
-from cli.output.progress import phase_bars
 from tmssl.errors import InputError
 from tmssl.runs.folder import Run
-from tmssl.runs.workspace import workspace
 from tmssl.text import count, safe
 
 if TYPE_CHECKING:
+    from tmssl.retrieval.qdrant.storage import Storage
     from tmssl.retrieval.search.filters import Condition
     from tmssl.retrieval.search.gallery import Gallery
     from tmssl.types import Indices, Vectors
 
-QUANTIZATIONS = ("int8", "binary")
 
+def check_engine(*, wanted: bool, url: str, collection: str, storage: "Storage") -> None:
+    """Refuse what is missing where an upload is `wanted`, and what is given where it is not.
 
-class EngineOptions(NamedTuple):
-    """Where an export to Qdrant goes, and how a new collection keeps its vectors; see `Storage`."""
-
-    url: str
-    collection: str
-    half: bool
-    quantization: str
-    shards: int
-
-    def check(self, *, wanted: bool) -> None:
-        """Refuse what is missing where they are `wanted`, and what is given where they are not.
-
-        Raises:
-            InputError: it is so.
-        """
-        if not wanted and any(self):
-            raise InputError(
-                "--url, --collection, --half, --quantization and --shards are for --to qdrant"
-            )
-        if wanted and not (self.url and self.collection):
-            raise InputError(
-                "--to qdrant needs --url with an address or a folder, and --collection"
-            )
-        if self.quantization not in ("", *QUANTIZATIONS):
-            raise InputError(
-                f"--quantization is '{safe(self.quantization, 60)}'; give one of {', '.join(QUANTIZATIONS)}"
-            )
+    Raises:
+        InputError: it is so.
+    """
+    if not wanted and (url or collection or any(dataclasses.astuple(storage))):
+        raise InputError(
+            "--url, --collection, --half, --quantization and --shards are for --to qdrant"
+        )
+    if wanted and not (url and collection):
+        raise InputError("--to qdrant needs --url with an address or a folder, and --collection")
 
 
 def export_to_qdrant(
-    run: Run, checkpoint: str, device: str, whiten: int, options: EngineOptions
+    run: Run,
+    checkpoint: str,
+    device: str,
+    whiten: int,
+    *,
+    url: str,
+    collection: str,
+    storage: "Storage",
 ) -> dict[str, object]:
     """Upload the vectors of a run's marks with what is known of them; returns what was done.
 
@@ -57,23 +47,13 @@ def export_to_qdrant(
         InputError: no address, name or checkpoint, or a collection of other vectors.
         EngineError: the server fails; the same command goes on.
     """
-    from tmssl.retrieval.qdrant.collection import Collection, Storage
+    from tmssl.retrieval.qdrant.collection import Collection
     from tmssl.retrieval.qdrant.connection import connect
-    from tmssl.retrieval.search.gallery import open_gallery
 
-    url, collection, half, quantization, shards = options
     target = Collection(connect(url), url, collection)
-    with workspace(run, say) as opened, phase_bars() as (phase, progress):
-        gallery = open_gallery(
-            opened,
-            checkpoint=checkpoint,
-            whiten=whiten,
-            device=device,
-            phase=phase,
-            progress=progress,
-        )
+    with opened_gallery(run, checkpoint, device, whiten) as (gallery, phase, progress):
         exact, identity = gallery.index.exact, identity_of(gallery)
-        target.create(exact.d, Storage(half, quantization, shards))
+        target.create(exact.d, storage)
         phase("uploading")
         sent = target.upload(exact, gallery.marks, identity, progress)
         phase("comparing with exact search")

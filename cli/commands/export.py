@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cli.gallery import opened_gallery
 from cli.options import (
     RUNS_DEFAULT,
     CheckpointName,
@@ -19,12 +20,12 @@ from cli.options import (
     find_run,
 )
 from cli.output.console import say, say_data, say_json
-from cli.output.progress import phase_bars
-from cli.qdrant import QUANTIZATIONS, EngineOptions, export_to_qdrant
+from cli.qdrant import check_engine, export_to_qdrant
 from cli.signals import end_in_order
 from tmssl.errors import ConfigError, InputError
+from tmssl.retrieval.qdrant.storage import QUANTIZATIONS, Storage
 from tmssl.runs.folder import Run, check_entries
-from tmssl.runs.workspace import is_read_only, workspace
+from tmssl.runs.workspace import is_read_only
 from tmssl.text import count, safe
 
 _ENCODERS = ("timm", "safetensors", "onnx", "torchscript")
@@ -113,8 +114,8 @@ def export(
     )
     if whiten and option != "--embeddings" and to != "qdrant":
         raise InputError(f"--whiten is for --embeddings; {option} has no vectors to whiten")
-    engine = EngineOptions(url, collection, half, quantization, shards)
-    engine.check(wanted=to == "qdrant")
+    storage = Storage(half, quantization, shards)
+    check_engine(wanted=to == "qdrant", url=url, collection=collection, storage=storage)
     check_device(device)
     opened = find_run(run, runs_folder)
     if out is None and to != "qdrant":
@@ -123,7 +124,9 @@ def export(
             raise InputError(f"{safe(opened.path)} is read-only; give --out, a path elsewhere")
     end_in_order()
     if to == "qdrant":
-        facts = export_to_qdrant(opened, checkpoint, device, whiten, engine)
+        facts = export_to_qdrant(
+            opened, checkpoint, device, whiten, url=url, collection=collection, storage=storage
+        )
     elif option == "--to":
         facts = _export_encoder(opened, to, checkpoint, out)
     elif option == "--journal":
@@ -200,17 +203,8 @@ def _export_embeddings(
 ) -> dict[str, object]:
     """Write the vectors of the run's index, built first if needed; returns what was written."""
     from tmssl.retrieval.export.embeddings import export_embeddings
-    from tmssl.retrieval.search.gallery import open_gallery
 
-    with workspace(run, say) as opened, phase_bars() as (phase, progress):
-        gallery = open_gallery(
-            opened,
-            checkpoint=checkpoint,
-            whiten=whiten,
-            device=device,
-            phase=phase,
-            progress=progress,
-        )
+    with opened_gallery(run, checkpoint, device, whiten) as (gallery, phase, progress):
         whitened = f"-whitened{whiten}" if whiten else ""
         target = out or run.path / "export" / f"{Path(checkpoint).stem}{whitened}.{form}"
         phase("writing")

@@ -18,10 +18,11 @@ from tmssl.data.sources.marks import Mark, MarkTable
 from tmssl.errors import EngineError, InputError
 from tmssl.retrieval.index.exact import search_one
 from tmssl.retrieval.index.faiss_index import empty_index
-from tmssl.retrieval.qdrant.collection import Collection, Storage
+from tmssl.retrieval.qdrant.collection import Collection
 from tmssl.retrieval.qdrant.conditions import engine_filter
 from tmssl.retrieval.qdrant.connection import connect
 from tmssl.retrieval.qdrant.payload import key_of, payload_of, point_id
+from tmssl.retrieval.qdrant.storage import Storage
 from tmssl.retrieval.search.filters import Condition, parse_condition, select
 from tmssl.runs.folder import Run
 from tmssl.types import Vectors

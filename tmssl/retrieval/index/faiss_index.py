@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,20 @@ def index_path(folder: Path, weights: Weights, pack: str) -> Path:
 
 
 def save_index(index: faiss.Index, path: Path) -> None:
-    """Write an index into a run; all but the newest few are removed, with the files derived from them.
+    """Write an index into a run; see `new_index`.
+
+    Raises:
+        InputError: the disk is full.
+    """
+    with new_index(path) as fresh, unicode_path(fresh) as name:
+        faiss.write_index(index, name)
+
+
+@contextlib.contextmanager
+def new_index(path: Path) -> Iterator[Path]:
+    """A hidden path to write an index of a run to, which gets its name and digest at the end.
+
+    All but the newest few indexes are removed then, with the files derived from them.
 
     Raises:
         InputError: the disk is full.
@@ -75,7 +89,8 @@ def save_index(index: faiss.Index, path: Path) -> None:
     path.unlink(missing_ok=True)
     _remove_derived(path.parent)
     forget_digest(path)
-    write_index(index, path)
+    with _recorded(path) as fresh:
+        yield fresh
     newest = sorted(path.parent.glob("*.faiss"), key=_modified_ns)
     for old in newest[:-_MOST_KEPT]:
         old.unlink(missing_ok=True)
@@ -96,9 +111,16 @@ def write_index(index: faiss.Index, path: Path) -> None:
     Raises:
         InputError: the disk is full.
     """
+    with _recorded(path) as fresh, unicode_path(fresh) as name:
+        faiss.write_index(index, name)
+
+
+@contextlib.contextmanager
+def _recorded(path: Path) -> Iterator[Path]:
+    """A hidden path that takes the name of an index at the end, with its digest."""
     try:
-        with atomic_path(path) as fresh, unicode_path(fresh) as name:
-            faiss.write_index(index, name)
+        with atomic_path(path) as fresh:
+            yield fresh
             record_digest(path, fresh)
     except (OSError, RuntimeError) as error:
         raise InputError(

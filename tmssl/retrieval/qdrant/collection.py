@@ -16,6 +16,7 @@ from tmssl.retrieval.index.exact import search_many
 from tmssl.retrieval.qdrant.conditions import EngineFilter
 from tmssl.retrieval.qdrant.connection import engine_errors, is_server
 from tmssl.retrieval.qdrant.payload import payload_of, point_id
+from tmssl.retrieval.qdrant.storage import Storage
 from tmssl.text import safe
 from tmssl.types import Indices, Progress, Vectors
 
@@ -26,18 +27,6 @@ if TYPE_CHECKING:
 _BATCH = 256  # points; with 1,024 features 2 MB of JSON
 _OVERLAP_QUERIES, _OVERLAP_K = 200, 10
 _AGAIN = "the same command goes on where it was"
-
-
-@dataclasses.dataclass(frozen=True)
-class Storage:
-    """How a new collection keeps its vectors."""
-
-    half: bool = False
-    """in half precision"""
-    quantization: str = ""
-    """`int8`, `binary`, or none"""
-    shards: int = 0
-    """parts that the server may lay on several machines; 0 is the server's own choice"""
 
 
 @dataclasses.dataclass(frozen=True)

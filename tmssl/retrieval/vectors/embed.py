@@ -4,7 +4,7 @@ What makes these alike to an evaluation is in descriptor.py.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -53,21 +53,47 @@ def embed_pack(
     batch_size: int = 0,
     progress: Progress | None = None,
 ) -> Vectors:
-    """Unit vectors of every mark of a pack.
+    """Unit vectors of every mark of a pack, float32 (count, f); as for `embed_ranges`."""
+    (vectors,) = embed_ranges(
+        encoder,
+        pack,
+        [range(pack.count)],
+        image_size=image_size,
+        device=device,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    return vectors
+
+
+def embed_ranges(
+    encoder: nn.Module,
+    pack: Pack,
+    ranges: Sequence[range],
+    *,
+    image_size: int,
+    device: torch.device,
+    batch_size: int = 0,
+    progress: Progress | None = None,
+) -> Iterator[Vectors]:
+    """Unit vectors of the marks of each range of rows in turn.
 
     While the device computes one batch, the next is read and sent to it, and the one before is copied
-    back. On a CPU the process keeps the memory it frees from here on.
+    back. On a CPU the process keeps the memory it frees from here on. A vector may differ in its last bits
+    with the size of its batch, so ranges that begin at a multiple of `PER_CHUNK` give the same bits as one
+    range of all rows.
 
     Args:
         encoder: from (n, 3, s, s) to (n, f).
         pack: the marks.
+        ranges: of rows.
         image_size: s, the side the encoder was trained at.
         device: where to run it; bfloat16 on CUDA, float32 on a CPU.
         batch_size: images in a batch; 0 for what suits the device.
-        progress: called with (done, total).
+        progress: called with (done, total) of all ranges.
 
-    Returns:
-        float32 (count, f), rows of norm 1.
+    Yields:
+        float32 (marks of the range, f), rows of norm 1.
 
     Raises:
         CheckpointError: the encoder's features are not finite.
@@ -75,33 +101,44 @@ def embed_pack(
     encoder = inference_copy(encoder, device)
     if device.type == "cpu":
         keep_freed_memory()
-    vectors = np.empty((0, 0), np.float32)
-    batches = _read_ahead(pack, device, batch_size or _BATCH[device.type])
-    for rows, features in _feature_batches(encoder, batches, image_size):
-        if not np.isfinite(features).all():
-            raise CheckpointError(
-                "the encoder's features are not finite numbers; evaluate an earlier checkpoint"
-            )
-        if len(vectors) == 0:
-            vectors = np.empty((pack.count, features.shape[1]), np.float32)
-        vectors[rows] = l2_normalize(features)
-        if progress:
-            progress(int(rows[-1]) + 1, pack.count)
-    return vectors
+    size, total, done = batch_size or _BATCH[device.type], sum(map(len, ranges)), 0
+    batches = [
+        np.arange(begin, min(begin + size, rows.stop))
+        for rows in ranges
+        for begin in range(rows.start, rows.stop, size)
+    ]
+    read = _read_ahead(pack, device, batches)
+    features_of = _feature_batches(encoder, read, image_size)
+    for rows in ranges:
+        vectors, filled = np.empty((0, 0), np.float32), 0
+        while filled < len(rows):
+            features = next(features_of)
+            if not np.isfinite(features).all():
+                raise CheckpointError(
+                    "the encoder's features are not finite numbers; evaluate an earlier checkpoint"
+                )
+            if not filled:
+                vectors = np.empty((len(rows), features.shape[1]), np.float32)
+            vectors[filled : filled + len(features)] = l2_normalize(features)
+            filled += len(features)
+            if progress:
+                progress(done + filled, total)
+        done += filled
+        yield vectors
 
 
 def _feature_batches(
-    encoder: nn.Module, batches: Iterator[tuple[Indices, Tensor]], image_size: int
-) -> Iterator[tuple[Indices, Vectors]]:
-    """Rows and features of each batch; while one is used the device computes the next."""
-    pending: tuple[Indices, Callable[[], Vectors]] | None = None
-    for rows, images in batches:
+    encoder: nn.Module, batches: Iterator[Tensor], image_size: int
+) -> Iterator[Vectors]:
+    """Features of each batch; while one is used the device computes the next."""
+    pending: Callable[[], Vectors] | None = None
+    for images in batches:
         copied = _start_copy(forward(encoder, plain_view(images, image_size)))
         if pending:
-            yield pending[0], pending[1]()
-        pending = rows, copied
+            yield pending()
+        pending = copied
     if pending:
-        yield pending[0], pending[1]()
+        yield pending()
 
 
 def _start_copy(features: Tensor) -> Callable[[], Vectors]:
@@ -119,10 +156,8 @@ def _start_copy(features: Tensor) -> Callable[[], Vectors]:
     return wait
 
 
-def _read_ahead(
-    pack: Pack, device: torch.device, batch_size: int
-) -> Iterator[tuple[Indices, Tensor]]:
-    """Rows and their images on the device, in order, read and sent ahead of their use."""
+def _read_ahead(pack: Pack, device: torch.device, batches: Sequence[Indices]) -> Iterator[Tensor]:
+    """The images of each batch of rows on the device, in order, read and sent ahead of their use."""
     copies: torch.cuda.Stream | None = None
     if device.type == "cuda":
         copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's
@@ -137,13 +172,9 @@ def _read_ahead(
         with torch.cuda.stream(copies):
             return images.to(device, non_blocking=True), copies.record_event()
 
-    batches = [
-        np.arange(begin, min(begin + batch_size, pack.count))
-        for begin in range(0, pack.count, batch_size)
-    ]
     with ThreadPoolExecutor(1, thread_name_prefix="pixels") as reader:
         ahead = deque(reader.submit(read, rows) for rows in batches[:_PREFETCHED])
-        for i, rows in enumerate(batches):
+        for i in range(len(batches)):
             images, copied = ahead.popleft().result()
             if i + _PREFETCHED < len(batches):
                 ahead.append(reader.submit(read, batches[i + _PREFETCHED]))
@@ -153,7 +184,7 @@ def _read_ahead(
                 images.record_stream(
                     computing
                 )  # its memory is not reused before this stream is done with it
-            yield rows, images
+            yield images
 
 
 def inference_copy(encoder: nn.Module, device: torch.device) -> nn.Module:
