@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,9 @@ from tests.helpers.training import SMALL_MODEL, draw_pack, history_of
 from tests.helpers.waiting import DEADLINE_S, wait_for
 from tmssl.config import Config, changed, read_config, section_of, write_config
 from tmssl.errors import InputError, RunError
+from tmssl.retrieval.evaluation.evaluate import evaluate
 from tmssl.runs.folder import Run, create_run, holder, is_alive, list_runs
+from tmssl.runs.main_figure import QUERIES
 from tmssl.runs.sweep.grid import plan_runs, read_sweep
 from tmssl.runs.sweep.table import ranked, result_of, table_lines
 from tmssl.training.loop import train
@@ -49,14 +52,16 @@ def write_sweep(folder: Path, grid: str, **settings: object) -> Path:
 
 
 def trained(folder: Path, file: Path) -> list[str]:
-    """The table of the runs of a sweep that one process trains undisturbed, without the command."""
+    """The table of the runs of a sweep that one process trains and evaluates, without the command."""
     planned = plan_runs(read_sweep(file), Config())
     pack = draw_pack(folder, 40, validation=8)
     results = []
     for plan in planned:
         run = create_run(folder / "runs", plan.name)
-        write_config(changed(plan.config, {"data.pack": str(pack)}), run.config)
+        alone = {"data.pack": str(pack), "eval_every": 0}
+        write_config(changed(plan.config, dict(alone)), run.config)
         train(run, SignalFlags())
+        evaluate(run, checkpoint="last", queries=QUERIES, device="cpu")
         history = history_of(run)
         results.append(
             result_of(run, plan.settings, "auto", plan.config.train.epochs, history, alive=False)
@@ -74,13 +79,24 @@ def trainer_of(folder: Path) -> int:
     return 0
 
 
+def evaluating(folder: Path) -> int:
+    """The trainer of the sweep's run that waits for its evaluation; 0 without one."""
+    for path in (folder / "runs" / "grid").glob("*/checkpoints/eval-*.pt"):
+        held = holder(Run(path.parents[1]))
+        if held and held.pid:
+            return held.pid
+    return 0
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1500)  # a busy machine takes its time
 def test_six_runs_killed_twice_end_with_the_table_of_undisturbed_ones(tmp_path: Path) -> None:
-    file = write_sweep(tmp_path, "[grid]\nlr = [0.02, 0.05, 0.1]\nseed = [0, 1]\n", epochs=6)
-    for whole in (False, True):  # first the command alone, then its trainer as well
+    grid = "[grid]\nlr = [0.02, 0.05, 0.1]\nseed = [0, 1]\n"
+    file = write_sweep(tmp_path, grid, epochs=6, eval_every=6)
+    # First the command alone while its trainer trains, then both while an evaluation is at work.
+    for busy, whole in ((trainer_of, False), (evaluating, True)):
         with start(tmp_path, "sweep", "grid.toml") as child:
-            pid = wait_for(lambda: trainer_of(tmp_path), child)
+            pid = wait_for(partial(busy, tmp_path), child)
             child.kill()
             if whole:
                 with contextlib.suppress(ProcessLookupError):
@@ -93,6 +109,7 @@ def test_six_runs_killed_twice_end_with_the_table_of_undisturbed_ones(tmp_path: 
     again = tmssl(tmp_path, "sweep", "grid.toml", "--json")
     results = json.loads(again.stdout)
     assert [row["state"] for row in results] == ["finished"] * 6
+    assert {row["figure"] for row in results} == {"figurative-map"}
     assert "6 finished already" in again.stderr
     assert len(list_runs(tmp_path / "runs" / "grid")) == 6
 
