@@ -150,10 +150,7 @@ def train(
         _leave(target, detach or terminal_is_lost(), begun=True)
     existing = _existing_run(run, name, runs_folder) if resume_if_any else None
     if existing is not None:
-        source = settings.get("data.source") or (recipe and base_config(recipe).data.source)
-        has_work = not is_alive(existing) and not _is_done(existing, settings)
-        _check_same_images(existing, source, may_move=has_work)
-        if not has_work:
+        if not _has_work(existing, settings, recipe):
             _leave(existing, detach or terminal_is_lost(), begun=False)
         resume = True
         run, recipe, name = existing.path, "", ""  # what remains is for a start alone
@@ -247,6 +244,18 @@ def _existing_run(run: Path | None, name: str, runs_folder: Path) -> Run | None:
         return open_run(runs_folder / (name or LATEST))
     except RunError:
         return None
+
+
+def _has_work(run: Run, settings: dict[str, Any], recipe: str) -> bool:
+    """Whether a run of the given images is to be resumed: it is not in training, and not at its end.
+
+    Raises:
+        ConfigError: the images are others than the run's.
+    """
+    source = settings.get("data.source") or (recipe and base_config(recipe).data.source)
+    has_work = not is_alive(run) and not _is_done(run, settings)
+    _check_same_images(run, source, may_move=has_work)
+    return has_work
 
 
 def _check_same_images(run: Run, source: str, *, may_move: bool) -> None:
