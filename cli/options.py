@@ -63,6 +63,16 @@ Factory = Annotated[
         help='A faiss factory string, such as "IVF1024,SQ8;nprobe=32".  [default: exact]',
     ),
 ]
+Views = Annotated[
+    int,
+    typer.Option(
+        "--views",
+        min=1,
+        max=20,
+        metavar="N",
+        help="Compare N views of each mark: the whole, what stands apart in it, overlapping parts.",
+    ),
+]
 DeviceName = Annotated[
     str, typer.Option("--device", metavar="|".join(get_args(Device)), help="Device for embedding.")
 ]
@@ -176,6 +186,21 @@ def check_folder_of(option: str, file: Path | None) -> None:
         raise InputError(
             f"{option} is {safe(file)} and its folder does not exist; make {safe(file.parent)} first"
         )
+
+
+def refuse_beside_views(
+    views: int, *, whiten: int = 0, engine: str = "", factory: str = ""
+) -> None:
+    """Refuse what says otherwise which vectors are compared than several views of each mark.
+
+    Raises:
+        InputError: something does.
+    """
+    for name, given in {"--whiten": whiten, "--engine": engine, "--index": factory}.items():
+        if views > 1 and given:
+            raise InputError(
+                f"--views and {name} both say which vectors are compared; give one of them"
+            )
 
 
 def check_device(device: str) -> None:

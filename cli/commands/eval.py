@@ -16,11 +16,13 @@ from cli.options import (
     Pictures,
     RunPath,
     RunsFolder,
+    Views,
     Whiten,
     accept_run_option,
     check_device,
     check_folder_of,
     find_run,
+    refuse_beside_views,
 )
 from cli.output.console import say, say_json
 from cli.output.pictures import PictureStyle, picture_style
@@ -88,6 +90,7 @@ def evaluate(
         typer.Option("--features", help="Only compare the model's stages and pooled features."),
     ] = False,
     whiten: Whiten = 0,
+    views: Views = 1,
     factory: Factory = "",
     pictures: Pictures = "auto",
     json_output: JsonOutput = False,
@@ -96,6 +99,7 @@ def evaluate(
     """Evaluate retrieval: figures beside chance and references, and matches as pictures."""
     opened = find_run(run, runs_folder)
     check_device(device)
+    refuse_beside_views(views, whiten=whiten, factory=factory)
     check_folder_of("--html", html)
     check_folder_of("--png", png)
     style = picture_style(pictures)
@@ -106,6 +110,7 @@ def evaluate(
             "--png": png,
             "--index": factory,
             "--robustness": robustness,
+            "--views": views > 1,
             "--exclude-duplicates": exclude_duplicates,
         }
         for option in [option for option, value in unused.items() if value]:
@@ -128,6 +133,7 @@ def evaluate(
                 exclude_duplicates=exclude_duplicates,
                 whiten=whiten,
                 factory=factory,
+                views=views,
                 compare=compare or [],
                 robust=robustness,
                 progress=progress,

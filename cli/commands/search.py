@@ -15,9 +15,11 @@ from cli.options import (
     JsonOutput,
     Pictures,
     RunsFolder,
+    Views,
     Whiten,
     check_folder_of,
     find_run,
+    refuse_beside_views,
 )
 from cli.output.console import say, say_json
 from cli.output.progress import phase_bars
@@ -133,6 +135,7 @@ def search(
         ),
     ] = "",
     whiten: Whiten = 0,
+    views: Views = 1,
     csv_output: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
     html: Annotated[
         Path | None,
@@ -144,8 +147,13 @@ def search(
 ) -> None:
     """Find the marks that resemble a logo or a text; nothing leaves the machine, but with --engine a vector."""
     _give_one({"--csv": csv_output, "--json": json_output}, "write to stdout")
-    for name, value in {"--index": factory, "--text": text, "--weights": weights}.items():
-        _give_one({"--engine": engine, name: value}, "say what is searched")
+    _check_vectors(
+        engine,
+        {"--text": text, "--weights": weights},
+        views=views,
+        whiten=whiten,
+        factory=factory,
+    )
     end_in_order()
     check_folder_of("--html", html)
     from cli.output.pictures import picture_style
@@ -163,7 +171,7 @@ def search(
     weighed = parse_weights(weights) if weights else BESIDE_TEXT if text else None
     opened = find_run(run, runs_folder)
     with workspace(opened, say) as kept:
-        gallery = _open_gallery(kept, checkpoint, whiten, factory)
+        gallery = _open_gallery(kept, checkpoint, whiten, factory, views)
         topk = _list_length(topk, gallery.pack.count, all_above=above is not None)
         mask = _mask(gallery, vienna or [], conditions, may_be_empty=above is not None)
         compared = int(mask.sum()) if mask is not None else gallery.pack.count
@@ -195,6 +203,19 @@ def search(
             _write_page(html, record, shown, gallery)
     if above is not None and record.worst_first():
         raise typer.Exit(_FOUND)
+
+
+def _check_vectors(
+    engine: str, options: Mapping[str, object], *, views: int, whiten: int, factory: str
+) -> None:
+    """Refuse what an engine elsewhere does not search by, and what is not done with several views.
+
+    Raises:
+        InputError: both are given.
+    """
+    for name, given in {**options, "--index": factory}.items():
+        _give_one({"--engine": engine, name: given}, "say what is searched")
+    refuse_beside_views(views, whiten=whiten, engine=engine, factory=factory)
 
 
 def _give_one(options: Mapping[str, object], purpose: str) -> None:
@@ -284,7 +305,7 @@ def _list_length(topk: int | None, marks: int, *, all_above: bool) -> int:
     return topk or _TOPK
 
 
-def _open_gallery(run: Run, checkpoint: str, whiten: int, factory: str) -> "Gallery":
+def _open_gallery(run: Run, checkpoint: str, whiten: int, factory: str, views: int) -> "Gallery":
     """Open the gallery of a run; say how much of exact search an approximate index returns."""
     from tmssl.retrieval.search.gallery import open_gallery
 
@@ -294,6 +315,7 @@ def _open_gallery(run: Run, checkpoint: str, whiten: int, factory: str) -> "Gall
             checkpoint=checkpoint,
             whiten=whiten,
             factory=factory,
+            views=views,
             phase=phase,
             progress=progress,
         )

@@ -92,7 +92,7 @@ def match_lines(result: SearchResult) -> list[str]:
     lines = []
     for match, codes in zip(result.matches, shared, strict=True):
         reads = f"reads {match.lettering}" if match.lettering else ""
-        known = [match.path, match.id, match.title, reads, match.url]
+        known = [match.path, match.id, match.title, reads, match.url, match.compared()]
         known.append("(the logo itself)" * match.own)
         words = "  ".join(safe(word, 120) for word in known if word)
         lines.append(
@@ -111,14 +111,15 @@ def picture_lines(
     result: SearchResult, logo: "Logo | None", gallery: "Gallery", width: int, style: PictureStyle
 ) -> list[str]:
     """A logo and as many matches as fit beside it, with the titles of the codes they share."""
-    from tmssl.data.pack.reader import open_pack
+    from tmssl.retrieval.search.frames import framed_region
 
     matches = result.matches[: fitting(width) - (logo is not None)]
-    pack = open_pack(gallery.pack_folder, gallery.marks)
-    pictures = [*pack.read([match.row for match in matches])]
+    marks = gallery.images.read([match.row for match in matches])
+    pictures = list(map(framed_region, marks, (match.region for match in matches)))
     captions = [caption(match) for match in matches]
-    if logo is not None:
-        pictures, captions = [logo.pixels, *pictures], [["the logo", "", ""], *captions]
+    if logo is not None:  # the frame in it is that of the first match
+        own = framed_region(logo.pixels, matches[0].logo_region if matches else None)
+        pictures, captions = [own, *pictures], [["the logo", "", ""], *captions]
     told = {code: title for match in matches for code, title in match.shared.items() if title}
     shared = "; ".join(f"{code} {title}" for code, title in told.items())
     return [

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from tmssl.types import Pixels
+from tmssl.types import Mask, Pixels
 
 INK = 24  # grey levels between a pixel and the ground from which it counts as ink
 MARGIN = 0.04  # kept around the ink, as a share of its longer side
@@ -30,6 +30,11 @@ def _is_ink(pixels: Pixels, ground: Pixels) -> npt.NDArray[np.bool_]:
     low = np.maximum(ground, INK) - INK
     high = np.minimum(ground, 255 - INK) + INK
     return (pixels < low) | (pixels > high)
+
+
+def ink_mask(pixels: Pixels) -> Mask:
+    """Where an image, uint8 (h, w, 3), differs from its ground, (h, w)."""
+    return np.logical_or.reduce(_is_ink(pixels, ground_colour(pixels)), axis=-1)
 
 
 def has_even_border(pixels: Pixels, ground: Pixels) -> bool:

@@ -80,6 +80,8 @@ class Eval(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="eva
     """whether near-duplicates were left out of lists, relevance and chance"""
     whitened: Count = 0
     """features kept by PCA-whitening of every encoder and of HOG; 0 without whitening"""
+    views: Count = 1
+    """vectors of each mark that were compared: of the whole, and of regions of it; 1 is the whole alone"""
     index: str = ""
     """faiss factory string of the index that was searched; empty for exact search"""
     overlap: _Figure | None = None
@@ -95,6 +97,7 @@ class Eval(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="eva
 def manner(event: Eval) -> str:
     """How an evaluation differs from a plain one, `whitened to 64 features`; empty for a plain one."""
     parts = [f"whitened to {event.whitened} features"] if event.whitened else []
+    parts += [f"with {event.views} views of each mark"] if event.views > 1 else []
     parts += [f"by index {event.index}"] if event.index else []
     parts += ["without near-duplicates"] if event.without_duplicates else []
     return ", ".join(parts)

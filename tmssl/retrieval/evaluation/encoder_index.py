@@ -6,12 +6,17 @@ import faiss
 
 from tmssl.data.pack.reader import Pack
 from tmssl.retrieval.evaluation.task import EvaluationTask
+from tmssl.retrieval.index.regional import RegionalIndex
 from tmssl.retrieval.search.indexing import build_missing_index
+from tmssl.retrieval.search.region_indexing import build_missing_regional
 from tmssl.retrieval.search.search_index import open_search_index
 from tmssl.retrieval.vectors.descriptor import Descriptor, encoder_descriptor
 from tmssl.retrieval.vectors.embed import trained_encoder
 from tmssl.runs.folder import Run
 from tmssl.types import Progress, Vectors
+
+ONE_VECTOR = "one vector"
+"""name of the row of the same encoder with the whole marks alone, beside several views of each"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,16 +29,18 @@ class EncoderIndex:
     """the same before it was whitened"""
     descriptor: Descriptor
     """embeds images as this index holds the gallery"""
-    unwhitened: Descriptor | None = None
-    """the same encoder without whitening, as a reference"""
+    plain: Descriptor | None = None
+    """the same encoder without whitening, or with one vector a mark, as a reference"""
     approximate: faiss.Index | None = None
     """gives the nearest marks in place of `exact`"""
+    regional: RegionalIndex | None = None
+    """several vectors of each mark, searched in place of `exact`"""
     overlap: float | None = None
     """overlap@10 of `approximate` with `exact`"""
 
 
 def encoder_index(
-    run: Run, task: EvaluationTask, *, whiten: int = 0, factory: str = ""
+    run: Run, task: EvaluationTask, *, whiten: int = 0, factory: str = "", views: int = 1
 ) -> EncoderIndex:
     """Open the index of the encoder, after embedding the gallery if the run does not keep it.
 
@@ -42,6 +49,7 @@ def encoder_index(
         task: weights, pack and device.
         whiten: features kept by PCA-whitening; 0 does not whiten.
         factory: faiss's factory string of an approximate index; empty searches exactly.
+        views: vectors of each mark; 1 is the whole alone.
 
     Raises:
         InputError: a kept index is damaged or of other marks, faiss does not know the factory, or the
@@ -53,21 +61,34 @@ def encoder_index(
     index = open_search_index(path, pack.count, start_phase, whiten=whiten, factory=factory)
     image_size = weights.config.data.image_size
     descriptor = encoder_descriptor("this", path.stem, encoder, image_size, task.device)
-    unwhitened, whitening = None, index.whitening
+    plain, whitening = None, index.whitening
     if whitening:
-        unwhitened, embed_images = _reading(index.unwhitened, descriptor), descriptor.embed_images
+        plain = _reading(index.unwhitened, descriptor, "not whitened")
+        embed_images = descriptor.embed_images
         descriptor = dataclasses.replace(
             descriptor, embed_images=lambda images: whitening(embed_images(images))
         )
+    regional = None
+    if views > 1:
+        regional = build_missing_regional(
+            index.exact, path, views, weights, pack, device=task.device, start_phase=start_phase
+        )
+        plain = _reading(index.exact, descriptor, ONE_VECTOR)
     return EncoderIndex(
-        index.exact, index.unwhitened, descriptor, unwhitened, index.approximate, index.overlap
+        index.exact,
+        index.unwhitened,
+        descriptor,
+        plain,
+        index.approximate,
+        regional,
+        index.overlap,
     )
 
 
-def _reading(index: faiss.Index, descriptor: Descriptor) -> Descriptor:
-    """The encoder without whitening, which reads the vectors of the pack from its index."""
+def _reading(index: faiss.Index, descriptor: Descriptor, name: str) -> Descriptor:
+    """The encoder as a reference, which reads the vectors of the pack from an index."""
 
     def embed_pack(pack: Pack, _progress: Progress | None) -> Vectors:
         return index.reconstruct_n(0, pack.count)
 
-    return dataclasses.replace(descriptor, name="not whitened", embed_pack=embed_pack)
+    return dataclasses.replace(descriptor, name=name, embed_pack=embed_pack)

@@ -62,6 +62,7 @@ def evaluate(
     exclude_duplicates: bool = False,
     whiten: int = 0,
     factory: str = "",
+    views: int = 1,
     compare: Sequence[str] = (),
     robust: bool = False,
     progress: Progress | None = None,
@@ -85,6 +86,7 @@ def evaluate(
             it, and of chance.
         whiten: features kept by PCA-whitening, of every encoder and of HOG; 0 does not whiten.
         factory: faiss's factory string of the index that gives the nearest marks; empty is exact.
+        views: vectors of each mark: of the whole, and of regions of it; 1 is the whole alone.
         compare: further encoders, each a run, a file of weights, or `timm:NAME`.
         robust: also measure known-item recall of changed queries.
         progress: called with (done, total) of the phase.
@@ -117,21 +119,25 @@ def evaluate(
         start_phase=start_phase,
         exclude_duplicates=exclude_duplicates,
     )
-    index = encoder_index(run, task, whiten=whiten, factory=factory)
+    index = encoder_index(run, task, whiten=whiten, factory=factory, views=views)
     before = beginning_descriptor(task, index, warn)
     if before:
         descriptors.insert(0, whitened_descriptor(before, whiten) if whiten else before)
-    if index.unwhitened:
-        descriptors.append(index.unwhitened)
+    if index.plain:
+        descriptors.append(index.plain)
     similarity, ranking = rank_gallery(
-        index.exact, task, "searching", approximate=index.approximate
+        index.exact,
+        task,
+        "searching",
+        approximate=index.approximate,
+        regional=index.regional,
     )
     scores, changed_scores = _scores(run, task, index, ranking, descriptors, seed, robust=robust)
     unused = {"--whiten": whiten, "--exclude-duplicates": exclude_duplicates, "--compare": compare}
     if warn and not robust and all(score.metric == "invariance" for score in scores):
         _warn_unused([option for option, value in unused.items() if value], warn)
     matches = judge_matches(pack, task.queries, ranking.top, similarity, task.duplicates)
-    header = _header(run, task, exclude_duplicates, whiten, factory)
+    header = _header(run, task, exclude_duplicates, whiten, factory, views)
     stable = stability(run, header, weights.step, matches, seed=seed)
     scores += [stable] if stable else []
     stem = eval_stem(weights.epoch) + _variant_suffix(header)
@@ -170,13 +176,14 @@ def _facts(task: EvaluationTask, header: MatchesHeader, index: EncoderIndex) -> 
         "duplicated": sum(len(rows) > 0 for rows in task.duplicates),
         "without_duplicates": header.without_duplicates,
         "whitened": header.whitened and index.exact.d,
+        "views": header.views,
         "index": header.index,
         "overlap": index.overlap,
     }
 
 
 def _header(
-    run: Run, task: EvaluationTask, exclude_duplicates: bool, whiten: int, factory: str
+    run: Run, task: EvaluationTask, exclude_duplicates: bool, whiten: int, factory: str, views: int
 ) -> MatchesHeader:
     """The first line of the matches file."""
     return MatchesHeader(
@@ -188,6 +195,7 @@ def _header(
         gallery=task.pack.count,
         without_duplicates=exclude_duplicates,
         whitened=whiten,
+        views=views,
         index=factory,
         attribution=task.pack.attribution,
     )
@@ -233,7 +241,9 @@ def _scores(
     task.start_phase("scoring")
     by_query = measure(task.labels, task.queries, ranking, task.topk, task.excluded)
     rows = changed_rows(task, seed)
-    ranks = changed_ranks(task, index.descriptor, index.exact, rows) if robust else {}
+    ranks = (
+        changed_ranks(task, index.descriptor, index.exact, rows, index.regional) if robust else {}
+    )
     references, reference_ranks = {}, {}
     for descriptor in descriptors:
         gallery = DescribedGallery(task, descriptor)
@@ -298,6 +308,7 @@ def eval_stem(epoch: float) -> str:
 def _variant_suffix(header: MatchesHeader) -> str:
     """What tells the files of an evaluation from those of a plain one of the same epoch."""
     parts = [f"whitened{header.whitened}"] if header.whitened else []
+    parts += [f"views{header.views}"] if header.views > 1 else []
     parts += ["unique"] if header.without_duplicates else []
     foreign = header.checkpoint if Path(header.checkpoint).is_absolute() else ""
     for kind, text in (("index", header.index), ("other", foreign)):

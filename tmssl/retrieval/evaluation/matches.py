@@ -30,6 +30,8 @@ class MatchesHeader(msgspec.Struct, frozen=True, kw_only=True):
     """whether near-duplicates of a query were left out of its list"""
     whitened: Count = 0
     """features kept by PCA-whitening, as asked for; 0 is none"""
+    views: Count = 1
+    """vectors of each mark that were compared; 1 is the whole alone"""
     index: str = ""
     """faiss's factory string of an approximate index; empty is exact"""
     attribution: str = ""

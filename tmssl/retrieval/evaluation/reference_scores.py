@@ -17,6 +17,8 @@ from tmssl.retrieval.evaluation.scoring import Ranking, ScoreKey, mean_values, m
 from tmssl.retrieval.evaluation.task import EvaluationTask
 from tmssl.retrieval.index.faiss_index import build_index
 from tmssl.retrieval.index.leave_one_out import mate_ranks, search_rows
+from tmssl.retrieval.index.regional import RegionalIndex
+from tmssl.retrieval.index.regional_rows import regional_mate_ranks, search_regional_rows
 from tmssl.retrieval.vectors.descriptor import Descriptor
 from tmssl.retrieval.vectors.embed import break_ties
 from tmssl.runs.folder import Run
@@ -72,21 +74,28 @@ def rank_gallery(
     *,
     untied: faiss.Index | None = None,
     approximate: faiss.Index | None = None,
+    regional: RegionalIndex | None = None,
 ) -> tuple[Vectors, Ranking]:
     """Search the gallery for every query; similarities (q, K) and the ranking.
 
     The nearest marks come from `untied` where the vectors of `index` tie often, or from `approximate`
-    if given. Ranks of a query's group are exact and count ties worst, so they need no ties broken.
+    if given, or from `regional` by several vectors of each mark. Ranks of a query's group are exact and count ties worst, so they need no ties broken.
     """
-    similarity, top = search_rows(
-        untied or index,
-        task.queries,
-        max(task.topk),
-        task.start_phase(phase),
-        excluded=task.excluded,
-        device=task.device,
-        approximate=approximate,
-    )
+    progress = task.start_phase(phase)
+    if regional is not None:
+        similarity, top = search_regional_rows(
+            regional, task.queries, max(task.topk), progress, excluded=task.excluded
+        )
+    else:
+        similarity, top = search_rows(
+            untied or index,
+            task.queries,
+            max(task.topk),
+            progress,
+            excluded=task.excluded,
+            device=task.device,
+            approximate=approximate,
+        )
     rows_of = group_mates(task.labels.groups)
     none = np.empty(0, np.int64)
     mates: list[Indices] = [
@@ -94,7 +103,10 @@ def rank_gallery(
         for row, excluded in zip(task.queries.tolist(), task.excluded, strict=True)
     ]
     progress = task.start_phase(f"{phase} groups")
-    ranks = mate_ranks(index, task.queries, mates, progress, excluded=task.excluded)
+    if regional is not None:
+        ranks = regional_mate_ranks(regional, task.queries, mates, progress, excluded=task.excluded)
+    else:
+        ranks = mate_ranks(index, task.queries, mates, progress, excluded=task.excluded)
     return similarity, Ranking(top, ranks)
 
 

@@ -12,7 +12,10 @@ from tmssl.data.preprocess import fit_square, ground_colour
 from tmssl.retrieval.evaluation.scoring import ScoreKey, mean_score
 from tmssl.retrieval.evaluation.task import EvaluationTask
 from tmssl.retrieval.index.exact import search_many
+from tmssl.retrieval.index.regional import RegionalIndex
+from tmssl.retrieval.index.regional_search import search_regions
 from tmssl.retrieval.vectors.descriptor import Descriptor
+from tmssl.retrieval.vectors.regions import DETAIL, cut_regions
 from tmssl.runs.events import Score
 from tmssl.types import Indices
 
@@ -82,7 +85,11 @@ def changed_rows(task: EvaluationTask, seed: int) -> Indices:
 
 
 def changed_ranks(
-    task: EvaluationTask, descriptor: Descriptor, index: faiss.Index, rows: Indices
+    task: EvaluationTask,
+    descriptor: Descriptor,
+    index: faiss.Index,
+    rows: Indices,
+    regional: RegionalIndex | None = None,
 ) -> Ranks:
     """Ranks from 0 of the originals of changed queries, at most the longest list length.
 
@@ -93,6 +100,7 @@ def changed_ranks(
         descriptor: embeds the changed queries.
         index: of its vectors of the pack.
         rows: of the queries.
+        regional: searched in place of `index`, by several vectors of each query.
     """
     longest, size = max(task.topk), task.pack.size
     excluded = dict(zip(task.queries.tolist(), task.excluded, strict=True))
@@ -103,17 +111,35 @@ def changed_ranks(
         parts = []
         for begin in range(0, len(rows), _AT_ONCE):
             images = map(Image.fromarray, task.pack.read(rows[begin : begin + _AT_ONCE]))
-            changed = np.stack([fit_square(change(image), size) for image in images])
-            parts.append(descriptor.embed_images(torch.from_numpy(changed)))
+            changed = [change(image) for image in images]
+            if regional is None:
+                squares = np.stack([fit_square(image, size) for image in changed])
+                vectors = descriptor.embed_images(torch.from_numpy(squares))
+                parts.append(search_many(index, vectors, length, device=task.device)[1])
+            else:
+                parts += [
+                    _found_by_regions(image, size, descriptor, regional, length)
+                    for image in changed
+                ]
             if progress:
                 progress(done * len(rows) + begin + len(changed), len(CHANGES) * len(rows))
-        listed = search_many(index, np.concatenate(parts), length, device=task.device)[1]
+        listed = np.concatenate(parts)
         of_rows = [
             _rank(of_query, row, excluded[row], longest)
             for of_query, row in zip(listed, rows.tolist(), strict=True)
         ]
         ranks[name] = np.array(of_rows, np.int64)
     return ranks
+
+
+def _found_by_regions(
+    image: Image.Image, size: int, descriptor: Descriptor, regional: RegionalIndex, length: int
+) -> Indices:
+    """The rows that the regions of an image find, (1, length)."""
+    square, detail = fit_square(image, size), fit_square(image, DETAIL * size)
+    images = cut_regions(square, detail, regional.regions)[1]
+    vectors = descriptor.embed_images(torch.from_numpy(images))
+    return search_regions(regional, vectors, length)[1][None]
 
 
 def _rank(listed: Indices, row: int, excluded: Indices, longest: int) -> int:

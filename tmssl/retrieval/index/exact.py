@@ -6,9 +6,9 @@ a block of the gallery is decoded once, on the device, and multiplied with every
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import faiss
 import numpy as np
@@ -21,6 +21,7 @@ _GALLERY_BLOCK = 1 << 15  # with 1280 features 160 MiB
 _QUERY_BLOCK = 1 << 10  # with that, 128 MiB of similarities
 _FEW = 4  # candidates a query, in multiples of k, that are merged without a selection before
 CPU = torch.device("cpu")
+T = TypeVar("T")
 
 
 def search_one(
@@ -39,7 +40,6 @@ def search_one(
     Returns:
         Cosines (k,), falling, and rows (k,).
     """
-    bounds = np.linspace(0, index.ntotal, faiss.omp_get_max_threads() + 1).astype(int).tolist()
     bits = None if mask is None else np.packbits(mask, bitorder="little")
 
     def scan(begin: int, end: int) -> tuple[Vectors, Indices]:
@@ -50,12 +50,18 @@ def search_one(
         similarity, rows = index.search(query, k, params=parameters)
         return similarity[0], rows[0]
 
-    parts = list(_single_threads().map(scan, bounds[:-1], bounds[1:]))
+    parts = map_ranges(scan, index.ntotal)
     similarity = np.concatenate([part[0] for part in parts])
     rows = np.concatenate([part[1] for part in parts])
     order = np.lexsort((rows, -similarity))
     order = order[rows[order] >= 0][:k]  # a part with fewer than k rows fills up with -1
     return np.clip(similarity[order], -1, 1), rows[order]
+
+
+def map_ranges(scan: Callable[[int, int], T], count: int) -> list[T]:
+    """What a function of (begin, end) returns for consecutive ranges of 0 to `count`, one for each core."""
+    bounds = np.linspace(0, count, faiss.omp_get_max_threads() + 1).astype(int).tolist()
+    return list(_single_threads().map(scan, bounds[:-1], bounds[1:]))
 
 
 @functools.cache

@@ -13,7 +13,8 @@ from tmssl.types import Indices, Progress, Vectors
 
 _QUERY_BLOCK = 256
 _GALLERY_BLOCK = 1 << 15  # with 1280 features 160 MiB
-_TIE = 1e-6  # cosines that differ by less are equal but for rounding
+TIE = 1e-6
+"""cosines that differ by less are equal but for rounding"""
 
 
 def search_rows(
@@ -90,7 +91,7 @@ def mate_ranks(
     away = excluded if excluded is not None else []
     vectors = index.reconstruct_batch(queries[with_mates])
     limits = [
-        np.sort(index.reconstruct_batch(mates[i]) @ vector)[::-1] - _TIE
+        np.sort(index.reconstruct_batch(mates[i]) @ vector)[::-1] - TIE
         for i, vector in zip(with_mates.tolist(), vectors, strict=True)
     ]
     for begin in range(0, index.ntotal, _GALLERY_BLOCK):

@@ -25,19 +25,19 @@ class Comparison:
 
 
 def likenesses(
-    gallery: Gallery, vector: Vectors | None, comparison: Comparison
+    gallery: Gallery, vectors: Vectors | None, comparison: Comparison
 ) -> dict[str, Vectors]:
     """The similarity of every mark in picture and text, (n,) each; only kinds that are asked for and weigh something.
 
     Args:
         gallery: what is searched.
-        vector: of the picture, (1, f); None compares no picture.
+        vectors: of the regions of the picture, (q, f), the whole first; None compares no picture.
         comparison: the text and the weights.
     """
     parts = {}
-    if vector is not None and comparison.weights.picture:
+    if vectors is not None and comparison.weights.picture:
         everything = np.ones(gallery.pack.count, np.bool_)  # with a mask the search is exact
-        similarity, rows = gallery.index.nearest(vector, gallery.pack.count, everything)
+        similarity, rows = gallery.index.nearest(vectors, gallery.pack.count, everything)
         parts["picture"] = np.empty(gallery.pack.count, np.float32)
         parts["picture"][rows] = similarity
     if comparison.texts is not None and comparison.text and comparison.weights.text:

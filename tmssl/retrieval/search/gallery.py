@@ -5,21 +5,28 @@ What a search reports of the marks it finds is in search.py.
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import faiss
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from tmssl.config import read_config
 from tmssl.data.pack.info import PackInfo, open_marks, read_info
+from tmssl.data.pack.reader import Pack, open_pack
 from tmssl.data.sources.marks import MarkTable
 from tmssl.data.views.augment import plain_view
 from tmssl.errors import InputError
+from tmssl.retrieval.index.regional import RegionalIndex, open_regional, regional_files
+from tmssl.retrieval.search.logos import Logo
 from tmssl.retrieval.search.manifest import IndexManifest, find_manifest
 from tmssl.retrieval.search.search_index import SearchIndex, open_search_index
 from tmssl.retrieval.search.traced_encoder import load_traced_encoder
+from tmssl.retrieval.vectors.regions import Region, cut_regions
 from tmssl.runs.folder import Run
 from tmssl.text import safe
 from tmssl.types import Pixels, Progress, Vectors
@@ -38,6 +45,11 @@ class Gallery:
     encode: Callable[[Tensor], Tensor]
     """from a view, float32 (1, 3, s, s), to features (1, f), on the CPU"""
 
+    @functools.cached_property
+    def images(self) -> Pack:
+        """The pictures of the marks, opened when they are first wanted."""
+        return open_pack(self.pack_folder, self.marks)
+
 
 def open_gallery(
     run: Run,
@@ -45,6 +57,7 @@ def open_gallery(
     checkpoint: str = "best",
     whiten: int = 0,
     factory: str = "",
+    views: int = 1,
     device: str = "auto",
     phase: Callable[[str], None] = lambda name: None,
     progress: Progress | None = None,
@@ -56,6 +69,7 @@ def open_gallery(
         checkpoint: `best`, `last`, `epoch-0010` or a path.
         whiten: features kept by PCA-whitening of the vectors; 0 does not whiten.
         factory: faiss's factory string of an approximate index; empty searches exactly.
+        views: vectors of each mark: of the whole, and of regions of it; 1 is the whole alone.
         device: where the marks are embedded.
         phase: called with the name of each phase of the preparation as it begins.
         progress: called with (done, total) of the phase.
@@ -79,16 +93,49 @@ def open_gallery(
         phase(name)
         return progress
 
+    index = open_search_index(
+        run.index / manifest.index, pack.count, start_phase, whiten=whiten, factory=factory
+    )
+    if views > 1:
+        regional = _open_regional(run, manifest, index.exact, folder, views, device, start_phase)
+        index = dataclasses.replace(index, regional=regional)
     return Gallery(
         run=run,
         pack_folder=folder,
         pack=pack,
         manifest=manifest,
         marks=open_marks(folder, pack),
-        index=open_search_index(
-            run.index / manifest.index, pack.count, start_phase, whiten=whiten, factory=factory
-        ),
+        index=index,
         encode=_open_encoder(run, manifest),
+    )
+
+
+def _open_regional(
+    run: Run,
+    manifest: IndexManifest,
+    whole: faiss.Index,
+    folder: Path,
+    views: int,
+    device: str,
+    start_phase: Callable[[str], Progress | None],
+) -> RegionalIndex:
+    """The vectors of the marks' regions, which are embedded first where they are not kept."""
+    path = run.index / manifest.index
+    files = regional_files(path, views)
+    if files.exist():
+        return open_regional(files, whole)
+    from tmssl.retrieval.search.region_indexing import build_missing_regional
+    from tmssl.training.checkpoints.store import load_weights
+    from tmssl.training.learner import choose_device
+
+    return build_missing_regional(
+        whole,
+        path,
+        views,
+        load_weights(_checkpoint_of(run, manifest)),
+        open_pack(folder),
+        device=choose_device(device),
+        start_phase=start_phase,
     )
 
 
@@ -97,14 +144,20 @@ def _open_encoder(run: Run, manifest: IndexManifest) -> Callable[[Tensor], Tenso
     if manifest.encoder:
         return load_traced_encoder(run.index / manifest.encoder)
     from tmssl.retrieval.vectors.embed import inference_copy, trained_encoder
-    from tmssl.runs.checkpoints import digest
     from tmssl.training.checkpoints.store import load_weights
 
-    # A later checkpoint may have taken the name since.
+    weights = load_weights(_checkpoint_of(run, manifest))
+    return inference_copy(trained_encoder(weights), torch.device("cpu"))
+
+
+def _checkpoint_of(run: Run, manifest: IndexManifest) -> Path:
+    """The checkpoint that an index was made with; a later one may have taken its name since."""
+    from tmssl.runs.checkpoints import digest
+
     candidates = [run.path / manifest.checkpoint, *sorted(run.checkpoints.glob("*.pt"))]
     for path in candidates:
         if path.is_file() and digest(path) == manifest.checkpoint_sha256:
-            return inference_copy(trained_encoder(load_weights(path)), torch.device("cpu"))
+            return path
     raise InputError(
         f"the checkpoint that {safe(run.index / manifest.index)} was made with is gone; evaluate again"
     )
@@ -116,16 +169,31 @@ def embed_query(gallery: Gallery, pixels: Pixels) -> Vectors:
     Raises:
         InputError: the index holds vectors of another width.
     """
-    view = plain_view(torch.from_numpy(pixels.copy())[None], gallery.manifest.image_size)
-    with torch.inference_mode(), _one_thread():
-        vector = functional.normalize(gallery.encode(view).float()).numpy()
-    index = gallery.index
+    index, vector = gallery.index, _embed(gallery, pixels)
     vector = index.whitening(vector) if index.whitening else vector
     if vector.shape[1] != index.exact.d:
         raise InputError(
             f"{safe(index.path)} holds vectors of {index.exact.d} features, "
             f"and the encoder gives {vector.shape[1]}; remove it and search again"
         )
+    return vector
+
+
+def embed_query_regions(gallery: Gallery, logo: Logo) -> tuple[list[Region], Vectors]:
+    """The regions of a logo, the whole first, and their unit vectors (n, f)."""
+    regional = gallery.index.regional
+    detail = logo.pixels if logo.detail is None else logo.detail
+    regions, images = cut_regions(logo.pixels, detail, regional.regions if regional else 1)
+    vectors = [embed_query(gallery, logo.pixels)]
+    vectors += [_embed(gallery, image) for image in images[1:]]
+    return regions, np.concatenate(vectors)
+
+
+def _embed(gallery: Gallery, pixels: Pixels) -> Vectors:
+    """The unit vector (1, f) of a preprocessed image, uint8 (s, s, 3), before any whitening of the index."""
+    view = plain_view(torch.from_numpy(pixels.copy())[None], gallery.manifest.image_size)
+    with torch.inference_mode(), _one_thread():
+        vector: Vectors = functional.normalize(gallery.encode(view).float()).numpy()
     return vector
 
 

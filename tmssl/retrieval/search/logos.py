@@ -13,6 +13,7 @@ from tmssl.data.preprocess import fit_square
 from tmssl.errors import InputError
 from tmssl.files import is_folder
 from tmssl.retrieval.search.crop import Crop, cut
+from tmssl.retrieval.vectors.regions import DETAIL
 from tmssl.text import safe
 from tmssl.types import Pixels
 
@@ -31,6 +32,8 @@ class Logo:
     """uint8 (s, s, 3), as the pack holds its marks"""
     crop: str = ""
     """the rectangle of the image that is searched for, as given; empty for the whole"""
+    detail: Pixels | None = None
+    """the same square in more pixels, from which regions are cut; None where there is none"""
 
 
 class LogoPath(NamedTuple):
@@ -113,5 +116,6 @@ def decode_crops(
             part = cut(image, crop, shape.width, shape.height) if crop else image
         except InputError as error:
             raise InputError(f"{shown}: {error}") from error
-        logos.append(Logo(name, sha256, fit_square(part, size), crop.text if crop else ""))
+        square, detail = fit_square(part, size), fit_square(part, DETAIL * size)
+        logos.append(Logo(name, sha256, square, crop.text if crop else "", detail))
     return logos

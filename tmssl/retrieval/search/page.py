@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tmssl.data.pack.reader import Pack
 from tmssl.retrieval.html import Cell, Table, data_uri, named_codes, render
+from tmssl.retrieval.search.frames import framed_region
 from tmssl.retrieval.search.results import SearchMatch, SearchRecord
 from tmssl.text import safe
 from tmssl.types import Pixels
@@ -44,7 +45,7 @@ def search_page(record: SearchRecord, logos: Sequence[Pixels | None], pack: Pack
             Table(
                 safe(result.source()),
                 [safe(name, 80) for name in columns],
-                [_match_row(match, further, pack) for match in result.matches],
+                [_match_row(match, pixels, further, pack) for match in result.matches],
                 picture=data_uri(pixels) if pixels is not None else "",
                 words=safe(
                     result.codes() + (f"; SHA-256 {result.sha256}" if result.sha256 else ""), 1000
@@ -54,7 +55,9 @@ def search_page(record: SearchRecord, logos: Sequence[Pixels | None], pack: Pack
     return render("Marks that resemble a logo", facts, tables)
 
 
-def _match_row(match: SearchMatch, further: Sequence[str], pack: Pack) -> list[Cell]:
+def _match_row(
+    match: SearchMatch, logo: Pixels | None, further: Sequence[str], pack: Pack
+) -> list[Cell]:
     """The row of a match; only a web address becomes a link."""
     name = safe(match.title or match.path, 200)
     link = match.url if match.url.lower().startswith(_LINKS) else ""
@@ -64,8 +67,8 @@ def _match_row(match: SearchMatch, further: Sequence[str], pack: Pack) -> list[C
     shared = named_codes(list(match.shared)) or ["none"]
     return [
         Cell([str(match.rank)], float(match.rank)),
-        Cell(picture=data_uri(pack.read([match.row])[0])),
-        Cell([f"{match.similarity:.4f}"], match.similarity),
+        Cell(picture=data_uri(framed_region(pack.read([match.row])[0], match.region))),
+        _compared(match, logo),
         *(Cell([f"{part:.4f}"], part) for part in match.parts.values()),
         Cell(lines, name, link=safe(link, 2000)),
         Cell([safe(match.id)], safe(match.id)),
@@ -73,6 +76,15 @@ def _match_row(match: SearchMatch, further: Sequence[str], pack: Pack) -> list[C
         Cell(named_codes(match.vienna), " ".join(match.vienna)),
         *(Cell([safe(text, 200)], _sort_key(text)) for text in extra),
     ]
+
+
+def _compared(match: SearchMatch, logo: Pixels | None) -> Cell:
+    """The similarity, and which region of the logo was compared with which of the mark."""
+    told = [f"{match.similarity:.4f}", *filter(None, [match.compared()])]
+    picture = ""
+    if logo is not None and match.logo_region is not None:
+        picture = data_uri(framed_region(logo, match.logo_region))
+    return Cell(told, match.similarity, picture=picture)
 
 
 def _sort_key(text: str) -> float | str:

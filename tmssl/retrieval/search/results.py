@@ -26,6 +26,17 @@ class LikelyCode(msgspec.Struct, frozen=True, kw_only=True):
     """share times log(gallery / marks that have it)"""
 
 
+class ComparedRegion(msgspec.Struct, frozen=True, kw_only=True):
+    """The region of a picture that was compared, in shares of the square that the picture is fitted into."""
+
+    kind: str
+    """`figure` (without lines of words), `block` (which stands apart) or `part` (a rectangle)"""
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
 class SearchMatch(msgspec.Struct, frozen=True, kw_only=True):
     """A mark that resembles a logo."""
 
@@ -48,7 +59,18 @@ class SearchMatch(msgspec.Struct, frozen=True, kw_only=True):
     """code to title of the divisions that it shares with the logo's own or likely codes, rare before frequent"""
     own: bool = False
     """whether it is the logo itself"""
+    region: ComparedRegion | None = None
+    """the region of the mark that was compared; None is the whole"""
+    logo_region: ComparedRegion | None = None
+    """the region of the logo that it was compared with; None is the whole"""
     extra: dict[str, str] = {}
+
+    def compared(self) -> str:
+        """Which region of the logo was compared with which of the mark, in words; empty for both wholes."""
+        if self.region is None and self.logo_region is None:
+            return ""
+        kinds = [one.kind if one else "whole" for one in (self.logo_region, self.region)]
+        return " ~ ".join(kinds)
 
 
 class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +123,8 @@ class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
     """faiss's factory string of the approximate index, used without filters; empty is exact"""
     engine: str = ""
     """address and collection of the engine that was searched; empty is this machine"""
+    views: int = 1
+    """vectors of each mark that were compared: of the whole, and of regions of it"""
     whitened: int = 0
     """features kept by PCA-whitening of the index's vectors; 0 is not whitened"""
     pack: str

@@ -16,10 +16,13 @@ from tmssl.data.lettering.reader import open_reader
 from tmssl.data.sources.marks import Mark
 from tmssl.data.vienna import title
 from tmssl.errors import InputError
+from tmssl.retrieval.index.regional import RegionalIndex
+from tmssl.retrieval.index.regional_search import compare_rows
 from tmssl.retrieval.search.combined import Comparison, best_rows, likenesses, with_codes
-from tmssl.retrieval.search.gallery import Gallery, embed_query
+from tmssl.retrieval.search.gallery import Gallery, embed_query_regions
 from tmssl.retrieval.search.logos import STDIN, Logo
 from tmssl.retrieval.search.results import (
+    ComparedRegion,
     LikelyCode,
     SearchMatch,
     SearchRecord,
@@ -29,6 +32,7 @@ from tmssl.retrieval.search.results import (
 )
 from tmssl.retrieval.search.text_similarity import plain_form
 from tmssl.retrieval.search.weights import Weights, weighted_mean
+from tmssl.retrieval.vectors.regions import WHOLE, Region, find_regions
 from tmssl.text import safe
 from tmssl.types import Indices, Mask, Vectors
 
@@ -70,14 +74,17 @@ def find_matches(
     """
     own_row = _catalogue_row(gallery, logo) if logo else None
     own = gallery.marks[own_row] if own_row is not None else None
-    vector = embed_query(gallery, logo.pixels) if logo else None
+    regions, vectors = embed_query_regions(gallery, logo) if logo else ([], None)
     if comparison is not None:
         text = comparison.text or _text_of(logo, own, comparison)
         comparison = dataclasses.replace(comparison, text=text)
-        found = _by_likenesses(gallery, vector, k, mask, own, comparison)
+        found = _by_likenesses(gallery, vectors, k, mask, own, comparison)
     else:
-        assert vector is not None
-        found = _by_picture(gallery, vector, k, mask, own)
+        assert vectors is not None
+        found = _by_picture(gallery, vectors, k, mask, own)
+    matches = _matches(gallery, found, own_row)
+    if vectors is not None and gallery.index.regional is not None:
+        matches = _with_regions(gallery, gallery.index.regional, regions, vectors, matches)
     return SearchResult(
         file=safe(logo.name, 1000) if logo else "",
         crop=safe(logo.crop, 100) if logo else "",
@@ -85,33 +92,33 @@ def find_matches(
         sha256=logo.sha256 if logo else "",
         vienna=list(own.vienna) if own else [],
         likely=[] if own else found.likely,
-        matches=_matches(gallery, found, own_row),
+        matches=matches,
     )
 
 
 def _by_picture(
-    gallery: Gallery, vector: Vectors, k: int, mask: Mask | None, own: Mark | None
+    gallery: Gallery, vectors: Vectors, k: int, mask: Mask | None, own: Mark | None
 ) -> _Found:
-    """The marks nearest to a picture's vector."""
+    """The marks nearest to a picture, by the vectors of its regions."""
     voters = min(_VOTERS, gallery.pack.count)
-    similarity, rows = gallery.index.nearest(vector, max(k, voters))
+    similarity, rows = gallery.index.nearest(vectors, max(k, voters))
     likely = _vote(gallery, rows[:voters])
     if mask is not None:
-        similarity, rows = gallery.index.nearest(vector, k, mask)
+        similarity, rows = gallery.index.nearest(vectors, k, mask)
     codes = own.vienna if own else [vote.code for vote in likely]
     return _Found(rows[:k], similarity[:k], {}, codes, likely)
 
 
 def _by_likenesses(
     gallery: Gallery,
-    vector: Vectors | None,
+    vectors: Vectors | None,
     k: int,
     mask: Mask | None,
     own: Mark | None,
     comparison: Comparison,
 ) -> _Found:
     """The marks of the highest weighted mean of likenesses; codes that are unknown are voted by the others."""
-    weights, parts = comparison.weights, likenesses(gallery, vector, comparison)
+    weights, parts = comparison.weights, likenesses(gallery, vectors, comparison)
     voters = best_rows(weighted_mean(parts, weights), _VOTERS) if parts else np.empty(0, np.int64)
     likely = _vote(gallery, voters)
     codes = own.vienna if own else [vote.code for vote in likely]
@@ -172,6 +179,40 @@ def _matches(gallery: Gallery, found: _Found, own_row: int | None) -> list[Searc
     ]
 
 
+def _with_regions(
+    gallery: Gallery,
+    regional: RegionalIndex,
+    regions: Sequence[Region],
+    vectors: Vectors,
+    matches: Sequence[SearchMatch],
+) -> list[SearchMatch]:
+    """The same matches with the two regions that were compared.
+
+    Args:
+        gallery: what was searched.
+        regional: the vectors of its regions.
+        regions: of the logo, the whole first.
+        vectors: of these.
+        matches: without regions.
+    """
+    rows = np.array([match.row for match in matches], np.int64)
+    of_logo, of_mark = np.divmod(compare_rows(regional, vectors, rows)[1], regional.regions)
+    pictures = gallery.images.read(rows)
+    return [
+        msgspec.structs.replace(
+            match,
+            logo_region=_told(regions[one]),
+            region=_told(find_regions(picture, regional.regions)[other]),
+        )
+        for match, one, other, picture in zip(matches, of_logo, of_mark, pictures, strict=True)
+    ]
+
+
+def _told(region: Region) -> ComparedRegion | None:
+    """A region as the record tells it."""
+    return None if region == WHOLE else ComparedRegion(kind=region.kind, **region.box._asdict())
+
+
 def risks(result: SearchResult, above: float) -> SearchResult:
     """The matches of at least a similarity, without the logo itself where it is a mark of the gallery."""
     kept = [match for match in result.matches if match.similarity >= above and not match.own]
@@ -225,6 +266,7 @@ def new_record(
         index_sha256=manifest.index_sha256,
         factory=factory,
         engine=safe(engine, 300),
+        views=gallery.index.regional.regions if gallery.index.regional else 1,
         whitened=gallery.index.exact.d if gallery.index.whitening else 0,
         pack=str(gallery.pack_folder),
         pack_fingerprint=pack.fingerprint,

@@ -16,6 +16,8 @@ from tmssl.retrieval.index.approximate import (
 )
 from tmssl.retrieval.index.exact import search_one
 from tmssl.retrieval.index.faiss_index import open_index
+from tmssl.retrieval.index.regional import RegionalIndex
+from tmssl.retrieval.index.regional_search import search_regions
 from tmssl.retrieval.vectors.whitening import whitened_index
 from tmssl.text import safe
 from tmssl.types import Indices, Mask, Progress, Vectors
@@ -40,15 +42,21 @@ class SearchIndex:
     """gives the nearest marks in place of `exact`"""
     overlap: float | None = None
     """overlap@10 of `approximate` with `exact`"""
+    regional: RegionalIndex | None = None
+    """several vectors of each mark, searched in place of `exact`"""
     engine: Engine | None = None
     """gives the nearest marks in place of both, from another machine"""
 
     def nearest(self, query: Vectors, k: int, mask: Mask | None = None) -> tuple[Vectors, Indices]:
-        """Cosines, falling, and rows of the k marks nearest to a query (1, d).
+        """Cosines, falling, and rows of the k marks nearest to a query.
 
+        A query has the vector of the whole, (1, d), and where the index is regional those of its
+        regions after it, (q, d); what such a similarity is, regional_search.py tells.
         A mask, bool (n,), restricts the search to its marks and makes it exact. Without one the
         approximate index, where there is one, may find fewer than k.
         """
+        if self.regional is not None:
+            return search_regions(self.regional, query, k, mask)
         if self.engine is not None:
             return self.engine(query, k, mask is not None)
         if self.approximate is None or mask is not None:

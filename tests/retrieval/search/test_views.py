@@ -1,0 +1,119 @@
+"""Several vectors a mark: what stands apart in a mark, and its parts, are found and told."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.helpers.in_process import tmssl_in_process
+from tests.helpers.marks import draw_marks
+from tests.helpers.tiny_run import tiny_run
+from tmssl.errors import InputError
+from tmssl.retrieval.evaluation.evaluate import evaluate
+from tmssl.retrieval.evaluation.robustness import CHANGES
+from tmssl.retrieval.index.regional import regional_files
+from tmssl.retrieval.index.regional_search import compare_rows, region_vectors
+from tmssl.retrieval.search.gallery import Gallery, open_gallery
+from tmssl.retrieval.search.logos import read_logo
+from tmssl.retrieval.search.search import find_matches
+from tmssl.runs.eval_event import manner
+from tmssl.runs.folder import Run
+
+MARKS, VIEWS = 40, 8
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("views")
+    draw_marks(folder / "marks", MARKS)
+    return tiny_run(folder)
+
+
+@pytest.fixture(scope="module")
+def gallery(run: Run) -> Gallery:
+    return open_gallery(run, views=VIEWS)
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_mark_is_found_by_its_whole_as_without_views(run: Run, gallery: Gallery) -> None:
+    images = Path(gallery.pack.source_root) / "images"
+    for number in range(5):
+        best = find_matches(gallery, read_logo(images / f"{number:04d}.png", 48), 3).matches[0]
+        assert best.path == f"images/{number:04d}.png"
+        assert (best.region, best.logo_region, best.compared()) == (None, None, "")
+        assert best.similarity == pytest.approx(1, abs=5e-3)
+
+
+def test_the_regions_that_were_compared_are_told(
+    run: Run, gallery: Gallery, tmp_path: Path
+) -> None:
+    images = Path(gallery.pack.source_root) / "images"
+    mark = Image.open(images / "0007.png").convert("RGB")
+    canvas = Image.new("RGB", (mark.width, 2 * mark.height), "white")
+    canvas.paste(mark, (0, 0))
+    canvas.paste(Image.open(images / "0011.png").convert("RGB"), (0, mark.height))
+    canvas.save(tmp_path / "both.png")
+    page = tmp_path / "page.html"
+    words = [str(tmp_path / "both.png"), "--run", str(run.path), "--views", str(VIEWS)]
+    record = json.loads(tmssl_in_process("search", *words, "--json", "--html", str(page))[0])
+    assert record["views"] == VIEWS
+    (answer,) = record["answers"]
+    told = [match["logo_region"] for match in answer["matches"][:2]]
+    assert {match["path"] for match in answer["matches"][:2]} == {
+        "images/0007.png",
+        "images/0011.png",
+    }
+    assert all(region and 0 <= region["top"] < region["bottom"] <= 1 for region in told)
+    assert "~ whole" in page.read_text()
+    assert "~ whole" in tmssl_in_process("search", *words)[0]
+
+
+def test_similarities_are_those_of_comparing_every_region(gallery: Gallery) -> None:
+    regional = gallery.index.regional
+    assert regional is not None
+    query = region_vectors(regional, 3)
+    similarity, rows = gallery.index.nearest(query, 10)
+    everything = compare_rows(regional, query, np.arange(MARKS))[0]
+    assert np.allclose(similarity, np.sort(everything)[::-1][:10])
+    assert rows[0] == 3
+
+
+def test_views_are_kept_and_damaged_ones_are_told(run: Run, gallery: Gallery) -> None:
+    files = regional_files(gallery.index.path, VIEWS)
+    before = files.codes.stat().st_mtime_ns
+    open_gallery(run, views=VIEWS)
+    assert files.codes.stat().st_mtime_ns == before
+    content = files.bits.read_bytes()
+    files.bits.write_bytes(content[:-1])
+    with pytest.raises(InputError, match="damaged"):
+        open_gallery(run, views=VIEWS)
+    files.bits.write_bytes(content)
+
+
+def test_an_evaluation_by_views_says_so_and_compares_with_one_vector(run: Run) -> None:
+    event = evaluate(run, topk=[5], views=3, robust=True)
+    assert event.views == 3
+    assert manner(event) == "with 3 views of each mark"
+    assert event.matches == "eval/epoch-0001-views3.matches.jsonl"
+    assert len(event.robustness) == len(CHANGES)
+    assert all("one vector" in score.references for score in event.robustness)
+
+
+@pytest.mark.parametrize("words", [["--whiten", "8"], ["--index", "Flat"], ["--engine", "a/b"]])
+def test_what_says_otherwise_which_vectors_are_compared_is_refused(
+    run: Run, gallery: Gallery, words: list[str]
+) -> None:
+    logo = Path(gallery.pack.source_root) / "images" / "0001.png"
+    command = ["search", str(logo), "--run", str(run.path), "--views", "4", *words]
+    with pytest.raises(InputError, match=f"--views and {words[0]} both"):
+        tmssl_in_process(*command)

@@ -1,0 +1,95 @@
+"""The vectors of the regions of every mark of a pack, beside those of the whole marks."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import nn
+
+from tmssl.data.pack.reader import Pack
+from tmssl.data.views.augment import plain_view
+from tmssl.errors import CheckpointError
+from tmssl.retrieval.vectors.embed import embed_views, inference_copy
+from tmssl.retrieval.vectors.regions import cut_regions
+from tmssl.types import Indices, Pixels, Progress, Vectors
+
+_MARKS = 16  # whose regions are cut together
+_AT_ONCE = {"cuda": 256, "cpu": 32}  # images through the encoder, as for whole marks
+_CUTTERS, _AHEAD = 2, 4  # threads, and their batches that wait
+
+
+def embed_regions(
+    encoder: nn.Module,
+    pack: Pack,
+    count: int,
+    width: int,
+    *,
+    image_size: int,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> Iterator[tuple[Indices, Vectors]]:
+    """Unit vectors of the regions of each mark but its whole, some marks at a time, in order.
+
+    While the encoder works on some marks, threads cut the regions of the next.
+
+    Args:
+        encoder: from (n, 3, s, s) to (n, f).
+        pack: the marks.
+        count: regions of a mark, with the whole, 2 or more.
+        width: f, features of the encoder.
+        image_size: s, the side the encoder was trained at.
+        device: where to run it.
+        progress: called with (marks done, marks).
+
+    Yields:
+        Rows (m,), and float32 (m, count - 1, f), zeros for regions that a mark lacks.
+
+    Raises:
+        CheckpointError: the encoder's features are not finite.
+    """
+    encoder = inference_copy(encoder, device)
+    batches = [
+        np.arange(begin, min(begin + _MARKS, pack.count)) for begin in range(0, pack.count, _MARKS)
+    ]
+
+    def cut(rows: Indices) -> tuple[list[int], Pixels]:
+        parts = [cut_regions(square, square, count)[1][1:] for square in pack.read(rows)]
+        return [len(part) for part in parts], np.concatenate(parts)
+
+    with ThreadPoolExecutor(_CUTTERS, thread_name_prefix="regions") as cutters:
+        ahead = deque(cutters.submit(cut, rows) for rows in batches[:_AHEAD])
+        for number, rows in enumerate(batches):
+            found, images = ahead.popleft().result()
+            if number + _AHEAD < len(batches):
+                ahead.append(cutters.submit(cut, batches[number + _AHEAD]))
+            vectors = np.zeros((len(rows), count - 1, width), np.float32)
+            if len(images):  # marks without ink have no regions
+                there = np.arange(count - 1) < np.array(found)[:, None]
+                vectors[there] = describe_images(encoder, images, image_size, device)
+            yield rows, vectors
+            if progress:
+                progress(int(rows[-1]) + 1, pack.count)
+
+
+def describe_images(
+    encoder: nn.Module, images: Pixels, image_size: int, device: torch.device
+) -> Vectors:
+    """Unit vectors (n, f) of images, uint8 (n, h, w, 3), by an `inference_copy` of an encoder.
+
+    Raises:
+        CheckpointError: the encoder's features are not finite.
+    """
+    at_once = _AT_ONCE[device.type]
+    parts = [
+        embed_views(encoder, plain_view(torch.from_numpy(part).to(device), image_size))
+        for begin in range(0, len(images), at_once)
+        if len(part := images[begin : begin + at_once])
+    ]
+    vectors = np.concatenate(parts)
+    if not np.isfinite(vectors).all():
+        raise CheckpointError(
+            "the encoder's features are not finite numbers; evaluate an earlier checkpoint"
+        )
+    return vectors
