@@ -27,6 +27,8 @@ COMMANDS = {
     "watch": Entry("Watch a run, or all runs of a folder."),
     "eval": Entry("Evaluate retrieval against chance and references.", "evaluate", NumbersCommand),
     "search": Entry("Find the marks that resemble a logo."),
+    "add": Entry("Add marks to those that a run searches."),
+    "remove": Entry("Remove marks from those that a run searches."),
     "runs": Entry("List the runs: state, epoch, loss, best evaluation."),
     "stop": Entry("Stop the trainer of a run after its current step."),
     "data": Entry("Describe a source of images."),

@@ -36,6 +36,15 @@ RunPath = Annotated[
         help="Run folder, or name of a run in RUNS; `--run RUN` means the same.  [default: RUNS/latest]",
     ),
 ]
+OfRun = Annotated[
+    Path | None,
+    typer.Option(
+        "--run",
+        metavar="RUN",
+        help="Run whose gallery changes; an option, as the arguments say what changes.  "
+        "[default: RUNS/latest]",
+    ),
+]
 _RunOption = Annotated[Path | None, typer.Option("--run", metavar="RUN", hidden=True)]
 CheckpointName = Annotated[
     str,

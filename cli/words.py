@@ -81,9 +81,9 @@ def comparison_of(gallery: "Gallery", text: str, weights: "Weights", *, read: bo
 
 
 def _read_gallery(gallery: "Gallery") -> None:
-    """Read the lettering of a gallery; what the pack that its run trained on knows is not read again."""
-    from tmssl.config import read_config
+    """Read the lettering of a gallery; what other packs of its run know is not read again."""
     from tmssl.data.pack.reader import open_pack
+    from tmssl.data.pack.searched import own_packs, trained_pack
 
-    trained = Path(read_config(gallery.run.config).data.pack)
-    read_with_progress(open_pack(gallery.pack_folder, gallery.marks), known=[trained])
+    known = [*own_packs(gallery.run), trained_pack(gallery.run)]
+    read_with_progress(open_pack(gallery.pack_folder, gallery.marks), known=known)

@@ -108,6 +108,7 @@ def what_a_user_has(folder: Path) -> None:
     (folder / "grid.toml").write_text(SWEEP)
     (folder / "old.log").write_text("Epoch 1 complete. Avg Loss: 7.0350\n")
     shutil.copy(folder / "my-marks" / "images" / "0004.png", folder / "new-logo.png")
+    draw_marks(folder / "new-marks", 6, first=40)
     (folder / "my-portfolio").mkdir()
     shutil.copy(folder / "new-logo.png", folder / "my-portfolio")
     table = (folder / "my-marks" / "labels.csv").read_text().splitlines()

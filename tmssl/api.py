@@ -167,7 +167,7 @@ def read_history(path: str | Path) -> RunHistory:
 
 
 def open_pack(source: str | Path | TrainedRun) -> "Pack":
-    """Open a pack by its folder, or the pack of a run; `pack.read([row])` gives uint8 (1, size, size, 3).
+    """Open a pack by its folder, or the pack that a run searches; `pack.read([row])` gives uint8 (1, size, size, 3).
 
     Raises:
         PackError: it is missing, truncated or of another format.
@@ -175,7 +175,9 @@ def open_pack(source: str | Path | TrainedRun) -> "Pack":
     from tmssl.data.pack import reader
 
     if isinstance(source, TrainedRun):
-        source = source.config.data.pack
+        from tmssl.data.pack.searched import searched_pack
+
+        source = searched_pack(source.folder)
     return reader.open_pack(Path(source))
 
 

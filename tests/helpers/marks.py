@@ -7,17 +7,19 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 
-def draw_marks(folder: Path, count: int, *, size: int = 48, validation: int = 0) -> Path:
-    """`count` PNGs and their labels.csv; pairs share a group, thirds share a Vienna code."""
+def draw_marks(
+    folder: Path, count: int, *, first: int = 0, size: int = 48, validation: int = 0
+) -> Path:
+    """`count` PNGs, numbered from `first`, and their labels.csv; pairs share a group, thirds share a Vienna code."""
     (folder / "images").mkdir(parents=True)
     with (folder / "labels.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["path", "id", "vienna", "group", "split", "title"])
-        for i in range(count):
+        for i in range(first, first + count):
             path = f"images/{i:04d}.png"
             _mark(i, size).save(folder / path)
             codes = ";".join([f"{3 + i % 3:02d}.{1 + i % 4:02d}", "26.01"][: 1 + i % 2])
-            split = "validation" if i >= count - validation else "train"
+            split = "validation" if i >= first + count - validation else "train"
             table.writerow([path, f"m{i}", codes, f"g{i // 2}", split, f"mark {i}"])
     return folder
 

@@ -22,13 +22,20 @@ def main() -> int:
     os.nice(10)  # the trainer comes first
     try:
         from tmssl.config import read_config
+        from tmssl.data.pack.searched import trained_pack
         from tmssl.retrieval.evaluation.evaluate import evaluate
         from tmssl.runs.folder import open_run, pinned
         from tmssl.runs.main_figure import QUERIES
 
         with pinned(open_run(Path(sys.argv[1]))) as run:
             device = read_config(run.config).train.device
-            evaluate(run, checkpoint=sys.argv[2], queries=QUERIES, device=device)
+            evaluate(
+                run,
+                checkpoint=sys.argv[2],
+                queries=QUERIES,
+                gallery=trained_pack(run),  # the same for all that `best` is chosen from
+                device=device,
+            )
     except TmsslError as error:
         print(f"tmssl: {error}", file=sys.stderr)  # noqa: T201 - errors go to stderr
         return error.exit_code

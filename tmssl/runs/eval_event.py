@@ -66,6 +66,10 @@ class Eval(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="eva
     """number of queries"""
     gallery: Count = 0
     """number of marks searched"""
+    fingerprint: str = ""
+    """of the pack searched; empty in older journals"""
+    changes: Count = 0
+    """times that marks were added to those of the training, or removed from them, to make that pack"""
     scores: list[Score] = []
     """the figures"""
     divisions: list[Division] = []
@@ -100,6 +104,7 @@ def manner(event: Eval) -> str:
     parts += [f"with {event.views} views of each mark"] if event.views > 1 else []
     parts += [f"by index {event.index}"] if event.index else []
     parts += ["without near-duplicates"] if event.without_duplicates else []
+    parts += [f"in a changed gallery ({event.fingerprint[:8]})"] if event.changes else []
     return ", ".join(parts)
 
 

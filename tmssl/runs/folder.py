@@ -19,7 +19,7 @@ CONFIG_NAME = "config.toml"
 LATEST = "latest"
 _LONGEST_NAME = 255  # bytes
 _FILES = (CONFIG_NAME, "metrics.jsonl", "train.log", "lock", "lock.heartbeat")
-_FOLDERS = ("checkpoints", "eval", "index", "export")
+_FOLDERS = ("checkpoints", "eval", "index", "export", "gallery")
 
 
 @dataclasses.dataclass(frozen=True)

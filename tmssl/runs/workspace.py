@@ -61,7 +61,9 @@ def _copy(run: Run, scratch: Path) -> None:
     for source, target in ((run.config, copy.config), (run.journal, copy.journal)):
         if source.is_file():
             shutil.copyfile(source, target)
-    copy.checkpoints.symlink_to(run.checkpoints)
+    for folder in ("checkpoints", "gallery"):
+        if run.file(folder).is_dir():
+            copy.file(folder).symlink_to(run.file(folder))
     for source, target in ((run.eval, copy.eval), (run.index, copy.index)):
         target.mkdir()
         files = [file for file in source.glob("*") if file.is_file() and not file.is_symlink()]

@@ -12,7 +12,13 @@ from tmssl.data.phash import hash_vectors, l2_normalize
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.retrieval.index.faiss_index import build_index
 from tmssl.retrieval.index.leave_one_out import search_rows
-from tmssl.retrieval.vectors.embed import break_ties, embed_pack, hash_pack, untrained_encoder
+from tmssl.retrieval.vectors.embed import (
+    break_ties,
+    embed_pack,
+    embed_ranges,
+    hash_pack,
+    untrained_encoder,
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +44,16 @@ def test_embeddings_are_unit_rows_in_the_order_of_the_pack(pack: Pack) -> None:
     assert np.allclose(vectors, whole, atol=1e-5)
     assert len(np.unique(vectors.round(4), axis=0)) == 40
     assert reports == [(16, 40), (32, 40), (40, 40)]
+
+
+def test_a_mark_has_the_same_vector_to_the_bits_beside_any_other_marks(pack: Pack) -> None:
+    encoder = untrained_encoder("test_efficientnet", 3)
+
+    ranges = [range(40), range(5, 6), range(33, 40), range(8, 40)]
+    found = embed_ranges(encoder, pack, ranges, image_size=32, device=torch.device("cpu"))
+    whole, *others = found
+    for rows, vectors in zip(ranges[1:], others, strict=True):
+        assert np.array_equal(vectors, whole[rows.start : rows.stop])
 
 
 @pytest.mark.gpu

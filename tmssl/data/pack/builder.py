@@ -3,12 +3,20 @@
 import csv
 import io
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from tmssl.data.pack.frame import write_frame
-from tmssl.data.pack.info import FORMAT, INFO_FILE, MARKS_FILE, PackInfo, write_info
+from tmssl.data.pack.info import (
+    FORMAT,
+    INFO_FILE,
+    MARKS_FILE,
+    REMOVED_FILE,
+    PackInfo,
+    write_info,
+)
 from tmssl.data.pack.layout import digests, read_layout
 from tmssl.data.pack.parts import (
     BuildOptions,
@@ -32,7 +40,7 @@ from tmssl.types import Progress
 from tmssl.unfinished import is_unfinished
 
 _TOKEN_FILE = "token"  # names the images and the size that the parts beside it are of
-_PACK_FILES = frozenset({FRAME_FILE, MARKS_FILE, INFO_FILE, QUARANTINE_FILE})
+_PACK_FILES = frozenset({FRAME_FILE, MARKS_FILE, INFO_FILE, QUARANTINE_FILE, REMOVED_FILE})
 
 
 def build_pack(
@@ -73,7 +81,7 @@ def build_pack(
                 return pack
             if not _holds_pack(building, catalogue, size):
                 _build(catalogue, building, options)
-            _install(building, folder)
+            install(building, folder)
     except OSError as error:
         raise PackError(
             f"cannot write {safe(building)}: {safe(error.strerror or error)}; finished parts are "
@@ -108,7 +116,7 @@ def _holds_pack(folder: Path, catalogue: Catalogue, size: int) -> bool:
 def _with_current_source(pack: Pack, catalogue: Catalogue) -> Pack:
     """The pack, updated where the source has moved or has another attribution than when it was built."""
     info = msgspec.structs.replace(
-        pack.info, source_root=str(catalogue.root), attribution=_attribution(catalogue)
+        pack.info, source_root=str(catalogue.root), attribution=attribution(catalogue)
     )
     if info == pack.info:
         return pack
@@ -118,7 +126,7 @@ def _with_current_source(pack: Pack, catalogue: Catalogue) -> Pack:
 
 def _build(catalogue: Catalogue, building: Path, options: BuildOptions) -> None:
     """Make a complete pack in the folder `building`, starting from the parts of an earlier build."""
-    _prepare_folder(building, parts_token(catalogue.fingerprint, options.size))
+    prepare_folder(building, parts_token(catalogue.fingerprint, options.size))
     locations = catalogue.locations
     check_free_space(locations, building, options.size)
     quarantine, unfinished = build_parts(locations, building, options)
@@ -130,27 +138,43 @@ def _build(catalogue: Catalogue, building: Path, options: BuildOptions) -> None:
             f"{safe(catalogue.marks[first].path)}: {quarantine[first]}"
         )
     write_frame(building / FRAME_FILE, read_parts(building, len(locations)), options.size)
-    with (building / FRAME_FILE).open("rb") as file:
-        layout = read_layout(file.fileno(), len(marks), options.size, strict=False)
-        of_parts = digests(file.fileno(), layout)
-    with atomic_path(building / MARKS_FILE) as fresh:
-        fresh.write_bytes(marks.lines)
-    _write_quarantine(building / QUARANTINE_FILE, catalogue, quarantine)
     info = PackInfo(
         version=FORMAT,
         fingerprint=catalogue.fingerprint,
         size=options.size,
         count=len(marks),
-        frame_bytes=(building / FRAME_FILE).stat().st_size,
+        frame_bytes=0,
         source_root=str(catalogue.root),
-        attribution=_attribution(catalogue),
+        attribution=attribution(catalogue),
         unfinished=unfinished,
-        digests=of_parts,
     )
-    write_info(building, info)
+    left_out = {catalogue.marks[i].path: quarantine[i] for i in sorted(quarantine)}
+    complete(building, marks, left_out, info)
 
 
-def _prepare_folder(building: Path, token: str) -> None:
+def complete(building: Path, marks: MarkTable, left_out: Mapping[str, str], info: PackInfo) -> None:
+    """Write the small files of a pack whose frame is written; pack.json comes last.
+
+    Args:
+        building: the folder that holds the frame.
+        marks: of the images of the frame, in their order.
+        left_out: path and reason of each image that cannot be read.
+        info: what pack.json will hold, without the length and the digests of the frame.
+
+    Raises:
+        OSError: the disk is full or fails.
+    """
+    with (building / FRAME_FILE).open("rb") as file:
+        layout = read_layout(file.fileno(), info.count, info.size, strict=False)
+        of_parts = digests(file.fileno(), layout)
+    with atomic_path(building / MARKS_FILE) as fresh:
+        fresh.write_bytes(marks.lines)
+    _write_quarantine(building / QUARANTINE_FILE, left_out)
+    length = (building / FRAME_FILE).stat().st_size
+    write_info(building, msgspec.structs.replace(info, frame_bytes=length, digests=of_parts))
+
+
+def prepare_folder(building: Path, token: str) -> None:
     """Make the folder to build in, and empty it first if its parts are of other images or another size."""
     path = building / _TOKEN_FILE
     if building.exists() and not (path.is_file() and path.read_text("utf-8") == token):
@@ -172,19 +196,17 @@ def _check_unfinished(building: Path) -> None:
             )
 
 
-def _write_quarantine(path: Path, catalogue: Catalogue, quarantine: dict[int, str]) -> None:
-    """Write path and reason of the rows that cannot be read as CSV, for a person to open."""
+def _write_quarantine(path: Path, left_out: Mapping[str, str]) -> None:
+    """Write path and reason of the images that cannot be read as CSV, for a person to open."""
     text = io.StringIO(newline="")
     table = csv.writer(text)
     table.writerow(["path", "reason"])
-    table.writerows(
-        map(spreadsheet_cell, (catalogue.marks[i].path, quarantine[i])) for i in sorted(quarantine)
-    )
+    table.writerows(map(spreadsheet_cell, row) for row in left_out.items())
     with atomic_path(path) as fresh:
         fresh.write_bytes(text.getvalue().encode())
 
 
-def _install(building: Path, folder: Path) -> None:
+def install(building: Path, folder: Path) -> None:
     """Move a complete pack into place; after a kill in between, the next start does the rest."""
     for path in list(building.iterdir()):
         if path.name not in _PACK_FILES:
@@ -196,7 +218,7 @@ def _install(building: Path, folder: Path) -> None:
     building.replace(folder)
 
 
-def _attribution(catalogue: Catalogue) -> str:
+def attribution(catalogue: Catalogue) -> str:
     """The first line of the source's ATTRIBUTION.txt, which is shown wherever its images are."""
     lines = catalogue.container.attribution().strip().splitlines()
     return lines[0] if lines else ""

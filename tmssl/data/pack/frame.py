@@ -18,8 +18,16 @@ PER_CHUNK = 256  # images
 COMPRESSION = {"codec": blosc2.Codec.LZ4, "filters": [blosc2.Filter.NOFILTER], "typesize": 1}
 
 
-def write_frame(path: Path, batches: Iterable[Pixels], size: int) -> None:
+def write_frame(
+    path: Path, batches: Iterable[Pixels], size: int, whole: Iterable[bytes] = ()
+) -> None:
     """Write batches of images, each uint8 (n, size, size, 3), as one frame and sync it.
+
+    Args:
+        path: the file.
+        batches: images, in order.
+        size: side of an image in pixels.
+        whole: compressed chunks of another frame, of PER_CHUNK images each, that come first.
 
     Raises:
         OSError: the disk is full or fails.
@@ -34,6 +42,8 @@ def write_frame(path: Path, batches: Iterable[Pixels], size: int) -> None:
                 urlpath=name,
                 cparams=COMPRESSION | {"blocksize": length},
             )
+            for compressed in whole:
+                frame.insert_chunk(frame.nchunks, compressed)
             for chunk in _chunks(batches, length):
                 frame.append_data(chunk)
             del frame

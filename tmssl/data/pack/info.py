@@ -16,9 +16,25 @@ from tmssl.text import safe
 
 FORMAT = 2  # raise it when files or preprocessed images come out differently
 INFO_FILE, MARKS_FILE = "pack.json", "catalogue.jsonl"
+REMOVED_FILE = "removed.jsonl"
+"""marks that were removed from a pack or from those that it was made of"""
 
 
 _Count = Annotated[int, Meta(ge=0, le=1 << 53)]
+_Text = Annotated[str, Meta(max_length=1000)]
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of a pack: marks that were added to its parent, or removed from it."""
+
+    parent: _Text
+    """`PackInfo.identity` of the parent"""
+    fingerprint: _Text
+    """of the parent"""
+    added: _Count = 0
+    removed: _Count = 0
+    by: Annotated[str, Meta(max_length=1 << 14)] = ""
+    """the source that was added, or what was given to choose the marks that were removed"""
 
 
 class PackInfo(msgspec.Struct, rename={"version": "format"}):
@@ -37,6 +53,15 @@ class PackInfo(msgspec.Struct, rename={"version": "format"}):
     """JPEGs that lack their end marker, and were read all the same"""
     digests: list[Annotated[int, Meta(ge=0, lt=1 << 32)]] | None = None
     """CRC-32 of each part of the frame, from header to index; None in older packs"""
+    changes: list[Change] = []
+    """how it came about from the pack of one source, oldest first; empty for that pack"""
+    kept: list[tuple[_Count, _Count]] = []
+    """ranges of rows (begin, end) of the last parent, whose marks are the first of this pack"""
+
+    @property
+    def rows_kept(self) -> int:
+        """How many of the first rows are the parent's."""
+        return sum(end - begin for begin, end in self.kept)
 
     @property
     def identity(self) -> str:
@@ -75,6 +100,9 @@ def read_info(folder: Path) -> PackInfo:
         info = msgspec.json.decode(path.read_bytes(), type=PackInfo)
     except (OSError, ValueError, RecursionError) as error:
         raise not_a_pack(folder, error) from error
+    bounds = [row for pair in info.kept for row in pair]
+    if bounds != sorted(bounds) or info.rows_kept > info.count:
+        raise not_a_pack(folder, ValueError("its ranges of kept rows contradict each other"))
     if info.version != FORMAT:
         raise PackError(
             f"{safe(folder)} is a pack of format {info.version}, not {FORMAT}; "
@@ -105,6 +133,21 @@ def open_marks(folder: Path, info: PackInfo) -> MarkTable:
             f"remove it and {REBUILD_HINT}"
         )
     return marks
+
+
+def read_removed(folder: Path) -> MarkTable:
+    """The marks that were removed from a pack, or from those that it was made of, oldest first.
+
+    Raises:
+        PackError: their file is damaged.
+    """
+    path = folder / REMOVED_FILE
+    if not path.exists():
+        return MarkTable(bytearray())
+    try:
+        return MarkTable.open(path)
+    except (OSError, ValueError) as error:
+        raise not_a_pack(folder, error) from error
 
 
 def not_a_pack(folder: Path, error: Exception) -> PackError:

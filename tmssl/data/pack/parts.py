@@ -110,7 +110,7 @@ def check_free_space(locations: Sequence[ImageLocation], building: Path, size: i
         PackError: too little is free.
     """
     existing = sum(part.stat().st_size for part in building.glob("part-*"))
-    needed = int(2 * _MARGIN * _estimate_bytes(locations, size)) - existing
+    needed = int(2 * _MARGIN * estimate_bytes(locations, size)) - existing
     free = shutil.disk_usage(building).free
     if needed > free:
         raise PackError(
@@ -120,7 +120,7 @@ def check_free_space(locations: Sequence[ImageLocation], building: Path, size: i
         )
 
 
-def _estimate_bytes(locations: Sequence[ImageLocation], size: int) -> float:
+def estimate_bytes(locations: Sequence[ImageLocation], size: int) -> float:
     """Bytes that the packed images will take, estimated from some that are spread over all."""
     chosen = locations[:: -(-len(locations) // _SAMPLED)]
     total = 0

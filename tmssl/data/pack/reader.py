@@ -81,6 +81,20 @@ class Pack:
             raise _damaged(self.folder, error) from error
         return images
 
+    def compressed(self, number: int) -> bytes:
+        """A chunk as it lies in the frame, of PER_CHUNK images or the last ones, to be copied.
+
+        Raises:
+            PackError: as `read`.
+        """
+        try:
+            self._check_digests(np.array([number * PER_CHUNK]))
+            with self._lock:
+                chunk: bytes = self._frame.get_chunk(number)
+        except (RuntimeError, LayoutError, OSError) as error:
+            raise _damaged(self.folder, error) from error
+        return chunk
+
     def _check_digests(self, rows: npt.NDArray[np.int64]) -> None:
         """Compare the digests of the chunks that some rows are in, each once while the file stays as it is.
 

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import torch
 
-from tmssl.config import read_config
 from tmssl.data.pack.reader import open_pack
+from tmssl.data.pack.searched import searched_pack
 from tmssl.data.vienna import title
 from tmssl.errors import InputError
 from tmssl.files import write_atomic
@@ -65,6 +65,7 @@ def evaluate(
     views: int = 1,
     compare: Sequence[str] = (),
     robust: bool = False,
+    gallery: Path | None = None,
     progress: Progress | None = None,
     phase: Callable[[str], None] | None = None,
     warn: Callable[[str], None] | None = None,
@@ -75,7 +76,7 @@ def evaluate(
     the same queries and list lengths.
 
     Args:
-        run: the run; its pack is the gallery.
+        run: the run.
         checkpoint: `best`, `last`, `epoch-0010` or a path.
         topk: list lengths; those above the gallery are cut to it.
         queries: at most so many, drawn by seed; 0 takes the whole validation split, or all marks
@@ -89,6 +90,7 @@ def evaluate(
         views: vectors of each mark: of the whole, and of regions of it; 1 is the whole alone.
         compare: further encoders, each a run, a file of weights, or `timm:NAME`.
         robust: also measure known-item recall of changed queries.
+        gallery: folder of the pack that is searched; None is the one that the run searches.
         progress: called with (done, total) of the phase.
         phase: called with the name of each phase as it begins.
         warn: called with a line about a reference that is left out or an option without effect.
@@ -99,7 +101,7 @@ def evaluate(
     """
     started = time.monotonic()
     weights = load_weights(find_checkpoint(run, checkpoint))
-    pack = open_pack(Path(read_config(run.config).data.pack))
+    pack = open_pack(gallery or searched_pack(run))
 
     def start_phase(name: str) -> Progress | None:
         if phase:
@@ -140,7 +142,7 @@ def evaluate(
     header = _header(run, task, exclude_duplicates, whiten, factory, views)
     stable = stability(run, header, weights.step, matches, seed=seed)
     scores += [stable] if stable else []
-    stem = eval_stem(weights.epoch) + _variant_suffix(header)
+    stem = eval_stem(weights.epoch) + _variant_suffix(header, changed=bool(pack.info.changes))
     matches_path = run.eval / f"{stem}.matches.jsonl"
     write_matches(matches_path, header, matches)
     event = Eval(
@@ -172,6 +174,8 @@ def _facts(task: EvaluationTask, header: MatchesHeader, index: EncoderIndex) -> 
         "split": task.split,
         "queries": len(task.queries),
         "gallery": task.pack.count,
+        "fingerprint": task.pack.fingerprint,
+        "changes": len(task.pack.info.changes),
         "duplicates": sum(map(len, task.duplicates)),
         "duplicated": sum(len(rows) > 0 for rows in task.duplicates),
         "without_duplicates": header.without_duplicates,
@@ -305,13 +309,14 @@ def eval_stem(epoch: float) -> str:
     return f"epoch-{epoch:04.0f}" if epoch == int(epoch) else f"epoch-{epoch:07.2f}"
 
 
-def _variant_suffix(header: MatchesHeader) -> str:
+def _variant_suffix(header: MatchesHeader, *, changed: bool) -> str:
     """What tells the files of an evaluation from those of a plain one of the same epoch."""
     parts = [f"whitened{header.whitened}"] if header.whitened else []
     parts += [f"views{header.views}"] if header.views > 1 else []
     parts += ["unique"] if header.without_duplicates else []
     foreign = header.checkpoint if Path(header.checkpoint).is_absolute() else ""
-    for kind, text in (("index", header.index), ("other", foreign)):
+    gallery = header.fingerprint if changed else ""
+    for kind, text in (("index", header.index), ("other", foreign), ("gallery", gallery)):
         if text:
             parts.append(f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:8]}")
     return "".join(f"-{part}" for part in parts)

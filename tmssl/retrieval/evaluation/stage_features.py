@@ -6,15 +6,14 @@ of a head would begin with.
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import msgspec
 import numpy as np
 import torch
 from torch import Tensor
 
-from tmssl.config import read_config
 from tmssl.data.pack.reader import Pack, open_pack
+from tmssl.data.pack.searched import searched_pack
 from tmssl.data.phash import l2_normalize
 from tmssl.data.views.augment import images_of, plain_view
 from tmssl.data.whitening import fit_whitening
@@ -147,7 +146,7 @@ def compare_features(
         ConfigError: there is no such model, its weights cannot be had, or it has no stages.
     """
     weights = load_weights(find_checkpoint(run, checkpoint))
-    pack, model = open_pack(Path(read_config(run.config).data.pack)), weights.config.model
+    pack, model = open_pack(searched_pack(run)), weights.config.model
     sources = [trained_source(run.path.name, weights, warn), *compared_sources(compare, model)]
 
     def start_phase(name: str) -> Progress | None:

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tmssl.config import read_config
 from tmssl.data.pack.info import PackInfo, open_marks, read_info
 from tmssl.data.pack.reader import Pack, open_pack
+from tmssl.data.pack.searched import searched_pack
 from tmssl.data.sources.marks import MarkTable
 from tmssl.data.views.augment import plain_view
 from tmssl.errors import InputError
@@ -78,7 +78,7 @@ def open_gallery(
         InputError: there is no checkpoint or pack, an index is damaged, or faiss does not know the
             factory.
     """
-    folder = Path(read_config(run.config).data.pack)
+    folder = searched_pack(run)
     pack = read_info(folder)
     manifest = find_manifest(run, checkpoint, pack)
     if manifest is None:

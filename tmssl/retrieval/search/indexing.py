@@ -8,14 +8,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from tmssl.config import read_config
 from tmssl.data.pack.info import PackInfo
 from tmssl.data.pack.reader import Pack, open_pack
+from tmssl.data.pack.searched import searched_pack
 from tmssl.data.vienna import at_level
 from tmssl.errors import InputError, TrainingError
 from tmssl.retrieval.index.digests import write_recorded
 from tmssl.retrieval.index.faiss_index import index_path
 from tmssl.retrieval.index.index_parts import IndexParts
+from tmssl.retrieval.index.known_vectors import KnownVectors
 from tmssl.retrieval.search.manifest import IndexManifest, manifest_path, write_manifest
 from tmssl.retrieval.search.traced_encoder import UntraceableError, trace_encoder
 from tmssl.retrieval.vectors.embed import embed_ranges, trained_encoder
@@ -120,7 +121,7 @@ def index_together(
     try:
         with join_ranks(where) as ranks:
             weights = load_weights(find_checkpoint(run, checkpoint))
-            pack = open_pack(Path(read_config(run.config).data.pack))
+            pack = open_pack(searched_pack(run))
             build_missing_index(
                 run, weights, trained_encoder(weights), pack, where, start_phase, ranks
             )
@@ -142,7 +143,8 @@ def build_missing_index(
 ) -> Path:
     """The file of an encoder's index of a pack, after embedding the pack if the run does not keep it.
 
-    What an earlier process embedded before it was killed is kept.
+    What an earlier process embedded before it was killed is kept. Where the run keeps the index of the pack
+    that this one was made from, only new marks are embedded.
 
     Args:
         run: where it is kept.
@@ -164,12 +166,20 @@ def build_missing_index(
     missing = parts.missing() if ranks.is_first and not path.exists() else []
     missing = ranks.share(missing)
     if missing:
-        progress = start_phase("embedding") if ranks.is_first else None
         size = weights.config.data.image_size
         own = missing[ranks.rank :: ranks.size]
-        vectors = embed_ranges(
-            encoder, pack, own, image_size=size, device=device, progress=_of_all(progress, missing)
+        known = KnownVectors.find(run.index, weights, pack)
+        new = [known.rest(rows) for rows in missing]
+        progress = start_phase("embedding") if ranks.is_first and any(new) else None
+        embedded = embed_ranges(
+            encoder,
+            pack,
+            [known.rest(rows) for rows in own],
+            image_size=size,
+            device=device,
+            progress=_of_all(progress, new),
         )
+        vectors = map(known.joined, own, embedded)
         for at in range(0, len(missing), ranks.size):
             if at + ranks.rank < len(missing):
                 parts.write(missing[at + ranks.rank], next(vectors))

@@ -1,6 +1,7 @@
 """Search a run's gallery for the marks that a logo resembles, and name the codes that they share."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -222,9 +223,12 @@ def risks(result: SearchResult, above: float) -> SearchResult:
 def _catalogue_row(gallery: Gallery, logo: Logo) -> int | None:
     """The row of a logo that is an image of the catalogue, or None."""
     path, root = Path(logo.name).resolve(), Path(gallery.pack.source_root).resolve()
-    if logo.name == STDIN or not path.is_relative_to(root):
+    elsewhere = (
+        not path.is_relative_to(root) and not gallery.pack.changes
+    )  # none was added from there
+    if logo.name == STDIN or elsewhere:
         return None
-    return gallery.marks.row_of(str(path.relative_to(root)))
+    return gallery.marks.row_of(os.path.relpath(path, root))
 
 
 def new_record(

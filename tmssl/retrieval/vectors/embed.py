@@ -79,9 +79,11 @@ def embed_ranges(
     """Unit vectors of the marks of each range of rows in turn.
 
     While the device computes one batch, the next is read and sent to it, and the one before is copied
-    back. On a CPU the process keeps the memory it frees from here on. A vector may differ in its last bits
-    with the size of its batch, so ranges that begin at a multiple of `PER_CHUNK` give the same bits as one
-    range of all rows.
+    back. On a CPU the process keeps the memory it frees from here on.
+
+    A network's rounding depends on how many images pass through it together, and on a CPU on nothing else of a
+    batch (tests/retrieval/vectors/test_embed.py). So all batches are of one size, the last one filled up, and a
+    mark has the same vector to the bits wherever it stands in whichever pack.
 
     Args:
         encoder: from (n, 3, s, s) to (n, f).
@@ -108,7 +110,7 @@ def embed_ranges(
         for begin in range(rows.start, rows.stop, size)
     ]
     read = _read_ahead(pack, device, batches)
-    features_of = _feature_batches(encoder, read, image_size)
+    features_of = _feature_batches(encoder, read, image_size, size)
     for rows in ranges:
         vectors, filled = np.empty((0, 0), np.float32), 0
         while filled < len(rows):
@@ -128,12 +130,14 @@ def embed_ranges(
 
 
 def _feature_batches(
-    encoder: nn.Module, batches: Iterator[Tensor], image_size: int
+    encoder: nn.Module, batches: Iterator[Tensor], image_size: int, size: int
 ) -> Iterator[Vectors]:
-    """Features of each batch; while one is used the device computes the next."""
+    """Features of each batch, filled up to a size; while one is used the device computes the next."""
     pending: Callable[[], Vectors] | None = None
     for images in batches:
-        copied = _start_copy(forward(encoder, plain_view(images, image_size)))
+        views = plain_view(images, image_size)
+        filling = views[-1:].expand(size - len(views), -1, -1, -1)
+        copied = _start_copy(forward(encoder, torch.cat([views, filling]))[: len(views)])
         if pending:
             yield pending()
         pending = copied

@@ -54,6 +54,13 @@ def whitened_index(
     return index, whitening, target
 
 
+def kept_widths(path: Path) -> list[int]:
+    """The features of each whitened index that is kept beside a run's own index."""
+    names = (file.stem for file in path.parent.glob(f"{path.stem}-whitened{_VERSION}x*.ann"))
+    widths = (name.rpartition("x")[2] for name in names)
+    return sorted(int(width) for width in widths if width.isdecimal())
+
+
 def _read_whitening(path: Path, width: int) -> Whitening:
     """A kept whitening of vectors of some width.
 

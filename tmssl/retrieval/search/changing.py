@@ -1,0 +1,94 @@
+"""Marks that join a run's gallery or leave it: a new pack, its index, and then the switch to both."""
+
+import dataclasses
+from collections.abc import Callable
+
+from tmssl.data.pack.derived import Edit, derive_pack
+from tmssl.data.pack.info import PackInfo
+from tmssl.data.pack.parts import BuildOptions
+from tmssl.data.pack.reader import Pack, open_pack
+from tmssl.data.pack.searched import (
+    gallery_lock,
+    remove_unused,
+    search_from_now,
+    searched_pack,
+)
+from tmssl.doctor.machine import worker_count
+from tmssl.retrieval.index.faiss_index import index_path, open_index
+from tmssl.retrieval.search.indexing import index_run
+from tmssl.retrieval.vectors.whitening import kept_widths, whitened_index
+from tmssl.runs.checkpoints import find_checkpoint
+from tmssl.runs.folder import Run
+from tmssl.training.checkpoints.store import load_weights
+from tmssl.types import Progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Changed:
+    """A gallery before and after a change."""
+
+    before: PackInfo
+    after: PackInfo
+    """the same where nothing was to be changed"""
+    left_out: dict[str, str]
+    """path and reason of each new image that cannot be read"""
+
+
+def change_gallery(
+    run: Run,
+    choose: Callable[[Pack], Edit | None],
+    *,
+    checkpoint: str = "best",
+    device: str = "auto",
+    workers: int = 0,
+    phase: Callable[[str], None] = lambda name: None,
+    progress: Progress | None = None,
+) -> Changed:
+    """Change what a run searches. The pack that it trains on stays as it is.
+
+    The new pack and its index are made beside the present ones, and one file that names them is replaced at
+    the end: searches meanwhile find the old marks, and a command that was killed anywhere ends as if it had
+    not been when it is given again. The vectors of marks that stay are those of the present index, where the
+    run keeps it.
+
+    Args:
+        run: the run.
+        choose: from the present pack to what is to change; None changes nothing.
+        checkpoint: whose index is made: `best`, `last`, `epoch-0010` or a path.
+        device: where new marks are embedded.
+        workers: processes that decode; 0 means one for each usable core.
+        phase: called with the name of each phase as it begins.
+        progress: called with (done, total) of the phase.
+
+    Raises:
+        InputError: no checkpoint, no pack, another command changes the gallery, or the disk is full.
+    """
+    weights = find_checkpoint(run, checkpoint)
+    with gallery_lock(run) as folder:
+        before = open_pack(searched_pack(run))
+        edit = choose(before)
+        after, left_out = before, dict[str, str]()
+        if edit is not None:
+            phase("packing")
+            options = BuildOptions(before.size, workers or worker_count(), progress)
+            made, left_out = derive_pack(before, edit, folder, options)
+            after = made or before
+        if after is not before:
+            old = index_path(run.index, load_weights(weights), before.identity)
+            widths = kept_widths(old)
+            manifest = index_run(
+                run,
+                checkpoint,
+                after.info,
+                after.folder,
+                device=device,
+                phase=phase,
+                progress=progress,
+            )
+            index = run.index / manifest.index
+            for width in widths:
+                phase("whitening")
+                whitened_index(open_index(index), index, width, progress)
+            search_from_now(run, after.folder)
+        remove_unused(run)
+    return Changed(before.info, after.info, left_out)
