@@ -1,7 +1,10 @@
 """A gallery in Qdrant: uploaded once however often, filtered and searched as faiss does it."""
 
+import contextlib
 import json
 import socket
+import threading
+import time
 from pathlib import Path
 
 import faiss
@@ -13,11 +16,14 @@ from qdrant_client import QdrantClient
 
 from tests.helpers.in_process import tmssl_in_process
 from tests.helpers.marks import draw_marks
+from tests.helpers.qdrant_server import qdrant_server
 from tests.helpers.tiny_run import tiny_run
 from tmssl.data.sources.marks import Mark, MarkTable
 from tmssl.errors import EngineError, InputError
 from tmssl.retrieval.index.exact import search_one
 from tmssl.retrieval.index.faiss_index import empty_index
+from tmssl.retrieval.qdrant import collection as collections
+from tmssl.retrieval.qdrant import connection
 from tmssl.retrieval.qdrant.collection import Collection
 from tmssl.retrieval.qdrant.conditions import engine_filter
 from tmssl.retrieval.qdrant.connection import connect
@@ -204,11 +210,28 @@ def test_ids_are_the_marks_own_where_they_are_unique() -> None:
 
 
 @pytest.mark.slow
-def test_20_000_marks_are_found_as_faiss_finds_them(collection: Collection) -> None:
+@pytest.mark.timeout(300)
+def test_20_000_marks_are_found_as_faiss_finds_them_with_filters_of_each_kind(
+    collection: Collection,
+) -> None:
     index, marks = gallery(20_000, 64)
     collection.create(64, Storage())
     collection.upload(index, marks, "sha")
     assert collection.overlap_at_10(index, "sha") >= 0.99
+    filters: list[tuple[list[str], list[str]]] = [
+        *[([], [text]) for text in ("year>=2015", "year=2000", "year!=2000", "title~moon")],
+        *[([], [text]) for text in ("title!=Moon", "added<2026-06-01", "id=m777")],
+        *[([code], []) for code in ("3", "26.1", "27.5.1")],
+        (["3"], ["year<2010", "title~oon"]),
+    ]
+    for codes, texts in filters:
+        conditions = [parse_condition(text) for text in texts]
+        mask, query = select(marks, codes, conditions), one_of(index, 123)
+        wanted = engine_filter(codes, conditions)
+        ((similarity, rows),) = collection.nearest(query, 10, "sha", wanted)
+        cosines, expected = search_one(index, query, min(10, int(mask.sum())), mask)
+        assert len(np.intersect1d(rows, expected)) >= 0.99 * len(expected), (codes, texts)
+        assert np.allclose(similarity, cosines, atol=2e-3)
 
 
 def test_a_server_that_refuses_is_one_line() -> None:
@@ -218,6 +241,47 @@ def test_a_server_that_refuses_is_one_line() -> None:
     with pytest.raises(EngineError, match=f"Qdrant at {url}.*refused") as told:
         Collection(connect(url), url, "marks").create(4, Storage())
     assert "\n" not in str(told.value)
+
+
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, "timed out"),
+        (b"", "disconnected"),
+        (_HEAD + b'{"result"', "peer closed|incomplete"),
+        (_HEAD.replace(b"1000", b"9") + b"<html>ok\n", ""),
+        (b"HTTP/1.1 500 Oh\r\nContent-Length: 6\r\n\r\nno\nway", "500"),
+    ],
+)
+def test_a_server_that_hangs_breaks_off_or_talks_nonsense_is_one_line(
+    answer: bytes | None, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_TIMEOUT_S", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):  # the end of the test
+                while True:
+                    peer, _ = server.accept()
+                    peers.append(peer)
+                    if answer is not None:
+                        peer.recv(4096)
+                        peer.sendall(answer)
+                        peer.close()
+
+        peers: list[socket.socket] = []
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        begun = time.monotonic()
+        with pytest.raises(EngineError, match=f"Qdrant at {url}: .*({said}).*; the same") as told:
+            Collection(connect(url), url, "marks").create(4, Storage())
+        assert "\n" not in str(told.value)
+        assert time.monotonic() - begun < 30
+        for peer in peers:
+            peer.close()
 
 
 class Indexing(QdrantClient):
@@ -260,6 +324,43 @@ def test_the_command_line_uploads_and_finds_the_same(run: Run, tmp_path: Path) -
     found = [[match["path"] for match in one["answers"][0]["matches"]] for one in told]
     assert found[0] == found[1]
     assert told[1]["engine"] == f"{folder}/marks"
+    risky = [*search[:4], "--above", "0.5", "--where", "title~mark", "--json"]
+    above = [json.loads(tmssl_in_process(*risky, code=3)[0])]
+    above.append(json.loads(tmssl_in_process(*risky, "--engine", f"{folder}/marks", code=3)[0]))
+    listed = [[match["path"] for match in one["answers"][0]["matches"]] for one in above]
+    assert listed[0] == listed[1] != []
+
+
+def test_an_upload_that_a_server_breaks_off_is_one_line_and_goes_on(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collections, "_BATCH", 16)
+    with qdrant_server() as (url, service):
+        words = ["export", str(run.path), "--to", "qdrant", "--url", url, "--collection", "marks"]
+        service.breaks_after = 1
+        with pytest.raises(EngineError, match="the same command goes on where it was") as told:
+            tmssl_in_process(*words)
+        assert "\n" not in str(told.value)
+        facts = json.loads(tmssl_in_process(*words, "--json")[0])
+        assert (facts["sent"], facts["marks"]) == (24, 40)
+        assert facts["overlap"] >= 0.99
+        logo = next((run.path.parent.parent / "marks" / "images").glob("*7.png"))
+        search = [
+            "search",
+            str(logo),
+            "--run",
+            str(run.path),
+            "-k",
+            "5",
+            "--vienna",
+            "26",
+            "--json",
+        ]
+        found = []
+        for more in ([], ["--engine", f"{url}/marks"]):
+            (answer,) = json.loads(tmssl_in_process(*search, *more)[0])["answers"]
+            found.append([match["path"] for match in answer["matches"]])
+        assert found[0] == found[1] != []
 
 
 @pytest.mark.parametrize(
