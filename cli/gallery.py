@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def opened_gallery(
-    run: Run, checkpoint: str, device: str, whiten: int
+    run: Run, checkpoint: str, device: str, *, whiten: int = 0, views: int = 1
 ) -> "Iterator[tuple[Gallery, Callable[[str], None], Progress]]":
     """The gallery of a run, a function that begins a phase, and one that takes its (done, total).
 
@@ -50,6 +50,7 @@ def opened_gallery(
             opened,
             checkpoint=checkpoint,
             whiten=whiten,
+            views=views,
             device=device,
             phase=phase,
             progress=progress,

@@ -35,8 +35,9 @@ def export_to_qdrant(
     run: Run,
     checkpoint: str,
     device: str,
-    whiten: int,
     *,
+    whiten: int,
+    views: int,
     url: str,
     collection: str,
     storage: "Storage",
@@ -51,13 +52,15 @@ def export_to_qdrant(
     from tmssl.retrieval.qdrant.connection import connect
 
     target = Collection(connect(url), url, collection)
-    with opened_gallery(run, checkpoint, device, whiten) as (gallery, phase, progress):
-        exact, identity = gallery.index.exact, identity_of(gallery)
-        target.create(exact.d, storage)
+    with opened_gallery(run, checkpoint, device, whiten=whiten, views=views) as opened:
+        gallery, phase, progress = opened
+        exact, regional = gallery.index.exact, gallery.index.regional
+        identity = identity_of(gallery)
+        target.create(exact.d, storage, several=regional is not None)
         phase("uploading")
-        sent = target.upload(exact, gallery.marks, identity, progress)
+        sent = target.upload(exact, gallery.marks, identity, progress, regional=regional)
         phase("comparing with exact search")
-        overlap = target.overlap_at_10(exact, identity)
+        overlap = target.overlap_at_10(exact, identity, regional)
     say(
         f"{count(sent, 'mark')} sent, {exact.ntotal - sent:,} there already; overlap@10 with exact {overlap:.3f}"
     )
@@ -71,9 +74,13 @@ def export_to_qdrant(
 
 
 def identity_of(gallery: "Gallery") -> str:
-    """What tells the vectors of a gallery from those of another index, or of another whitening."""
-    whitened = f"-whitened{gallery.index.exact.d}" if gallery.index.whitening else ""
-    return f"{gallery.manifest.index_sha256}{whitened}"
+    """What tells the vectors of a gallery from those of another index, whitening or number of views."""
+    from tmssl.retrieval.index.regional import VERSION
+
+    index = gallery.index
+    whitened = f"-whitened{index.exact.d}" if index.whitening else ""
+    views = f"-regions{VERSION}x{index.regional.regions}" if index.regional else ""
+    return f"{gallery.manifest.index_sha256}{whitened}{views}"
 
 
 def with_engine(
@@ -94,10 +101,14 @@ def with_engine(
             f"--engine is '{safe(engine, 80)}'; give URL/NAME, such as http://localhost:6333/marks"
         )
     condition, identity = engine_filter(vienna, where), identity_of(gallery)
-    collection = Collection(connect(url), url, name)
+    collection, several = Collection(connect(url), url, name), gallery.index.regional is not None
+    collection.check(gallery.index.exact.d, several=several)
 
     def nearest(query: "Vectors", k: int, filtered: bool) -> "tuple[Vectors, Indices]":
-        (found,) = collection.nearest(query, k, identity, condition if filtered else None)
+        applied = condition if filtered else None
+        if several:
+            return collection.nearest_by_views(query, k, identity, applied)
+        (found,) = collection.nearest(query, k, identity, applied)
         return found
 
     return dataclasses.replace(gallery, index=dataclasses.replace(gallery.index, engine=nearest))

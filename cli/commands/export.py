@@ -14,10 +14,12 @@ from cli.options import (
     JsonOutput,
     RunPath,
     RunsFolder,
+    Views,
     Whiten,
     accept_run_option,
     check_device,
     find_run,
+    refuse_beside_views,
 )
 from cli.output.console import say, say_data, say_json
 from cli.qdrant import check_engine, export_to_qdrant
@@ -101,6 +103,7 @@ def export(
     ] = 0,
     device: DeviceName = "auto",
     whiten: Whiten = 0,
+    views: Views = 1,
     json_output: JsonOutput = False,
     runs_folder: RunsFolder = RUNS_DEFAULT,
 ) -> None:
@@ -114,6 +117,9 @@ def export(
     )
     if whiten and option != "--embeddings" and to != "qdrant":
         raise InputError(f"--whiten is for --embeddings; {option} has no vectors to whiten")
+    if views > 1 and to != "qdrant":
+        raise InputError(f"--views is for --to qdrant; {option} writes one vector of each mark")
+    refuse_beside_views(views, whiten=whiten)
     storage = Storage(half, quantization, shards)
     check_engine(wanted=to == "qdrant", url=url, collection=collection, storage=storage)
     check_device(device)
@@ -125,7 +131,14 @@ def export(
     end_in_order()
     if to == "qdrant":
         facts = export_to_qdrant(
-            opened, checkpoint, device, whiten, url=url, collection=collection, storage=storage
+            opened,
+            checkpoint,
+            device,
+            whiten=whiten,
+            views=views,
+            url=url,
+            collection=collection,
+            storage=storage,
         )
     elif option == "--to":
         facts = _export_encoder(opened, to, checkpoint, out)
@@ -204,7 +217,7 @@ def _export_embeddings(
     """Write the vectors of the run's index, built first if needed; returns what was written."""
     from tmssl.retrieval.export.embeddings import export_embeddings
 
-    with opened_gallery(run, checkpoint, device, whiten) as (gallery, phase, progress):
+    with opened_gallery(run, checkpoint, device, whiten=whiten) as (gallery, phase, progress):
         whitened = f"-whitened{whiten}" if whiten else ""
         target = out or run.path / "export" / f"{Path(checkpoint).stem}{whitened}.{form}"
         phase("writing")

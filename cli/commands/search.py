@@ -215,7 +215,7 @@ def _check_vectors(
     """
     for name, given in {**options, "--index": factory}.items():
         _give_one({"--engine": engine, name: given}, "say what is searched")
-    refuse_beside_views(views, whiten=whiten, engine=engine, factory=factory)
+    refuse_beside_views(views, whiten=whiten, factory=factory)
 
 
 def _give_one(options: Mapping[str, object], purpose: str) -> None:
@@ -262,7 +262,12 @@ def _answers(
         result = find_matches(gallery, logo, wanted, mask, comparison)
         found, name = len(result.matches), safe(result.source(), 200)
         if found < wanted:
-            say(f"{name}: --index found {found} of {wanted} marks; a larger nprobe finds more")
+            elsewhere = gallery.index.engine is not None
+            advice = (
+                "export --to qdrant uploads the rest" if elsewhere else "a larger nprobe finds more"
+            )
+            option = "--engine" if elsewhere else "--index"
+            say(f"{name}: {option} found {found} of {wanted} marks; {advice}")
         if above is not None:
             result = risks(result, above)
             if len(result.matches) == found < gallery.pack.count:

@@ -64,7 +64,7 @@ class Service:
         asked = models.QueryRequest(**body)
         found = self.client.query_points(
             name,
-            query=body["query"],
+            query=asked.query,
             using=asked.using,
             query_filter=asked.filter,
             limit=asked.limit or 10,

@@ -17,11 +17,13 @@ from qdrant_client import QdrantClient
 from tests.helpers.in_process import tmssl_in_process
 from tests.helpers.marks import draw_marks
 from tests.helpers.qdrant_server import qdrant_server
+from tests.helpers.regional import drawn, in_memory
 from tests.helpers.tiny_run import tiny_run
 from tmssl.data.sources.marks import Mark, MarkTable
 from tmssl.errors import EngineError, InputError
 from tmssl.retrieval.index.exact import search_one
 from tmssl.retrieval.index.faiss_index import empty_index
+from tmssl.retrieval.index.regional_search import region_vectors, search_regions
 from tmssl.retrieval.qdrant import collection as collections
 from tmssl.retrieval.qdrant import connection
 from tmssl.retrieval.qdrant.collection import Collection
@@ -209,6 +211,36 @@ def test_ids_are_the_marks_own_where_they_are_unique() -> None:
     assert payload["number"] == {"year": 2020, "n": 1e40}
 
 
+def test_several_views_of_each_mark_are_compared_as_without_an_engine(
+    collection: Collection,
+) -> None:
+    regional = in_memory(drawn(0, 60, 4, FEATURES))
+    _, marks = gallery(60)
+    index = regional.whole
+    collection.create(FEATURES, Storage(), several=True)
+    assert collection.upload(index, marks, "sha", regional=regional) == 60
+    assert collection.overlap_at_10(index, "sha", regional) >= 0.99
+    condition = parse_condition("year<2010")
+    mask = select(marks, [], [condition])
+    for row in (0, 7, 23):
+        query = region_vectors(regional, row)
+        for kept, wanted in ((None, None), (mask, engine_filter([], [condition]))):
+            similarity, rows = collection.nearest_by_views(query, 12, "sha", wanted)
+            expected = search_regions(regional, query, 12, kept)
+            assert rows.tolist() == expected[1].tolist()
+            assert np.allclose(similarity, expected[0], atol=2e-3)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_collection_of_one_vector_a_mark_is_not_taken_for_one_of_several(
+    collection: Collection, several: bool
+) -> None:
+    collection.create(FEATURES, Storage(), several=several)
+    collection.check(FEATURES, several=several)
+    with pytest.raises(InputError, match=r"of each mark, and .* of each are wanted"):
+        collection.check(FEATURES, several=not several)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_20_000_marks_are_found_as_faiss_finds_them_with_filters_of_each_kind(
@@ -363,11 +395,31 @@ def test_an_upload_that_a_server_breaks_off_is_one_line_and_goes_on(
         assert found[0] == found[1] != []
 
 
+def test_views_are_searched_on_a_server_with_the_same_output(run: Run) -> None:
+    with qdrant_server() as (url, _):
+        words = ["export", str(run.path), "--to", "qdrant", "--url", url, "--collection", "marks"]
+        facts = json.loads(tmssl_in_process(*words, "--views", "4", "--json")[0])
+        assert facts["overlap"] >= 0.99
+        logo = next((run.path.parent.parent / "marks" / "images").glob("*7.png"))
+        search = ["search", str(logo), "--run", str(run.path), "-k", "5", "--views", "4", "--json"]
+        found = []
+        for more in ([], ["--engine", f"{url}/marks"]):
+            (answer,) = json.loads(tmssl_in_process(*search, *more)[0])["answers"]
+            found.append(answer["matches"])
+        for ours, theirs in zip(*found, strict=True):
+            assert ours.pop("similarity") == pytest.approx(theirs.pop("similarity"), abs=2e-3)
+            assert ours == theirs
+        plain = [*search[:-3], "--engine", f"{url}/marks"]
+        with pytest.raises(InputError, match="keeps vectors parts, whole of each mark"):
+            tmssl_in_process(*plain)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--to", "qdrant"], "needs --url"),
         (["--to", "timm", "--url", "x"], "are for --to qdrant"),
+        (["--embeddings", "npy", "--views", "3"], "--views is for --to qdrant"),
         (
             ["--to", "qdrant", "--url", "x", "--collection", "c", "--quantization", "z"],
             "int8, binary",

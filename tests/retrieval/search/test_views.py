@@ -109,7 +109,7 @@ def test_an_evaluation_by_views_says_so_and_compares_with_one_vector(run: Run) -
     assert all("one vector" in score.references for score in event.robustness)
 
 
-@pytest.mark.parametrize("words", [["--whiten", "8"], ["--index", "Flat"], ["--engine", "a/b"]])
+@pytest.mark.parametrize("words", [["--whiten", "8"], ["--index", "Flat"]])
 def test_what_says_otherwise_which_vectors_are_compared_is_refused(
     run: Run, gallery: Gallery, words: list[str]
 ) -> None:

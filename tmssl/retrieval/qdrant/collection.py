@@ -2,8 +2,8 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import faiss
 import numpy as np
@@ -13,6 +13,8 @@ from tmssl.data.vienna import LEVELS
 from tmssl.errors import InputError
 from tmssl.retrieval.index.approximate import drawn_rows
 from tmssl.retrieval.index.exact import search_many
+from tmssl.retrieval.index.regional import RegionalIndex
+from tmssl.retrieval.index.regional_search import PART_PENALTY, region_vectors, search_regions
 from tmssl.retrieval.qdrant.conditions import EngineFilter
 from tmssl.retrieval.qdrant.connection import engine_errors, is_server
 from tmssl.retrieval.qdrant.payload import payload_of, point_id
@@ -22,11 +24,18 @@ from tmssl.types import Indices, Progress, Vectors
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
-    from qdrant_client.models import BinaryQuantization, Filter, ScalarQuantization
+    from qdrant_client.models import (
+        BinaryQuantization,
+        Filter,
+        ScalarQuantization,
+        VectorParams,
+    )
 
 _BATCH = 256  # points; with 1,024 features 2 MB of JSON
-_OVERLAP_QUERIES, _OVERLAP_K = 200, 10
+_OVERLAP_QUERIES, _OVERLAP_K, _VIEWS_QUERIES = 200, 10, 20
+_WHOLE, _PARTS = "whole", "parts"  # names of vectors where there are several views of each mark
 _AGAIN = "the same command goes on where it was"
+_TRY_AGAIN = "try again, or search without --engine"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +46,13 @@ class Collection:
     url: str
     name: str
 
-    def create(self, features: int, storage: Storage) -> None:
+    def create(self, features: int, storage: Storage, *, several: bool = False) -> None:
         """Make the collection, unless it is there.
 
         Args:
             features: width of its vectors.
             storage: of a new one.
+            several: whether it keeps several views of each mark: the whole, and parts of it.
 
         Raises:
             InputError: it is there with vectors of another kind.
@@ -52,16 +62,19 @@ class Collection:
 
         with engine_errors(self.url, _AGAIN):
             if self.client.collection_exists(self.name):
-                self._check(features)
+                self._check(features, several)
                 return
+            whole = models.VectorParams(
+                size=features,
+                distance=models.Distance.COSINE,
+                on_disk=True,
+                datatype=models.Datatype.FLOAT16 if storage.half else None,
+            )
+            nearest_part = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
+            parts = whole.model_copy(update={"multivector_config": nearest_part})
             self.client.create_collection(
                 self.name,
-                vectors_config=models.VectorParams(
-                    size=features,
-                    distance=models.Distance.COSINE,
-                    on_disk=True,
-                    datatype=models.Datatype.FLOAT16 if storage.half else None,
-                ),
+                vectors_config={_WHOLE: whole, _PARTS: parts} if several else whole,
                 quantization_config=_quantization(storage.quantization),
                 shard_number=storage.shards or None,
                 on_disk_payload=True,
@@ -79,19 +92,48 @@ class Collection:
                 self.name, field, field_schema=models.PayloadSchemaType.KEYWORD, wait=True
             )
 
-    def _check(self, features: int) -> None:
+    def check(self, features: int, *, several: bool) -> None:
+        """Refuse a collection of other vectors than a search is by.
+
+        Args:
+            features: width of the vectors.
+            several: whether views of each mark are searched.
+
+        Raises:
+            InputError: it keeps others.
+            EngineError: the server fails, or has no such collection.
+        """
+        with engine_errors(self.url, _TRY_AGAIN):
+            self._check(features, several)
+
+    def _check(self, features: int, several: bool) -> None:
         """Refuse a collection of other vectors.
 
         Raises:
-            InputError: it has several kinds of vectors, another width or another distance.
+            InputError: it has other kinds of vectors, another width or another distance.
+        """
+        kept = self.client.get_collection(self.name).config.params.vectors
+        kinds = kept if isinstance(kept, dict) else {"": kept}
+        if kinds.keys() != ({_WHOLE, _PARTS} if several else {""}):
+            names = ", ".join(safe(name, 40) for name in sorted(kinds) if name)
+            raise InputError(
+                f"{self.shown} keeps {f'vectors {names}' if names else 'one vector'} of each mark, and "
+                f"{'several views' if several else 'one vector'} of each are wanted; give another "
+                "collection, or --views as it was made"
+            )
+        for vectors in kinds.values():
+            self._check_kind(vectors, features)
+
+    def _check_kind(self, vectors: "VectorParams | None", features: int) -> None:
+        """Refuse vectors of another width or distance.
+
+        Raises:
+            InputError: they are.
         """
         from qdrant_client import models
 
-        vectors = self.client.get_collection(self.name).config.params.vectors
-        if not isinstance(vectors, models.VectorParams):
-            raise InputError(
-                f"{self.shown} keeps vectors of several kinds; give another --collection"
-            )
+        if vectors is None:
+            raise InputError(f"{self.shown} keeps no vectors; give another --collection")
         if (vectors.size, vectors.distance) != (features, models.Distance.COSINE):
             raise InputError(
                 f"{self.shown} keeps vectors of {vectors.size} features compared by {vectors.distance.value}, "
@@ -104,7 +146,13 @@ class Collection:
         return f"the collection {safe(self.name, 80)} at {safe(self.url, 200)}"
 
     def upload(
-        self, index: faiss.Index, marks: MarkTable, identity: str, progress: Progress | None = None
+        self,
+        index: faiss.Index,
+        marks: MarkTable,
+        identity: str,
+        progress: Progress | None = None,
+        *,
+        regional: RegionalIndex | None = None,
     ) -> int:
         """Upload every mark that is not there yet with this vector; returns how many were sent.
 
@@ -115,12 +163,14 @@ class Collection:
             marks: of the gallery.
             identity: of the index, by which a search knows its own gallery.
             progress: called with (marks looked at, marks).
+            regional: several views of each mark, for a collection that keeps them.
 
         Raises:
             EngineError: the server fails; what was sent stays there.
         """
         from qdrant_client import models
 
+        vectors_of = one_vector(index) if regional is None else several_views(regional)
         names, sent = _names(marks), 0
         for begin in range(0, index.ntotal, _BATCH):
             rows = range(begin, min(begin + _BATCH, index.ntotal))
@@ -128,16 +178,15 @@ class Collection:
             with engine_errors(self.url, _AGAIN):
                 missing = self._missing(ids, identity)
                 if missing:
-                    vectors = index.reconstruct_batch(np.array(missing, np.int64))
-                    self.client.upsert(
-                        self.name,
-                        models.Batch(
-                            ids=[ids[row] for row in missing],
-                            vectors=vectors.tolist(),
-                            payloads=[payload_of(marks[row], row, identity) for row in missing],
-                        ),
-                        wait=True,
-                    )
+                    points = [
+                        models.PointStruct(
+                            id=ids[row],
+                            vector=vectors_of(row),
+                            payload=payload_of(marks[row], row, identity),
+                        )
+                        for row in missing
+                    ]
+                    self.client.upsert(self.name, points, wait=True)
             sent += len(missing)
             if progress:
                 progress(rows.stop, index.ntotal)
@@ -169,16 +218,41 @@ class Collection:
         Raises:
             EngineError: the server fails.
         """
-        advice = "try again, or search without --engine"
-        with engine_errors(self.url, advice):
+        with engine_errors(self.url, _TRY_AGAIN):
             wanted = self._wanted(identity, condition)
         for query in queries:
-            with engine_errors(self.url, advice):
+            with engine_errors(self.url, _TRY_AGAIN):
                 found = self._ranked(query.tolist(), k, wanted, condition)
-            yield (
-                np.clip(np.array([-score for score, _ in found], np.float32), -1, 1),
-                np.array([row for _, row in found], np.int64),
-            )
+            yield _as_arrays(found)
+
+    def nearest_by_views(
+        self, query: Vectors, k: int, identity: str, condition: EngineFilter | None = None
+    ) -> tuple[Vectors, Indices]:
+        """Similarities, falling, and rows of the k marks nearest to a query by the views of both.
+
+        They are those of `search_regions`: that of the two views that are most alike, less `PART_PENALTY`
+        where both are parts. The best k of each pair of kinds hold the best k of all.
+
+        Args:
+            query: unit vectors of the query's views (q, d), that of the whole first.
+            k: at most that many.
+            identity: as for `nearest`.
+            condition: as for `nearest`.
+
+        Raises:
+            EngineError: the server fails.
+        """
+        best: dict[int, float] = {}
+        with engine_errors(self.url, _TRY_AGAIN):
+            wanted = self._wanted(identity, condition)
+            for number, vector in enumerate(query.tolist()):
+                penalty = PART_PENALTY if number else 0.0
+                found = self._ranked(vector, k, wanted, condition, _WHOLE)
+                of_parts = self._ranked([vector], k, wanted, condition, _PARTS)
+                found += [(score + penalty, row) for score, row in of_parts]
+                for score, row in found:
+                    best[row] = min(best.get(row, np.inf), score)
+        return _as_arrays(sorted((score, row) for row, score in best.items())[:k])
 
     def _wanted(self, identity: str, condition: EngineFilter | None) -> "Filter | None":
         """What the server is to check: the condition, and the index where there are points of another."""
@@ -192,13 +266,23 @@ class Collection:
         return models.Filter(must=[own, condition.wanted] if condition else [own])
 
     def _ranked(
-        self, query: list[float], k: int, wanted: "Filter | None", condition: EngineFilter | None
+        self,
+        query: list[float] | list[list[float]],
+        k: int,
+        wanted: "Filter | None",
+        condition: EngineFilter | None,
+        using: str | None = None,
     ) -> list[tuple[float, int]]:
         """Negative cosine and row of the k nearest points that pass, asking for more until there are k."""
         needed, limit = ["row", *(["folded"] if condition and condition.contained else [])], k
         while True:
             answer = self.client.query_points(
-                self.name, query=query, query_filter=wanted, limit=limit, with_payload=needed
+                self.name,
+                query=query,
+                using=using,
+                query_filter=wanted,
+                limit=limit,
+                with_payload=needed,
             ).points
             payloads = [(point.score, point.payload or {}) for point in answer]
             found = [
@@ -210,21 +294,52 @@ class Collection:
                 return sorted(found)[:k]
             limit *= 4
 
-    def overlap_at_10(self, index: faiss.Index, identity: str) -> float:
+    def overlap_at_10(
+        self, index: faiss.Index, identity: str, regional: RegionalIndex | None = None
+    ) -> float:
         """The share of the ten nearest that exact search returns too, mean over 200 marks drawn by seed 0.
+
+        With several views of each mark, which ask for more, over 20 marks.
 
         Raises:
             EngineError: the server fails.
         """
         k = min(_OVERLAP_K, index.ntotal)
+        if regional is not None:
+            views = [region_vectors(regional, row) for row in drawn_rows(index, _VIEWS_QUERIES)]
+            ours = [search_regions(regional, query, k)[1] for query in views]
+            theirs = [self.nearest_by_views(query, k, identity)[1] for query in views]
+            return _shared(ours, theirs, k)
         queries = index.reconstruct_batch(drawn_rows(index, _OVERLAP_QUERIES))
         expected = search_many(index, queries, k)[1]
-        found = self.nearest(queries, k, identity)
-        shared = [
-            len(np.intersect1d(one, rows)) / k
-            for one, (_, rows) in zip(expected, found, strict=True)
-        ]
-        return float(np.mean(shared))
+        return _shared(expected, [rows for _, rows in self.nearest(queries, k, identity)], k)
+
+
+def one_vector(index: faiss.Index) -> Callable[[int], list[float]]:
+    """From a row to its point's vector."""
+    return lambda row: index.reconstruct(row).tolist()
+
+
+def several_views(index: RegionalIndex) -> Callable[[int], dict[str, Any]]:
+    """From a row to its point's vectors: that of the whole mark, and those of the parts that it has."""
+
+    def vectors_of(row: int) -> dict[str, Any]:
+        whole, *parts = region_vectors(index, row).tolist()
+        return {_WHOLE: whole, **({_PARTS: parts} if parts else {})}
+
+    return vectors_of
+
+
+def _as_arrays(found: Sequence[tuple[float, int]]) -> tuple[Vectors, Indices]:
+    """Cosines and rows of pairs of a negative cosine and a row."""
+    cosines = np.array([-score for score, _ in found], np.float32)
+    return np.clip(cosines, -1, 1), np.array([row for _, row in found], np.int64)
+
+
+def _shared(ours: Iterable[Indices], theirs: Iterable[Indices], k: int) -> float:
+    """The mean share of k rows that two lists have in common."""
+    pairs = zip(ours, theirs, strict=True)
+    return float(np.mean([len(np.intersect1d(one, other)) / k for one, other in pairs]))
 
 
 def _quantization(name: str) -> "ScalarQuantization | BinaryQuantization | None":

@@ -23,7 +23,7 @@ from tmssl.text import safe
 from tmssl.types import Indices, Mask, Progress, Vectors
 
 Engine = Callable[[Vectors, int, bool], tuple[Vectors, Indices]]
-"""from a query (1, d), how many marks are wanted and whether the filters apply, to cosines and rows"""
+"""from a query (1, d), or (q, d) of several views, how many marks are wanted and whether the filters apply, to cosines and rows"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class SearchIndex:
     regional: RegionalIndex | None = None
     """several vectors of each mark, searched in place of `exact`"""
     engine: Engine | None = None
-    """gives the nearest marks in place of both, from another machine"""
+    """gives the nearest marks in place of all, from another machine"""
 
     def nearest(self, query: Vectors, k: int, mask: Mask | None = None) -> tuple[Vectors, Indices]:
         """Cosines, falling, and rows of the k marks nearest to a query.
@@ -55,10 +55,10 @@ class SearchIndex:
         A mask, bool (n,), restricts the search to its marks and makes it exact. Without one the
         approximate index, where there is one, may find fewer than k.
         """
-        if self.regional is not None:
-            return search_regions(self.regional, query, k, mask)
         if self.engine is not None:
             return self.engine(query, k, mask is not None)
+        if self.regional is not None:
+            return search_regions(self.regional, query, k, mask)
         if self.approximate is None or mask is not None:
             return search_one(self.exact, query, k, mask)
         similarity, rows = search_approximate(self.exact, self.approximate, query, k)
