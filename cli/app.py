@@ -11,6 +11,7 @@ from cli.commands.completion import VARIABLE
 from cli.lazy import LazyGroup
 from cli.output.console import say, say_data
 from cli.streams import prepare_streams
+from tmssl import __version__
 from tmssl.doctor.threads import share_cores
 from tmssl.errors import TmsslError
 from tmssl.text import safe
@@ -28,9 +29,7 @@ app = typer.Typer(
 def _show_version(wanted: bool) -> None:
     """Print the version and end."""
     if wanted:
-        from importlib.metadata import version
-
-        say_data(f"tmssl {version('tmssl')}")
+        say_data(f"tmssl {__version__}")
         raise typer.Exit
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     )
     from tmssl.errors import TmsslError
 
+__version__ = "0.2.0"
+
 __all__ = [
     "Encoder",
     "RunHistory",

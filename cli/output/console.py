@@ -1,6 +1,5 @@
 """The two streams of a command: words for a person on stderr, data on stdout."""
 
-import json
 import math
 import re
 import sys
@@ -26,7 +25,9 @@ def say_json(value: object) -> None:
 
     Controls in its strings are escaped, as `shown_json` does. Where stdout is not UTF-8, other characters than ASCII are written as `\\u00fc`.
     """
-    import msgspec  # here, since `tmssl --help` needs none
+    import json  # here, since `tmssl --help` needs neither
+
+    import msgspec
 
     try:
         text = msgspec.json.encode(value).decode()

@@ -5,7 +5,6 @@ import io
 import json
 import warnings
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -13,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from tmssl import __version__
 from tmssl.config import EARLIER, ModelConfig
 from tmssl.data.formats import FORMATS
 from tmssl.data.pack.cache import pack_size
@@ -83,7 +83,7 @@ def preprocessing(run: Run, weights: Weights) -> Preprocessing:
         checkpoint_sha256=digest(path),
         epoch=weights.epoch,
         step=weights.step,
-        version=version("tmssl"),
+        version=__version__,
         image_size=size,
         pack_size=square,
         settings=msgspec.to_builtins(weights.config.model),

@@ -4,13 +4,13 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
+from tmssl import __version__
 from tmssl.data.lettering.line import joined
 from tmssl.data.lettering.pack_lettering import PackLettering
 from tmssl.data.lettering.reader import open_reader
@@ -259,7 +259,7 @@ def new_record(
     manifest, pack = gallery.manifest, gallery.pack
     return SearchRecord(
         searched=datetime.now(UTC).isoformat(timespec="seconds"),
-        version=version("tmssl"),
+        version=__version__,
         run=str(gallery.run.path.resolve()),
         checkpoint=manifest.checkpoint,
         checkpoint_sha256=manifest.checkpoint_sha256,
