@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 from rich.cells import cell_len
@@ -16,19 +15,20 @@ from textual.screen import Screen
 from textual.theme import Theme
 from textual.timer import Timer
 
-from tmssl.errors import ConfigError
-from tmssl.runs.checkpoints import list_checkpoints
-from tmssl.runs.folder import Run, is_alive, open_run
+from tmssl.runs.folder import Run, is_alive
 from tmssl.runs.history import History, state
-from tmssl.runs.notices.sending import tell_of_death
 from tmssl.text import safe
-from tui import subprocesses
 from tui.bindings import GLOBAL, entries
-from tui.live.findings import FindingsScreen
 from tui.live.messages import GoToStep, JournalUpdate, JournalUpdated
 from tui.live.screen import LiveScreen
 from tui.live.tail import follow
-from tui.messages import HasStatusLine, PreferencesChanged, ShowsEvaluations, StatusMessage
+from tui.messages import (
+    HasStatusLine,
+    PreferencesChanged,
+    ShowsEvaluations,
+    ShowsHistory,
+    StatusMessage,
+)
 from tui.options import FULL, DisplayOptions
 from tui.pictures.pixels import PixelPictures
 from tui.preferences import preferences_path, read_preferences, write_preferences
@@ -39,10 +39,8 @@ from tui.terminal.notify import notifications, write_osc9
 from tui.textual_theme import DARK, DARK_COLOURS, LIGHT, LIGHT_COLOURS, default_theme
 from tui.theme import HEIGHTS, WIDTHS
 
-if TYPE_CHECKING:
-    from tui.runs.dialogs import Resume
-
-_EVALUATION = "the evaluation"
+EVALUATION = "the evaluation"
+"""name of the background action after which screens show the new evaluation"""
 _SAVE_DELAY_S = 1.0  # a disk may be slow, and keys come in bursts
 _LONG_STATUS_S = 20.0  # how long a text stays that is too long for the status line
 
@@ -50,7 +48,7 @@ _LONG_STATUS_S = 20.0  # how long a text stays that is too long for the status l
 class WatchApp(App[None]):
     """`tmssl watch RUN`.
 
-    Screens other than the curves are imported when they are opened: the curves appear 0.3 s sooner.
+    Other screens and actions are imported when they are asked for: the curves appear 0.3 s sooner.
     """
 
     BINDINGS = GLOBAL
@@ -70,7 +68,9 @@ class WatchApp(App[None]):
         self.preferences, self._problem = read_preferences(preferences_path())
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
-        self.ansi_theme_dark, self.ansi_theme_light = DARK_COLOURS, LIGHT_COLOURS
+        # Their watchers would parse all style sheets once more.
+        self.set_reactive(App.ansi_theme_dark, DARK_COLOURS)
+        self.set_reactive(App.ansi_theme_light, LIGHT_COLOURS)
         known = self.preferences.theme in self.available_themes
         self.theme = self.preferences.theme if known else default_theme()
         self.display_options = options
@@ -79,7 +79,8 @@ class WatchApp(App[None]):
         self.alive = False
         self.watched = run
         self._background_action = ""  # its name while one runs
-        self._quitting = threading.Event()
+        self.quitting = threading.Event()
+        """set when the monitor quits"""
         self._drawn_at = 0.0
         self._draw_timer: Timer | None = None
         self._save_timer: Timer | None = None
@@ -100,7 +101,7 @@ class WatchApp(App[None]):
         else:
             self.watch_run(self.watched)
         if told := self._problem or self.display_options.note:
-            self._report(told)
+            self.report(told)
 
     def _remember_theme(self, theme: Theme) -> None:
         """Keep the theme that was selected by a key or in the palette."""
@@ -120,7 +121,7 @@ class WatchApp(App[None]):
             self._save_timer = None
             problem = write_preferences(preferences_path(), self.preferences)
             if problem:
-                self._report(problem)
+                self.report(problem)
 
     def action_light(self) -> None:
         """Switch between the light and the dark theme."""
@@ -162,14 +163,14 @@ class WatchApp(App[None]):
     @work(thread=True, exclusive=True, group="tail")
     def _follow_journal(self, run: Run) -> None:
         """Follow a journal until the app ends or watches another run."""
-        for update in follow(run, self._quitting):
+        for update in follow(run, self.quitting):
             if run is not self.watched:
                 return
             self.post_message(JournalUpdated(update))
 
     def on_unmount(self) -> None:
         """Stop following the journal at once, and save changed preferences."""
-        self._quitting.set()
+        self.quitting.set()
         self._save_preferences()
 
     def on_journal_updated(self, message: JournalUpdated) -> None:
@@ -192,8 +193,8 @@ class WatchApp(App[None]):
         if rest <= 0:
             self._drawn_at = time.monotonic()
             self._live.show(self.history, self.alive)
-            if isinstance(self.screen, FindingsScreen):
-                self.screen.show(self.history)
+            if isinstance(self.screen, ShowsHistory):
+                self.screen.show_history(self.history)
         elif self._draw_timer is None:
             self._draw_timer = self.set_timer(rest, self._draw_now)
 
@@ -205,18 +206,20 @@ class WatchApp(App[None]):
         """Ring the bell for bad findings and for the end of the run, but not for those there at the start."""
         now = state(self.history, self.alive)
         if (self._last_state, now) == ("running", "dead"):
+            from tmssl.runs.notices.sending import tell_of_death
+
             tell_of_death(self.run_folder, self.history)
         if self.display_options.notify and self._last_state:
             for text in notifications(self.run_folder.name, self._last_state, now, update.events):
                 self.bell()
                 write_osc9(self._driver, text)
-                self._report(safe(text))
+                self.report(safe(text))
         self._last_state = now
 
     def on_status_message(self, message: StatusMessage) -> None:
         """Show a text in the status line of the current screen."""
         if message.done:
-            evaluated = self._background_action == _EVALUATION
+            evaluated = self._background_action == EVALUATION
             self._background_action = ""
             if cell_len(message.text) >= self.size.width:  # the status line would cut its end
                 self.notify(message.text, timeout=_LONG_STATUS_S, markup=False)
@@ -225,17 +228,17 @@ class WatchApp(App[None]):
         if isinstance(self.screen, HasStatusLine):
             self.screen.show_status(message.text)
 
-    def _report(self, text: str, *, done: bool = False) -> None:
+    def report(self, text: str, *, done: bool = False) -> None:
         """Show a text in the status line; also from a thread."""
         self.post_message(StatusMessage(text, done=done))
 
-    def _start_action(self, name: str, status: str, action: Callable[[], str]) -> None:
+    def start_action(self, name: str, status: str, action: Callable[[], str]) -> None:
         """Run an action in a thread and report what it returns; only one runs at a time."""
         if self._background_action:
-            self._report(f"wait: {self._background_action} is not done yet")
+            self.report(f"wait: {self._background_action} is not done yet")
             return
         self._background_action = name
-        self._report(status)
+        self.report(status)
         self._run_action_in_thread(action)
 
     @work(thread=True, group="action")
@@ -244,32 +247,13 @@ class WatchApp(App[None]):
             outcome = action()
         except OSError as error:  # no disk space for the output, or no memory for a process
             outcome = f"not done: {safe(error)}"
-        self._report(outcome, done=True)
-
-    def _report_if_imported(self) -> bool:
-        """Whether the run was imported from a log; then the status line says what it lacks."""
-        if self.history.imported:
-            self._report("imported from a log: it has no settings, checkpoints or matches")
-        return self.history.imported
+        self.report(outcome, done=True)
 
     def action_evaluate(self) -> None:
         """Ask which checkpoint to evaluate."""
-        if self._report_if_imported():
-            return
-        checkpoints = list_checkpoints(self.run_folder)
-        if not checkpoints:
-            self._report("no checkpoint yet; press k to write one while the run trains")
-            return
-        from tui.runs.dialogs import EvaluateDialog
+        from tui.run_actions import ask_evaluate
 
-        evaluated = frozenset(event.epoch for event in self.history.evals)
-        self.push_screen(EvaluateDialog(checkpoints, evaluated), self._evaluate)
-
-    def _evaluate(self, checkpoint: str | None) -> None:
-        if checkpoint:
-            run, report, quitting = self.run_folder, self._report, self._quitting
-            action = partial(subprocesses.evaluate, run, checkpoint, report, quitting)
-            self._start_action(_EVALUATION, f"evaluating checkpoint {safe(checkpoint)}", action)
+        ask_evaluate(self)
 
     def action_start(self) -> None:
         """Open the form of a new run."""
@@ -279,65 +263,27 @@ class WatchApp(App[None]):
 
     def on_start_run(self, message: StartRun) -> None:
         """Start a run in another process, and watch it."""
-        command = subprocesses.start_command(
-            self.runs_folder, message.recipe, message.name, message.settings
-        )
+        from tui.run_actions import start
 
-        def start() -> str:
-            outcome, folder = subprocesses.start(command, self._report, self._quitting)
-            if folder is not None:
-                self.post_message(OpenRun(open_run(folder)))
-            return outcome
-
-        self._start_action("the start", "starting", start)
+        start(self, message)
 
     def action_stop(self) -> None:
         """Ask, then stop the trainer."""
-        if not self.alive:
-            self._report("no trainer is running; there is nothing to stop")
-            return
-        from tui.runs.dialogs import StopDialog
+        from tui.run_actions import ask_stop
 
-        self.push_screen(StopDialog(), self._stop)
-
-    def _stop(self, confirmed: bool | None) -> None:
-        if confirmed:
-            action = partial(subprocesses.stop_trainer, self.run_folder, self._quitting)
-            self._start_action("stopping", "stopping after this step, with a checkpoint", action)
+        ask_stop(self)
 
     def action_checkpoint(self) -> None:
         """Ask the trainer for a checkpoint."""
-        if self.alive:
-            self._report(subprocesses.request_checkpoint(self.run_folder))
-        else:
-            self._report("no trainer is running; the last checkpoint is the newest there can be")
+        from tui.run_actions import checkpoint
+
+        checkpoint(self)
 
     def action_resume(self) -> None:
         """Ask for the epochs, showing the planned learning rate."""
-        if self._report_if_imported():
-            return
-        if not self.history.segments:
-            self._report("the run has not begun; there is nothing to resume")
-            return
-        from tui.runs.dialogs import ResumeDialog
+        from tui.run_actions import ask_resume
 
-        try:
-            kept = tuple(list_checkpoints(self.run_folder).values())
-            dialog = ResumeDialog(self.history, self.alive, kept)
-        except ConfigError as error:  # a journal of another version
-            self._report(str(error))
-        else:
-            self.push_screen(dialog, self._resume)
-
-    def _resume(self, answer: "Resume | None") -> None:
-        if answer is None:
-            return
-        status = "stopping the trainer first" if self.alive else "starting the trainer"
-        run, report, quitting = self.run_folder, self._report, self._quitting
-        action = partial(
-            subprocesses.resume, run, answer.settings, report, quitting, restart=answer.restart
-        )
-        self._start_action("the resume", status, action)
+        ask_resume(self)
 
     def action_runs(self) -> None:
         """List the runs of the folder."""
@@ -347,13 +293,17 @@ class WatchApp(App[None]):
 
     def action_matches(self) -> None:
         """Show the matches of the newest evaluation."""
-        if not self._report_if_imported():
+        from tui.run_actions import reports_imported
+
+        if not reports_imported(self):
             from tui.matches.screen import MatchesScreen
 
             self.push_screen(MatchesScreen(self.run_folder))
 
     def action_findings(self) -> None:
         """List every finding."""
+        from tui.live.findings import FindingsScreen
+
         self.push_screen(FindingsScreen(self.history))
 
     def action_log(self) -> None:
@@ -373,7 +323,7 @@ class WatchApp(App[None]):
         from tui.picture_choice import picture_card
 
         if self.display_options.ascii:
-            self._report("with --ascii pictures are letters; there is nothing to choose")
+            self.report("with --ascii pictures are letters; there is nothing to choose")
         else:
             colour = self.display_options.colour
             self.push_screen(picture_card(self.screen, self.pixels, colour), self._choose_pictures)

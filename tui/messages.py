@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from textual.message import Message
 
 if TYPE_CHECKING:
+    from tmssl.runs.history import History
     from tmssl.types import Pixels
 
 
@@ -43,6 +44,14 @@ class ShowsEvaluations(Protocol):
 
     def load(self, index: int) -> None:
         """Show another evaluation; -1 is the newest."""
+
+
+@runtime_checkable
+class ShowsHistory(Protocol):
+    """A screen other than the curves that shows what the watched run has written."""
+
+    def show_history(self, history: "History") -> None:
+        """Show it as it is now."""
 
 
 @runtime_checkable

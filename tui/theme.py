@@ -50,6 +50,19 @@ WIDTHS = [(0, "-narrow"), (100, "-medium"), (160, "-wide")]
 HEIGHTS = [(0, "-low"), (20, "-short"), (30, "-tall")]
 """the class of a screen from so many rows on"""
 
+
+def size_classes(width: int, height: int) -> list[str]:
+    """The classes of a screen of so many columns and rows.
+
+    Textual gives them with the first resize, after it has styled every widget; a screen that opens the monitor
+    takes them before.
+    """
+    return [
+        [name for least, name in classes if size >= least][-1]
+        for size, classes in ((width, WIDTHS), (height, HEIGHTS))
+    ]
+
+
 QUIET = "bright_black"
 """the terminal's own colour for secondary text; `dim` would halve its contrast"""
 

@@ -88,14 +88,14 @@ class FindingsScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Show the findings so far."""
-        self.show(self._history)
-        self.app.theme_changed_signal.subscribe(self, lambda _: self.show(self._history))
+        self.show_history(self._history)
+        self.app.theme_changed_signal.subscribe(self, lambda _: self.show_history(self._history))
 
     def on_resize(self) -> None:
         """Make the lines anew for the width."""
-        self.call_after_refresh(self.show, self._history)
+        self.call_after_refresh(self.show_history, self._history)
 
-    def show(self, history: History) -> None:
+    def show_history(self, history: History) -> None:
         """Show the findings of a history; the cursor stays on its finding."""
         self._history, self._findings = history, tuple(history.findings)
         self._standing = standing_findings(history)

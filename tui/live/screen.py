@@ -16,12 +16,12 @@ from tui.charts.chart_panel import ChartPanel
 from tui.charts.chart_widget import ChartWidget
 from tui.charts.run_charts import OverlayRun
 from tui.charts.view_state import ViewState
-from tui.live.overlay import OverlayDialog
 from tui.live.run_text import state_text, step_text
 from tui.live.styled_text import headline, run_lines
 from tui.messages import PreferencesChanged
 from tui.options import display_options
 from tui.preferences import Preferences
+from tui.theme import size_classes
 from tui.widgets.panel import panel
 
 _LEAST_SIZE = (50, 14)  # columns and rows, for charts
@@ -51,6 +51,7 @@ class LiveScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Lines of text above and below the charts."""
+        self.add_class(*size_classes(*self.app.size))
         yield Static("", id="small")
         with Vertical(id="all"):
             yield panel(Vertical(*map(_line, _ABOVE), classes="lines"), "run")
@@ -208,6 +209,8 @@ class LiveScreen(Screen[None]):
 
     def action_overlay(self) -> None:
         """Choose the runs to overlay."""
+        from tui.live.overlay import OverlayDialog  # as in the app, when it is asked for
+
         shown = tuple(overlay.run.path for overlay in self.charts.overlays)
         self.app.push_screen(OverlayDialog(self._run, shown), self._overlay)
 

@@ -1,15 +1,18 @@
 """Messages between the list of runs, its reader and the app."""
 
+from typing import TYPE_CHECKING
+
 from textual.message import Message
 
-from tmssl.runs.folder import Run
-from tmssl.runs.listing import Row
+if TYPE_CHECKING:
+    from tmssl.runs.folder import Run
+    from tmssl.runs.listing import Row
 
 
 class RunsRead(Message):
     """Runs of the folder were read."""
 
-    def __init__(self, rows: tuple[Row, ...], names: frozenset[str], is_complete: bool) -> None:
+    def __init__(self, rows: "tuple[Row, ...]", names: frozenset[str], is_complete: bool) -> None:
         """What was read.
 
         Args:
@@ -26,7 +29,7 @@ class RunsRead(Message):
 class OpenRun(Message):
     """The user wants to watch a run."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: "Run") -> None:
         super().__init__()
         self.run = run
 

@@ -11,7 +11,7 @@ Framed = TypeVar("Framed", bound=Widget)
 
 def panel(widget: Framed, title: str | Text = "") -> Framed:
     """Put a widget into a frame, and return it; the title's text is shown as it is."""
-    widget.add_class("panel")
+    widget.add_class("panel", update=False)  # it gets its styles when it is mounted
     set_title(widget, title)
     return widget
 

@@ -1,0 +1,103 @@
+"""What the monitor does to runs: evaluate, start, stop, resume, each in another process."""
+
+from functools import partial
+
+from tmssl.errors import ConfigError
+from tmssl.runs.checkpoints import list_checkpoints
+from tmssl.runs.folder import open_run
+from tmssl.text import safe
+from tui import subprocesses
+from tui.app import EVALUATION, WatchApp
+from tui.runs.dialogs import EvaluateDialog, Resume, ResumeDialog, StopDialog
+from tui.runs.messages import OpenRun, StartRun
+
+
+def reports_imported(app: WatchApp) -> bool:
+    """Whether the run was imported from a log; then the status line says what it lacks."""
+    if app.history.imported:
+        app.report("imported from a log: it has no settings, checkpoints or matches")
+    return app.history.imported
+
+
+def ask_evaluate(app: WatchApp) -> None:
+    """Ask which checkpoint to evaluate, and evaluate it."""
+    if reports_imported(app):
+        return
+    checkpoints = list_checkpoints(app.run_folder)
+    if not checkpoints:
+        app.report("no checkpoint yet; press k to write one while the run trains")
+        return
+    evaluated = frozenset(event.epoch for event in app.history.evals)
+    app.push_screen(EvaluateDialog(checkpoints, evaluated), partial(_evaluate, app))
+
+
+def _evaluate(app: WatchApp, checkpoint: str | None) -> None:
+    if checkpoint:
+        action = partial(
+            subprocesses.evaluate, app.run_folder, checkpoint, app.report, app.quitting
+        )
+        app.start_action(EVALUATION, f"evaluating checkpoint {safe(checkpoint)}", action)
+
+
+def start(app: WatchApp, message: StartRun) -> None:
+    """Start a run, and watch it."""
+    command = subprocesses.start_command(
+        app.runs_folder, message.recipe, message.name, message.settings
+    )
+
+    def begin() -> str:
+        outcome, folder = subprocesses.start(command, app.report, app.quitting)
+        if folder is not None:
+            app.post_message(OpenRun(open_run(folder)))
+        return outcome
+
+    app.start_action("the start", "starting", begin)
+
+
+def ask_stop(app: WatchApp) -> None:
+    """Ask, then stop the trainer."""
+    if app.alive:
+        app.push_screen(StopDialog(), partial(_stop, app))
+    else:
+        app.report("no trainer is running; there is nothing to stop")
+
+
+def _stop(app: WatchApp, confirmed: bool | None) -> None:
+    if confirmed:
+        action = partial(subprocesses.stop_trainer, app.run_folder, app.quitting)
+        app.start_action("stopping", "stopping after this step, with a checkpoint", action)
+
+
+def checkpoint(app: WatchApp) -> None:
+    """Ask the trainer for a checkpoint."""
+    if app.alive:
+        app.report(subprocesses.request_checkpoint(app.run_folder))
+    else:
+        app.report("no trainer is running; the last checkpoint is the newest there can be")
+
+
+def ask_resume(app: WatchApp) -> None:
+    """Ask for the epochs, showing the planned learning rate, and resume."""
+    if reports_imported(app):
+        return
+    if not app.history.segments:
+        app.report("the run has not begun; there is nothing to resume")
+        return
+    try:
+        kept = tuple(list_checkpoints(app.run_folder).values())
+        dialog = ResumeDialog(app.history, app.alive, kept)
+    except ConfigError as error:  # a journal of another version
+        app.report(str(error))
+    else:
+        app.push_screen(dialog, partial(_resume, app))
+
+
+def _resume(app: WatchApp, answer: Resume | None) -> None:
+    if answer is None:
+        return
+    status = "stopping the trainer first" if app.alive else "starting the trainer"
+    run, report, quitting = app.run_folder, app.report, app.quitting
+    action = partial(
+        subprocesses.resume, run, answer.settings, report, quitting, restart=answer.restart
+    )
+    app.start_action("the resume", status, action)
