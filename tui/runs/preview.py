@@ -6,6 +6,7 @@ import functools
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual import work
@@ -32,10 +33,14 @@ from tui.matches.evaluations import LoadedEvaluation, load_evaluation, main_figu
 from tui.matches.export import open_cached_pack
 from tui.matches.match_grid import PageSpec, match_page
 from tui.matches.query_list import filter_queries
-from tui.options import DisplayOptions, display_options, picture_way
+from tui.options import DisplayOptions, display_options, picture_way, pixel_pictures
+from tui.pictures.pixels import PixelPictures
 from tui.theme import StyleOf, colour_styles
 from tui.widgets.line_static import LineStatic
 from tui.widgets.panel import panel, set_title
+
+if TYPE_CHECKING:
+    from tmssl.types import Pixels
 
 _REST_S = 0.12  # that the cursor rests on a run before its files are read
 _KEPT = 12  # runs whose curves stay in memory
@@ -83,6 +88,19 @@ class PreviewRequest:
     options: DisplayOptions
     way: str
     """how pictures are drawn: one of `tui.pictures.ways.DRAWN`"""
+    pixels: PixelPictures | None = None
+    """where the app keeps what it shows in pixels"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Matches:
+    """The matches of one query as lines of text and pictures."""
+
+    lines: tuple[Text, ...]
+    evaluation: str = ""
+    """its name; empty where there are no matches"""
+    mark: "Pixels | None" = None
+    """the query, uint8 (h, w, 3)"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,8 +110,7 @@ class Preview:
     request: PreviewRequest
     charts: Mapping[str, tuple[Text, ...]]
     figures: tuple[Text, ...]
-    matches: tuple[Text, ...]
-    query: str
+    matches: "Matches"
 
 
 def draw_preview(request: PreviewRequest, reader: CurveReader) -> Preview:
@@ -112,8 +129,8 @@ def draw_preview(request: PreviewRequest, reader: CurveReader) -> Preview:
             charts[name] = render_chart(chart, *size, request.options, framed=True).lines
         if curves.evals:
             figures = figure_lines(curves.evals[-1], request.figures, style_of)
-    query, matches = _best_matches(run, request) if request.matches[1] else ("", ())
-    return Preview(request, charts, figures, matches, query)
+    matches = _best_matches(run, request) if request.matches[1] else Matches(())
+    return Preview(request, charts, figures, matches)
 
 
 def figure_lines(event: Eval, width: int, style_of: StyleOf) -> tuple[Text, ...]:
@@ -129,19 +146,22 @@ def figure_lines(event: Eval, width: int, style_of: StyleOf) -> tuple[Text, ...]
     return tuple(lines) or (Text("see `tmssl eval`"),)
 
 
-def _best_matches(run: Run, request: PreviewRequest) -> tuple[str, tuple[Text, ...]]:
+def _best_matches(run: Run, request: PreviewRequest) -> Matches:
     """The query that the newest evaluation answers best, and its first matches as pictures."""
     changed_ns = run.eval.stat().st_mtime_ns if run.eval.is_dir() else 0
     loaded, best = _newest_evaluation(run.eval, changed_ns)
     if loaded.header is None or not best:
-        return "", (Text(safe(loaded.problem) or "no matches yet"),)
+        return Matches((Text(safe(loaded.problem) or "no matches yet"),))
     width, height = request.matches
-    spec = PageSpec(best[0], 1, len(best), width, height, _MATCHES, request.way)
+    way, pixels = request.way, request.pixels
+    spec = PageSpec(best[0], 1, len(best), width, height, _MATCHES, way, pixels)
     try:
-        page = match_page(spec, open_cached_pack(loaded.header.pack))
+        pack = open_cached_pack(loaded.header.pack)
+        page = match_page(spec, pack)
     except InputError as error:
-        return "", (Text(safe(error)),)
-    return safe(loaded.name), tuple(page.split("\n", allow_blank=True))
+        return Matches((Text(safe(error)),))
+    lines = tuple(page.split("\n", allow_blank=True))
+    return Matches(lines, safe(loaded.name), pack.read([best[0].row])[0])
 
 
 @functools.lru_cache(maxsize=4)
@@ -172,6 +192,8 @@ class RunPreview(Vertical):
         super().__init__(classes="side")
         self._reader = CurveReader()
         self._runs: tuple[Run, ...] = ()
+        self.mark: Pixels | None = None
+        """the query on show, uint8 (h, w, 3)"""
 
     def compose(self) -> ComposeResult:
         """The three panels."""
@@ -197,6 +219,7 @@ class RunPreview(Vertical):
                     (matches.width, matches.height),
                     display_options(self.app),
                     picture_way(self.app),
+                    pixel_pictures(self.app),
                 )
             )
 
@@ -224,5 +247,8 @@ class RunPreview(Vertical):
             chart.draw(lines[1:])
         self.query_one("#preview-figures", Static).update(Text("\n").join(drawn.figures))
         matches = self.query_one("#preview-matches", LineStatic)
-        set_title(matches, f"best matches of {drawn.query}" if drawn.query else "best matches")
-        matches.draw(drawn.matches)
+        best, self.mark = drawn.matches, drawn.matches.mark
+        set_title(
+            matches, f"best matches of {best.evaluation}" if best.evaluation else "best matches"
+        )
+        matches.draw(best.lines)

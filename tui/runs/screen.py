@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual import on, work
@@ -27,10 +28,13 @@ from tui.runs.messages import OpenRun, RunsRead
 from tui.runs.preview import RunPreview, chart_panel
 from tui.runs.run_filter import parse_filter
 from tui.runs.run_list import LEAST_NAME, MOST_NAME, detail_lines, list_heading, list_line
-from tui.theme import colour_styles
+from tui.theme import colour_styles, size_classes
 from tui.widgets.long_list import LongList
 from tui.widgets.panel import panel, set_title
 from tui.widgets.searchable_screen import FilteredScreen
+
+if TYPE_CHECKING:
+    from tmssl.types import Pixels
 
 _POLL_S = 2.0  # between two looks at the folder
 _BATCH_S = 0.25  # for which rows are gathered before they are shown
@@ -61,6 +65,7 @@ class RunsScreen(FilteredScreen):
 
     def compose(self) -> ComposeResult:
         """The folder, a filter that is hidden at first, the list, and details of the selected run."""
+        self.add_class(*size_classes(*self.app.size))
         yield Input(placeholder="lr>=1e-3 state=running name~toy", id="search", compact=True)
         with Horizontal(id="all"):
             with Vertical(classes="main"):
@@ -124,6 +129,14 @@ class RunsScreen(FilteredScreen):
     def on_line_static_resized(self) -> None:
         """Draw the preview for the new sizes of its panels."""
         self.query_one(RunPreview).show_again()
+
+    def draw_pictures(self) -> None:
+        """Draw the pictures anew, in the way that was chosen."""
+        self.query_one(RunPreview).show_again()
+
+    def sample_mark(self) -> "Pixels | None":
+        """The query whose matches are shown."""
+        return self.query_one(RunPreview).mark
 
     @property
     def _order(self) -> str:
