@@ -208,9 +208,10 @@ def evaluation_chart(run: Curves | History, others: Sequence[Curves] = ()) -> Ch
     for i, one_run in enumerate((curves, *others)):
         points, chance_points, start_points = _evaluation_points(one_run, figure)
         if points and i == 0:
-            series.append(Series("chance", *_columns(chance_points), "reference", dotted=True))
+            chance = _level(chance_points)
+            series.append(Series("chance", *chance, "reference", dotted=True))
         if start_points and i == 0:
-            began = _columns(start_points)
+            began = _level(start_points)
             series.append(Series(BEFORE, *began, "reference", dotted=True, letter="0"))
         if points and others:
             series.append(_run_series(i, one_run.name, *_columns(points), marked=True))
@@ -235,6 +236,14 @@ def _evaluation_points(curves: Curves, figure: MainFigure) -> tuple[_Points, _Po
             if (start := score.references.get(BEFORE)) is not None:
                 starts[event.epoch] = start
     return list(values.items()), list(chances.items()), list(starts.items())
+
+
+def _level(points: _Points) -> tuple[list[float], list[float]]:
+    """The x and the y of a level; from the first epoch on where it has one point, which no dotted line shows."""
+    if len(points) > 1:
+        return _columns(points)
+    ((x, y),) = points
+    return [0.0, x or 1.0], [y, y]
 
 
 def _columns(points: _Points) -> tuple[list[float], list[float]]:

@@ -4,10 +4,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.helpers.histories import short_history
-from tmssl.runs.events import Segment, Step
+from tests.helpers.scores import division_hit
+from tmssl.runs.events import Eval, Segment, Step
+from tmssl.runs.main_figure import BEFORE
 from tui.charts.chart import (
     Chart,
     Series,
+    evaluation_chart,
     learning_rate_chart,
     loss_chart,
     planned_learning_rates,
@@ -65,3 +68,13 @@ def test_the_plan_ahead_follows_the_closed_form_to_the_end() -> None:
 def test_an_ascii_chart_is_ascii() -> None:
     chart = loss_chart(short_history(), axis="epoch", weight=0.9)
     assert render_string(chart, 80, 12, DisplayOptions(ascii=True, colour=False)).isascii()
+
+
+def test_the_levels_beside_one_evaluation_are_lines_from_the_first_epoch() -> None:
+    history = short_history()
+    score = division_hit(0.75, 0.25, {BEFORE: 0.5})
+    history.add([Eval(epoch=4, scores=[score])])
+    chance, before, value = evaluation_chart(history).series
+    assert (list(chance.x), list(chance.y)) == ([0, 4], [0.25, 0.25])
+    assert (list(before.x), list(before.y)) == ([0, 4], [0.5, 0.5])
+    assert list(value.x) == [4]
