@@ -243,10 +243,10 @@ def key_latency(run: Run, large: Run, lines: int) -> None:
     os.environ["XDG_STATE_HOME"] += "-anew"  # the first has remembered its smoothing
     with opened(large) as terminal:
         found: list[float] = []
-        terminal.shows("a sample is shown")
         while "a sample is shown" in terminal.grid.line(1):
             found += keys(terminal, 4, 0.03)
-        say(f"key to frame while {lines:,} lines are read", *told_ms(found))
+        what = f"key to frame while {lines:,} lines are read"
+        say(what, *(told_ms(found) if found else ("read before a key was pressed", "more --lines")))
 
 
 def told_ms(found: list[float]) -> tuple[str, str]:
