@@ -41,9 +41,12 @@ def _evaluate(app: WatchApp, checkpoint: str | None) -> None:
 
 def start(app: WatchApp, message: StartRun) -> None:
     """Start a run, and watch it."""
-    command = subprocesses.start_command(
-        app.runs_folder, message.recipe, message.name, message.settings
-    )
+    recipe, name, settings = message.recipe, message.name, message.settings
+    _start(app, subprocesses.start_command(app.runs_folder, recipe, name, settings))
+
+
+def _start(app: WatchApp, command: list[str]) -> None:
+    """Start a run by its command line, and watch it."""
 
     def begin() -> str:
         outcome, folder = subprocesses.start(command, app.report, app.quitting)
@@ -84,8 +87,7 @@ def ask_resume(app: WatchApp) -> None:
         app.report("the run has not begun; there is nothing to resume")
         return
     try:
-        kept = tuple(list_checkpoints(app.run_folder).values())
-        dialog = ResumeDialog(app.history, app.alive, kept)
+        dialog = ResumeDialog(app.history, app.alive, list_checkpoints(app.run_folder))
     except ConfigError as error:  # a journal of another version
         app.report(str(error))
     else:
@@ -94,6 +96,12 @@ def ask_resume(app: WatchApp) -> None:
 
 def _resume(app: WatchApp, answer: Resume | None) -> None:
     if answer is None:
+        return
+    if answer.branch:
+        command = subprocesses.branch_command(
+            app.run_folder, answer.settings, restart=answer.restart
+        )
+        _start(app, command)
         return
     status = "stopping the trainer first" if app.alive else "starting the trainer"
     run, report, quitting = app.run_folder, app.report, app.quitting

@@ -82,6 +82,13 @@ def start_command(
     return _tmssl("train", *options, "--detach")
 
 
+def branch_command(run: Run, settings: tuple[str, ...], *, restart: bool) -> list[str]:
+    """`tmssl train --branch RUN --set epochs=50 ... --runs FOLDER --detach`."""
+    options = [*_set_options(settings), *(["--restart-schedule"] if restart else [])]
+    folders = ["--branch", str(run.path), "--runs", str(run.path.parent)]
+    return _tmssl("train", *folders, *options, "--detach")
+
+
 def dry_run_command(recipe: str, settings: tuple[str, ...]) -> list[str]:
     """`tmssl train --recipe R --set data.source=D ... --dry-run`."""
     options = ["--recipe", recipe] if recipe else []

@@ -224,6 +224,9 @@ async def test_the_resume_dialog_plans_before_it_acts(run: Run) -> None:
         await pilot.press("enter")
         await until_still(pilot)
         assert isinstance(app.screen, ResumeDialog)
+        await pilot.press("f3")
+        await until_shows(pilot, "#question", "A new run goes on from a checkpoint")
+        await until_shows(pilot, "#plan", "no checkpoint to branch from")
         await pilot.press("escape")
         await until_screen(pilot, LiveScreen)
 

@@ -1,7 +1,7 @@
 """The dialogs before something happens to a run: stop, resume, evaluate."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from rich.text import Text
 from textual import on
@@ -11,6 +11,7 @@ from textual.widgets import Input, OptionList, Static
 
 from tmssl.config import Config, from_dict, parse_setting
 from tmssl.errors import InputError
+from tmssl.runs.branching import plan_branch
 from tmssl.runs.checkpoints import Sidecar, is_current
 from tmssl.runs.history import History
 from tmssl.runs.resume_plan import ResumePlan, plan_resume
@@ -47,6 +48,8 @@ class Resume:
     """as `tmssl train --set` takes them"""
     restart: bool
     """whether the schedule begins anew"""
+    branch: bool = False
+    """whether it goes on in a run of its own"""
 
 
 class ResumeDialog(Dialog[Resume]):
@@ -54,20 +57,27 @@ class ResumeDialog(Dialog[Resume]):
 
     BINDINGS = RESUME
 
-    def __init__(self, history: History, alive: bool, checkpoints: Sequence[Sidecar] = ()) -> None:
+    def __init__(self, history: History, alive: bool, kept: Mapping[str, Sidecar]) -> None:
+        """Plan a resume.
+
+        Args:
+            history: of the run.
+            alive: whether its trainer runs.
+            kept: its checkpoints by name, newest first.
+        """
         super().__init__()
         self._history = history
         self._alive = alive
-        self._checkpoints = [one for one in checkpoints if is_current(one, history.segments)]
+        self._kept = kept
+        self._checkpoints = [one for one in kept.values() if is_current(one, history.segments)]
         segment = history.segment
         self._config = from_dict(dict(segment.config)) if segment else Config()
-        self._restart = False
+        self._restart = self._branch = False
 
     def compose(self) -> ComposeResult:
         """The fields, the plan in words, and its chart."""
         with Vertical(id="dialog", classes="large"):
-            note = " The trainer is stopped first, with a checkpoint." if self._alive else ""
-            yield Static(f"Train to how many epochs in total?{note}")
+            yield Static(self._question(), id="question")
             epochs = str(self._config.train.epochs + 10)
             example = "changes, such as lr=0.05 temperature=0.1"
             yield labelled("epochs", Input(epochs, type="integer", id="epochs", compact=True))
@@ -80,6 +90,13 @@ class ResumeDialog(Dialog[Resume]):
         """Show the first plan once sizes are known."""
         self.call_after_refresh(self._show_plan)
         self.app.theme_changed_signal.subscribe(self, lambda _: self._show_plan())
+
+    def _question(self) -> str:
+        """What is asked, and what becomes of this run."""
+        note = " The trainer is stopped first, with a checkpoint." if self._alive else ""
+        if self._branch:
+            note = " A new run goes on from a checkpoint; this one stays as it is."
+        return f"Train to how many epochs in total?{note}"
 
     @on(Input.Changed)
     def _show_plan(self) -> None:
@@ -120,12 +137,21 @@ class ResumeDialog(Dialog[Resume]):
         history, segment = self._history, self._history.segment
         if segment is None or not segment.steps_per_epoch:
             raise InputError("the run has not begun; there is nothing to resume")
+        changes = dict(map(parse_setting, settings))
+        if self._branch:
+            return plan_branch(
+                self._kept,
+                history.segments,
+                self._config,
+                changes,
+                restart_schedule=self._restart,
+            ).resume
         # A live trainer stops where it is; another run is resumed from its last checkpoint.
         written = self._checkpoints or history.checkpoints[-1:]
         step = written[0].step if written and not self._alive else history.step
         return plan_resume(
             self._config,
-            dict(map(parse_setting, settings)),
+            changes,
             step=step,
             steps_per_epoch=segment.steps_per_epoch,
             restart_schedule=self._restart,
@@ -160,11 +186,17 @@ class ResumeDialog(Dialog[Resume]):
     def action_confirm(self) -> None:
         """Close with the answer if the plan is valid."""
         if self._plan() is not None:
-            self.close(Resume(self._settings(), self._restart))
+            self.close(Resume(self._settings(), self._restart, self._branch))
 
     def action_restart(self) -> None:
         """Restart the schedule here, or keep it."""
         self._restart = not self._restart
+        self._show_plan()
+
+    def action_branch(self) -> None:
+        """Go on in a run of its own, or in this one."""
+        self._branch = not self._branch
+        self.query_one("#question", Static).update(self._question())
         self._show_plan()
 
 
