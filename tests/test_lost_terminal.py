@@ -93,6 +93,13 @@ def test_without_colour_no_colour_arrives(terminal: Terminal) -> None:
         assert red == green == blue
 
 
+@pytest.mark.parametrize("terminal", [([], {"TERM": "dumb"})], indirect=True)
+def test_where_no_screen_can_be_drawn_the_monitor_is_one_snapshot(terminal: Terminal) -> None:
+    terminal.wait_for(b"TERM=dumb draws no screens, so this is one snapshot")
+    assert terminal.process.wait(50) == 0
+    assert b"\x1b" not in terminal.bytes
+
+
 @pytest.mark.parametrize("terminal", [(["--notify"], {"TERM_PROGRAM": "WezTerm"})], indirect=True)
 def test_a_bad_finding_rings_and_is_noted_where_that_is_asked_for(
     terminal: Terminal, steady: Run

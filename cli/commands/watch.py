@@ -76,7 +76,8 @@ def watch(
         pictures=pictures,
     )
     folder = _folder_of_runs(run, runs_folder)
-    if folder is not None and not once and not json_output and sys.stdout.isatty():
+    why_not = _why_not_drawn()
+    if folder is not None and not once and not json_output and not why_not:
         _open_monitor(None, folder, options)
         return
     opened = find_run(run if folder is None else None, folder or runs_folder)
@@ -94,12 +95,19 @@ def watch(
             "to_come": money.to_come if money else None,
         }
         say_json({**summary(history, is_alive(opened)), **finding_facts(history), **costs})
-    elif once or not sys.stdout.isatty():
+    elif once or why_not:
         if not once:
-            say("stdout is not a terminal, so this is one snapshot, as with --once")
+            say(f"{why_not}, so this is one snapshot, as with --once")
         say_data("\n".join(snapshot(opened, ascii_only or not draws_unicode(sys.stdout))))
     else:
         _open_monitor(opened, opened.path.parent, options)
+
+
+def _why_not_drawn() -> str:
+    """Why the monitor cannot be drawn here; empty where it can."""
+    if not sys.stdout.isatty():
+        return "stdout is not a terminal"
+    return "TERM=dumb draws no screens" if os.environ.get("TERM") == "dumb" else ""
 
 
 def _folder_of_runs(run: Path | None, runs_folder: Path) -> Path | None:
