@@ -25,7 +25,9 @@ def read_log_lines(log: Path) -> list[str]:
             begin = max(0, os.fstat(file.fileno()).st_size - _MAX_BYTES)
             file.seek(begin)
             lines = file.read().decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return ["this run has no log"]
     except OSError as error:
-        return [f"no log: {error.strerror}"]
+        return [f"the log cannot be read: {error.strerror}"]
     whole = lines[1:] if begin else lines  # the first line may be cut
     return [safe(line) for line in whole] or ["empty"]

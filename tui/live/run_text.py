@@ -21,7 +21,7 @@ from tui.charts.curves import smoothing_unit
 from tui.signs import STATES, level_sign
 
 _SMOOTHING_STEPS = 300  # 0.9 ** 300 is negligible
-_MORE = {"dead": ": the trainer vanished", "waiting": " for the trainer's first line"}
+_MORE = {"dead": "(the trainer vanished)", "waiting": "for the trainer's first line"}
 Role = Literal["plain", "figure", "aside", "bar", "bar-rest"]
 
 
@@ -55,7 +55,7 @@ def _figure(text: str) -> Span:
 def state_text(history: History, alive: bool) -> str:
     """The state with a sign, so that it shows without colours."""
     now = state(history, alive)
-    return STATES[now].text + state_remark(now)
+    return f"{STATES[now].text} {state_remark(now)}".rstrip()
 
 
 def state_remark(now: str) -> str:
@@ -115,10 +115,12 @@ def learning_spans(history: History, width: int = 200) -> Spans:
 
 
 def machine_spans(history: History) -> Spans:
-    """What the newest step says about the machine: speed, data wait, memory; empty without a step."""
+    """What the newest step says about the machine: speed, data wait, memory; empty if it says nothing."""
     step = history.points[-1] if history.points else None
     if step is None or history.segment is None:
         return ()
+    if all(one is None for one in (step.lr, step.img_s, step.data_share, step.mem_gib)):
+        return ()  # an imported log
     gpu = ("  GPU ", _figure(rate(step.gpu_util))) if step.gpu_util is not None else ()
     return _spans(
         *("lr ", _figure(learning_rate(step.lr))),

@@ -44,7 +44,9 @@ def headline(
     now = state(history, alive)
     style_of = colour_styles(options)
     name = (f" {safe(run.name)} ", "bold reverse")
-    head = Text.assemble(name, "  ", badge(STATES[now], style_of, 0), state_remark(now))
+    head = Text.assemble(
+        name, "  ", badge(STATES[now], style_of, 0), f" {state_remark(now)}".rstrip()
+    )
     silence = seconds_silent(history, time.time()) if now == "running" else 0.0
     if silence > _longest_silence(history):
         head.append(f"  ! nothing written for {duration(silence)}", f"bold {style_of('gold')}")

@@ -25,14 +25,19 @@ def config_lines(history: History) -> list[str]:
         reason = safe(segment.reason)
         lines += ["", f"segment {segment.number} at epoch {segment.epoch:.4g} ({reason})"]
         lines += [
-            f"  {safe(name)}: {safe(values[0])} -> {safe(values[1])}"
+            f"  {safe(name)}: {_value(values[0])} -> {_value(values[1])}"
             for name, values in segment.changed.items()
             if len(values) == 2
         ]
-    if history.started is not None:
+    if history.started is not None and history.started.host:
         lines += ["", "machine", f"  {safe(history.started.host)}, {safe(history.started.device)}"]
         lines += [f"  {safe(name)} {safe(v)}" for name, v in history.started.versions.items()]
     return lines
+
+
+def _value(value: object) -> str:
+    """A setting's value; an imported log does not know what it was before."""
+    return "unknown" if value is None else safe(value)
 
 
 def setting_lines(config: Mapping[str, object]) -> Iterator[str]:

@@ -12,10 +12,16 @@ from tui.theme import StyleOf
 LEAST_NAME, MOST_NAME = 16, 40
 """cells of the column of names"""
 _MARK = 2  # cells before the name
-_DETAILS = (
-    "model.name data.views data.positives optim.optimizer optim.lr train.batch_size data.source"
-).split()
-"""settings that tell runs apart"""
+_DETAILS = {
+    "model": "model.name",
+    "views": "data.views",
+    "positives": "data.positives",
+    "optimizer": "optim.optimizer",
+    "lr": "optim.lr",
+    "batch size": "train.batch_size",
+    "data": "data.source",
+}
+"""settings that tell runs apart, by the word for each"""
 
 
 def name_width(columns: Sequence[Column], width: int) -> int:
@@ -54,8 +60,8 @@ def list_line(
 def detail_lines(row: Row) -> list[Text]:
     """Three lines: the main settings, the worst finding and its advice."""
     settings = [
-        f"{name.partition('.')[2]} {safe(row.settings[name], 60)}"
-        for name in _DETAILS
+        f"{word} {safe(row.settings[name], 60)}"
+        for word, name in _DETAILS.items()
         if name in row.settings
     ]
     settings = [row.branched, *settings] if row.branched else settings
