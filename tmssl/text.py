@@ -12,9 +12,10 @@ _PICTURES = range(
 _REPLACEMENT = "\ufffd"
 _LOOKALIKES = {
     **dict.fromkeys(
-        "\u2500\u2501\u2504\u2505\u2508\u2509\u254c\u254d\u2550\u2574\u2576\u2578\u257a\u257c\u257e",
+        "\u2500\u2504\u2505\u2508\u2509\u254c\u254d\u2550\u2574\u2576\u257a\u257c\u257e",
         "-",
     ),
+    **dict.fromkeys("\u2501\u2578", "="),  # of a bar, whose rest is thin
     **dict.fromkeys(
         "\u2502\u2503\u2506\u2507\u250a\u250b\u254e\u254f\u2551\u2575\u2577\u2579\u257b\u257d\u257f",
         "|",

@@ -174,7 +174,7 @@ STOP: list[BindingType] = [
 
 RESUME: list[BindingType] = [
     _key("enter", "confirm", "Resume", "Resume the run as planned"),
-    _key("f2", "restart", "Restart schedule", "Restart the schedule here, or keep it"),
+    _key("f2", "restart", "Restart", "Restart the schedule here, or keep it"),
     _key("f3", "branch", "Branch", "Go on in a run of its own and leave this one as it is, or not"),
     _NEXT_FIELD,
     _CANCEL,

@@ -88,15 +88,16 @@ class CellGrid:
     def _draw_points(
         self, series: Series, x: "Floats", y: "Floats", y_limits: tuple[float, float]
     ) -> None:
-        """Draw a marker at every point, or the letter of the series at its last point."""
+        """Draw a marker at every point, or the letter of the series at its last point, of a level at its first."""
         import numpy as np
 
         low, high = self._plot.x_limits
         visible = np.flatnonzero(np.isfinite(y) & (x >= low) & (x <= high))
         rows = self._plot.rows
-        for i in visible if series.marked else visible[-1:]:
+        lettered = visible[:1] if series.dotted else visible[-1:]
+        for i in visible if series.marked else lettered:
             row = round((y_limits[1] - float(y[i])) / (y_limits[1] - y_limits[0]) * (rows - 1))
-            is_letter = series.letter and i == visible[-1]
+            is_letter = series.letter and i in lettered
             mask = np.zeros_like(self._characters, dtype=bool)
             mask[max(0, min(rows - 1, row)), self._plot.column_of(float(x[i]))] = True
             character = series.letter if is_letter else self._markers["point"]

@@ -14,12 +14,14 @@ from tmssl.runs.events import Eval, Score
 from tmssl.runs.main_figure import BEFORE, MAIN_FIGURES, UNTRAINED, beginning
 from tmssl.text import number, safe
 from tui.bars import bar
-from tui.theme import StyleOf
+from tui.options import PLAIN
+from tui.theme import StyleOf, colour_styles
 
 _MATCHES = ".matches.jsonl"
 _TALL = 40  # rows from which the figures stand as a table
 _BLOCK = 7  # rows of that table
-_BAR = 20  # cells of a bar from 0 to 1
+_BAR = 20  # cells of a bar
+_PLAIN_STYLES = colour_styles(PLAIN)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,25 +110,28 @@ def head_lines(
     index: int,
     width: int,
     height: int,
-    style_of: StyleOf | None = None,
+    style_of: StyleOf = _PLAIN_STYLES,
+    *,
+    bars: bool = False,
 ) -> list[Text]:
     """What the evaluation found and how that changed by epoch: two lines, or a table on a tall screen.
 
-    With styles the table has bars from chance to 1 in place of the history.
+    The table may have bars from chance to 1 in place of the history.
     """
     if not 0 <= index < len(evaluations):
         return []
     here = evaluations[index]
-    if height >= _TALL and here.event is not None and style_of is not None:
+    if height >= _TALL and here.event is not None and bars:
         table, figures = _table(here.event), main_figures(here.event, _BLOCK - 1)
         cells = max(_BAR, width - max(map(len, table)) - 4)
-        bars = [
+        drawn = [
             bar(score.value, score.chance, beginning(score)[1], cells, style_of)
             for _, score in figures
         ]
-        return _beside(table, [Text("chance to 1", "bold"), *bars], width)
+        return _beside(table, [Text("chance to 1", "bold"), *drawn], width)
     if height >= _TALL and here.event is not None:
-        return _beside(_table(here.event), history_lines(evaluations, index, _BLOCK), width)
+        past = history_lines(evaluations, index, _BLOCK, style_of)
+        return _beside(_table(here.event), past, width)
     told = figure_words(_told(here.event), width)
     lines = [
         Text(told or f"the figures of {safe(here.name)} cannot be read", "bold"),
@@ -157,11 +162,13 @@ def history_line(evaluations: tuple[Evaluation, ...], index: int, width: int) ->
     return line.append("".join(words))
 
 
-def history_lines(evaluations: tuple[Evaluation, ...], index: int, rows: int) -> list[Text]:
-    """The first figure by epoch as bars from 0 to 1, the chance level as a stroke.
+def history_lines(
+    evaluations: tuple[Evaluation, ...], index: int, rows: int, style_of: StyleOf
+) -> list[Text]:
+    """The first figure by epoch as bars from chance to 1.
 
-    Where the run did not begin at random, what it began with stands above, the line to beat, and each bar
-    marks its end.
+    Where the run did not begin at random, what it began with stands above, the line to beat, and is a stroke in
+    each bar.
     """
     name, points = _series(evaluations)
     if not points:
@@ -171,28 +178,24 @@ def history_lines(evaluations: tuple[Evaluation, ...], index: int, rows: int) ->
     shown = [at for at, *_ in points]
     place = shown.index(index) if index in shown else len(points) - 1
     end = min(len(points), max(place + 1 + (rows - 1) // 2, rows - 1))
-    strokes = "| is chance" if began is None else f"| is chance, : is {BEFORE}"
-    lines = [Text(f"{name} by epoch ({strokes})", "bold")]
+    lines = [Text(f"{name}, chance to 1", "bold")]
     if began is not None:
-        lines.append(Text(f"  {'start':>7}  {_bar(began, None, None)} {number(began, 3)}"))
-    for at, epoch, value, chance in points[max(0, end - rows + 1) : end]:
-        drawn = _bar(value, chance, began)
         lines.append(
-            Text(
-                f"{'>' if at == index else ' '} {epoch:>7g}  {drawn} {number(value, 3)}",
-                "bold" if at == index else "",
+            Text(f"  {'start':>7}  ").append_text(
+                _history_bar(began, points[-1][3], None, style_of)
             )
         )
+    for at, epoch, value, chance in points[max(0, end - rows + 1) : end]:
+        line = Text(f"{'>' if at == index else ' '} {epoch:>7g}  ", "bold" if at == index else "")
+        lines.append(line.append_text(_history_bar(value, chance, began, style_of)))
     return lines
 
 
-def _bar(value: float, chance: float | None, began: float | None) -> str:
-    """A figure as a bar from 0 to 1, with strokes at its chance level and at where the run began."""
-    cells = ["#" if cell < round(value * _BAR) else "." for cell in range(_BAR)]
-    for stroke, at in ((":", began), ("|", chance)):
-        if at is not None:
-            cells[max(0, min(_BAR - 1, int(at * _BAR)))] = stroke
-    return "".join(cells)
+def _history_bar(
+    value: float, chance: float | None, began: float | None, style_of: StyleOf
+) -> Text:
+    """A figure as a bar and in digits."""
+    return Text.assemble(bar(value, chance, began, _BAR, style_of), f" {number(value, 3)}")
 
 
 def _began(evaluations: tuple[Evaluation, ...], figure: str) -> float | None:

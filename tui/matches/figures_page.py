@@ -18,10 +18,11 @@ from tui.theme import StyleOf, colour_styles
 from tui.widgets.panel import panel
 from tui.widgets.searchable_screen import FilteredScreen
 
-_NAME = 32  # cells of a figure's name
+_NAME = 35  # cells of a figure's name
 _INTERVAL = 16  # cells of its interval, which a narrow page leaves out
 _NARROW = 96  # cells
 _LEAST_BAR = 6
+_FRAME = 5  # cells of a frame, its spacing and a scroll bar
 _LEAST_QUERIES = 5  # that make the figure of a division worth showing
 
 
@@ -44,7 +45,7 @@ class FiguresScreen(FilteredScreen):
         with Horizontal(id="all"):
             with panel(ScrollableContainer(id="page", classes="main"), f"Figures of {name}"):
                 yield Static("", id="text", classes="unwrapped")
-            with panel(ScrollableContainer(id="words", classes="side"), "in words"):
+            with panel(ScrollableContainer(id="words", classes="side"), "with every reference"):
                 yield Static("", id="told", classes="unwrapped")
         yield Footer(show_command_palette=False)
 
@@ -60,23 +61,26 @@ class FiguresScreen(FilteredScreen):
     def show_content(self) -> None:
         """Show what contains the text of the filter."""
         event = self._evaluations[self._index].event
-        page = self.query_one("#page", ScrollableContainer)
+        words = [] if event is None else list(map(Text, table_lines(event)))
+        longest = max((line.cell_len for line in words), default=0)
+        self.query_one("#words").styles.width = longest + _FRAME
+        self.query_one("#told", Static).update(Text("\n").join(self._held(words)))
+        self.call_after_refresh(self._show_bars, event, words)  # for the width that is left
+
+    def _show_bars(self, event: Eval | None, words: list[Text]) -> None:
+        """Show the bars, and on a screen that is not wide the words below them."""
+        width = self.query_one("#page", ScrollableContainer).scrollable_content_region.width
         style_of = colour_styles(display_options(self.app))
         if event is None:
-            bars, words = [Text("they cannot be read; press e to evaluate again")], [Text()]
+            lines = [Text("they cannot be read; press e to evaluate again")]
         else:
-            width = page.scrollable_content_region.width
-            bars = figure_bars(event, width, style_of)
-            bars += [
-                Text(),
-                *history_lines(self._evaluations, self._index, len(self._evaluations) + 2),
-            ]
-            bars += division_bars(event, width, style_of)
-            words = list(map(Text, table_lines(event)))
+            rows = len(self._evaluations) + 2
+            lines = figure_bars(event, width, style_of)
+            lines += [Text(), *history_lines(self._evaluations, self._index, rows, style_of)]
+            lines += division_bars(event, width, style_of)
         if not self.has_class("-wide"):
-            bars += [Text(), *words]
-        for name, lines in (("#text", bars), ("#told", words)):
-            self.query_one(name, Static).update(Text("\n").join(self._held(lines)))
+            lines += [Text(), *words]
+        self.query_one("#text", Static).update(Text("\n").join(self._held(lines)))
 
     def _held(self, lines: list[Text]) -> list[Text]:
         """The lines that contain the text of the filter."""

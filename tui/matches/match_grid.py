@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 _GAP = 2  # cells between columns
 _PICTURE_ROWS = range(18, 4, -1)  # of a match, the largest first
-_MEDIUM, _LARGE = 8, 12  # picture rows from which a caption has four lines, and five
+_MEDIUM, _LARGE = 8, 12  # picture rows from which a caption has at least four lines, and five
+_LONGEST_CAPTION = 5  # lines
 PAGE_SIZES = (2, 4, 8, 12, 20)
 """about how many matches a page shows, few and large or many and small"""
 _VERDICTS = {
@@ -50,16 +51,13 @@ class Layout:
     """rows of a match's picture; its width is twice as many cells"""
     columns: int
     lines: int
+    caption_rows: int = 3
+    """lines under a match"""
 
     @property
     def matches(self) -> int:
         """Matches in the grid."""
         return self.columns * self.lines
-
-    @property
-    def caption_rows(self) -> int:
-        """Lines under a match."""
-        return 5 if self.match_rows >= _LARGE else 4 if self.match_rows >= _MEDIUM else 3
 
 
 def default_page_size(height: int) -> int:
@@ -76,13 +74,17 @@ def lay_out(width: int, height: int, wanted: int = 8, blocks: int = 1) -> Layout
     grid_width, grid_height = max(1, width - 2 * query - _GAP), height // blocks
     best = Layout(query, 5, 1, 1)
     for rows in _PICTURE_ROWS:
+        caption = 5 if rows >= _LARGE else 4 if rows >= _MEDIUM else 3
         columns = (grid_width + _GAP) // (2 * rows + _GAP)
-        lines = grid_height // (rows + Layout(query, rows, 0, 0).caption_rows)
+        lines = grid_height // (rows + caption)
         if columns and lines:
-            best = Layout(query, rows, columns, lines)
+            best = Layout(query, rows, columns, lines, caption)
             if best.matches >= wanted:
                 break
-    return best
+    filled = min(best.lines, -(-wanted // best.columns))  # captions take the room below
+    room = max(best.caption_rows, min(_LONGEST_CAPTION, grid_height // filled - best.match_rows))
+    lines = max(1, grid_height // (best.match_rows + room))
+    return dataclasses.replace(best, lines=lines, caption_rows=room)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -280,7 +282,10 @@ def _caption(match: Match, query: QueryMatches, layout: Layout, change: str) -> 
     rank = Text(f"{match.rank}. {match.similarity:.3f}")
     rows = layout.caption_rows
     if rows > 3:
-        lines = [Text.assemble(rank, " ", (label, colour)), Text(name, "bold")]
+        outcome, cells = Text(label, colour), 2 * layout.match_rows
+        one_line = rank.cell_len + 1 + outcome.cell_len <= cells
+        lines = [Text.assemble(rank, " ", outcome)] if one_line else [rank, outcome]
+        lines.append(Text(name, "bold"))
         lines += [Text(safe(line)) for line in ([change] if change else []) + shared]
     else:
         lines = [rank, Text.assemble((label, colour), f" {name}")]

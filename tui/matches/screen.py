@@ -147,10 +147,10 @@ class MatchesScreen(SearchableScreen):
         wide, style_of = self.has_class("-wide"), colour_styles(display_options(self.app))
         # A wide screen has the history beside the matches, and bars in its place.
         head = head_lines(
-            shown.evaluations, shown.index, width - 4 * wide, height, style_of if wide else None
+            shown.evaluations, shown.index, width - 4 * wide, height, style_of, bars=wide
         )
         self.query_one("#figures", Static).update(Text("\n").join(head))
-        past = history_lines(shown.evaluations, shown.index, _HISTORY_ROWS)
+        past = history_lines(shown.evaluations, shown.index, _HISTORY_ROWS, style_of)
         self.query_one("#history", Static).update(Text("\n").join(past))
         text = (
             f"{shown.index + 1}/{len(shown.evaluations)} {safe(shown.name)}, {shown.header.gallery:,} "

@@ -40,8 +40,9 @@ from tui.matches.full_resolution import (
 from tui.matches.match_grid import PAGE_SIZES, lay_out
 from tui.matches.query_list import Selection, list_page
 from tui.matches.screen import MatchesScreen
-from tui.options import IMAGES, DisplayOptions, graphics_protocol
+from tui.options import IMAGES, PLAIN, DisplayOptions, graphics_protocol
 from tui.terminal.ascii import to_ascii
+from tui.theme import colour_styles
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +152,7 @@ async def test_every_figure_and_the_history_are_a_page(run: Run) -> None:
         await pilot.press("u")
         await until_screen(pilot, FiguresScreen)
         figures = "hit@10           0.750    0.250  3.00"
-        await until_shows(pilot, "#text", figures, "division hit@10 by epoch (| is chance)")
+        await until_shows(pilot, "#text", figures, "division hit@10, chance to 1")
 
 
 @pytest.mark.parametrize(("key", "begins"), [("w", b"<!doctype html>"), ("W", b"\x89PNG")])
@@ -234,17 +235,18 @@ def test_the_history_begins_with_the_line_to_beat_and_marks_it_in_each_bar() -> 
         score = group_recall(value, 0.1, {"untrained": 0.2, "before training": 0.65})
         event = Eval(epoch=epoch, scores=[score])
         found.append(Evaluation(f"epoch-{epoch:04d}", Path(), event))
-    head, start, *bars = (line.plain for line in history_lines(tuple(found), 2, 5))
-    assert head == "same-group recall@10 by epoch (| is chance, : is before training)"
+    styles = colour_styles(PLAIN)
+    head, start, *bars = (line.plain for line in history_lines(tuple(found), 2, 5, styles))
+    assert head == "same-group recall@10, chance to 1"
     assert start.split()[0] == "start"
     assert start.endswith("0.650")
     assert [bar.split()[-1] for bar in bars] == ["0.600", "0.700", "0.500"]
-    places = {bar.index(":") for bar in bars}
-    assert places == {start.rindex("#") + 1}
+    places = {bar.index("┃") for bar in bars}
+    assert places == {start.rindex("━") + 1}
     assert "before" in head_lines(tuple(found), 2, 200, 60)[0].plain
-    head, *untold = (line.plain for line in history_lines((an_evaluation(1, 0.5),), 0, 5))
-    assert head.endswith("(| is chance)")
+    _, *untold = (line.plain for line in history_lines((an_evaluation(1, 0.5),), 0, 5, styles))
     assert len(untold) == 1
+    assert "┃" not in untold[0]
 
 
 @pytest.mark.parametrize("width", [30, 80, 200])
