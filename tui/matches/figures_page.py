@@ -91,11 +91,11 @@ class FiguresScreen(FilteredScreen):
 def figure_bars(event: Eval, width: int, style_of: StyleOf) -> list[Text]:
     """Every score as a line: name, value, chance, lift, interval, what it was untrained, and a bar from chance to 1."""
     began_as = BEFORE if any(beginning(s)[0] == BEFORE for s in event.scores) else UNTRAINED
-    head = f"{'figure':{_NAME}}{'value':>7}{'chance':>8}{'lift':>7}"
+    head = f"{'figure':{_NAME}}{'value':>7}{'chance':>8}{'lift':>6}"
     if width >= _NARROW:
         head += f"{'95 % interval':>{_INTERVAL}}"
     began = "before" if began_as == BEFORE else began_as
-    lines = [Text(f"{head}{began:>11}  chance to 1", "bold")]
+    lines = [Text(f"{head}{began:>10}  chance to 1", "bold")]
     return lines + [_figure_line(score, width, began_as, style_of) for score in event.scores]
 
 
@@ -104,10 +104,10 @@ def _figure_line(score: Score, width: int, began_as: str, style_of: StyleOf) -> 
     codes = "" if score.codes == "all" else f", {row.codes.text}"
     line = Text(f"{f'{row.level.text} {row.name.text}{codes}'[:_NAME]:{_NAME}}{row.value.text:>7}")
     line.append(f"{row.chance.text:>8}", style_of("reference"))
-    line.append(f"{row.lift.text:>7}")
+    line.append(f"{row.lift.text:>6}")
     if width >= _NARROW:
         line.append(f"{row.interval.text:>{_INTERVAL}}")
-    line.append(f"{row.references[began_as].text:>11}  ", style_of("reference"))
+    line.append(f"{row.references[began_as].text:>10}  ", style_of("reference"))
     cells = max(_LEAST_BAR, width - len(line))
     return line.append_text(bar(score.value, score.chance, beginning(score)[1], cells, style_of))
 
