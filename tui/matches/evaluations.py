@@ -165,7 +165,7 @@ def history_line(evaluations: tuple[Evaluation, ...], index: int, width: int) ->
 def history_lines(
     evaluations: tuple[Evaluation, ...], index: int, rows: int, style_of: StyleOf
 ) -> list[Text]:
-    """The first figure by epoch as bars from chance to 1.
+    """The first figure by epoch as bars from chance to 1, as everywhere.
 
     Where the run did not begin at random, what it began with stands above, the line to beat, and is a stroke in
     each bar.
@@ -178,7 +178,7 @@ def history_lines(
     shown = [at for at, *_ in points]
     place = shown.index(index) if index in shown else len(points) - 1
     end = min(len(points), max(place + 1 + (rows - 1) // 2, rows - 1))
-    lines = [Text(f"{name}, chance to 1", "bold")]
+    lines = [Text(f"{name} by epoch", "bold")]
     if began is not None:
         lines.append(
             Text(f"  {'start':>7}  ").append_text(

@@ -26,7 +26,7 @@ EVENT = Eval(
 def test_a_bar_fills_what_the_figures_leave(width: int) -> None:
     head, hit, group = figure_bars(EVENT, width, STYLE_OF)
     assert head.plain.split()[:4] == ["figure", "value", "chance", "lift"]
-    assert max(len(hit), len(group)) <= max(width, 73)
+    assert max(len(hit), len(group)) <= max(width, 74)
     assert ("0.70 to 0.80" in hit.plain) == (width >= 96)
     assert "0.60" in hit.plain
     assert "<" in group.plain  # below chance

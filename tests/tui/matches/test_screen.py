@@ -152,7 +152,7 @@ async def test_every_figure_and_the_history_are_a_page(run: Run) -> None:
         await pilot.press("u")
         await until_screen(pilot, FiguresScreen)
         figures = "hit@10           0.750    0.250  3.00"
-        await until_shows(pilot, "#text", figures, "division hit@10, chance to 1")
+        await until_shows(pilot, "#text", figures, "division hit@10 by epoch")
 
 
 @pytest.mark.parametrize(("key", "begins"), [("w", b"<!doctype html>"), ("W", b"\x89PNG")])
@@ -237,7 +237,7 @@ def test_the_history_begins_with_the_line_to_beat_and_marks_it_in_each_bar() -> 
         found.append(Evaluation(f"epoch-{epoch:04d}", Path(), event))
     styles = colour_styles(PLAIN)
     head, start, *bars = (line.plain for line in history_lines(tuple(found), 2, 5, styles))
-    assert head == "same-group recall@10, chance to 1"
+    assert head == "same-group recall@10 by epoch"
     assert start.split()[0] == "start"
     assert start.endswith("0.650")
     assert [bar.split()[-1] for bar in bars] == ["0.600", "0.700", "0.500"]
