@@ -85,7 +85,7 @@ def parse_form(values: dict[str, str]) -> NewRun:
     source = config.data.source
     if not source:
         raise ConfigError(
-            "there is nothing to train on; name a folder, an archive or a table of images under data"
+            "there is nothing to train on; give --data with a folder, an archive or a table of images"
         )
     if not sources_exist(source):
         raise CatalogueError(

@@ -83,8 +83,8 @@ def test_the_line_to_beat_is_what_the_run_began_with() -> None:
     assert "before training 0.67" in told
     assert "untrained" not in told
     chance, before, value = evaluation_chart(history).series
-    assert (before.name, list(before.y), before.dotted) == ("before training", [0.674], True)
-    assert (list(chance.y), list(value.y)) == ([0.003], [0.691])
+    assert (before.name, list(before.y), before.dotted) == ("before training", [0.674] * 2, True)
+    assert (list(chance.y), list(value.y)) == ([0.003] * 2, [0.691])
 
 
 def test_hostile_findings_are_made_safe() -> None:
