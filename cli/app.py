@@ -11,10 +11,10 @@ from cli.commands.completion import VARIABLE
 from cli.lazy import LazyGroup
 from cli.output.console import say, say_data
 from cli.streams import prepare_streams
-from tmssl import __version__
 from tmssl.doctor.threads import share_cores
 from tmssl.errors import TmsslError
 from tmssl.text import safe
+from tmssl.version import __version__
 
 app = typer.Typer(
     name="tmssl",

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tmssl.system import refuse_windows
+from tmssl.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from tmssl.api import (
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
         search,
     )
     from tmssl.errors import TmsslError
-
-__version__ = "0.2.0"
 
 __all__ = [
     "Encoder",

@@ -23,6 +23,7 @@ from tui.live.messages import GoToStep, JournalUpdate, JournalUpdated
 from tui.live.screen import LiveScreen
 from tui.live.tail import follow
 from tui.messages import (
+    EVALUATION,
     HasStatusLine,
     PreferencesChanged,
     ShowsEvaluations,
@@ -39,8 +40,6 @@ from tui.terminal.notify import notifications, write_osc9
 from tui.textual_theme import DARK, DARK_COLOURS, LIGHT, LIGHT_COLOURS, default_theme
 from tui.theme import HEIGHTS, WIDTHS
 
-EVALUATION = "the evaluation"
-"""name of the background action after which screens show the new evaluation"""
 _SAVE_DELAY_S = 1.0  # a disk may be slow, and keys come in bursts
 _LONG_STATUS_S = 20.0  # how long a text stays that is too long for the status line
 

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from tmssl.types import Pixels
 
 
+EVALUATION = "the evaluation"
+"""name of the background action after which screens show the new evaluation"""
+
+
 class StatusMessage(Message):
     """A line for the status line of the current screen."""
 

@@ -1,25 +1,60 @@
 """What the monitor does to runs: evaluate, start, stop, resume, each in another process."""
 
+import threading
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from textual.message import Message
+from textual.screen import Screen
 
 from tmssl.errors import ConfigError
 from tmssl.runs.checkpoints import list_checkpoints
-from tmssl.runs.folder import open_run
+from tmssl.runs.folder import Run, open_run
+from tmssl.runs.history import History
 from tmssl.text import safe
 from tui import subprocesses
-from tui.app import EVALUATION, WatchApp
+from tui.messages import EVALUATION
 from tui.runs.dialogs import EvaluateDialog, Resume, ResumeDialog, StopDialog
 from tui.runs.messages import OpenRun, StartRun
 
 
-def reports_imported(app: WatchApp) -> bool:
+class Monitor(Protocol):
+    """What the actions need of the app."""
+
+    history: History
+    alive: bool
+    runs_folder: Path
+    quitting: threading.Event
+
+    @property
+    def run_folder(self) -> Run:
+        """The watched run."""
+
+    def report(self, text: str) -> None:
+        """Show a text in the status line."""
+
+    def start_action(self, name: str, status: str, action: Callable[[], str]) -> None:
+        """Run an action in a thread, and report what it returns."""
+
+    def push_screen(
+        self, screen: Screen[Any], callback: Callable[[Any], None] | None = None
+    ) -> object:
+        """Show a dialog, and call with its result."""
+
+    def post_message(self, message: Message) -> bool:
+        """Send a message."""
+
+
+def reports_imported(app: Monitor) -> bool:
     """Whether the run was imported from a log; then the status line says what it lacks."""
     if app.history.imported:
         app.report("imported from a log: it has no settings, checkpoints or matches")
     return app.history.imported
 
 
-def ask_evaluate(app: WatchApp) -> None:
+def ask_evaluate(app: Monitor) -> None:
     """Ask which checkpoint to evaluate, and evaluate it."""
     if reports_imported(app):
         return
@@ -31,7 +66,7 @@ def ask_evaluate(app: WatchApp) -> None:
     app.push_screen(EvaluateDialog(checkpoints, evaluated), partial(_evaluate, app))
 
 
-def _evaluate(app: WatchApp, checkpoint: str | None) -> None:
+def _evaluate(app: Monitor, checkpoint: str | None) -> None:
     if checkpoint:
         action = partial(
             subprocesses.evaluate, app.run_folder, checkpoint, app.report, app.quitting
@@ -39,13 +74,13 @@ def _evaluate(app: WatchApp, checkpoint: str | None) -> None:
         app.start_action(EVALUATION, f"evaluating checkpoint {safe(checkpoint)}", action)
 
 
-def start(app: WatchApp, message: StartRun) -> None:
+def start(app: Monitor, message: StartRun) -> None:
     """Start a run, and watch it."""
     recipe, name, settings = message.recipe, message.name, message.settings
     _start(app, subprocesses.start_command(app.runs_folder, recipe, name, settings))
 
 
-def _start(app: WatchApp, command: list[str]) -> None:
+def _start(app: Monitor, command: list[str]) -> None:
     """Start a run by its command line, and watch it."""
 
     def begin() -> str:
@@ -57,7 +92,7 @@ def _start(app: WatchApp, command: list[str]) -> None:
     app.start_action("the start", "starting", begin)
 
 
-def ask_stop(app: WatchApp) -> None:
+def ask_stop(app: Monitor) -> None:
     """Ask, then stop the trainer."""
     if app.alive:
         app.push_screen(StopDialog(), partial(_stop, app))
@@ -65,13 +100,13 @@ def ask_stop(app: WatchApp) -> None:
         app.report("no trainer is running; there is nothing to stop")
 
 
-def _stop(app: WatchApp, confirmed: bool | None) -> None:
+def _stop(app: Monitor, confirmed: bool | None) -> None:
     if confirmed:
         action = partial(subprocesses.stop_trainer, app.run_folder, app.quitting)
         app.start_action("stopping", "stopping after this step, with a checkpoint", action)
 
 
-def checkpoint(app: WatchApp) -> None:
+def checkpoint(app: Monitor) -> None:
     """Ask the trainer for a checkpoint."""
     if app.alive:
         app.report(subprocesses.request_checkpoint(app.run_folder))
@@ -79,7 +114,7 @@ def checkpoint(app: WatchApp) -> None:
         app.report("no trainer is running; the last checkpoint is the newest there can be")
 
 
-def ask_resume(app: WatchApp) -> None:
+def ask_resume(app: Monitor) -> None:
     """Ask for the epochs, showing the planned learning rate, and resume."""
     if reports_imported(app):
         return
@@ -94,7 +129,7 @@ def ask_resume(app: WatchApp) -> None:
         app.push_screen(dialog, partial(_resume, app))
 
 
-def _resume(app: WatchApp, answer: Resume | None) -> None:
+def _resume(app: Monitor, answer: Resume | None) -> None:
     if answer is None:
         return
     if answer.branch:

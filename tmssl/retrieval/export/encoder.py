@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from tmssl import __version__
 from tmssl.config import EARLIER, ModelConfig
 from tmssl.data.formats import FORMATS
 from tmssl.data.pack.cache import pack_size
@@ -29,6 +28,7 @@ from tmssl.training.checkpoints.store import Weights
 from tmssl.training.encoder.backbone import feature_count, restored_encoder
 from tmssl.training.encoder.grid import GridEncoder
 from tmssl.training.encoder.normalization import Normalization
+from tmssl.version import __version__
 
 FORMS = ("timm", "safetensors", "onnx", "torchscript")
 MIN_COSINE = 0.9999

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from tmssl import __version__
 from tmssl.data.lettering.line import joined
 from tmssl.data.lettering.pack_lettering import PackLettering
 from tmssl.data.lettering.reader import open_reader
@@ -36,6 +35,7 @@ from tmssl.retrieval.search.weights import Weights, weighted_mean
 from tmssl.retrieval.vectors.regions import WHOLE, Region, find_regions
 from tmssl.text import safe
 from tmssl.types import Indices, Mask, Vectors
+from tmssl.version import __version__
 
 _VOTERS = 20  # nearest marks that vote for the likely codes
 
