@@ -252,12 +252,11 @@ def _answers(
     comparison: "Comparison | None",
 ) -> "Iterator[tuple[Logo | None, SearchResult]]":
     """Each logo with its matches, None for a text alone; a list that ended too early is told."""
-    from tmssl.retrieval.search.search import find_matches, risks
+    from tmssl.retrieval.search.search import asked, find_matches, risks
 
     for logo in logos:
-        if (
-            not wanted
-        ):  # no mark passes the filters; a logo that cannot be read is told all the same
+        if not wanted:  # no mark passes the filters
+            yield logo, asked(logo, comparison.text if comparison else "")
             continue
         result = find_matches(gallery, logo, wanted, mask, comparison)
         found, name = len(result.matches), safe(result.source(), 200)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cli.output.console import say_data
 from cli.output.pictures import PictureStyle, fitting, side_by_side
 from tmssl.retrieval.search.results import SearchMatch, SearchRecord, SearchResult
-from tmssl.text import count, safe, spreadsheet_cell
+from tmssl.text import safe, spreadsheet_cell
 
 if TYPE_CHECKING:
     from tmssl.retrieval.search.gallery import Gallery
@@ -39,10 +39,8 @@ def print_closing(record: SearchRecord) -> None:
     """What was searched, and what a ranking is worth."""
     say_data()
     say_data(record.searched_words())
-    if record.above is not None:
-        noun = ("query", "queries") if record.weights else ("logo", "logos")
-        found, asked = len(record.worst_first()), count(len(record.answers), *noun)
-        say_data(f"{found} of {asked} resemble a mark by at least {record.above:g}")
+    if risks := record.risk_words():
+        say_data(risks)
     say_data(record.note)
     if record.attribution:
         say_data(safe(record.attribution))

@@ -380,12 +380,14 @@ def test_marks_above_a_similarity_end_with_a_code_for_a_job(
     tmssl_in_process(
         "search", str(logo), *words[:2], "--html", str(page), "--above", "0.98", code=3
     )
-    assert "similarity at least 0.98" in page.read_text()
+    assert "1 of 1 logo resemble a mark by at least 0.98; the worst risk" in page.read_text()
 
 
 def test_a_watch_without_new_marks_finds_nothing_and_is_no_error(run: Run, logo: Path) -> None:
     words = ["--run", str(run.path), "--above", "0.5", "--where", "year>=2300", "--json"]
-    assert json.loads(tmssl_in_process("search", str(logo), *words)[0])["compared"] == 0
+    told = json.loads(tmssl_in_process("search", str(logo), *words)[0])
+    assert told["compared"] == 0
+    assert [(answer["file"], answer["matches"]) for answer in told["answers"]] == [(str(logo), [])]
     with pytest.raises(InputError, match="cannot read"):
         tmssl_in_process("search", str(logo.with_name("nowhere.png")), *words)
 

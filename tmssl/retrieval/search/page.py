@@ -21,10 +21,11 @@ def search_page(record: SearchRecord, logos: Sequence[Pixels | None], pack: Pack
         pack: of the gallery.
     """
     filters = record.filters()
+    risks = record.risk_words()
     facts = [
+        *([risks + "; the worst risk comes first" * bool(record.worst_first())] if risks else []),
         f"Searched {record.searched}, {record.compared:,} of {record.marks:,} marks compared"
         + (f" ({', '.join(filters)})" if filters else "")
-        + (f", similarity at least {record.above:g}" if record.above is not None else "")
         + (f", whitened to {record.whitened} features" if record.whitened else "")
         + (f", nearest by index {record.factory}" if record.factory else "")
         + (f", nearest by {record.engine}" if record.engine else "")

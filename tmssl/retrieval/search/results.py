@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from tmssl.data.vienna import at_level, title
-from tmssl.text import rate, safe
+from tmssl.text import count, rate, safe
 
 NOTE = (
     "Visual similarity only, neither phonetic, conceptual nor legal: a ranking aid, not a clearance "
@@ -150,6 +150,14 @@ class SearchRecord(msgspec.Struct, frozen=True, kw_only=True):
         """The numbers of the answers that have a match, the one with the most similar mark first."""
         found = [number for number, answer in enumerate(self.answers) if answer.matches]
         return sorted(found, key=lambda number: -self.answers[number].matches[0].similarity)
+
+    def risk_words(self) -> str:
+        """How many queries resemble a mark by at least the similarity; empty where none was given."""
+        if self.above is None:
+            return ""
+        noun = ("query", "queries") if self.weights else ("logo", "logos")
+        found, asked = len(self.worst_first()), count(len(self.answers), *noun)
+        return f"{found:,} of {asked} resemble a mark by at least {self.above:g}"
 
     def searched_words(self) -> str:
         """Which marks were compared, and with which encoder, in words."""

@@ -86,14 +86,21 @@ def find_matches(
     matches = _matches(gallery, found, own_row)
     if vectors is not None and gallery.index.regional is not None:
         matches = _with_regions(gallery, gallery.index.regional, regions, vectors, matches)
-    return SearchResult(
-        file=safe(logo.name, 1000) if logo else "",
-        crop=safe(logo.crop, 100) if logo else "",
-        text=safe(comparison.text, 200) if comparison else "",
-        sha256=logo.sha256 if logo else "",
+    return msgspec.structs.replace(
+        asked(logo, comparison.text if comparison else ""),
         vienna=list(own.vienna) if own else [],
         likely=[] if own else found.likely,
         matches=matches,
+    )
+
+
+def asked(logo: Logo | None, text: str) -> SearchResult:
+    """What was searched for, a logo, a text or both, without matches."""
+    return SearchResult(
+        file=safe(logo.name, 1000) if logo else "",
+        crop=safe(logo.crop, 100) if logo else "",
+        text=safe(text, 200),
+        sha256=logo.sha256 if logo else "",
     )
 
 
