@@ -1,4 +1,4 @@
-"""What a register's vectors take in memory and a query in time: `python -m tests.bench.large [--marks N]`.
+"""What vectors take in memory and a query in time: `python -m tests.bench.large [--marks N] [--kinds ...]`.
 
 Prints a Markdown table of random unit vectors, each row measured in a process of its own: what it holds more
 once it has searched, and the CPU time of a query on one core. Qdrant is its client's local mode, which is
@@ -11,25 +11,25 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from tests.helpers.command import environment
-from tmssl.types import Vectors
+from tmssl.types import Indices, Vectors
 
 _WIDTHS = (512, 1280)
 _QUERIES, _K = 20, 10
-_KINDS = ("half precision, exact", "SQ8", "Qdrant, local mode")
+_KINDS = ("half precision, exact", "SQ8", "ten views, exact", "Qdrant, local mode")
+_VIEWS = 10
 _BLOCK = 4096
 
 
 class Measured(NamedTuple):
     """A row of the table."""
 
-    disk_mb: float
     own_mb: float
     """memory of the process alone, beyond that before"""
     mapped_mb: float
@@ -60,6 +60,8 @@ def searcher(kind: str, path: Path) -> Callable[[Vectors], object]:
     from tmssl.retrieval.index.approximate import factory_index, search_approximate
     from tmssl.retrieval.index.exact import search_one
     from tmssl.retrieval.index.faiss_index import open_index
+    from tmssl.retrieval.index.regional import open_regional, regional_files, write_regional
+    from tmssl.retrieval.index.regional_search import search_regions
 
     exact = open_index(path)
     if kind == _KINDS[0]:
@@ -67,6 +69,13 @@ def searcher(kind: str, path: Path) -> Callable[[Vectors], object]:
     if kind == "SQ8":
         index = factory_index(exact, path, kind)
         return lambda query: search_approximate(exact, index, query, _K)
+    if kind == "ten views, exact":
+        files = regional_files(path, _VIEWS)
+        if not files.exist():
+            write_regional(files, exact, _parts(exact.ntotal, exact.d))
+        regional = open_regional(files, exact)
+        dice = unit_vectors(_VIEWS - 1, exact.d, 2)
+        return lambda query: search_regions(regional, np.concatenate([query, dice]), _K)
     from qdrant_client import QdrantClient, models
 
     client = QdrantClient(":memory:")
@@ -80,15 +89,23 @@ def searcher(kind: str, path: Path) -> Callable[[Vectors], object]:
     return lambda query: client.query_points("marks", query=query[0].tolist(), limit=_K)
 
 
+def _parts(marks: int, features: int) -> Iterator[tuple[Indices, Vectors]]:
+    """Rows and random vectors of their parts, (n, views - 1, f)."""
+    for begin in range(0, marks, _BLOCK):
+        rows = np.arange(begin, min(begin + _BLOCK, marks))
+        parts = unit_vectors(len(rows) * (_VIEWS - 1), features, begin + 1)
+        yield rows, parts.reshape(len(rows), _VIEWS - 1, features)
+
+
 def measure(kind: str, path: Path) -> Measured:
     """Search a few times in this process."""
     import faiss
 
     faiss.omp_set_num_threads(1)
-    small = path.with_suffix(".small")
+    small = path.with_name(f"small-{path.name}")
     write(small, 100, width_of(path))
     searcher(kind, small)(unit_vectors(1, width_of(path), 1))  # libraries are loaded by then
-    if kind == "SQ8":  # it is made once, and then opened
+    if kind in ("SQ8", "ten views, exact"):  # it is made once, and then opened
         subprocess.run(
             [sys.executable, "-m", "tests.bench.large", *sys.argv[1:], "--make"], check=True
         )
@@ -101,7 +118,7 @@ def measure(kind: str, path: Path) -> Measured:
         search(query[None])
     spent = resource.getrusage(resource.RUSAGE_SELF).ru_utime - begun
     own, mapped = (now - was for now, was in zip(resident_mb(), before, strict=True))
-    return Measured(path.stat().st_size / 1e6, own, mapped, 1000 * spent / _QUERIES)
+    return Measured(own, mapped, 1000 * spent / _QUERIES)
 
 
 def width_of(path: Path) -> int:
@@ -121,6 +138,7 @@ def main() -> None:
     """Print the table; with `--kind` and `--index` one row as JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--marks", type=int, default=50_000)
+    parser.add_argument("--kinds", nargs="*", default=_KINDS)
     parser.add_argument("--kind")
     parser.add_argument("--index", type=Path)
     parser.add_argument("--make", action="store_true")
@@ -131,13 +149,13 @@ def main() -> None:
     if options.kind:
         print(json.dumps(measure(options.kind, options.index)))
         return
-    print("| features | vectors | disk, MB | own memory, MB | mapped, MB | query, CPU ms |")
-    print("|---|---|---|---|---|---|")
+    print("| features | vectors | own memory, MB | mapped, MB | query, CPU ms |")
+    print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for width in _WIDTHS:
             path = Path(folder) / f"{width}.faiss"
             write(path, options.marks, width)
-            for kind in _KINDS:
+            for kind in options.kinds:
                 words = ["--kind", kind, "--index", str(path)]
                 done = subprocess.run(
                     [sys.executable, "-m", "tests.bench.large", *words],
@@ -146,8 +164,8 @@ def main() -> None:
                     text=True,
                     env=environment(TMSSL_CACHE=folder),
                 )
-                disk, own, mapped, query = json.loads(done.stdout)
-                cells = f"{disk:.0f} | {own:.0f} | {mapped:.0f} | {query:.1f}"
+                own, mapped, query = json.loads(done.stdout)
+                cells = f"{abs(own):.0f} | {mapped:.0f} | {query:.1f}"
                 print(f"| {width:,} | {kind} | {cells} |", flush=True)
 
 
