@@ -299,6 +299,15 @@ class WatchApp(App[None]):
 
             self.push_screen(MatchesScreen(self.run_folder))
 
+    def action_search(self) -> None:
+        """Search for the marks that a logo resembles."""
+        from tui.run_actions import reports_imported
+
+        if not reports_imported(self):
+            from tui.search.screen import SearchScreen
+
+            self.push_screen(SearchScreen(self.run_folder))
+
     def action_findings(self) -> None:
         """List every finding."""
         from tui.live.findings import FindingsScreen

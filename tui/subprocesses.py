@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tmssl.children import python_module
@@ -18,6 +18,7 @@ from tmssl.text import safe
 Report = Callable[[str], None]
 
 _POLL_S = 0.1
+_FOUND = 3  # exit code of `tmssl search --above` with a match
 _STOP_TIMEOUT_S = 300.0  # a step on a slow machine may take long
 
 
@@ -118,6 +119,19 @@ def evaluate(run: Run, checkpoint: str, report: Report, quitting: threading.Even
         quitting,
     )
     return "evaluated; press m for the matches" if code == 0 else f"evaluation failed: {last_line}"
+
+
+def search(
+    run: Run, words: Sequence[str], report: Report, quitting: threading.Event
+) -> tuple[str, str]:
+    """Search a run's marks with these words of `tmssl search`.
+
+    Returns:
+        The record as JSON, and what was said last; an empty record where there is none, and why.
+    """
+    command = _tmssl("search", "--run", str(run.path), "--json", *words)
+    code, stdout, last_line = run_command(command, report, quitting)
+    return (stdout if code in (0, _FOUND) else ""), last_line
 
 
 def resume(

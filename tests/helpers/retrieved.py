@@ -1,5 +1,7 @@
 """A run with two evaluations whose figures and matches are known, over drawn marks."""
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,7 +11,20 @@ from tests.helpers.marks import draw_marks
 from tests.helpers.scores import division_hit, group_recall
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.sources.catalogue import read_catalogue
-from tmssl.retrieval.evaluation.matches import Match, MatchesHeader, QueryMatches, write_matches
+from tmssl.retrieval.evaluation.matches import (
+    Match,
+    MatchesHeader,
+    QueryMatches,
+    read_matches,
+    write_matches,
+)
+from tmssl.retrieval.search.results import (
+    ComparedRegion,
+    LikelyCode,
+    SearchMatch,
+    SearchRecord,
+    SearchResult,
+)
 from tmssl.runs.events import Eval, Score, Segment
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.journal import JournalWriter
@@ -44,6 +59,56 @@ def retrieved_run(folder: Path, *, solid: bool = False) -> Run:
         journal.write(event)
     journal.close()
     return run
+
+
+def save_known_search(run: Run, marks: Path, crops: Sequence[str] = ("",)) -> Path:
+    """A saved search for mark 3 of a `retrieved_run`, or for rectangles of it, that found all 24; returns its file."""
+    header, _ = read_matches(next(run.eval.glob("*.matches.jsonl")))
+    logo = marks / "images" / "0003.png"
+    region = ComparedRegion(kind="block", left=0.2, top=0.2, right=0.7, bottom=0.8)
+    answers = [
+        SearchResult(
+            file=str(logo),
+            sha256=hashlib.sha256(logo.read_bytes()).hexdigest(),
+            crop=crop,
+            likely=[LikelyCode(code="03.01", title="Quadrupeds", share=0.4, score=1.0)],
+            matches=[
+                SearchMatch(
+                    rank=rank + 1,
+                    row=(3 + rank) % 24,
+                    similarity=1 - rank / 30,
+                    id=f"m{(3 + rank) % 24}",
+                    title=HOSTILE if rank == 1 else f"mark {(3 + rank) % 24}",
+                    shared={"03.01": "Quadrupeds"} if rank % 3 == 0 else {},
+                    region=region if rank == 2 else None,
+                )
+                for rank in range(24)
+            ],
+        )
+        for crop in crops
+    ]
+    record = SearchRecord(
+        searched="2026-11-29T16:00:00+00:00",
+        version="1",
+        run=str(run.path),
+        checkpoint="checkpoints/best.pt",
+        checkpoint_sha256="0" * 64,
+        model="m",
+        image_size=32,
+        epoch=6,
+        index="i",
+        index_sha256="0" * 64,
+        pack=header.pack,
+        pack_fingerprint="f",
+        marks=24,
+        compared=24,
+        topk=24,
+        answers=answers,
+    )
+    path = run.path / "export" / "search-20261129T160000-0003.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(msgspec.json.encode(record))
+    return path
 
 
 def write_known_matches(path: Path, pack: Path, epoch: int) -> None:

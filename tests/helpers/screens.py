@@ -14,7 +14,7 @@ from textual.screen import Screen
 
 from tests.helpers.histories import two_segments
 from tests.helpers.pilot import strips, until, until_still, until_text
-from tests.helpers.retrieved import retrieved_run
+from tests.helpers.retrieved import retrieved_run, save_known_search
 from tests.helpers.showcase import add_runs, many_findings
 from tmssl.config import Config, changed, resolved, write_config
 from tmssl.runs.events import (
@@ -43,6 +43,7 @@ class Way:
 
 _MATCHES = ("m", "query 1/4")
 _RUNS = ("o", "10 runs")
+_SEARCH = ("slash", "page 1/")
 
 WAYS = (
     Way("curves"),
@@ -51,6 +52,8 @@ WAYS = (
     Way("pictures", (_MATCHES, ("P", "Press its number"))),
     Way("list", (_MATCHES, ("t", "page 1/1"))),
     Way("figures", (_MATCHES, ("u", "Figures of epoch-0006"))),
+    Way("search", (_SEARCH, ("escape", "w Save"))),
+    Way("parts", (_SEARCH, ("f2", "part 2 of 2"))),
     Way("findings", (("f", "the loss falls"),)),
     Way("log", (("g", "step 60"),)),
     Way("config", (("c", "[data]"),)),
@@ -71,6 +74,7 @@ WAYS = (
 def steady_run(folder: Path) -> Run:
     """A finished run with two segments, thirty findings, evaluations, checkpoints and a log, and nine beside it."""
     run = retrieved_run(folder, solid=True)
+    save_known_search(run, folder / "marks", ["10%,20%,50%,40%", "40%,30%,50%,60%"])
     _enrich(run.eval / "epoch-0006.json")
     evaluations = run.journal.read_bytes().splitlines(keepends=True)[1:]
     run.journal.unlink()

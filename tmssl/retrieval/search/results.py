@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -26,15 +27,18 @@ class LikelyCode(msgspec.Struct, frozen=True, kw_only=True):
     """share times log(gallery / marks that have it)"""
 
 
+_Share = Annotated[float, msgspec.Meta(ge=-1, le=2)]  # of a side; a record may come from elsewhere
+
+
 class ComparedRegion(msgspec.Struct, frozen=True, kw_only=True):
     """The region of a picture that was compared, in shares of the square that the picture is fitted into."""
 
     kind: str
     """`figure` (without lines of words), `block` (which stands apart) or `part` (a rectangle)"""
-    left: float
-    top: float
-    right: float
-    bottom: float
+    left: _Share
+    top: _Share
+    right: _Share
+    bottom: _Share
 
 
 class SearchMatch(msgspec.Struct, frozen=True, kw_only=True):
