@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tmssl.errors import ConfigError, TrainingError
-from tmssl.text import safe
+from tmssl.text import count, safe
 from tmssl.training.signals import EXIT_CODES, SignalFlags
 from tmssl.training.trainer_journal import write_stderr
 
@@ -170,7 +170,8 @@ def join_ranks(device: torch.device) -> Iterator[Ranks]:
         wanted, present = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
         if wanted > present:
             raise ConfigError(
-                f"gpus is {wanted} and this machine has {present}; give --gpus {present}"
+                f"{wanted} processes were started on this machine, which has {count(present, 'GPU')}; give "
+                f"--gpus {present}, or torchrun --nproc-per-node {present}"
             )
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     with rank_lost_errors():
