@@ -8,6 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import faiss
 import numpy as np
@@ -16,7 +17,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from tmssl.data.pack.info import PackInfo, open_marks, read_info
-from tmssl.data.pack.reader import Pack, open_pack
 from tmssl.data.pack.searched import searched_pack
 from tmssl.data.sources.marks import MarkTable
 from tmssl.data.views.augment import plain_view
@@ -30,6 +30,9 @@ from tmssl.retrieval.vectors.regions import Region, cut_regions
 from tmssl.runs.folder import Run
 from tmssl.text import safe
 from tmssl.types import Pixels, Progress, Vectors
+
+if TYPE_CHECKING:
+    from tmssl.data.pack.reader import Pack
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +49,12 @@ class Gallery:
     """from a view, float32 (1, 3, s, s), to features (1, f), on the CPU"""
 
     @functools.cached_property
-    def images(self) -> Pack:
+    def images(self) -> "Pack":
         """The pictures of the marks, opened when they are first wanted."""
+        from tmssl.data.pack.reader import (
+            open_pack,  # blosc2, which a search without pictures spares
+        )
+
         return open_pack(self.pack_folder, self.marks)
 
 
@@ -124,6 +131,7 @@ def _open_regional(
     files = regional_files(path, views)
     if files.exist():
         return open_regional(files, whole)
+    from tmssl.data.pack.reader import open_pack
     from tmssl.retrieval.search.region_indexing import build_missing_regional
     from tmssl.training.checkpoints.store import load_weights
     from tmssl.training.learner import choose_device
