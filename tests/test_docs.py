@@ -60,6 +60,7 @@ SMALL = {
     "train --data my-marks --name mine --epochs 30 --resume-if-any --detach": f"{_TINY} --epochs 3",
     "train --resume": "--epochs 2",
     "pack my-marks": "--image-size 32",
+    "pack my-marks --lettering": "--image-size 32",
     "pack l3d --image-size 224": "--image-size 32",
     "train --data l3d --dry-run": f"{_TINY} --epochs 1",
     "train --recipe single-4090 --data l3d --detach": f"{_TINY} --epochs 3",

@@ -105,11 +105,16 @@ def search(
         typer.Option(
             "--weights",
             metavar="KIND=W,...",
-            help="Rank by the weighted mean of picture, text (the logo's own without --text) and codes "
-            "(shared Vienna codes).  "
-            "[default: picture=1,text=1 with --text, else picture=1]",
+            help="Rank by the weighted mean of picture, text (the logo's own without --text) and codes.  "
+            "[default: picture alone; with --text or --codes picture=1,text=0.3,codes=0.2]",
         ),
     ] = "",
+    codes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--codes", metavar="CODE", help="A Vienna code of the logo, if known; repeatable."
+        ),
+    ] = None,
     lettering: Annotated[
         bool,
         typer.Option("--lettering", help="First read the words in the marks' pictures, once."),
@@ -149,7 +154,7 @@ def search(
     _give_one({"--csv": csv_output, "--json": json_output}, "write to stdout")
     _check_vectors(
         engine,
-        {"--text": text, "--weights": weights},
+        {"--text": text, "--weights": weights, "--codes": codes},
         views=views,
         whiten=whiten,
         factory=factory,
@@ -162,13 +167,13 @@ def search(
     from tmssl.retrieval.search.filters import parse_condition
     from tmssl.retrieval.search.logos import find_logos
     from tmssl.retrieval.search.search import new_record
-    from tmssl.retrieval.search.weights import BESIDE_TEXT, parse_weights
+    from tmssl.retrieval.search.weights import choose_weights
 
     style = picture_style(pictures)
     conditions = [parse_condition(text) for text in where or []]
     crops = [parse_crop(text) for text in crop or []]
     sources = find_logos(_wanted(logos, text, crop))
-    weighed = parse_weights(weights) if weights else BESIDE_TEXT if text else None
+    weighed = choose_weights(weights, picture=bool(logos), text=bool(text), codes=bool(codes))
     opened = find_run(run, runs_folder)
     with workspace(opened, say) as kept:
         gallery = _open_gallery(kept, checkpoint, whiten, factory, views)
@@ -192,7 +197,7 @@ def search(
         )
         shown = []
         read = _logos(sources, gallery.pack.size, crops)
-        comparison = comparison_of(gallery, text, weighed, read=lettering) if weighed else None
+        comparison = weighed and comparison_of(gallery, text, codes or [], weighed, read=lettering)
         for logo, result in _answers(gallery, read, min(topk, compared), mask, above, comparison):
             shown.append(logo.pixels if logo else None)
             record.answers.append(result)

@@ -172,3 +172,22 @@ def test_lettering_is_read_once_and_told(tmp_path: Path) -> None:
     assert json.loads(again.stdout)["lettering_read"] == 0
     assert "lettering read already" in again.stderr
     assert Path(f"{told['folder']}.lettering").is_dir()
+
+
+@pytest.mark.slow  # reads some hundred marks
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_lettering_that_was_interrupted_goes_on_behind_its_parts(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    draw_marks(tmp_path / "marks", 100)
+    words = ["pack", "marks", "--out", "p", "--image-size", "32", "--lettering", "--json"]
+    with start(tmp_path, *words, "--workers", "1", start_new_session=True) as child:
+        wait_for(lambda: list(tmp_path.glob("p.lettering/*/part-*.json")), child)
+        os.killpg(child.pid, number)
+        child.communicate(timeout=DEADLINE_S)
+    assert child.returncode == (130 if number == signal.SIGINT else -number)
+    before = len(list(tmp_path.glob("p.lettering/*/part-*.json")))
+    assert before < 2
+    told = json.loads(packed(tmp_path, *words[1:]).stdout)
+    assert told["lettering_read"] == 100 - 64 * before
+    assert not list(tmp_path.glob("p.lettering/*/.*"))

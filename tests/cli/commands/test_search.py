@@ -181,12 +181,12 @@ def test_a_text_is_searched_for_alone(run: Run, tmp_path: Path) -> None:
     told = json.loads(searched(run, *words, "--json")[0])
     (one,) = told["answers"]
     assert (one["file"], one["text"], told["compared"]) == ("", "MARK 7", 30)
-    assert told["weights"] == {"picture": 1, "text": 1, "codes": 0}
+    assert told["weights"] == {"picture": 0, "text": 1, "codes": 0}
     best = one["matches"][0]
     assert (best["title"], best["similarity"], best["parts"]) == ("mark 7", 1, {"text": 1})
     assert "&#34;MARK 7&#34;" in page.read_text()
     out, _ = searched(run, *words, "--pictures", "half")
-    assert "ranked by picture 1, text 1" in out
+    assert "ranked by text 1" in out
     assert "1 1.0000  (text 1.000)" in out
     rows = list(csv.DictReader(io.StringIO(searched(run, *words, "--csv")[0])))
     assert (rows[0]["text"], rows[0]["text_similarity"]) == ("MARK 7", "1.000000")
@@ -209,6 +209,11 @@ def test_picture_text_and_codes_make_one_ranking(run: Run, logo: Path) -> None:
         assert match["similarity"] == pytest.approx(mean, abs=1e-5)
     cosines = {match["row"]: match["similarity"] for match in alone}
     assert {match["row"]: pytest.approx(match["parts"]["picture"]) for match in both} == cosines
+    told = json.loads(searched(run, str(logo), "--codes", "3.1", "-k", "3", "--json")[0])
+    assert told["weights"] == {"picture": 1, "text": 0, "codes": 0.5}
+    (one,) = told["answers"]
+    assert (one["vienna"], one["likely"]) == (["03.01"], [])
+    assert all(match["parts"]["codes"] > 0 for match in one["matches"])
     out, _ = tmssl_in_process(
         *("search", "--run", str(run.path), "--text", "mark 12", "--above", "0.99", "--json"),
         code=3,
@@ -262,6 +267,11 @@ def test_bad_input_is_one_line_each(run: Run, tmp_path: Path, logo: Path) -> Non
         (["--text", "?!"], "--text has no letter or digit"),
         (["--text", "a", "--crop", "1,1,5,5"], "--crop cuts a logo; give an image"),
         (["--text", "a", "--weights", "picture=1"], "--text is given and --weights lack text"),
+        ([str(logo), "--codes", "cat"], "'cat' is not a Vienna code"),
+        (
+            [str(logo), "--codes", "3.1", "--weights", "picture=1"],
+            "--codes is given and --weights lack codes",
+        ),
         (["--text", "a", "--engine", "x/y"], "--engine and --text both say what is searched"),
         (["-", "-"], "standard input is one image"),
         (["-"], "standard input cannot be searched for: not an image"),

@@ -7,12 +7,30 @@ from hypothesis import strategies as st
 
 from tmssl.errors import InputError
 from tmssl.retrieval.search.combined import best_rows, code_similarity
-from tmssl.retrieval.search.weights import Weights, parse_weights, weighted_mean
+from tmssl.retrieval.search.weights import (
+    Weights,
+    choose_weights,
+    parse_weights,
+    weighted_mean,
+)
 
 
 def test_weights_are_parsed_and_what_is_not_named_weighs_nothing() -> None:
     assert parse_weights("picture=1, text=0.5,codes=0.2") == Weights(1, 0.5, 0.2)
     assert parse_weights("codes=1") == Weights(codes=1)
+
+
+def test_without_weights_they_follow_from_what_is_given() -> None:
+    def chosen(words: str, given: str = "") -> Weights | None:
+        kinds = {name: name in words for name in Weights._fields}
+        return choose_weights(given, **kinds)
+
+    assert chosen("picture") is None
+    assert chosen("picture text") == Weights(1, 0.3, 0.2)
+    assert chosen("picture text codes") == Weights(1, 0.3, 0.5)
+    assert chosen("picture codes") == Weights(1, 0, 0.5)
+    assert chosen("text") == Weights(0, 1)
+    assert chosen("picture", "codes=1") == Weights(codes=1)
 
 
 @pytest.mark.parametrize(
@@ -44,15 +62,26 @@ def test_the_mean_is_between_its_parts_and_is_one_part_alone_where_no_other_is_t
     assert weighted_mean({"text": other}, weights) == pytest.approx(other, abs=1e-6)
 
 
+def test_what_is_unknown_neither_raises_nor_lowers_a_mark() -> None:
+    picture = np.array([0.8, 0.5, 0.4, 0.3], np.float32)
+    text = np.array([np.nan, 1, 0.2, np.nan], np.float32)
+    mean = weighted_mean({"picture": picture, "text": text}, Weights(1, 1))
+    assert mean == pytest.approx([0.7, 0.75, 0.3, 0.45])
+    assert weighted_mean({"text": text}, Weights(1, 1)) == pytest.approx([0, 1, 0.2, 0])
+    nothing = np.full(4, np.nan, np.float32)
+    mean = weighted_mean({"picture": picture, "codes": nothing}, Weights(1, 0, 1))
+    assert mean == pytest.approx(picture / 2)
+
+
 def test_rare_codes_count_more_and_the_similarity_is_that_of_the_definition() -> None:
     marks = [("03.01.07", "26.01"), ("26.01",), ("03.01",), (), ("05.05",)]
     holders = {"03.01": 2, "26.01": 80, "05.05": 18}
     alike = code_similarity(["03.01.02", "26.01.01"], marks, holders, 100)
     rare, frequent, other = np.log(50), np.log(100 / 80), np.log(100 / 18)
     whole = rare + frequent
-    expected = [1, frequent / whole, rare / whole, 0, 0 / (whole + other)]
-    assert alike == pytest.approx(expected)
-    assert code_similarity([], marks, holders, 100).tolist() == [0] * 5
+    expected = [1, frequent / whole, rare / whole, np.nan, 0 / (whole + other)]
+    assert alike == pytest.approx(expected, nan_ok=True)
+    assert np.nansum(code_similarity([], marks, holders, 100)) == 0
 
 
 def test_rows_fall_in_similarity_and_a_mask_leaves_the_rest() -> None:

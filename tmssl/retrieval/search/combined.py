@@ -1,6 +1,7 @@
 """One ranking of the marks by picture, text and shared Vienna codes."""
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -22,6 +23,8 @@ class Comparison:
     """that is searched for; empty compares no text"""
     texts: MarkTexts | None = None
     """of the marks, where a text is searched for"""
+    codes: Sequence[str] = ()
+    """of the logo, where they are given"""
 
 
 def likenesses(
@@ -38,7 +41,7 @@ def likenesses(
     if vectors is not None and comparison.weights.picture:
         everything = np.ones(gallery.pack.count, np.bool_)  # with a mask the search is exact
         similarity, rows = gallery.index.nearest(vectors, gallery.pack.count, everything)
-        parts["picture"] = np.empty(gallery.pack.count, np.float32)
+        parts["picture"] = np.full(gallery.pack.count, -1, np.float32)
         parts["picture"][rows] = similarity
     if comparison.texts is not None and comparison.text and comparison.weights.text:
         parts["text"] = comparison.texts.similarity(comparison.text)
@@ -53,6 +56,8 @@ def code_similarity(
 ) -> Vectors:
     """The Jaccard index of the Vienna divisions of a logo and of each mark, (n,), each weighted by its rarity.
 
+    It is NaN for a mark without any.
+
     Args:
         codes: of the logo.
         codes_per_mark: of the marks.
@@ -63,6 +68,8 @@ def code_similarity(
 
     def jaccard(other: tuple[str, ...]) -> float:
         divisions = at_level(other, "division")
+        if not divisions:
+            return math.nan
         common = sum(rarity(code, holders, gallery) for code in own & divisions)
         either = sum(rarity(code, holders, gallery) for code in own | divisions)
         return common / either if either else 0.0

@@ -9,6 +9,7 @@ from tmssl.retrieval.search.results import SearchMatch, SearchRecord
 from tmssl.text import safe
 from tmssl.types import Pixels
 
+_KINDS = ("picture", "text", "codes")
 _LINKS = ("http://", "https://")
 
 
@@ -39,27 +40,31 @@ def search_page(record: SearchRecord, logos: Sequence[Pixels | None], pack: Pack
     numbers = range(len(logos)) if record.above is None else record.worst_first()
     for result, pixels in ((record.answers[number], logos[number]) for number in numbers):
         further = sorted({name for match in result.matches for name in match.extra})
-        parts = list(result.matches[0].parts) if result.matches else []
-        columns = ["Rank", "Mark", "Similarity", *map(str.capitalize, parts), "Title", "Id"]
+        parts = [name for name in _KINDS if any(name in match.parts for match in result.matches)]
+        columns = ["Rank", "Mark", "Similarity", *(f"In {name}" for name in parts), "Title", "Id"]
         columns += ["Shared codes", "Codes", *further]
         tables.append(
             Table(
                 safe(result.source()),
                 [safe(name, 80) for name in columns],
-                [_match_row(match, pixels, further, pack) for match in result.matches],
+                [_match_row(match, pixels, parts, further, pack) for match in result.matches],
                 picture=data_uri(pixels) if pixels is not None else "",
                 words=safe(
                     result.codes() + (f"; SHA-256 {result.sha256}" if result.sha256 else ""), 1000
                 ),
             )
         )
-    return render("Marks that resemble a logo", facts, tables)
+    return render(f"Marks that resemble a {'query' if record.weights else 'logo'}", facts, tables)
 
 
 def _match_row(
-    match: SearchMatch, logo: Pixels | None, further: Sequence[str], pack: Pack
+    match: SearchMatch,
+    logo: Pixels | None,
+    parts: Sequence[str],
+    further: Sequence[str],
+    pack: Pack,
 ) -> list[Cell]:
-    """The row of a match; only a web address becomes a link."""
+    """The row of a match with these likenesses and further columns; only a web address becomes a link."""
     name = safe(match.title or match.path, 200)
     link = match.url if match.url.lower().startswith(_LINKS) else ""
     lines = [name] if link or not match.url else [name, safe(match.url, 200)]
@@ -70,7 +75,7 @@ def _match_row(
         Cell([str(match.rank)], float(match.rank)),
         Cell(picture=data_uri(framed_region(pack.read([match.row])[0], match.region))),
         _compared(match, logo),
-        *(Cell([f"{part:.4f}"], part) for part in match.parts.values()),
+        *(_likeness(match.parts.get(name)) for name in parts),
         Cell(lines, name, link=safe(link, 2000)),
         Cell([safe(match.id)], safe(match.id)),
         Cell(shared, shared[0]),
@@ -86,6 +91,11 @@ def _compared(match: SearchMatch, logo: Pixels | None) -> Cell:
     if logo is not None and match.logo_region is not None:
         picture = data_uri(framed_region(logo, match.logo_region))
     return Cell(told, match.similarity, picture=picture)
+
+
+def _likeness(value: float | None) -> Cell:
+    """A likeness; a dash where it is unknown, sorted below all others."""
+    return Cell(["-"], -2.0) if value is None else Cell([f"{value:.4f}"], value)
 
 
 def _sort_key(text: str) -> float | str:

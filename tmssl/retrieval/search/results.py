@@ -51,7 +51,7 @@ class SearchMatch(msgspec.Struct, frozen=True, kw_only=True):
     row: int
     """row of the pack"""
     parts: dict[str, float] = {}
-    """`picture`, `text` and `codes` to the likeness in it, where more than the picture is compared"""
+    """`picture`, `text` and `codes` to the likeness in it, where more than the picture is compared and it is known"""
     id: str = ""
     title: str = ""
     lettering: str = ""

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from math import isnan
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,8 +64,8 @@ def find_matches(
 ) -> SearchResult:
     """The marks nearest to a logo, a text, or both.
 
-    A logo that is an image of the catalogue has its codes; for any other the nearest marks vote. Where texts
-    are compared and none is given, a logo's own is.
+    Codes that are not given are those of a logo that is an image of the catalogue; for any other the nearest
+    marks vote. Where texts are compared and none is given, a logo's own is.
 
     Args:
         gallery: what is searched.
@@ -83,13 +84,13 @@ def find_matches(
     else:
         assert vectors is not None
         found = _by_picture(gallery, vectors, k, mask, own)
-    matches = _matches(gallery, found, own_row)
+    matches, given = _matches(gallery, found, own_row), comparison.codes if comparison else ()
     if vectors is not None and gallery.index.regional is not None:
         matches = _with_regions(gallery, gallery.index.regional, regions, vectors, matches)
     return msgspec.structs.replace(
         asked(logo, comparison.text if comparison else ""),
-        vienna=list(own.vienna) if own else [],
-        likely=[] if own else found.likely,
+        vienna=list(given or (own.vienna if own else [])),
+        likely=[] if own or given else found.likely,
         matches=matches,
     )
 
@@ -129,7 +130,8 @@ def _by_likenesses(
     weights, parts = comparison.weights, likenesses(gallery, vectors, comparison)
     voters = best_rows(weighted_mean(parts, weights), _VOTERS) if parts else np.empty(0, np.int64)
     likely = _vote(gallery, voters)
-    codes = own.vienna if own else [vote.code for vote in likely]
+    voted = own.vienna if own else [vote.code for vote in likely]
+    codes = comparison.codes or voted
     parts = with_codes(gallery, parts, codes, weights)
     if not parts:
         raise InputError(
@@ -168,7 +170,7 @@ def _matches(gallery: Gallery, found: _Found, own_row: int | None) -> list[Searc
             rank=rank,
             row=row,
             similarity=similarity,
-            parts={name: float(part[row]) for name, part in found.parts.items()},
+            parts={n: float(part[row]) for n, part in found.parts.items() if not isnan(part[row])},
             own=row == own_row,
             id=mark.id,
             path=mark.path,

@@ -49,7 +49,7 @@ class MarkTexts:
         self._forms = list(forms)
 
     def similarity(self, text: str) -> Vectors:
-        """How alike a text is to that text of each mark which is most so, 0 to 1, (n,); 0 without one.
+        """How alike a text is to that text of each mark which is most so, 0 to 1, (n,); NaN without one.
 
         It is the mean of three figures of rapidfuzz: the ratio of edits of the whole (joined, or with the words
         sorted, whichever is more), that of the best part, and that of the words apart from those which one has alone.
@@ -61,7 +61,8 @@ class MarkTexts:
         wanted = plain_form(text)
         if not wanted:
             raise InputError("--text has no letter or digit to compare; give a word")
-        return _alike(wanted, self._forms)[self._of_mark].max(axis=0)
+        alike = _alike(wanted, self._forms)[self._of_mark].max(axis=0)
+        return np.where((self._of_mark > 0).any(axis=0), alike, np.float32(np.nan))
 
 
 def mark_texts(marks: MarkTable, lettering: Sequence[str] = ()) -> MarkTexts:

@@ -22,8 +22,21 @@ class Weights(NamedTuple):
     codes: float = 0.0
 
 
-BESIDE_TEXT = Weights(picture=1.0, text=1.0)
-"""where a text is given and no weights are"""
+def choose_weights(given: str, *, picture: bool, text: bool, codes: bool) -> Weights | None:
+    """The weights that are given, or else those for what is; None compares pictures alone.
+
+    The latter found the marks of a group best among toy marks whose owners share words: docs/words.md.
+
+    Raises:
+        InputError: as `parse_weights`.
+    """
+    if given:
+        return parse_weights(given)
+    if not text and not codes:
+        return None
+    if not picture:
+        return Weights(text=1.0, codes=0.2 if codes else 0.0)
+    return Weights(picture=1.0, text=0.3 if text else 0.0, codes=0.5 if codes else 0.2)
 
 
 def parse_weights(text: str) -> Weights:
@@ -63,11 +76,26 @@ def _weight(name: str, value: str) -> float:
 def weighted_mean(parts: Mapping[str, Vectors], weights: Weights) -> Vectors:
     """One similarity of each mark, (n,): the mean of its likenesses, each by its weight.
 
+    A mark that lacks one, having no text or no codes, counts there as the average mark does: what is unknown
+    neither raises nor lowers it. Where nothing else is compared, it counts 0.
+
     Args:
-        parts: kind of likeness to the similarity of each mark, (n,), at most 1.
+        parts: kind of likeness to the similarity of each mark, (n,), at most 1; NaN where it is unknown.
         weights: of the kinds; at least one of those in `parts` is above 0.
     """
     of_kind = {name: getattr(weights, name) for name in parts}
     total = math.fsum(of_kind.values())
-    shares = [np.float32(of_kind[name] / total) * part for name, part in parts.items()]
+    alone = len(parts) == 1
+    shares = [
+        np.float32(of_kind[name] / total) * _known(part, alone) for name, part in parts.items()
+    ]
     return np.sum(shares, axis=0, dtype=np.float32)
+
+
+def _known(part: Vectors, alone: bool) -> Vectors:
+    """A likeness with what is unknown filled in."""
+    unknown = np.isnan(part)
+    if not unknown.any():
+        return part
+    filled = np.float32(0) if alone or unknown.all() else np.nanmean(part, dtype=np.float64)
+    return np.where(unknown, np.float32(filled), part)
