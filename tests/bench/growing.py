@@ -11,7 +11,7 @@ import resource
 import shutil
 import tarfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,8 +42,8 @@ class Stages:
     """CPU and wall seconds of named stages."""
 
     def __init__(self) -> None:
-        self._cpu: Counter[str] = Counter()
-        self._wall: Counter[str] = Counter()
+        self._cpu: defaultdict[str, float] = defaultdict(float)
+        self._wall: defaultdict[str, float] = defaultdict(float)
         self._name = ""
         self._begun = (0.0, 0.0)
 

@@ -157,6 +157,27 @@ def test_an_evaluation_tells_the_gallery_and_the_trainers_own_keeps_to_its_marks
 
 
 @pytest.mark.slow
+def test_the_regions_of_marks_are_those_of_a_rebuilt_gallery_and_only_new_ones_are_embedded(
+    trained: Run, run: Run, tmp_path: Path
+) -> None:
+    home = trained.path.parents[1]
+    open_gallery(run, views=4)
+    seen: list[tuple[str, int]] = []
+    for name in ("more", "further"):
+        add(run, home / name, seen)
+    totals = {total for phase, total in seen if "regions" in phase}
+    assert totals == {37, 33}
+    ours = open_gallery(run, views=4)
+    anew = open_gallery(rebuilt(trained, tmp_path).run, views=4)
+    check_same(ours, anew, home)
+    for one, other in ((ours, anew), (anew, ours)):
+        assert one.index.regional is not None
+        assert other.index.regional is not None
+        assert np.array_equal(one.index.regional.codes, other.index.regional.codes)
+        assert np.array_equal(one.index.regional.bits, other.index.regional.bits)
+
+
+@pytest.mark.slow
 def test_only_the_two_newest_packs_of_a_run_are_kept(trained: Run, run: Run) -> None:
     add(run, trained.path.parents[1] / "more")
     first = searched_pack(run)

@@ -20,6 +20,8 @@ class KnownVectors:
     """of the parent; None where nothing is known"""
     rows: Indices
     """the parent's row of each of the first marks, ascending, (k,)"""
+    path: Path | None = None
+    """file of that index"""
 
     @staticmethod
     def find(folder: Path, weights: Weights, pack: Pack) -> "KnownVectors":
@@ -37,7 +39,8 @@ class KnownVectors:
         index = open_index(path)
         ranges = [np.arange(begin, end) for begin, end in pack.info.kept]
         rows = np.concatenate([nothing.rows, *ranges])
-        return nothing if len(rows) and rows[-1] >= index.ntotal else KnownVectors(index, rows)
+        fits = not len(rows) or rows[-1] < index.ntotal
+        return KnownVectors(index, rows, path) if fits else nothing
 
     def rest(self, rows: range) -> range:
         """Those of some rows of the pack whose vectors are not known."""

@@ -83,6 +83,13 @@ def regional_files(whole: Path, regions: int) -> RegionalFiles:
     )
 
 
+def kept_regions(whole: Path) -> list[int]:
+    """For how many vectors of each mark there are files beside the index of the whole marks."""
+    names = (file.stem for file in whole.parent.glob(f"{whole.stem}-regions{VERSION}x*-bits.ann"))
+    counts = (name.removesuffix("-bits").rpartition("x")[2] for name in names)
+    return sorted(int(count) for count in counts if count.isdecimal())
+
+
 def write_regional(
     files: RegionalFiles,
     whole: faiss.Index,

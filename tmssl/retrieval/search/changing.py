@@ -15,11 +15,14 @@ from tmssl.data.pack.searched import (
 )
 from tmssl.doctor.machine import worker_count
 from tmssl.retrieval.index.faiss_index import index_path, open_index
+from tmssl.retrieval.index.regional import kept_regions
 from tmssl.retrieval.search.indexing import index_run
+from tmssl.retrieval.search.region_indexing import build_missing_regional
 from tmssl.retrieval.vectors.whitening import kept_widths, whitened_index
 from tmssl.runs.checkpoints import find_checkpoint
 from tmssl.runs.folder import Run
 from tmssl.training.checkpoints.store import load_weights
+from tmssl.training.learner import choose_device
 from tmssl.types import Progress
 
 
@@ -63,7 +66,7 @@ def change_gallery(
     Raises:
         InputError: no checkpoint, no pack, another command changes the gallery, or the disk is full.
     """
-    weights = find_checkpoint(run, checkpoint)
+    find_checkpoint(run, checkpoint)  # an error is told before the work
     with gallery_lock(run) as folder:
         before = open_pack(searched_pack(run))
         edit = choose(before)
@@ -74,21 +77,43 @@ def change_gallery(
             made, left_out = derive_pack(before, edit, folder, options)
             after = made or before
         if after is not before:
-            old = index_path(run.index, load_weights(weights), before.identity)
-            widths = kept_widths(old)
-            manifest = index_run(
-                run,
-                checkpoint,
-                after.info,
-                after.folder,
-                device=device,
-                phase=phase,
-                progress=progress,
-            )
-            index = run.index / manifest.index
-            for width in widths:
-                phase("whitening")
-                whitened_index(open_index(index), index, width, progress)
+            _index_like(before, after, run, checkpoint, device, phase, progress)
             search_from_now(run, after.folder)
         remove_unused(run)
     return Changed(before.info, after.info, left_out)
+
+
+def _index_like(
+    before: Pack,
+    after: Pack,
+    run: Run,
+    checkpoint: str,
+    device: str,
+    phase: Callable[[str], None],
+    progress: Progress | None,
+) -> None:
+    """Make the index of a pack by a checkpoint, and what is kept beside that of the pack before."""
+
+    def start_phase(name: str) -> Progress | None:
+        phase(name)
+        return progress
+
+    weights = load_weights(find_checkpoint(run, checkpoint))
+    old = index_path(run.index, weights, before.identity)
+    widths, views = kept_widths(old), kept_regions(old)
+    manifest = index_run(
+        run, checkpoint, after.info, after.folder, device=device, phase=phase, progress=progress
+    )
+    path = run.index / manifest.index
+    for width in widths:
+        whitened_index(open_index(path), path, width, start_phase("whitening"))
+    for count in views:
+        build_missing_regional(
+            open_index(path),
+            path,
+            count,
+            weights,
+            after,
+            device=choose_device(device),
+            start_phase=start_phase,
+        )

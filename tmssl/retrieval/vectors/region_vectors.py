@@ -28,6 +28,7 @@ def embed_regions(
     *,
     image_size: int,
     device: torch.device,
+    first: int = 0,
     progress: Progress | None = None,
 ) -> Iterator[tuple[Indices, Vectors]]:
     """Unit vectors of the regions of each mark but its whole, some marks at a time, in order.
@@ -41,7 +42,8 @@ def embed_regions(
         width: f, features of the encoder.
         image_size: s, the side the encoder was trained at.
         device: where to run it.
-        progress: called with (marks done, marks).
+        first: row of the first mark that is embedded.
+        progress: called with (marks done, marks that are embedded).
 
     Yields:
         Rows (m,), and float32 (m, count - 1, f), zeros for regions that a mark lacks.
@@ -51,7 +53,8 @@ def embed_regions(
     """
     encoder = inference_copy(encoder, device)
     batches = [
-        np.arange(begin, min(begin + _MARKS, pack.count)) for begin in range(0, pack.count, _MARKS)
+        np.arange(begin, min(begin + _MARKS, pack.count))
+        for begin in range(first, pack.count, _MARKS)
     ]
 
     def cut(rows: Indices) -> tuple[list[int], Pixels]:
@@ -70,7 +73,7 @@ def embed_regions(
                 vectors[there] = describe_images(encoder, images, image_size, device)
             yield rows, vectors
             if progress:
-                progress(int(rows[-1]) + 1, pack.count)
+                progress(int(rows[-1]) + 1 - first, pack.count - first)
 
 
 def describe_images(
@@ -78,15 +81,18 @@ def describe_images(
 ) -> Vectors:
     """Unit vectors (n, f) of images, uint8 (n, h, w, 3), by an `inference_copy` of an encoder.
 
+    The last batch is filled up, so that a vector does not depend on how many images there are.
+
     Raises:
         CheckpointError: the encoder's features are not finite.
     """
     at_once = _AT_ONCE[device.type]
-    parts = [
-        embed_views(encoder, plain_view(torch.from_numpy(part).to(device), image_size))
-        for begin in range(0, len(images), at_once)
-        if len(part := images[begin : begin + at_once])
-    ]
+    parts = []
+    for begin in range(0, len(images), at_once):
+        part = images[begin : begin + at_once]
+        views = plain_view(torch.from_numpy(part).to(device), image_size)
+        filling = views[-1:].expand(at_once - len(part), -1, -1, -1)
+        parts.append(embed_views(encoder, torch.cat([views, filling]))[: len(part)])
     vectors = np.concatenate(parts)
     if not np.isfinite(vectors).all():
         raise CheckpointError(
