@@ -107,6 +107,7 @@ RUNS: list[BindingType] = [
         "Show only some runs, such as lr>=1e-3 state=running name~toy",
         priority=True,
     ),
+    dataclasses.replace(PICTURE_KEY, show=False),
     _hidden("escape", "back", "Back", "Clear the filter, or go back"),
     _HELP,
     _QUIT,

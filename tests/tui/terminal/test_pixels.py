@@ -138,6 +138,10 @@ def test_pictures_are_at_their_places_through_pages_sizes_and_screens(
     kitty.resize(200, 60)
     kitty.press(b"o", "best matches of epoch-0006")
     kitty.shows_page(1)  # beside the list of runs
+    kitty.press(b"P", "Press its number")
+    kitty.until(lambda: len(kitty.pictures()) > 1, "no pixels on the card")
+    kitty.press(b"\x1b", "best matches of epoch-0006")
+    kitty.shows_page(1)
     kitty.press(b"\x1b", "learning rate")
     kitty.until(kitty.is_clean, "the curves hold pictures of the list of runs")
     kitty.press(b"m", "query 1/4")
