@@ -22,6 +22,7 @@ class Service:
         self.breaks_after: int | None = None
         """uploads after which the connection breaks within the next; None never does"""
         self.uploads = 0
+        self.created: list[models.CreateCollection] = []
 
     def answer(self, method: str, name: str, what: str, body: Any) -> Any:
         """The `result` of a request."""
@@ -41,6 +42,7 @@ class Service:
         return actions[method, what]()
 
     def _create(self, name: str, asked: models.CreateCollection) -> bool:
+        self.created.append(asked)
         return self.client.create_collection(name, vectors_config=asked.vectors)
 
     def _upload(self, name: str, body: Any) -> Any:

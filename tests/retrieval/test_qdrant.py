@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 
 from tests.helpers.in_process import tmssl_in_process
 from tests.helpers.marks import draw_marks
@@ -328,6 +328,21 @@ def test_a_server_indexes_what_every_search_asks_for() -> None:
     client = Indexing(":memory:")
     Collection(client, "http://localhost:6333", "marks").create(FEATURES, Storage())
     assert client.indexed == ["index", "category", "division", "section"]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_new_collection_is_told_how_to_keep_its_vectors(several: bool) -> None:
+    with qdrant_server() as (url, service):
+        storage = Storage(half=True, quantization="int8", shards=3)
+        Collection(connect(url), url, "marks").create(FEATURES, storage, several=several)
+        (asked,) = service.created
+    kinds = asked.vectors if isinstance(asked.vectors, dict) else {"": asked.vectors}
+    assert list(kinds) == (["whole", "parts"] if several else [""])
+    assert all(kind is not None and kind.datatype == "float16" for kind in kinds.values())
+    assert all(kind is not None and kind.on_disk for kind in kinds.values())
+    assert asked.shard_number == 3
+    assert isinstance(asked.quantization_config, models.ScalarQuantization)
+    assert asked.quantization_config.scalar.type == "int8"
 
 
 def test_what_is_no_address_is_refused() -> None:
