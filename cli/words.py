@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from cli.output.console import say
 from cli.output.progress import progress_bar
-from tmssl.errors import InputError
 from tmssl.text import count, duration
 
 if TYPE_CHECKING:
@@ -52,39 +51,17 @@ def _say_estimate(time: "ReadingTime") -> None:
 def comparison_of(
     gallery: "Gallery", text: str, codes: Sequence[str], weights: "Weights", *, read: bool
 ) -> "Comparison":
-    """What a search compares besides the picture.
-
-    Args:
-        gallery: what is searched.
-        text: that is searched for; empty takes the text of each logo.
-        codes: of the logo, where they are known.
-        weights: of the likenesses.
-        read: whether to read the lettering of the marks first where it is unread.
+    """What a search compares besides the picture; `read` reads the lettering of the marks first.
 
     Raises:
         CodeError: a code does not parse.
-        InputError: a text or codes that weigh nothing, no mark has a text, or the extra is missing.
+        InputError: as `open_comparison`.
     """
-    from tmssl.data.lettering.pack_lettering import PackLettering
-    from tmssl.data.lettering.reader import check_reader
-    from tmssl.data.vienna import parse_code
-    from tmssl.retrieval.search.combined import Comparison
-    from tmssl.retrieval.search.text_similarity import check_text_extra, mark_texts
+    from tmssl.retrieval.search.combined import open_comparison
 
-    for name, value in {"text": text, "codes": codes}.items():
-        if value and not getattr(weights, name):
-            raise InputError(f"--{name} is given and --weights lack {name}; add such as {name}=0.3")
-    parsed = [parse_code(code) for code in codes]
-    if not weights.text:
-        return Comparison(weights, codes=parsed)
-    check_text_extra()
-    if not text:  # that of each logo is read
-        check_reader()
     if read:
         _read_gallery(gallery)
-    lettering = PackLettering(gallery.pack_folder, gallery.pack)
-    texts = lettering.texts() if lettering.any_read() else []
-    return Comparison(weights, text, mark_texts(gallery.marks, texts), parsed)
+    return open_comparison(gallery, weights, text=text, codes=codes)
 
 
 def _read_gallery(gallery: "Gallery") -> None:

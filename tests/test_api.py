@@ -12,7 +12,7 @@ from PIL import Image
 
 import tmssl
 from tests.helpers.tiny_run import tiny_run
-from tmssl.errors import PackError, RunError
+from tmssl.errors import InputError, PackError, RunError
 
 ROOT = Path(__file__).parents[1]
 
@@ -106,6 +106,12 @@ def test_a_search_finds_the_image_itself_first(run: tmssl.TrainedRun) -> None:
     code = pack.marks[3].vienna[0]
     assert all(code in match.vienna for match in tmssl.search(run, path, vienna=[code]))
     assert tmssl.search(run, path, where=["path=nowhere"]) == []
+    best, *_ = tmssl.search(run, text="mark 3", topk=4)
+    assert (best.title, best.parts) == ("mark 3", {"text": 1})
+    both = tmssl.search(run, path, text="mark 3", codes=["3.1"], weights="picture=1,text=9,codes=1")
+    assert sorted(both[0].parts) == ["codes", "picture", "text"]
+    with pytest.raises(InputError, match="give an image or a text"):
+        tmssl.search(run)
 
 
 def test_what_is_missing_is_one_error_of_the_tree(tmp_path: Path) -> None:

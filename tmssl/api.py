@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tmssl.config import Config, read_config
+from tmssl.errors import InputError
 from tmssl.files import is_folder, is_there
 from tmssl.runs import folder as run_folder
 from tmssl.runs import history as run_history
@@ -281,31 +282,43 @@ def embed(
 
 def search(
     run: str | Path | TrainedRun,
-    image: "Image | str | Path",
+    image: "Image | str | Path | None" = None,
     *,
+    text: str = "",
+    codes: Sequence[str] = (),
+    weights: str = "",
     topk: int = 10,
     checkpoint: str = "best",
     vienna: Sequence[str] = (),
     where: Sequence[str] = (),
 ) -> "list[SearchMatch]":
-    """The marks of a run that an image resembles most, as `tmssl search` finds them.
+    """The marks of a run that an image or a text resembles most, as `tmssl search` finds them.
 
     Pass the same `TrainedRun` again for further images: its index stays open.
 
     Args:
         run: whose marks and encoder.
-        image: what to search for.
+        image: what to search for; None searches for the text alone.
+        text: to search for among the texts of the marks.
+        codes: Vienna codes of the image, where they are known.
+        weights: of picture, text and codes, such as `picture=1,text=0.3`; empty takes the usual ones.
         topk: marks wanted; fewer where the filters leave fewer.
         checkpoint: `best`, `last`, `epoch-0010` or a path.
         vienna: only marks with one of these codes.
         where: only marks for which all of these hold, such as `year>=2015`.
 
     Raises:
-        InputError: no checkpoint, no pack, a file that is no image, or a filter that is wrong.
+        InputError: neither image nor text, no checkpoint, no pack, a file that is no image, or a filter, a code
+            or weights that are wrong.
     """
+    from tmssl.retrieval.search.combined import open_comparison
     from tmssl.retrieval.search.filters import parse_condition, select
     from tmssl.retrieval.search.logos import Logo
     from tmssl.retrieval.search.search import find_matches
+    from tmssl.retrieval.search.weights import choose_weights
+
+    if image is None and not text:
+        raise InputError("there is nothing to search for; give an image or a text")
 
     gallery = (run if isinstance(run, TrainedRun) else open_run(run)).gallery(checkpoint)
     mask = None
@@ -314,9 +327,13 @@ def search(
     searched = gallery.pack.count if mask is None else int(mask.sum())
     if not searched:
         return []
-    name = str(image) if isinstance(image, str | Path) else "-"
-    logo = Logo(name, sha256="", pixels=_square(image, gallery.pack.size))
-    return find_matches(gallery, logo, min(topk, searched), mask).matches
+    logo = None
+    if image is not None:
+        name = str(image) if isinstance(image, str | Path) else "-"
+        logo = Logo(name, sha256="", pixels=_square(image, gallery.pack.size))
+    weighed = choose_weights(weights, picture=logo is not None, text=bool(text), codes=bool(codes))
+    comparison = weighed and open_comparison(gallery, weighed, text=text, codes=codes)
+    return find_matches(gallery, logo, min(topk, searched), mask, comparison).matches
 
 
 def evaluate(

@@ -187,6 +187,7 @@ def test_a_text_is_searched_for_alone(run: Run, tmp_path: Path) -> None:
     assert "&#34;MARK 7&#34;" in page.read_text()
     out, _ = searched(run, *words, "--pictures", "half")
     assert "ranked by text 1" in out
+    assert "Similarity of pictures, spelling and codes as weighed" in out
     assert "1 1.0000  (text 1.000)" in out
     rows = list(csv.DictReader(io.StringIO(searched(run, *words, "--csv")[0])))
     assert (rows[0]["text"], rows[0]["text_similarity"]) == ("MARK 7", "1.000000")

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from tmssl.data.vienna import at_level
+from tmssl.data.lettering.pack_lettering import PackLettering
+from tmssl.data.lettering.reader import check_reader
+from tmssl.data.vienna import at_level, parse_code
+from tmssl.errors import InputError
 from tmssl.retrieval.search.gallery import Gallery
 from tmssl.retrieval.search.results import rarity
-from tmssl.retrieval.search.text_similarity import MarkTexts
+from tmssl.retrieval.search.text_similarity import MarkTexts, check_text_extra, mark_texts
 from tmssl.retrieval.search.weights import Weights
 from tmssl.types import Indices, Mask, Vectors
 
@@ -25,6 +28,35 @@ class Comparison:
     """of the marks, where a text is searched for"""
     codes: Sequence[str] = ()
     """of the logo, where they are given"""
+
+
+def open_comparison(
+    gallery: Gallery, weights: Weights, *, text: str = "", codes: Sequence[str] = ()
+) -> Comparison:
+    """What a search compares besides the picture.
+
+    Args:
+        gallery: what is searched.
+        weights: of the likenesses.
+        text: that is searched for; empty takes the text of each logo, where texts weigh something.
+        codes: Vienna codes of the logo, where they are known.
+
+    Raises:
+        CodeError: a code does not parse.
+        InputError: a text or codes that weigh nothing, no mark has a text, or the extra is missing.
+    """
+    for name, value in {"text": text, "codes": codes}.items():
+        if value and not getattr(weights, name):
+            raise InputError(f"--{name} is given and --weights lack {name}; add such as {name}=0.3")
+    parsed = [parse_code(code) for code in codes]
+    if not weights.text:
+        return Comparison(weights, codes=parsed)
+    check_text_extra()
+    if not text:  # that of each logo is read
+        check_reader()
+    lettering = PackLettering(gallery.pack_folder, gallery.pack)
+    texts = lettering.texts() if lettering.any_read() else []
+    return Comparison(weights, text, mark_texts(gallery.marks, texts), parsed)
 
 
 def likenesses(

@@ -14,6 +14,10 @@ NOTE = (
     "Visual similarity only, neither phonetic, conceptual nor legal: a ranking aid, not a clearance "
     "opinion."
 )
+WEIGHED_NOTE = (
+    "Similarity of pictures, spelling and codes as weighed, neither phonetic, conceptual nor legal: a ranking "
+    "aid, not a clearance opinion."
+)
 
 
 class LikelyCode(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,8 @@ from tmssl.retrieval.search.combined import Comparison, best_rows, likenesses, w
 from tmssl.retrieval.search.gallery import Gallery, embed_query_regions
 from tmssl.retrieval.search.logos import STDIN, Logo
 from tmssl.retrieval.search.results import (
+    NOTE,
+    WEIGHED_NOTE,
     ComparedRegion,
     LikelyCode,
     SearchMatch,
@@ -277,7 +279,7 @@ def new_record(
         epoch=manifest.epoch,
         index=manifest.index,
         index_sha256=manifest.index_sha256,
-        factory=factory,
+        factory="" if weights else factory,  # which such a search does not ask
         engine=safe(engine, 300),
         views=gallery.index.regional.regions if gallery.index.regional else 1,
         whitened=gallery.index.exact.d if gallery.index.whitening else 0,
@@ -290,5 +292,6 @@ def new_record(
         topk=topk,
         above=above,
         weights=weights._asdict() if weights else {},
+        note=WEIGHED_NOTE if weights else NOTE,
         attribution=pack.attribution,
     )
