@@ -57,10 +57,13 @@ def comparison_of(
         CodeError: a code does not parse.
         InputError: as `open_comparison`.
     """
+    from tmssl.data.lettering.pack_lettering import PackLettering
     from tmssl.retrieval.search.combined import open_comparison
 
     if read:
         _read_gallery(gallery)
+    if weights.text and PackLettering(gallery.pack_folder, gallery.pack).begun():
+        say("the lettering of only some marks was read so far; --lettering reads the others")
     return open_comparison(gallery, weights, text=text, codes=codes)
 
 

@@ -48,7 +48,7 @@ def folder(pack: Pack) -> Path:
 
 def test_what_was_read_is_looked_up(pack: Pack, folder: Path) -> None:
     lettering = PackLettering(pack.folder, pack.info)
-    assert lettering.any_read()
+    assert (lettering.any_read(), lettering.begun()) == (True, False)
     assert lettering.unread() == []
     assert lettering.texts() == ["ACME since 1932" if row == 65 else "" for row in range(MARKS)]
     assert lettering.lines([65, 0, 65]) == [ACME, [], ACME]
@@ -60,7 +60,7 @@ def test_what_was_read_is_looked_up(pack: Pack, folder: Path) -> None:
 def test_what_was_not_read_has_no_words(pack: Pack, folder: Path) -> None:
     part_path(folder, 1).unlink()
     lettering = PackLettering(pack.folder, pack.info)
-    assert lettering.unread() == [1]
+    assert (lettering.unread(), lettering.begun()) == ([1], True)
     assert (lettering.lines([65]), lettering.texts()) == ([[]], [""] * MARKS)
     shutil.rmtree(folder)
     lettering = PackLettering(pack.folder, pack.info)

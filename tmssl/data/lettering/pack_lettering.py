@@ -8,6 +8,7 @@ from tmssl.data.lettering.store import (
     PER_PART,
     lettering_folder,
     part_count,
+    part_name,
     part_rows,
     read_part,
 )
@@ -34,9 +35,18 @@ class PackLettering:
         parts = range(part_count(self._info))
         return [number for number in parts if self._part(number) is None]
 
+    def parts_there(self) -> int:
+        """The number of parts that lie in the folder, sound or not."""
+        numbers = range(part_count(self._info))
+        return len({part_name(n) for n in numbers} & {path.name for path in self._folder.glob("*")})
+
     def any_read(self) -> bool:
         """Whether the lettering of any mark was read."""
-        return self._folder.is_dir() and next(self._folder.glob("part-*.json"), None) is not None
+        return self.parts_there() > 0
+
+    def begun(self) -> bool:
+        """Whether the lettering of some marks was read, and that of others was not."""
+        return 0 < self.parts_there() < part_count(self._info)
 
     def texts(self) -> list[str]:
         """The lettering of every mark as one text, (n,); empty where there is none or it was not read."""

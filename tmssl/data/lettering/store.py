@@ -73,9 +73,14 @@ def part_count(info: PackInfo) -> int:
     return -(-info.count // PER_PART)
 
 
+def part_name(number: int) -> str:
+    """The name of the file of a part."""
+    return f"part-{number:06d}.json"
+
+
 def part_path(folder: Path, number: int) -> Path:
     """The file of a part."""
-    return folder / f"part-{number:06d}.json"
+    return folder / part_name(number)
 
 
 def write_part(
