@@ -32,6 +32,8 @@ from tui.runs.column_dialog import ColumnDialog
 from tui.runs.dialogs import EvaluateDialog, ResumeDialog, StopDialog
 from tui.runs.screen import RunsScreen
 from tui.runs.start_form import StartForm
+from tui.search.crop_screen import CropScreen
+from tui.search.screen import SearchScreen
 from tui.widgets.text_screen import TextScreen
 
 ROOT = Path(__file__).parents[1]
@@ -250,6 +252,8 @@ def test_every_screen_binds_its_table_and_every_action_exists() -> None:
         ResumeDialog,
         EvaluateDialog,
         PictureCard,
+        SearchScreen,
+        CropScreen,
     ]
     tables = [table for _, table in TABLES]
     assert sorted(map(str, (screen.BINDINGS for screen in screens))) == sorted(map(str, tables))
