@@ -5,7 +5,7 @@ import io
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from rich.cells import cell_len
 from cli.output.pictures import PictureStyle
 from cli.output.search import picture_lines
 from tests.helpers.command import run_checked
+from tests.helpers.composites import COMPOSITES, Composite
 from tests.helpers.in_process import tmssl_in_process
 from tests.helpers.marks import draw_marks
 from tests.helpers.tiny_run import tiny_run
@@ -414,3 +415,25 @@ def test_the_worst_risk_comes_first_on_the_page(run: Run, images: Path, tmp_path
     tmssl_in_process("search", str(tmp_path), *words, code=3)
     text = page.read_text()
     assert text.index("b.png") < text.index("a.png")
+
+
+@pytest.mark.parametrize("make", COMPOSITES, ids=lambda make: make.__name__)
+def test_a_mark_amid_other_things_is_found_by_its_rectangle(
+    run: Run, images: Path, tmp_path: Path, make: Callable[..., Composite]
+) -> None:
+    drawn = [Image.open(path).convert("RGB") for path in sorted(images.iterdir())]
+    inside = [at for at, mark in enumerate(drawn) if is_within_paper(mark)]
+    number = inside[COMPOSITES.index(make)]  # one that its paper surrounds is the same elsewhere
+    others = [mark for at, mark in enumerate(drawn) if at != number]
+    composite = make(drawn[number], others)
+    composite.picture.save(tmp_path / "composite.png")
+    out, _ = searched(run, str(tmp_path / "composite.png"), "--crop", composite.crop, "--json")
+    (answer,) = json.loads(out)["answers"]
+    assert answer["matches"][0]["path"] == f"images/{number:04d}.png"
+
+
+def is_within_paper(mark: Image.Image) -> bool:
+    """Whether nothing of a mark touches the border of its picture."""
+    inner = np.asarray(mark).copy()
+    inner[1:-1, 1:-1] = 255
+    return bool((inner == 255).all())
