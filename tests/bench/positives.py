@@ -7,11 +7,13 @@ query, and right is where the nearest of all marks is of its group; of icons, al
 
 The icons are those of `tests.bench.known`, which fetches them with npm (`--icons FOLDER` takes those that are
 installed there). Their group is the brand, their title the icon's own name, under which hands differ more.
+The title of a toy mark, which describes it, gives way to its lettering, as registers have it; half have none.
 """
 
 import argparse
 import csv
 import hashlib
+import re
 import statistics
 import sys
 import tempfile
@@ -40,6 +42,7 @@ from tmssl.training.encoder.grid import GridEncoder
 from tmssl.types import Vectors
 
 KINDS = ("instance", "group", "instance=0.5,group=0.5", "title", "instance=0.5,title=0.5")
+_LETTERING = re.compile(r'"([^"]+)"$')  # at the end of what a toy mark's title says of it
 _HELD = 0.3  # share of groups that are kept for validation
 
 
@@ -51,7 +54,9 @@ def keep_groups(folder: Path) -> None:
     for row in rows:
         dice = int(hashlib.sha256(row["group"].encode()).hexdigest()[:8], 16) / 2**32
         row["split"] = "validation" if dice < _HELD else "train"
-        row.setdefault("title", Path(row["path"]).stem.replace("-", " "))
+        lettering = _LETTERING.search(row["title"]) if "title" in row else None
+        name = Path(row["path"]).stem.replace("-", " ") if "title" not in row else ""
+        row["title"] = lettering.group(1) if lettering else name
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()
@@ -93,18 +98,18 @@ def measure(data: str, folder: Path, asked: argparse.Namespace) -> None:
     before = judge(grids.untrained((3, 4)), pack)
     print(
         f"{data}: {pack.count:,} marks, {before[2]:,} queries, {asked.epochs} epochs in batches of "
-        f"{asked.batch_size}\n\n| positives | hit@1 | mAP | cross-entropy, nats | estimated noise |\n"
-        f"|---|---|---|---|---|\n| before training | {before[0]:.3f} | {before[1]:.3f} | | |",
+        f"{asked.batch_size}\n\n| positives | hit@1 | mAP | cross-entropy, nats | estimated noise | with a partner |"
+        f"\n|---|---|---|---|---|---|\n| before training | {before[0]:.3f} | {before[1]:.3f} | | | |",
         flush=True,
     )
-    for kind in KINDS:
-        hits, precisions, losses, noises = [], [], [], []
+    for kind in asked.kinds:
+        hits, precisions, losses, noises, paired = [], [], [], [], []
         for seed in asked.seeds:
             chosen = {"data.pack": str(pack.folder), "positives": kind, "seed": seed}
             try:
                 run, _ = trained_run(changed(config, dict(chosen)), folder)
             except ConfigError as error:
-                print(f"| {kind} | {error} | | | |", flush=True)
+                print(f"| {kind} | {error} | | | | |", flush=True)
                 break
             encoder = trained_encoder(load_weights(find_checkpoint(run, "last")))
             assert isinstance(encoder, GridEncoder)
@@ -116,9 +121,11 @@ def measure(data: str, folder: Path, asked: argparse.Namespace) -> None:
             # An interruption loses nothing that is known.
             told = f"{losses[-1]:.3f} nats, hit@1 {hit:.3f}, mAP {precision:.3f}"
             print(f"{data}, {kind}, seed {seed}: {told}", file=sys.stderr, flush=True)
-            noises += [p.noise for p in history.positives[-1:] if p.noise is not None]
+            told_of = history.positives[-1:]
+            noises += [event.noise for event in told_of if event.noise is not None]
+            paired += [event.with_partner for event in told_of if event.with_partner is not None]
         if hits:
-            cells = [_each(values) for values in (hits, precisions, losses, noises)]
+            cells = [_each(values) for values in (hits, precisions, losses, noises, paired)]
             print(f"| {kind} | {' | '.join(cells)} |", flush=True)
 
 
@@ -135,6 +142,7 @@ def main() -> None:
     words.add_argument("--icons", type=Path, help="where npm has installed them")
     words.add_argument("--brands", type=int, default=300, help="of the icons, drawn by chance")
     words.add_argument("--marks", type=int, default=800, help="toy marks to draw")
+    words.add_argument("--kinds", nargs="+", default=KINDS, help="of positives")
     words.add_argument("--epochs", type=int, default=30)
     words.add_argument("--batch-size", type=int, default=128)
     words.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
