@@ -186,6 +186,7 @@ CROP: list[BindingType] = [
     _key("d,delete,backspace", "remove", "Remove", "Remove the rectangle"),
     _key("tab", "next(1)", "Next", "Choose the next rectangle"),
     _hidden("shift+tab", "next(-1)", "Previous", "Choose the previous rectangle"),
+    dataclasses.replace(PICTURE_KEY, show=False),
     _CANCEL,
     _HELP,
 ]
