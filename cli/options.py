@@ -197,17 +197,16 @@ def check_folder_of(option: str, file: Path | None) -> None:
         )
 
 
-def refuse_beside_views(views: int, *, whiten: int = 0, factory: str = "") -> None:
+def refuse_beside_views(views: int, *, whiten: int = 0) -> None:
     """Refuse what says otherwise which vectors are compared than several views of each mark.
 
     Raises:
         InputError: something does.
     """
-    for name, given in {"--whiten": whiten, "--index": factory}.items():
-        if views > 1 and given:
-            raise InputError(
-                f"--views and {name} both say which vectors are compared; give one of them"
-            )
+    if views > 1 and whiten:
+        raise InputError(
+            "--views and --whiten both say which vectors are compared; give one of them"
+        )
 
 
 def check_device(device: str) -> None:

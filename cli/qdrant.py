@@ -101,13 +101,13 @@ def with_engine(
             f"--engine is '{safe(engine, 80)}'; give URL/NAME, such as http://localhost:6333/marks"
         )
     condition, identity = engine_filter(vienna, where), identity_of(gallery)
-    collection, several = Collection(connect(url), url, name), gallery.index.regional is not None
-    collection.check(gallery.index.exact.d, several=several)
+    collection, regional = Collection(connect(url), url, name), gallery.index.regional
+    collection.check(gallery.index.exact.d, several=regional is not None)
 
     def nearest(query: "Vectors", k: int, filtered: bool) -> "tuple[Vectors, Indices]":
         applied = condition if filtered else None
-        if several:
-            return collection.nearest_by_views(query, k, identity, applied)
+        if regional is not None:
+            return collection.nearest_by_views(query, k, identity, regional.penalties, applied)
         (found,) = collection.nearest(query, k, identity, applied)
         return found
 

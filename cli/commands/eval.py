@@ -99,7 +99,7 @@ def evaluate(
     """Evaluate retrieval: figures beside chance and references, and matches as pictures."""
     opened = find_run(run, runs_folder)
     check_device(device)
-    refuse_beside_views(views, whiten=whiten, factory=factory)
+    refuse_beside_views(views, whiten=whiten)
     check_folder_of("--html", html)
     check_folder_of("--png", png)
     style = picture_style(pictures)

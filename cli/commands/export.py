@@ -117,8 +117,8 @@ def export(
     )
     if whiten and option != "--embeddings" and to != "qdrant":
         raise InputError(f"--whiten is for --embeddings; {option} has no vectors to whiten")
-    if views > 1 and to != "qdrant":
-        raise InputError(f"--views is for --to qdrant; {option} writes one vector of each mark")
+    if views > 1 and option != "--embeddings" and to != "qdrant":
+        raise InputError(f"--views is for --embeddings and --to qdrant; {option} writes no vectors")
     refuse_beside_views(views, whiten=whiten)
     storage = Storage(half, quantization, shards)
     check_engine(wanted=to == "qdrant", url=url, collection=collection, storage=storage)
@@ -145,7 +145,7 @@ def export(
     elif option == "--journal":
         facts = _export_journal(opened, journal, out)
     else:
-        facts = _export_embeddings(opened, embeddings, checkpoint, out, device, whiten)
+        facts = _export_embeddings(opened, embeddings, checkpoint, out, device, whiten, views)
     if json_output:
         say_json(facts)
     else:
@@ -212,15 +212,17 @@ def _export_journal(run: Run, form: str, out: Path | None) -> dict[str, object]:
 
 
 def _export_embeddings(
-    run: Run, form: str, checkpoint: str, out: Path | None, device: str, whiten: int
+    run: Run, form: str, checkpoint: str, out: Path | None, device: str, whiten: int, views: int
 ) -> dict[str, object]:
     """Write the vectors of the run's index, built first if needed; returns what was written."""
     from tmssl.retrieval.export.embeddings import export_embeddings
 
-    with opened_gallery(run, checkpoint, device, whiten=whiten) as (gallery, phase, progress):
-        whitened = f"-whitened{whiten}" if whiten else ""
+    with opened_gallery(run, checkpoint, device, whiten=whiten, views=views) as opened:
+        gallery, phase, progress = opened
+        whitened = f"-whitened{whiten}" if whiten else f"-views{views}" if views > 1 else ""
         target = out or run.path / "export" / f"{Path(checkpoint).stem}{whitened}.{form}"
         phase("writing")
         provenance = export_embeddings(gallery, form, target, progress)
-    say(f"{count(provenance.marks, 'vector')} of {provenance.features} features written")
+    vectors = count(provenance.marks * provenance.views, "vector")
+    say(f"{vectors} of {provenance.features} features written")
     return {"path": str(target), "form": form, "provenance": provenance}

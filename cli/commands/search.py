@@ -220,7 +220,7 @@ def _check_vectors(
     """
     for name, given in {**options, "--index": factory}.items():
         _give_one({"--engine": engine, name: given}, "say what is searched")
-    refuse_beside_views(views, whiten=whiten, factory=factory)
+    refuse_beside_views(views, whiten=whiten)
 
 
 def _give_one(options: Mapping[str, object], purpose: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cli.output.console import say_data
 from cli.output.pictures import PictureStyle, fitting, side_by_side
-from tmssl.retrieval.evaluation.matches import QueryMatches, read_matches, verdict
+from tmssl.retrieval.evaluation.matches import QueryMatches, compared, read_matches, verdict
 from tmssl.retrieval.evaluation.table import table_lines
 from tmssl.runs.eval_table import eval_rows, reference_names
 from tmssl.runs.events import Eval, Score
@@ -57,7 +57,8 @@ def plain_lines(query: QueryMatches) -> list[str]:
     for match in query.matches[:10]:
         shared = ",".join(match.shared) or "-"
         line = f"  {match.rank:>3} {match.similarity:.4f} {verdict(match, query):10} {shared:24}"
-        lines.append(f"{line} {safe(match.path)}")
+        parts = compared(match)
+        lines.append(f"{line} {safe(match.path)}" + (f" ({parts})" if parts else ""))
     return lines
 
 
@@ -67,16 +68,20 @@ def picture_lines(query: QueryMatches, pack: "Pack", width: int, style: PictureS
 
     from tmssl.data.vienna import title
     from tmssl.retrieval.evaluation.examples import framed
+    from tmssl.retrieval.search.frames import framed_region
 
     matches = query.matches[: fitting(width) - 1]
     pictures = pack.read([query.row, *(match.row for match in matches)])
     verdicts = ["miss", *(verdict(match, query) for match in matches)]
+    regions = [None, *(match.region for match in matches)]
     captions = [["query", "", ""]]
     for match in matches:
         codes = " ".join(match.shared) or ("no shared code" if query.labelled else "")
-        captions.append([f"{match.rank}. {match.similarity:.3f}", verdict(match, query), codes])
+        told = " ".join(filter(None, [verdict(match, query), compared(match)]))
+        captions.append([f"{match.rank}. {match.similarity:.3f}", told, codes])
     lines = [set_cell_size(describe(query), width - 1).rstrip()]
-    lines += side_by_side([*map(framed, pictures, verdicts)], captions, style)
+    framed_pictures = map(framed, map(framed_region, pictures, regions), verdicts)
+    lines += side_by_side([*framed_pictures], captions, style)
     rare = dict.fromkeys(match.shared[0] for match in matches if match.shared)
     titles = "; ".join(f"{code} {title(code)}" for code in rare if title(code))
     return lines + textwrap.wrap(f"shared: {titles}", width - 1) if titles else lines

@@ -114,10 +114,11 @@ def picture_lines(
     matches = result.matches[: fitting(width) - (logo is not None)]
     marks = gallery.images.read([match.row for match in matches])
     pictures = list(map(framed_region, marks, (match.region for match in matches)))
-    captions = [caption(match) for match in matches]
+    compared = any(match.compared() for match in matches)
+    captions = [caption(match) + [match.compared()] * compared for match in matches]
     if logo is not None:  # the frame in it is that of the first match
         own = framed_region(logo.pixels, matches[0].logo_region if matches else None)
-        pictures, captions = [own, *pictures], [["the logo", "", ""], *captions]
+        pictures, captions = [own, *pictures], [["the logo", "", "", *[""] * compared], *captions]
     told = {code: title for match in matches for code, title in match.shared.items() if title}
     shared = "; ".join(f"{code} {title}" for code, title in told.items())
     return [

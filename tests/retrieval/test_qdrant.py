@@ -225,7 +225,9 @@ def test_several_views_of_each_mark_are_compared_as_without_an_engine(
     for row in (0, 7, 23):
         query = region_vectors(regional, row)
         for kept, wanted in ((None, None), (mask, engine_filter([], [condition]))):
-            similarity, rows = collection.nearest_by_views(query, 12, "sha", wanted)
+            similarity, rows = collection.nearest_by_views(
+                query, 12, "sha", regional.penalties, wanted
+            )
             expected = search_regions(regional, query, 12, kept)
             assert rows.tolist() == expected[1].tolist()
             assert np.allclose(similarity, expected[0], atol=2e-3)
@@ -434,7 +436,7 @@ def test_views_are_searched_on_a_server_with_the_same_output(run: Run) -> None:
     [
         (["--to", "qdrant"], "needs --url"),
         (["--to", "timm", "--url", "x"], "are for --to qdrant"),
-        (["--embeddings", "npy", "--views", "3"], "--views is for --to qdrant"),
+        (["--to", "timm", "--views", "3"], "--views is for --embeddings and --to qdrant"),
         (
             ["--to", "qdrant", "--url", "x", "--collection", "c", "--quantization", "z"],
             "int8, binary",

@@ -11,25 +11,27 @@ from tests.helpers.regional import Regions, drawn, in_memory
 from tmssl.errors import InputError
 from tmssl.retrieval.index.faiss_index import build_index, save_index
 from tmssl.retrieval.index.regional import (
+    Penalties,
     open_regional,
     regional_files,
     write_regional,
 )
 from tmssl.retrieval.index.regional_rows import regional_mate_ranks, search_regional_rows
 from tmssl.retrieval.index.regional_search import (
-    PART_PENALTY,
     nearest_signs,
     search_regions,
 )
 from tmssl.types import Vectors
 
 
-def slow(vectors: Regions, query: Vectors) -> Vectors:
+def slow(vectors: Regions, query: Vectors, penalties: Penalties) -> Vectors:
     """The similarity of a query to every mark."""
     cosines = np.einsum("mrf,qf->mqr", vectors, query)
     absent = np.abs(vectors).sum(2) == 0
     cosines[np.broadcast_to(absent[:, None], cosines.shape)] = -np.inf
-    cosines[:, 1:, 1:] -= PART_PENALTY
+    cosines[:, 1:, 0] -= penalties.part
+    cosines[:, 0, 1:] -= penalties.part
+    cosines[:, 1:, 1:] -= penalties.parts
     best: Vectors = cosines.max((1, 2))
     return best
 
@@ -51,8 +53,10 @@ def test_it_finds_what_comparing_all_regions_finds(
     if mask is not None:
         mask[:3] = True
     k = 20 if mask is None else min(20, int(mask.sum()))
-    similarity, rows = search_regions(in_memory(vectors), query, k, mask)
-    expected = slow(vectors, query)
+    index = in_memory(vectors)
+    assert 0 < index.penalties.part < index.penalties.parts
+    similarity, rows = search_regions(index, query, k, mask)
+    expected = np.clip(slow(vectors, query, index.penalties), -1, 1)
     if mask is not None:
         assert mask[rows].all()
         expected[~mask] = -np.inf

@@ -1,6 +1,5 @@
 """Several vectors a mark: what stands apart in a mark, and its parts, are found and told."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,17 +8,21 @@ import pytest
 import torch
 from PIL import Image
 
+from cli.output.search import match_lines
 from tests.helpers.in_process import tmssl_in_process
 from tests.helpers.marks import draw_marks
 from tests.helpers.tiny_run import tiny_run
 from tmssl.errors import InputError
 from tmssl.retrieval.evaluation.evaluate import evaluate
 from tmssl.retrieval.evaluation.robustness import CHANGES
-from tmssl.retrieval.index.regional import regional_files
+from tmssl.retrieval.html import data_uri
+from tmssl.retrieval.index.regional import Penalties, regional_files
 from tmssl.retrieval.index.regional_search import compare_rows, region_vectors
+from tmssl.retrieval.search.frames import framed_region
 from tmssl.retrieval.search.gallery import Gallery, open_gallery
 from tmssl.retrieval.search.logos import read_logo
-from tmssl.retrieval.search.search import find_matches
+from tmssl.retrieval.search.page import search_page
+from tmssl.retrieval.search.search import find_matches, new_record
 from tmssl.runs.eval_event import manner
 from tmssl.runs.folder import Run
 
@@ -54,28 +57,33 @@ def test_a_mark_is_found_by_its_whole_as_without_views(run: Run, gallery: Galler
         assert best.similarity == pytest.approx(1, abs=5e-3)
 
 
-def test_the_regions_that_were_compared_are_told(
-    run: Run, gallery: Gallery, tmp_path: Path
-) -> None:
+def test_the_regions_that_were_compared_are_told(run: Run, tmp_path: Path) -> None:
+    gallery = open_gallery(run, views=VIEWS)
+    vars(gallery.index.regional)["penalties"] = Penalties(
+        0.0, 0.0
+    )  # the encoder tells little apart
     images = Path(gallery.pack.source_root) / "images"
     mark = Image.open(images / "0007.png").convert("RGB")
     canvas = Image.new("RGB", (mark.width, 2 * mark.height), "white")
     canvas.paste(mark, (0, 0))
     canvas.paste(Image.open(images / "0011.png").convert("RGB"), (0, mark.height))
     canvas.save(tmp_path / "both.png")
-    page = tmp_path / "page.html"
-    words = [str(tmp_path / "both.png"), "--run", str(run.path), "--views", str(VIEWS)]
-    record = json.loads(tmssl_in_process("search", *words, "--json", "--html", str(page))[0])
-    assert record["views"] == VIEWS
-    (answer,) = record["answers"]
-    told = [match["logo_region"] for match in answer["matches"][:2]]
-    assert {match["path"] for match in answer["matches"][:2]} == {
-        "images/0007.png",
-        "images/0011.png",
-    }
-    assert all(region and 0 <= region["top"] < region["bottom"] <= 1 for region in told)
-    assert "~ whole" in page.read_text()
-    assert "~ whole" in tmssl_in_process("search", *words)[0]
+    logo = read_logo(tmp_path / "both.png", gallery.pack.size)
+    answer = find_matches(gallery, logo, 10)
+    told = [match for match in answer.matches if match.logo_region]
+    assert told
+    for match in told:
+        assert match.logo_region is not None
+        assert 0 <= match.logo_region.top < match.logo_region.bottom <= 1
+        assert match.compared() in "\n".join(match_lines(answer))
+    record = new_record(gallery, 10, MARKS, vienna=[], where=[])
+    assert record.views == VIEWS
+    record.answers.append(answer)
+    page = search_page(record, [logo.pixels], gallery.images)
+    assert told[0].compared() in page
+    framed = framed_region(logo.pixels, told[0].logo_region)
+    assert 0 < (framed != logo.pixels).any(2).mean() < 0.3
+    assert data_uri(framed) in page
 
 
 def test_similarities_are_those_of_comparing_every_region(gallery: Gallery) -> None:
@@ -109,7 +117,21 @@ def test_an_evaluation_by_views_says_so_and_compares_with_one_vector(run: Run) -
     assert all("one vector" in score.references for score in event.robustness)
 
 
-@pytest.mark.parametrize("words", [["--whiten", "8"], ["--index", "Flat"]])
+def test_any_index_of_faiss_gives_the_candidates(run: Run) -> None:
+    flat = open_gallery(run, views=VIEWS, factory="Flat").index
+    exact = open_gallery(run, views=VIEWS).index
+    assert flat.regional is not None
+    assert flat.regional.approximate is not None
+    assert flat.overlap == pytest.approx(1)
+    for row in range(0, MARKS, 7):
+        query = region_vectors(flat.regional, row)
+        assert np.array_equal(flat.nearest(query, 8)[1], exact.nearest(query, 8)[1])
+    coarse = open_gallery(run, views=VIEWS, factory="IVF4,SQ8;nprobe=4").index
+    assert coarse.overlap is not None
+    assert coarse.overlap > 0.9
+
+
+@pytest.mark.parametrize("words", [["--whiten", "8"]])
 def test_what_says_otherwise_which_vectors_are_compared_is_refused(
     run: Run, gallery: Gallery, words: list[str]
 ) -> None:
@@ -117,3 +139,19 @@ def test_what_says_otherwise_which_vectors_are_compared_is_refused(
     command = ["search", str(logo), "--run", str(run.path), "--views", "4", *words]
     with pytest.raises(InputError, match=f"--views and {words[0]} both"):
         tmssl_in_process(*command)
+
+
+def test_every_vector_is_exported(run: Run, gallery: Gallery, tmp_path: Path) -> None:
+    words = ["export", str(run.path), "--views", str(VIEWS), "--embeddings"]
+    tmssl_in_process(*words, "npy", "--out", str(tmp_path / "all.npy"))
+    vectors = np.load(tmp_path / "all.npy")
+    regional = gallery.index.regional
+    assert regional is not None
+    assert vectors.shape == (MARKS, VIEWS, regional.whole.d)
+    for row in range(0, MARKS, 9):
+        there = vectors[row][np.abs(vectors[row]).sum(1) > 0]
+        assert np.allclose(there, region_vectors(regional, row))
+    tmssl_in_process(*words, "parquet", "--out", str(tmp_path / "all.parquet"))
+    table = pytest.importorskip("pyarrow.parquet").read_table(tmp_path / "all.parquet")
+    assert np.allclose(np.array(table["embedding"].to_pylist()), vectors[:, 0])
+    assert np.allclose(np.array(table["regions"].to_pylist()), vectors[:, 1:].reshape(MARKS, -1))

@@ -19,6 +19,7 @@ from tmssl.retrieval.evaluation.matches import (
     first_hit,
     verdict,
 )
+from tmssl.retrieval.search.frames import framed_region
 from tmssl.text import safe
 
 _SIDE, _GAP, _LINE, _HEAD = 132, 12, 14, 34  # pixels
@@ -95,11 +96,12 @@ def _draw_row(
         said = verdict(match, query)
         line = f"{match.rank}. {match.similarity:.3f} {said}"
         captions.append((said, line, display_name(match), match.shared))
-    for place, (pixels, (said, head, name, codes)) in enumerate(
-        zip(pictures, captions, strict=True)
+    regions = [None, *(match.region for match in matches)]
+    for place, (pixels, region, (said, head, name, codes)) in enumerate(
+        zip(pictures, regions, captions, strict=True)
     ):
         left = _GAP + place * (_SIDE + _GAP)
-        picture = Image.fromarray(framed(pixels, said))
+        picture = Image.fromarray(framed(framed_region(pixels, region), said))
         sheet.paste(picture.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS), (left, top))
         titles = "; ".join(f"{code} {title(code)}".strip() for code in codes)
         code_lines = textwrap.wrap(titles, _LETTERS)

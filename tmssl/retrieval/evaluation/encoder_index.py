@@ -9,7 +9,7 @@ from tmssl.retrieval.evaluation.task import EvaluationTask
 from tmssl.retrieval.index.regional import RegionalIndex
 from tmssl.retrieval.search.indexing import build_missing_index
 from tmssl.retrieval.search.region_indexing import build_missing_regional
-from tmssl.retrieval.search.search_index import open_search_index
+from tmssl.retrieval.search.search_index import open_search_index, with_regions
 from tmssl.retrieval.vectors.descriptor import Descriptor, encoder_descriptor
 from tmssl.retrieval.vectors.embed import trained_encoder
 from tmssl.runs.folder import Run
@@ -58,7 +58,9 @@ def encoder_index(
     weights, pack, start_phase = task.weights, task.pack, task.start_phase
     encoder = trained_encoder(weights)
     path = build_missing_index(run, weights, encoder, pack, task.device, start_phase)
-    index = open_search_index(path, pack.count, start_phase, whiten=whiten, factory=factory)
+    index = open_search_index(
+        path, pack.count, start_phase, whiten=whiten, factory=factory if views == 1 else ""
+    )
     image_size = weights.config.data.image_size
     descriptor = encoder_descriptor("this", path.stem, encoder, image_size, task.device)
     plain, whitening = None, index.whitening
@@ -68,11 +70,11 @@ def encoder_index(
         descriptor = dataclasses.replace(
             descriptor, embed_images=lambda images: whitening(embed_images(images))
         )
-    regional = None
     if views > 1:
         regional = build_missing_regional(
             index.exact, path, views, weights, pack, device=task.device, start_phase=start_phase
         )
+        index = with_regions(index, regional, start_phase, factory)
         plain = _reading(index.exact, descriptor, ONE_VECTOR)
     return EncoderIndex(
         index.exact,
@@ -80,7 +82,7 @@ def encoder_index(
         descriptor,
         plain,
         index.approximate,
-        regional,
+        index.regional,
         index.overlap,
     )
 

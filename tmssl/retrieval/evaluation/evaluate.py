@@ -20,7 +20,7 @@ from tmssl.retrieval.evaluation.encoder_index import (
     encoder_index,
 )
 from tmssl.retrieval.evaluation.invariance import invariance
-from tmssl.retrieval.evaluation.judgments import judge_matches
+from tmssl.retrieval.evaluation.judgments import judge_matches, with_regions
 from tmssl.retrieval.evaluation.matches import MatchesHeader, write_matches
 from tmssl.retrieval.evaluation.reference_scores import (
     DescribedGallery,
@@ -139,6 +139,8 @@ def evaluate(
     if warn and not robust and all(score.metric == "invariance" for score in scores):
         _warn_unused([option for option, value in unused.items() if value], warn)
     matches = judge_matches(pack, task.queries, ranking.top, similarity, task.duplicates)
+    if index.regional is not None:
+        matches = with_regions(matches, pack, index.regional)
     header = _header(run, task, exclude_duplicates, whiten, factory, views)
     stable = stability(run, header, weights.step, matches, seed=seed)
     scores += [stable] if stable else []

@@ -2,9 +2,15 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from tmssl.data.pack.reader import Pack
 from tmssl.retrieval.evaluation.matches import Match, QueryMatches
 from tmssl.retrieval.evaluation.relevance import Relevance
+from tmssl.retrieval.index.regional import RegionalIndex
+from tmssl.retrieval.index.regional_search import region_vectors
+from tmssl.retrieval.search.compared import compared_regions
+from tmssl.retrieval.vectors.regions import find_regions
 from tmssl.types import Indices, Vectors
 
 _STORED = 20  # matches of a query in the file
@@ -66,3 +72,26 @@ def judge_matches(
             )
         )
     return judged
+
+
+def with_regions(
+    judged: Sequence[QueryMatches], pack: Pack, regional: RegionalIndex
+) -> list[QueryMatches]:
+    """The same queries and matches, each match with the regions that were compared.
+
+    Args:
+        judged: queries of the gallery with their matches.
+        pack: the gallery.
+        regional: several vectors of each mark.
+    """
+    told = []
+    for query in judged:
+        regions = find_regions(pack.read([query.row])[0], regional.regions)
+        vectors, rows = region_vectors(regional, query.row), [one.row for one in query.matches]
+        pairs = compared_regions(regional, pack, regions, vectors, rows)
+        matches = [
+            msgspec.structs.replace(match, query_region=of_query, region=of_mark)
+            for match, (of_query, of_mark) in zip(query.matches, pairs, strict=True)
+        ]
+        told.append(msgspec.structs.replace(query, matches=matches))
+    return told

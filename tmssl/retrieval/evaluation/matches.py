@@ -10,6 +10,7 @@ import msgspec
 from tmssl.data.vienna import title
 from tmssl.errors import InputError
 from tmssl.files import write_atomic
+from tmssl.retrieval.search.results import ComparedRegion, compared_words
 from tmssl.runs.ranges import Count, EpochsDone
 from tmssl.text import safe
 
@@ -54,6 +55,10 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     """whether a figurative division, or the group, is shared"""
     duplicate: bool = False
     """whether it is a near-duplicate of the query"""
+    region: ComparedRegion | None = None
+    """the region of the mark that was compared; None is the whole"""
+    query_region: ComparedRegion | None = None
+    """the region of the query that it was compared with; None is the whole"""
     id: str = ""
     path: str = ""
     title: str = ""
@@ -95,6 +100,11 @@ def first_hit(query: QueryMatches) -> str:
     if not query.labelled:
         return "no code to judge by"
     return f"first hit at {query.first_hit}" if query.first_hit else "no hit found"
+
+
+def compared(match: Match) -> str:
+    """Which region of the query was compared with which of the mark, in words; empty for both wholes."""
+    return compared_words(match.query_region, match.region)
 
 
 def verdict(match: Match, query: QueryMatches) -> str:

@@ -9,6 +9,7 @@ from tmssl.retrieval.evaluation.matches import (
     Match,
     MatchesHeader,
     QueryMatches,
+    compared,
     display_name,
     shared_codes,
     verdict,
@@ -22,6 +23,7 @@ from tmssl.retrieval.html import (
     render,
     scores_table,
 )
+from tmssl.retrieval.search.frames import framed_region
 from tmssl.runs.eval_event import manner
 from tmssl.runs.events import Eval
 from tmssl.text import safe
@@ -78,12 +80,14 @@ def evaluation_page(
 def _query_row(query: QueryMatches, pack: Pack) -> list[Cell]:
     """A query with its nearest marks."""
     matches = query.matches[:_MATCHES]
-    own, *pictures = map(data_uri, pack.read([query.row, *(match.row for match in matches)]))
+    own, *found = pack.read([query.row, *(match.row for match in matches)])
+    framed = map(framed_region, found, (match.region for match in matches))
+    pictures = map(data_uri, framed)
     name = safe(display_name(query), 120)
     nearest = matches[0].similarity if matches else 0.0
     first = str(query.first_hit or ("none" if query.labelled else "-"))
     return [
-        Cell([name, *named_codes(query.vienna)], name, picture=own),
+        Cell([name, *named_codes(query.vienna)], name, picture=data_uri(own)),
         Cell([first], query.first_hit or 1e12),
         Cell([f"{nearest:.3f}"], nearest),
         Cell(matches=[_match(*pair, query) for pair in zip(matches, pictures, strict=True)]),
@@ -97,6 +101,7 @@ def _match(match: Match, picture: str, query: QueryMatches) -> MatchPicture:
     caption = [
         f"{match.rank}. {match.similarity:.3f} {said}",
         safe(display_name(match), 60),
+        *filter(None, [compared(match)]),
         *codes,
     ]
     return MatchPicture(picture, said.split()[0], caption)

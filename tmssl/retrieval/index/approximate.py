@@ -13,7 +13,8 @@ import numpy as np
 
 from tmssl.errors import InputError
 from tmssl.files import atomic_path, cache_folder, unicode_path
-from tmssl.retrieval.index.exact import search_many
+from tmssl.retrieval.index.exact import drawn_rows, search_many
+from tmssl.retrieval.index.regional_search import RegionRows
 from tmssl.text import safe
 from tmssl.types import Indices, Progress, Vectors
 
@@ -30,12 +31,12 @@ _OVERLAP_QUERIES, _OVERLAP_K = 200, 10
 
 
 def factory_index(
-    exact: faiss.Index, path: Path, factory: str, progress: Progress | None = None
+    exact: faiss.Index | RegionRows, path: Path, factory: str, progress: Progress | None = None
 ) -> faiss.Index:
     """The index of a factory string over the vectors of an exact one, kept in the cache and reused.
 
     Args:
-        exact: the run's own index.
+        exact: the run's own index, or every region of its marks.
         path: its file, whose name identifies its vectors.
         factory: `IVF1024,SQ8`, with search parameters after a semicolon: `IVF1024,SQ8;nprobe=32`.
         progress: called with (vectors added, vectors).
@@ -107,7 +108,9 @@ def check_factory(factory: str, features: int, marks: int) -> None:
             )
 
 
-def _build(exact: faiss.Index, structure: str, progress: Progress | None) -> faiss.Index:
+def _build(
+    exact: faiss.Index | RegionRows, structure: str, progress: Progress | None
+) -> faiss.Index:
     """An index with every vector of the exact one."""
     index = faiss.index_factory(exact.d, structure, faiss.METRIC_INNER_PRODUCT)
     index.train(exact.reconstruct_batch(drawn_rows(exact, _TRAINING_SAMPLE)))
@@ -116,12 +119,6 @@ def _build(exact: faiss.Index, structure: str, progress: Progress | None) -> fai
         if progress:
             progress(index.ntotal, exact.ntotal)
     return index
-
-
-def drawn_rows(index: faiss.Index, most: int) -> Indices:
-    """At most so many rows of an index, ascending, drawn by seed 0."""
-    count = min(most, index.ntotal)
-    return np.sort(np.random.default_rng(0).choice(index.ntotal, count, replace=False))
 
 
 def search_approximate(

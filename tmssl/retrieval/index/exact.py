@@ -8,7 +8,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import faiss
 import numpy as np
@@ -22,6 +22,12 @@ _QUERY_BLOCK = 1 << 10  # with that, 128 MiB of similarities
 _FEW = 4  # candidates a query, in multiples of k, that are merged without a selection before
 CPU = torch.device("cpu")
 T = TypeVar("T")
+
+
+class Counted(Protocol):
+    """Anything that holds vectors."""
+
+    ntotal: int
 
 
 def search_one(
@@ -176,3 +182,9 @@ def _merge(
     starts = np.concatenate([[0], ends[:-1]])
     first_k = order[starts[:, None] + np.arange(k)]
     return all_similarity[first_k], all_rows[first_k]
+
+
+def drawn_rows(index: Counted, most: int) -> Indices:
+    """At most so many rows of an index, ascending, drawn by seed 0."""
+    count = min(most, index.ntotal)
+    return np.sort(np.random.default_rng(0).choice(index.ntotal, count, replace=False))

@@ -6,6 +6,7 @@ the best of them are ranked by the cosines of the bytes.
 """
 
 import dataclasses
+import functools
 import mmap
 import os
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from tmssl.errors import InputError
 from tmssl.files import atomic_path, cannot_write, open_plain
 from tmssl.retrieval.index.digests import check_digest, forget_digest, record_digest
+from tmssl.retrieval.index.exact import drawn_rows
 from tmssl.text import safe
 from tmssl.types import Indices, Vectors
 
@@ -27,7 +29,18 @@ Bits = npt.NDArray[np.uint8]
 
 VERSION = 1
 """raise it when regions are chosen, cut or embedded differently"""
+_SAMPLE = 256  # whole marks
+_PART_PENALTY, _PARTS_PENALTY = 1.2, 6.0  # in standard deviations of the cosines of whole marks
 _WORD = 64  # features whose signs are compared together
+
+
+class Penalties(NamedTuple):
+    """What a similarity counts less for being one of many."""
+
+    part: float
+    """of a part and a whole"""
+    parts: float
+    """of two parts"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +53,19 @@ class RegionalIndex:
     """signs of every feature, (regions, marks, b), those of the whole marks first"""
     codes: Bytes
     """the other regions, (marks, regions - 1, f), of any norm; zeros where a mark has fewer"""
+    approximate: faiss.Index | None = None
+    """of every region of every mark, those of a mark in a row; gives candidates in place of the signs"""
+
+    @functools.cached_property
+    def penalties(self) -> "Penalties":
+        """What the similarities of parts count less here, by the spread of cosines of 256 whole marks."""
+        rows = drawn_rows(self.whole, _SAMPLE)
+        if len(rows) < 3:
+            return Penalties(0.0, 0.0)
+        vectors = self.whole.reconstruct_batch(rows)
+        cosines = (vectors @ vectors.T)[np.triu_indices(len(rows), 1)]
+        spread = float(cosines.std())
+        return Penalties(_PART_PENALTY * spread, _PARTS_PENALTY * spread)
 
     @property
     def regions(self) -> int:

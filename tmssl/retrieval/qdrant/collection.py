@@ -11,10 +11,12 @@ import numpy as np
 from tmssl.data.sources.marks import MarkTable
 from tmssl.data.vienna import LEVELS
 from tmssl.errors import InputError
-from tmssl.retrieval.index.approximate import drawn_rows
-from tmssl.retrieval.index.exact import search_many
-from tmssl.retrieval.index.regional import RegionalIndex
-from tmssl.retrieval.index.regional_search import PART_PENALTY, region_vectors, search_regions
+from tmssl.retrieval.index.exact import drawn_rows, search_many
+from tmssl.retrieval.index.regional import Penalties, RegionalIndex
+from tmssl.retrieval.index.regional_search import (
+    region_vectors,
+    search_regions,
+)
 from tmssl.retrieval.qdrant.conditions import EngineFilter
 from tmssl.retrieval.qdrant.connection import engine_errors, is_server
 from tmssl.retrieval.qdrant.payload import payload_of, point_id
@@ -226,17 +228,23 @@ class Collection:
             yield _as_arrays(found)
 
     def nearest_by_views(
-        self, query: Vectors, k: int, identity: str, condition: EngineFilter | None = None
+        self,
+        query: Vectors,
+        k: int,
+        identity: str,
+        penalties: Penalties,
+        condition: EngineFilter | None = None,
     ) -> tuple[Vectors, Indices]:
         """Similarities, falling, and rows of the k marks nearest to a query by the views of both.
 
-        They are those of `search_regions`: that of the two views that are most alike, less `PART_PENALTY`
-        where both are parts. The best k of each pair of kinds hold the best k of all.
+        They are those of `search_regions`: that of the two views that are most alike, less a penalty
+        for parts. The best k of each pair of kinds hold the best k of all.
 
         Args:
             query: unit vectors of the query's views (q, d), that of the whole first.
             k: at most that many.
             identity: as for `nearest`.
+            penalties: of the gallery's index.
             condition: as for `nearest`.
 
         Raises:
@@ -246,11 +254,13 @@ class Collection:
         with engine_errors(self.url, _TRY_AGAIN):
             wanted = self._wanted(identity, condition)
             for number, vector in enumerate(query.tolist()):
-                penalty = PART_PENALTY if number else 0.0
+                of_whole = penalties.part if number else 0.0
+                of_parts = penalties.parts if number else penalties.part
                 found = self._ranked(vector, k, wanted, condition, _WHOLE)
-                of_parts = self._ranked([vector], k, wanted, condition, _PARTS)
-                found += [(score + penalty, row) for score, row in of_parts]
-                for score, row in found:
+                scored = [(score + of_whole, row) for score, row in found]
+                found = self._ranked([vector], k, wanted, condition, _PARTS)
+                scored += [(score + of_parts, row) for score, row in found]
+                for score, row in scored:
                     best[row] = min(best.get(row, np.inf), score)
         return _as_arrays(sorted((score, row) for row, score in best.items())[:k])
 
@@ -308,7 +318,9 @@ class Collection:
         if regional is not None:
             views = [region_vectors(regional, row) for row in drawn_rows(index, _VIEWS_QUERIES)]
             ours = [search_regions(regional, query, k)[1] for query in views]
-            theirs = [self.nearest_by_views(query, k, identity)[1] for query in views]
+            theirs = [
+                self.nearest_by_views(query, k, identity, regional.penalties)[1] for query in views
+            ]
             return _shared(ours, theirs, k)
         queries = index.reconstruct_batch(drawn_rows(index, _OVERLAP_QUERIES))
         expected = search_many(index, queries, k)[1]

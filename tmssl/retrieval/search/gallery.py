@@ -24,9 +24,9 @@ from tmssl.errors import InputError
 from tmssl.retrieval.index.regional import RegionalIndex, open_regional, regional_files
 from tmssl.retrieval.search.logos import Logo
 from tmssl.retrieval.search.manifest import IndexManifest, find_manifest
-from tmssl.retrieval.search.search_index import SearchIndex, open_search_index
+from tmssl.retrieval.search.search_index import SearchIndex, open_search_index, with_regions
 from tmssl.retrieval.search.traced_encoder import load_traced_encoder
-from tmssl.retrieval.vectors.regions import Region, cut_regions
+from tmssl.retrieval.vectors.regions import QUERY_REGIONS, Region, cut_regions
 from tmssl.runs.folder import Run
 from tmssl.text import safe
 from tmssl.types import Pixels, Progress, Vectors
@@ -101,11 +101,15 @@ def open_gallery(
         return progress
 
     index = open_search_index(
-        run.index / manifest.index, pack.count, start_phase, whiten=whiten, factory=factory
+        run.index / manifest.index,
+        pack.count,
+        start_phase,
+        whiten=whiten,
+        factory=factory if views == 1 else "",
     )
     if views > 1:
         regional = _open_regional(run, manifest, index.exact, folder, views, device, start_phase)
-        index = dataclasses.replace(index, regional=regional)
+        index = with_regions(index, regional, start_phase, factory)
     return Gallery(
         run=run,
         pack_folder=folder,
@@ -191,7 +195,8 @@ def embed_query_regions(gallery: Gallery, logo: Logo) -> tuple[list[Region], Vec
     """The regions of a logo, the whole first, and their unit vectors (n, f)."""
     regional = gallery.index.regional
     detail = logo.pixels if logo.detail is None else logo.detail
-    regions, images = cut_regions(logo.pixels, detail, regional.regions if regional else 1)
+    count = QUERY_REGIONS * regional.regions if regional else 1
+    regions, images = cut_regions(logo.pixels, detail, count)
     vectors = [embed_query(gallery, logo.pixels)]
     vectors += [_embed(gallery, image) for image in images[1:]]
     return regions, np.concatenate(vectors)

@@ -45,6 +45,13 @@ class ComparedRegion(msgspec.Struct, frozen=True, kw_only=True):
     bottom: _Share
 
 
+def compared_words(own: ComparedRegion | None, other: ComparedRegion | None) -> str:
+    """`block ~ whole`: a region of a query and that of a mark; empty for both wholes."""
+    if own is None and other is None:
+        return ""
+    return f"{own.kind if own else 'whole'} ~ {other.kind if other else 'whole'}"
+
+
 class SearchMatch(msgspec.Struct, frozen=True, kw_only=True):
     """A mark that resembles a logo."""
 
@@ -75,10 +82,7 @@ class SearchMatch(msgspec.Struct, frozen=True, kw_only=True):
 
     def compared(self) -> str:
         """Which region of the logo was compared with which of the mark, in words; empty for both wholes."""
-        if self.region is None and self.logo_region is None:
-            return ""
-        kinds = [one.kind if one else "whole" for one in (self.logo_region, self.region)]
-        return " ~ ".join(kinds)
+        return compared_words(self.logo_region, self.region)
 
 
 class SearchResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,14 +18,13 @@ from tmssl.data.sources.marks import Mark
 from tmssl.data.vienna import title
 from tmssl.errors import InputError
 from tmssl.retrieval.index.regional import RegionalIndex
-from tmssl.retrieval.index.regional_search import compare_rows
 from tmssl.retrieval.search.combined import Comparison, best_rows, likenesses, with_codes
+from tmssl.retrieval.search.compared import compared_regions
 from tmssl.retrieval.search.gallery import Gallery, embed_query_regions
 from tmssl.retrieval.search.logos import STDIN, Logo
 from tmssl.retrieval.search.results import (
     NOTE,
     WEIGHED_NOTE,
-    ComparedRegion,
     LikelyCode,
     SearchMatch,
     SearchRecord,
@@ -35,7 +34,7 @@ from tmssl.retrieval.search.results import (
 )
 from tmssl.retrieval.search.text_similarity import plain_form
 from tmssl.retrieval.search.weights import Weights, weighted_mean
-from tmssl.retrieval.vectors.regions import WHOLE, Region, find_regions
+from tmssl.retrieval.vectors.regions import Region
 from tmssl.text import safe
 from tmssl.types import Indices, Mask, Vectors
 from tmssl.version import __version__
@@ -198,31 +197,13 @@ def _with_regions(
     vectors: Vectors,
     matches: Sequence[SearchMatch],
 ) -> list[SearchMatch]:
-    """The same matches with the two regions that were compared.
-
-    Args:
-        gallery: what was searched.
-        regional: the vectors of its regions.
-        regions: of the logo, the whole first.
-        vectors: of these.
-        matches: without regions.
-    """
-    rows = np.array([match.row for match in matches], np.int64)
-    of_logo, of_mark = np.divmod(compare_rows(regional, vectors, rows)[1], regional.regions)
-    pictures = gallery.images.read(rows)
+    """The same matches with the regions that were compared; those of the logo have these vectors."""
+    rows = [match.row for match in matches]
+    pairs = compared_regions(regional, gallery.images, regions, vectors, rows)
     return [
-        msgspec.structs.replace(
-            match,
-            logo_region=_told(regions[one]),
-            region=_told(find_regions(picture, regional.regions)[other]),
-        )
-        for match, one, other, picture in zip(matches, of_logo, of_mark, pictures, strict=True)
+        msgspec.structs.replace(match, logo_region=of_logo, region=of_mark)
+        for match, (of_logo, of_mark) in zip(matches, pairs, strict=True)
     ]
-
-
-def _told(region: Region) -> ComparedRegion | None:
-    """A region as the record tells it."""
-    return None if region == WHOLE else ComparedRegion(kind=region.kind, **region.box._asdict())
 
 
 def risks(result: SearchResult, above: float) -> SearchResult:
@@ -281,7 +262,7 @@ def new_record(
         index_sha256=manifest.index_sha256,
         factory="" if weights else factory,  # which such a search does not ask
         engine=safe(engine, 300),
-        views=gallery.index.regional.regions if gallery.index.regional else 1,
+        views=gallery.index.views,
         whitened=gallery.index.exact.d if gallery.index.whitening else 0,
         pack=str(gallery.pack_folder),
         pack_fingerprint=pack.fingerprint,

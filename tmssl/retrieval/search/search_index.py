@@ -16,8 +16,12 @@ from tmssl.retrieval.index.approximate import (
 )
 from tmssl.retrieval.index.exact import search_one
 from tmssl.retrieval.index.faiss_index import open_index
-from tmssl.retrieval.index.regional import RegionalIndex
-from tmssl.retrieval.index.regional_search import search_regions
+from tmssl.retrieval.index.regional import RegionalIndex, regional_files
+from tmssl.retrieval.index.regional_search import (
+    RegionRows,
+    regional_overlap_at_10,
+    search_regions,
+)
 from tmssl.retrieval.vectors.whitening import whitened_index
 from tmssl.text import safe
 from tmssl.types import Indices, Mask, Progress, Vectors
@@ -46,6 +50,11 @@ class SearchIndex:
     """several vectors of each mark, searched in place of `exact`"""
     engine: Engine | None = None
     """gives the nearest marks in place of all, from another machine"""
+
+    @property
+    def views(self) -> int:
+        """Vectors of each mark, that of the whole among them."""
+        return self.regional.regions if self.regional else 1
 
     def nearest(self, query: Vectors, k: int, mask: Mask | None = None) -> tuple[Vectors, Indices]:
         """Cosines, falling, and rows of the k marks nearest to a query.
@@ -100,3 +109,29 @@ def open_search_index(
         approximate = factory_index(exact, path, factory, progress)
         overlap = overlap_at_10(exact, approximate)
     return SearchIndex(exact, path, unwhitened, whitening, approximate, overlap)
+
+
+def with_regions(
+    index: SearchIndex,
+    regional: RegionalIndex,
+    start_phase: Callable[[str], Progress | None],
+    factory: str = "",
+) -> SearchIndex:
+    """An index that compares several vectors of each mark; an approximate one of all of them is made once.
+
+    Args:
+        index: of the whole marks.
+        regional: the vectors.
+        start_phase: as for `open_search_index`.
+        factory: as there.
+
+    Raises:
+        InputError: faiss does not know the factory, or the disk is full.
+    """
+    if not factory:
+        return dataclasses.replace(index, regional=regional)
+    path = regional_files(index.path, regional.regions).bits
+    progress = start_phase(f"building {safe(factory, 40)}")
+    approximate = factory_index(RegionRows(regional), path, factory, progress)
+    regional = dataclasses.replace(regional, approximate=approximate)
+    return dataclasses.replace(index, regional=regional, overlap=regional_overlap_at_10(regional))

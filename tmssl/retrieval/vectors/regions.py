@@ -16,8 +16,8 @@ from PIL import Image
 from tmssl.data.preprocess import fit_square, ground_colour, ink_mask
 from tmssl.types import Mask, Pixels
 
-MOST = 10
-"""regions of a mark at most, the whole among them"""
+QUERY_REGIONS = 2
+"""regions of a query, in regions of a mark: a mark may be a small part of what is searched for"""
 DETAIL = 4
 """side of the square that a query's regions are cut from, in sides of the square that is compared"""
 
@@ -25,7 +25,7 @@ _GAP = 0.03  # of the square: a blank strip between blocks, at least
 _LETTER_GAP = 0.2  # of a block's height: letters stand closer
 _DEPTH = 4  # cuts within cuts
 _DOT = 0.01  # of the mark's ink: a smaller block is no figure
-_BLOCKS = 3  # that stand apart, the largest
+_BLOCKS = 1 / 3  # of the regions are figures that stand apart, at most
 _WORDS_HEIGHT = 0.4  # of the mark's longer side that a line of words takes, at most
 _LETTERS, _LETTERS_WIDTH = (
     3,
@@ -71,7 +71,7 @@ def find_regions(pixels: Pixels, count: int) -> list[Region]:
 
     Args:
         pixels: uint8 (s, s, 3), as the pack holds a mark.
-        count: how many, 1 to `MOST`.
+        count: how many, from 1.
     """
     if count == 1:
         return [WHOLE]
@@ -84,7 +84,7 @@ def find_regions(pixels: Pixels, count: int) -> list[Region]:
         if _ink_of(ink, block) >= _DOT * whole_ink
     ]
     chosen = [Region("whole", _around(blocks))] if blocks else []
-    for region in _candidates(ink, blocks) if blocks else ():
+    for region in _candidates(ink, blocks, round(_BLOCKS * count)) if blocks else ():
         if len(chosen) < count and all(_overlap(region, one) < _SAME for one in chosen):
             chosen.append(region)
     return [WHOLE, *chosen[1:]]
@@ -96,7 +96,7 @@ def cut_regions(square: Pixels, detail: Pixels, count: int) -> tuple[list[Region
     Args:
         square: of the mark, uint8 (s, s, 3).
         detail: the same square in any resolution, from which the regions are cut.
-        count: how many, 1 to `MOST`.
+        count: how many, from 1.
 
     Returns:
         The regions, and their images, uint8 (n, s, s, 3).
@@ -128,7 +128,7 @@ def _pixels(box: Box, side: int, margin: float) -> tuple[int, int, int, int]:
     )
 
 
-def _candidates(ink: Mask, blocks: Sequence[Box]) -> Iterator[Region]:
+def _candidates(ink: Mask, blocks: Sequence[Box], most_blocks: int) -> Iterator[Region]:
     """Regions of a mark, the most telling first."""
     outer, side = _around(blocks), len(ink)
     longer = max(outer.right - outer.left, outer.bottom - outer.top)
@@ -141,7 +141,7 @@ def _candidates(ink: Mask, blocks: Sequence[Box]) -> Iterator[Region]:
     if words and figures:
         yield Region("figure", _around(figures), words)
     largest = sorted(blocks, key=lambda box: -_ink_of(ink, _pixels(box, side, 0.0)))
-    yield from (Region("block", box) for box in largest[:_BLOCKS])
+    yield from (Region("block", box) for box in largest[:most_blocks])
     yield from (Region("part", box) for scale in _SCALES for box in _squares(outer, scale))
 
 
