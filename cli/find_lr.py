@@ -155,7 +155,8 @@ def _advice_lines(test: RangeTest) -> list[str]:
         ]
     return [
         *lines,
-        f"steepest fall at {learning_rate(test.steepest)}, lowest at {learning_rate(test.lowest)}, "
-        f"valley (two thirds into the fall) at {learning_rate(test.valley)}",
+        f"a tenth of the fall is done at {learning_rate(test.onset)}; steepest fall at "
+        f"{learning_rate(test.steepest)}, valley (two thirds into the fall) at {learning_rate(test.valley)}, "
+        f"lowest at {learning_rate(test.lowest)}",
         f"advice: --lr {test.advice:.1g}",
     ]

@@ -38,7 +38,7 @@ def fall(rate: float) -> float:
     return 2 - (x + 4) / 2 if x < -2 else 1 + 4 * (x + 2)
 
 
-def test_a_valley_is_found_and_the_advice_keeps_away_from_its_end() -> None:
+def test_a_valley_is_found_and_the_advice_is_where_the_fall_begins() -> None:
     test = read_range_test(rates(), [fall(rate) for rate in rates()])
     assert test.diverged
     assert test.steepest is not None
@@ -47,7 +47,26 @@ def test_a_valley_is_found_and_the_advice_keeps_away_from_its_end() -> None:
     assert 1e-4 < test.valley < 1e-2
     assert test.lowest is not None
     assert test.lowest == pytest.approx(1e-2, rel=0.7)
-    assert test.advice == min(test.valley, test.lowest / 10)
+    assert test.onset is not None
+    assert 1e-4 < test.onset < test.steepest
+    smoothed = dict(zip(test.rates, test.smoothed, strict=True))
+    assert smoothed[test.onset] == pytest.approx(2 - 0.1 * (2 - min(test.smoothed)), abs=0.05)
+    assert test.advice == test.onset
+
+
+def test_a_dip_of_noise_before_the_fall_is_not_its_beginning() -> None:
+    dipped = [1.2 if 20 <= step < 24 else fall(rate) for step, rate in enumerate(rates())]
+    test = read_range_test(rates(), dipped)
+    assert test.onset is not None
+    assert test.onset > 1e-4
+
+
+def test_a_fall_that_ends_early_keeps_the_advice_from_its_end() -> None:
+    steep = [2.0 if rate < 1e-3 else 1.0 if rate < 1e-2 else 9.0 for rate in rates()]
+    test = read_range_test(rates(), steep)
+    assert test.lowest is not None
+    assert test.advice is not None
+    assert test.advice <= test.lowest / 10
 
 
 def test_a_curve_that_never_falls_gives_no_advice() -> None:

@@ -15,6 +15,8 @@ _BEGINNING = 10  # steps until the smoothed loss stands for more than a few
 _ABOVE = (
     1.25  # times the loss at the beginning, or that of chance, at which a test has diverged too
 )
+_ONSET = 0.1
+"""of the whole fall of the smoothed loss that is done where the fall begins"""
 _NOISES = 4.0  # standard errors of the smoothed loss that a fall must exceed
 
 
@@ -34,6 +36,8 @@ class RangeTest(msgspec.Struct, frozen=True, kw_only=True):
     """two thirds into the longest run of falling losses, fastai's default"""
     lowest: float | None = None
     """rate of the lowest smoothed loss"""
+    onset: float | None = None
+    """rate at which a tenth of the fall of the smoothed loss is done"""
     advice: float | None = None
     """a highest learning rate to begin with"""
 
@@ -68,8 +72,9 @@ def read_range_test(
 ) -> RangeTest:
     """The curve and the advice of a range test, from the rate and the loss of each step.
 
-    The advice is fastai's valley, but at most a tenth of the rate of the lowest loss, from which it is not far
-    to where the loss diverges (Smith 2017, arXiv 1506.01186, section 3.3; fastai's `minimum` divides by ten).
+    The advice is the rate at which the fall begins, the lower bound of Smith (2017, arXiv 1506.01186, section 3.3), at
+    most fastai's valley and at most a tenth of the rate of the lowest loss, as fastai's `minimum`. Losses of a
+    contrast are bounded and go on falling at rates far above those that find most (docs/experiments.md).
     """
     points = [
         (rate, loss)
@@ -93,12 +98,14 @@ def read_range_test(
         return test
     steepest = begin + _steepest(smoothed[begin : low + 1])
     valley = begin + _valley(smoothed[begin:])
+    onset = begin + _onset(smoothed[begin : low + 1])
     return msgspec.structs.replace(
         test,
         steepest=xs[steepest],
         valley=xs[valley],
         lowest=xs[low],
-        advice=min(xs[valley], xs[low] / 10),
+        onset=xs[onset],
+        advice=min(xs[onset], xs[valley], xs[low] / 10),
     )
 
 
@@ -113,6 +120,12 @@ def _steepest(smoothed: Sequence[float]) -> int:
     """Index of the fastest fall; the rate rises by equal factors, so each step counts the same."""
     falls = [before - after for before, after in itertools.pairwise(smoothed)]
     return falls.index(max(falls)) if falls else 0
+
+
+def _onset(smoothed: Sequence[float]) -> int:
+    """Index behind the last loss that is above a tenth of the fall from the first to the last."""
+    level = smoothed[0] - _ONSET * (smoothed[0] - smoothed[-1])
+    return max(at for at, loss in enumerate(smoothed) if loss > level) + 1
 
 
 def _valley(losses: Sequence[float]) -> int:
