@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers.full_disk import full_disk
 from tests.helpers.marks import draw_marks
 from tests.helpers.tiny_run import tiny_run
 from tests.helpers.training import history_of
@@ -220,6 +221,23 @@ def test_the_old_marks_are_searched_until_the_new_ones_are_complete(
     assert add(run, trained.path.parents[1] / "more", seen).after.count == 77
     assert seen == []  # all was made already
     assert open_gallery(run).pack.count == 77
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("room_kib", [0, 4, 40, 120])
+def test_a_full_disk_loses_nothing_and_the_command_works_once_there_is_room(
+    trained: Run, run: Run, tmp_path: Path, room_kib: int
+) -> None:
+    home = trained.path.parents[1]
+    shutil.copytree(run.path, tmp_path / "other")
+    with full_disk("limit", tmp_path / "disk") as disk:
+        disk.fill(room_kib)
+        with pytest.raises((InputError, OSError)):  # the command line tells either in one line
+            add(run, home / "more")
+        assert open_gallery(run).pack.count == 40
+    assert add(run, home / "more").after.count == 77
+    add(Run(tmp_path / "other"), home / "more")
+    check_same(open_gallery(run), open_gallery(Run(tmp_path / "other")), home)
 
 
 @pytest.mark.parametrize(
