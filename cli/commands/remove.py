@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def remove(
     marks: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[MARK...]", help="Ids or paths of marks, as searches show them."),
+        typer.Argument(metavar="MARK", help="Ids or paths of marks, as searches show them."),
     ] = None,
     vienna: Annotated[
         list[str] | None,
