@@ -11,6 +11,7 @@ from textual.app import App
 from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.screen import Screen
+from textual.widgets import Static
 
 from tests.helpers.histories import two_segments
 from tests.helpers.pilot import strips, until, until_still, until_text
@@ -30,6 +31,7 @@ from tmssl.runs.events import (
 )
 from tmssl.runs.folder import Run, create_run
 from tmssl.runs.journal import JournalWriter
+from tui.runs.screen import RunsScreen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,9 +175,8 @@ async def reach(pilot: Pilot[None], way: Way) -> None:
     for key, text in way.steps:
         await pilot.press(key)
         await until_text(pilot, text)
+        await until(pilot, lambda: _is_filled(pilot.app.screen), "for what is read or drawn later")
         await until_still(pilot)
-    await until(pilot, lambda: _is_filled(pilot.app.screen), "for the palette's commands")
-    await until_still(pilot)
 
 
 def used_share(app: App[Any], across: int = 10) -> float:
@@ -195,8 +196,15 @@ def used_share(app: App[Any], across: int = 10) -> float:
 
 
 def _is_filled(screen: Screen[Any]) -> bool:
-    """Whether a palette lists all its commands; between its opening and its search no worker runs."""
-    return not isinstance(screen, CommandPalette) or screen.has_class("-ready")
+    """Whether a palette lists all its commands, and a list of runs has its preview.
+
+    Both are begun after the screen has been drawn, so that there is a moment when no worker runs.
+    """
+    if isinstance(screen, CommandPalette):
+        return screen.has_class("-ready")
+    if isinstance(screen, RunsScreen) and not screen.has_class("-narrow"):
+        return bool(str(screen.query_one("#preview-figures", Static).render()))
+    return True
 
 
 @pytest.fixture(scope="module")
