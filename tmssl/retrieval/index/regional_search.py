@@ -18,6 +18,7 @@ from tmssl.types import Indices, Mask, Vectors
 
 BLOCK = 1 << 11
 """marks whose vectors are in memory; with 9 regions of 1,024 features 75 MiB"""
+_WHOLE_SHARE = 1e-4  # of the cosine of the wholes, which orders marks that share the same part
 _SHORTLIST = 400  # marks that are ranked by cosines, at least
 _OVERLAP_QUERIES = 50
 _PER_REGION = 100  # vectors that an approximate index gives for each region of a query, at least
@@ -114,7 +115,8 @@ def compare(query: Vectors, marks: Decoded) -> tuple[Vectors, Indices]:
     cosines[:, :, 1:] = of_parts.swapaxes(1, 2)
     flat = cosines.reshape(count, -1)
     pairs = flat.argmax(1)
-    return np.clip(flat[np.arange(count), pairs], -1, 1), pairs
+    best = flat[np.arange(count), pairs] + _WHOLE_SHARE * (marks.whole @ query[0])
+    return np.clip(best, -1, 1), pairs
 
 
 def region_vectors(index: RegionalIndex, row: int) -> Vectors:
