@@ -43,6 +43,8 @@ HEAVY = [
     f"search marks/images/0001.png --run {RUN} --topk 3 --json",
     f"search marks/images/0001.png --run {RUN} --topk 3 --csv",
     f"export {RUN} --embeddings npy -o vectors.npy --json",
+    f"add more --run {RUN} --json",
+    f"remove m24 --run {RUN} --json",
     "data marks",
     "data marks --json",
     "pack marks --image-size 32 --out pack --json",
@@ -138,6 +140,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with marks and a finished run."""
     folder = tmp_path_factory.mktemp("trained")
     draw_marks(folder / "marks", 24, validation=8)
+    draw_marks(folder / "more", 3, first=24)
     (folder / "grid.toml").write_text(
         'data = { source = "marks", image_size = 32 }\n'
         'model = { name = "test_efficientnet", init = "none", hidden = 32, dimensions = 16 }\n'
@@ -153,8 +156,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("words", HEAVY)
 def test_every_heavy_command_ends_quietly_without_its_reader(trained: Path, words: str) -> None:
     if words.startswith(
-        ("import", "demo", "train", "sweep")
-    ):  # they begin a run, so once is enough
+        ("import", "demo", "train", "sweep", "add", "remove")
+    ):  # they begin a run or change what is searched, so once is enough
         with unread() as stream:
             assert ended(trained, words, stream)[0] == 0
     else:

@@ -158,7 +158,7 @@ def test_a_terminal_gets_what_its_locale_has(told: dict[str, str], shown: bool) 
         terminal.shows("end")
     finally:
         terminal.close()
-    assert terminal.grid.line(1).strip() == (signs if shown else "--|#:+....")
+    assert terminal.grid.line(1).strip() == (signs if shown else "==|#:+....")
 
 
 def test_a_pipe_gets_every_character_whatever_the_locale() -> None:
