@@ -40,10 +40,10 @@ def opened_gallery(
         )
     with workspace(run, say) as opened, phase_bars() as (phase, progress):
         if together:
-            from tmssl.retrieval.search.indexing import index_together
+            from tmssl.retrieval.search.index_together import index_together
 
             if not index_together(
-                opened, checkpoint, device=device, phase=phase, progress=progress
+                opened, checkpoint, views=views, device=device, phase=phase, progress=progress
             ):
                 raise typer.Exit
         gallery = open_gallery(

@@ -13,12 +13,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from tests.helpers.command import environment
 from tmssl.types import Indices, Vectors
+
+if TYPE_CHECKING:
+    from tmssl.retrieval.index.regional import Bytes
 
 _WIDTHS = (512, 1280)
 _QUERIES, _K = 20, 10
@@ -89,12 +92,14 @@ def searcher(kind: str, path: Path) -> Callable[[Vectors], object]:
     return lambda query: client.query_points("marks", query=query[0].tolist(), limit=_K)
 
 
-def _parts(marks: int, features: int) -> Iterator[tuple[Indices, Vectors]]:
+def _parts(marks: int, features: int) -> "Iterator[tuple[Indices, Bytes]]":
     """Rows and random vectors of their parts, (n, views - 1, f)."""
+    from tmssl.retrieval.index.regional import as_bytes
+
     for begin in range(0, marks, _BLOCK):
         rows = np.arange(begin, min(begin + _BLOCK, marks))
         parts = unit_vectors(len(rows) * (_VIEWS - 1), features, begin + 1)
-        yield rows, parts.reshape(len(rows), _VIEWS - 1, features)
+        yield rows, as_bytes(parts.reshape(len(rows), _VIEWS - 1, features))
 
 
 def measure(kind: str, path: Path) -> Measured:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from tmssl.errors import TmsslError
-from tmssl.retrieval.search.indexing import index_together
+from tmssl.retrieval.search.index_together import index_together
 from tmssl.runs.folder import Run
 
 

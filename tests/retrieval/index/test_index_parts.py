@@ -1,6 +1,7 @@
 """Parts of an index: what they join to, and what is refused or computed again."""
 
 import itertools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -113,3 +114,15 @@ def test_a_link_in_the_place_of_a_part_or_its_folder_is_not_followed(tmp_path: P
         linked.write(range(1), unit_vectors(1))
     linked.remove()
     assert (tmp_path / "kept").is_dir()
+
+
+def test_parts_of_other_indexes_that_were_left_behind_are_removed(tmp_path: Path) -> None:
+    parts = written(tmp_path, unit_vectors(1))
+    names = ["old-x.parts", "new-x.parts", "a-b-regions1x3.parts"]
+    old, new, beside = (tmp_path / name for name in names)
+    for folder in (old, new, beside):
+        folder.mkdir()
+    for folder in (old, beside):
+        os.utime(folder, (0, 0))
+    parts.remove()
+    assert [folder.exists() for folder in (parts.folder, old, new, beside)] == [0, 0, 1, 1]

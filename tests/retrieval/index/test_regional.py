@@ -12,6 +12,7 @@ from tmssl.errors import InputError
 from tmssl.retrieval.index.faiss_index import build_index, save_index
 from tmssl.retrieval.index.regional import (
     Penalties,
+    as_bytes,
     open_regional,
     regional_files,
     write_regional,
@@ -93,7 +94,7 @@ def written(folder: Path) -> tuple[Path, Regions]:
     vectors, path = drawn(0, 30, 4, 24), folder / "a-b.faiss"
     whole = build_index(vectors[:, 0])
     save_index(whole, path)
-    parts = ((np.arange(b, b + 10), vectors[b : b + 10, 1:]) for b in (0, 10, 20))
+    parts = ((np.arange(b, b + 10), as_bytes(vectors[b : b + 10, 1:])) for b in (0, 10, 20))
     write_regional(regional_files(path, 4), whole, parts)
     return path, vectors
 

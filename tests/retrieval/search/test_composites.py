@@ -12,7 +12,7 @@ from tmssl.data.pack.cache import pack_size
 from tmssl.data.sources.catalogue import read_catalogue
 from tmssl.retrieval.index.exact import CPU
 from tmssl.retrieval.index.faiss_index import build_index
-from tmssl.retrieval.index.regional import open_regional, regional_files, write_regional
+from tmssl.retrieval.index.regional import as_bytes, open_regional, regional_files, write_regional
 from tmssl.retrieval.search.crop import parse_crop
 from tmssl.retrieval.search.gallery import Gallery
 from tmssl.retrieval.search.logos import read_crops
@@ -111,8 +111,9 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Gallery:
     fit_axes(encoder, pack, image_size=SIZE, seed=0)
     whole = build_index(embed_pack(encoder, pack, image_size=SIZE, device=CPU))
     files = regional_files(folder / "of-toy.faiss", VIEWS)
-    parts = embed_regions(encoder, pack, VIEWS, whole.d, image_size=SIZE, device=CPU)
-    write_regional(files, whole, parts)
+    every = [range(pack.count)]
+    parts = embed_regions(encoder, pack, every, VIEWS, image_size=SIZE, device=CPU)
+    write_regional(files, whole, ((rows, as_bytes(vectors)) for rows, vectors in parts))
     sha256 = "0" * 64
     manifest = IndexManifest(
         index="of-toy.faiss",

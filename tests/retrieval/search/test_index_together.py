@@ -16,8 +16,11 @@ from tests.helpers.waiting import DEADLINE_S
 from tmssl.config import read_config
 from tmssl.data.pack.frame import PER_CHUNK
 from tmssl.data.pack.info import read_info
+from tmssl.retrieval.index.regional import regional_files
+from tmssl.retrieval.search.gallery import open_gallery
 from tmssl.retrieval.search.indexing import index_run
 from tmssl.runs.folder import Run
+from tmssl.types import Progress
 
 MARKS = 3 * PER_CHUNK + 100
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -41,6 +44,26 @@ def whole(trained: Run, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return embedded(run)
 
 
+@pytest.fixture(scope="module")
+def regions(trained: Run, whole: bytes, tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """What one process makes of the regions of the marks without a pause: signs and bytes."""
+    run = Run(Path(shutil.copytree(trained.path, tmp_path_factory.mktemp("regions") / "run")))
+    tmssl_in_process(*export(run))
+    assert index_file(run).read_bytes() == whole
+    return regional_bytes(run)
+
+
+def export(run: Run) -> list[str]:
+    """The command that embeds whole marks and two regions of each."""
+    words = ["--embeddings", "npy", "--views", "3", "--device", "cpu", "--checkpoint", "last"]
+    return ["export", str(run.path), *words]
+
+
+def regional_bytes(run: Run) -> list[bytes]:
+    files = regional_files(index_file(run), 3)
+    return [file.read_bytes() for file in (files.bits, files.codes)]
+
+
 def embedded(run: Run, seen: list[tuple[int, int]] | None = None) -> bytes:
     """The index of a run, embedded by this process; interrupted once `seen` ends at two parts."""
     pack = Path(read_config(run.config).data.pack)
@@ -53,6 +76,13 @@ def embedded(run: Run, seen: list[tuple[int, int]] | None = None) -> bytes:
 
     index_run(run, "last", read_info(pack), pack, device="cpu", progress=progress)
     return index_file(run).read_bytes()
+
+
+def open_regions(run: Run, phases: list[str], progress: Progress) -> None:
+    """Open three vectors of each mark, embedded by this process where that was not done."""
+    open_gallery(
+        run, checkpoint="last", views=3, device="cpu", phase=phases.append, progress=progress
+    )
 
 
 def index_file(run: Run) -> Path:
@@ -85,19 +115,44 @@ def test_an_interrupted_embedding_goes_on_with_the_part_it_was_in(run: Run, whol
     assert not list(run.index.glob("*.parts"))
 
 
+def test_interrupted_regions_go_on_with_the_part_they_were_in(
+    run: Run, regions: list[bytes]
+) -> None:
+    phases: list[str] = []
+    totals: set[int] = set()
+
+    def progress(done: int, total: int) -> None:
+        if "regions" in phases[-1]:
+            totals.add(total)
+            if total == MARKS and done > 2 * PER_CHUNK:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_regions(run, phases, progress)
+    assert len(list(run.index.glob("*-regions*.parts/*.part"))) == 2
+    totals.clear()
+    open_regions(run, phases, progress)
+    assert totals == {MARKS - 2 * PER_CHUNK}
+    assert regional_bytes(run) == regions
+    assert not list(run.index.glob("*.parts"))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)  # three interpreters load torch at once
-def test_two_processes_export_the_bits_of_one(run: Run, whole: bytes) -> None:
-    words = ["export", str(run.path), "--embeddings", "npy", "--device", "cpu"]
-    done = together("-m", "cli", *words, "--checkpoint", "last")
+def test_two_processes_export_the_bits_of_one(run: Run, whole: bytes, regions: list[bytes]) -> None:
+    exported = run.path / "export" / "last-views3.npy"
+    done = together("-m", "cli", *export(run))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [str(run.path / "export" / "last.npy")]
+    assert done.stdout.splitlines() == [str(exported)]
     assert index_file(run).read_bytes() == whole
-    assert len(np.load(run.path / "export" / "last.npy")) == MARKS
-    # An index that is there is not made again.
-    before = index_file(run).stat().st_mtime_ns
-    tmssl_in_process(*words, "--checkpoint", "last")
-    assert index_file(run).stat().st_mtime_ns == before
+    assert regional_bytes(run) == regions
+    assert len(np.load(exported)) == MARKS
+    assert not list(run.index.glob("*.parts"))
+    # What is there is not made again.
+    files = [index_file(run), regional_files(index_file(run), 3).codes]
+    before = [file.stat().st_mtime_ns for file in files]
+    tmssl_in_process(*export(run))
+    assert [file.stat().st_mtime_ns for file in files] == before
 
 
 @pytest.mark.slow

@@ -93,6 +93,8 @@ class RegionalFiles(NamedTuple):
 
     bits: Path
     codes: Path
+    parts: Path
+    """folder of the parts that they are joined from"""
     regions: int
     """vectors of each mark, the whole one among them"""
 
@@ -105,7 +107,10 @@ def regional_files(whole: Path, regions: int) -> RegionalFiles:
     """The files beside the index of the whole marks, for so many vectors of each mark."""
     stem = f"{whole.stem}-regions{VERSION}x{regions}"
     return RegionalFiles(
-        whole.with_name(f"{stem}-bits.ann"), whole.with_name(f"{stem}-codes.ann"), regions
+        bits=whole.with_name(f"{stem}-bits.ann"),
+        codes=whole.with_name(f"{stem}-codes.ann"),
+        parts=whole.with_name(f"{stem}.parts"),
+        regions=regions,
     )
 
 
@@ -119,14 +124,14 @@ def kept_regions(whole: Path) -> list[int]:
 def write_regional(
     files: RegionalFiles,
     whole: faiss.Index,
-    vectors: Iterable[tuple[Indices, npt.NDArray[np.float32]]],
+    codes: Iterable[tuple[Indices, Bytes]],
 ) -> None:
     """Write the vectors of regions; each file appears complete or not at all, that of the bits last.
 
     Args:
         files: where.
         whole: index of the whole marks.
-        vectors: rows (m,) and vectors (m, regions - 1, f), in order.
+        codes: rows (m,) and the `as_bytes` of their vectors (m, regions - 1, f), in order.
 
     Raises:
         InputError: the disk is full.
@@ -135,12 +140,11 @@ def write_regional(
     files.bits.unlink(missing_ok=True)
     try:
         with atomic_path(files.bits) as fresh_bits, atomic_path(files.codes) as fresh_codes:
-            with fresh_bits.open("xb") as bits, fresh_codes.open("xb") as codes:
-                for rows, of_rows in vectors:
-                    packed = as_bytes(of_rows)
-                    codes.write(packed.tobytes())
+            with fresh_bits.open("xb") as bits, fresh_codes.open("xb") as file:
+                for rows, of_rows in codes:
+                    file.write(of_rows.tobytes())
                     full = whole.reconstruct_n(int(rows[0]), len(rows))
-                    signs = np.concatenate([sign_bits(full)[:, None], sign_bits(packed)], axis=1)
+                    signs = np.concatenate([sign_bits(full)[:, None], sign_bits(of_rows)], axis=1)
                     for region, of_region in enumerate(signs.swapaxes(0, 1)):
                         bits.seek((region * whole.ntotal + int(rows[0])) * signs.shape[2])
                         bits.write(of_region.tobytes())

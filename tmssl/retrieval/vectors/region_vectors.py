@@ -1,7 +1,7 @@
 """The vectors of the regions of every mark of a pack, beside those of the whole marks."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,6 +13,7 @@ from tmssl.data.views.augment import plain_view
 from tmssl.errors import CheckpointError
 from tmssl.retrieval.vectors.embed import embed_views, inference_copy
 from tmssl.retrieval.vectors.regions import cut_regions
+from tmssl.training.encoder.backbone import feature_count
 from tmssl.types import Indices, Pixels, Progress, Vectors
 
 _MARKS = 16  # whose regions are cut together
@@ -23,38 +24,40 @@ _CUTTERS, _AHEAD = 2, 4  # threads, and their batches that wait
 def embed_regions(
     encoder: nn.Module,
     pack: Pack,
+    ranges: Sequence[range],
     count: int,
-    width: int,
     *,
     image_size: int,
     device: torch.device,
-    first: int = 0,
     progress: Progress | None = None,
 ) -> Iterator[tuple[Indices, Vectors]]:
-    """Unit vectors of the regions of each mark but its whole, some marks at a time, in order.
+    """Unit vectors of the regions of each mark of some ranges of rows but its whole, in order.
 
-    While the encoder works on some marks, threads cut the regions of the next.
+    While the encoder works on some marks, threads cut the regions of the next. Marks are taken some at a time,
+    the first of each range first, so those of a range that begins at a chunk of the pack have the same vectors
+    to the bits whichever ranges are embedded beside it.
 
     Args:
         encoder: from (n, 3, s, s) to (n, f).
         pack: the marks.
+        ranges: of rows.
         count: regions of a mark, with the whole, 2 or more.
-        width: f, features of the encoder.
         image_size: s, the side the encoder was trained at.
         device: where to run it.
-        first: row of the first mark that is embedded.
         progress: called with (marks done, marks that are embedded).
 
     Yields:
-        Rows (m,), and float32 (m, count - 1, f), zeros for regions that a mark lacks.
+        Rows (m,) of one range, and float32 (m, count - 1, f), zeros for regions that a mark lacks.
 
     Raises:
         CheckpointError: the encoder's features are not finite.
     """
+    width, done, total = feature_count(encoder), 0, sum(map(len, ranges))
     encoder = inference_copy(encoder, device)
     batches = [
-        np.arange(begin, min(begin + _MARKS, pack.count))
-        for begin in range(first, pack.count, _MARKS)
+        np.arange(begin, min(begin + _MARKS, rows.stop))
+        for rows in ranges
+        for begin in range(rows.start, rows.stop, _MARKS)
     ]
 
     def cut(rows: Indices) -> tuple[list[int], Pixels]:
@@ -71,9 +74,10 @@ def embed_regions(
             if len(images):  # marks without ink have no regions
                 there = np.arange(count - 1) < np.array(found)[:, None]
                 vectors[there] = describe_images(encoder, images, image_size, device)
-            yield rows, vectors
+            done += len(rows)
             if progress:
-                progress(int(rows[-1]) + 1 - first, pack.count - first)
+                progress(done, total)
+            yield rows, vectors
 
 
 def describe_images(
