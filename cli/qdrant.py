@@ -74,12 +74,12 @@ def export_to_qdrant(
 
 
 def identity_of(gallery: "Gallery") -> str:
-    """What tells the vectors of a gallery from those of another index, whitening or number of views."""
-    from tmssl.retrieval.index.regional import VERSION
+    """What tells the vectors of a gallery from those of another index, whitening, or other views."""
+    from tmssl.retrieval.index.regional import regions_name
 
-    index = gallery.index
+    index, regional = gallery.index, gallery.index.regional
     whitened = f"-whitened{index.exact.d}" if index.whitening else ""
-    views = f"-regions{VERSION}x{index.regional.regions}" if index.regional else ""
+    views = f"-{regions_name(regional.regions, lettered=regional.lettered)}" if regional else ""
     return f"{gallery.manifest.index_sha256}{whitened}{views}"
 
 

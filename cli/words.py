@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tmssl.retrieval.search.combined import Comparison
     from tmssl.retrieval.search.gallery import Gallery
     from tmssl.retrieval.search.weights import Weights
+    from tmssl.runs.folder import Run
 
 
 def read_with_progress(pack: "Pack", workers: int = 0, known: Sequence[Path] = ()) -> int:
@@ -49,9 +50,9 @@ def _say_estimate(time: "ReadingTime") -> None:
 
 
 def comparison_of(
-    gallery: "Gallery", text: str, codes: Sequence[str], weights: "Weights", *, read: bool
+    gallery: "Gallery", text: str, codes: Sequence[str], weights: "Weights"
 ) -> "Comparison":
-    """What a search compares besides the picture; `read` reads the lettering of the marks first.
+    """What a search compares besides the picture.
 
     Raises:
         CodeError: a code does not parse.
@@ -60,17 +61,21 @@ def comparison_of(
     from tmssl.data.lettering.pack_lettering import PackLettering
     from tmssl.retrieval.search.combined import open_comparison
 
-    if read:
-        _read_gallery(gallery)
     if weights.text and PackLettering(gallery.pack_folder, gallery.pack).begun():
         say("the lettering of only some marks was read so far; --lettering reads the others")
     return open_comparison(gallery, weights, text=text, codes=codes)
 
 
-def _read_gallery(gallery: "Gallery") -> None:
-    """Read the lettering of a gallery; what other packs of its run know is not read again."""
-    from tmssl.data.pack.reader import open_pack
-    from tmssl.data.pack.searched import own_packs, trained_pack
+def read_gallery(run: "Run", checkpoint: str) -> None:
+    """Read the lettering of the marks that a run searches; what other packs of the run know is not read again.
 
-    known = [*own_packs(gallery.run), trained_pack(gallery.run)]
-    read_with_progress(open_pack(gallery.pack_folder, gallery.marks), known=known)
+    Raises:
+        InputError: there is no such checkpoint or no pack, the extra is missing, or the disk is full.
+    """
+    from tmssl.data.pack.reader import open_pack
+    from tmssl.data.pack.searched import own_packs, searched_pack, trained_pack
+    from tmssl.runs.checkpoints import find_checkpoint
+
+    find_checkpoint(run, checkpoint)  # an error is told before the work
+    known = [*own_packs(run), trained_pack(run)]
+    read_with_progress(open_pack(searched_pack(run)), known=known)

@@ -25,7 +25,7 @@ from cli.output.console import say, say_json
 from cli.output.progress import phase_bars
 from cli.qdrant import with_engine
 from cli.signals import end_in_order
-from cli.words import comparison_of
+from cli.words import comparison_of, read_gallery
 from tmssl.errors import InputError
 from tmssl.runs.folder import Run
 from tmssl.runs.workspace import workspace
@@ -176,7 +176,7 @@ def search(
     weighed = choose_weights(weights, picture=bool(logos), text=bool(text), codes=bool(codes))
     opened = find_run(run, runs_folder)
     with workspace(opened, say) as kept:
-        gallery = _open_gallery(kept, checkpoint, whiten, factory, views)
+        gallery = _open_gallery(kept, checkpoint, whiten, factory, views, read=lettering)
         topk = _list_length(topk, gallery.pack.count, all_above=above is not None)
         mask = _mask(gallery, vienna or [], conditions, may_be_empty=above is not None)
         compared = int(mask.sum()) if mask is not None else gallery.pack.count
@@ -197,7 +197,7 @@ def search(
         )
         shown = []
         read = _logos(sources, gallery.pack.size, crops)
-        comparison = weighed and comparison_of(gallery, text, codes or [], weighed, read=lettering)
+        comparison = weighed and comparison_of(gallery, text, codes or [], weighed)
         for logo, result in _answers(gallery, read, min(topk, compared), mask, above, comparison):
             shown.append(logo.pixels if logo else None)
             record.answers.append(result)
@@ -314,10 +314,14 @@ def _list_length(topk: int | None, marks: int, *, all_above: bool) -> int:
     return topk or _TOPK
 
 
-def _open_gallery(run: Run, checkpoint: str, whiten: int, factory: str, views: int) -> "Gallery":
-    """Open the gallery of a run; say how much of exact search an approximate index returns."""
+def _open_gallery(
+    run: Run, checkpoint: str, whiten: int, factory: str, views: int, *, read: bool
+) -> "Gallery":
+    """Open a run's gallery, first reading the lettering if asked to; say an approximate index's overlap."""
     from tmssl.retrieval.search.gallery import open_gallery
 
+    if read:
+        read_gallery(run, checkpoint)
     with phase_bars() as (phase, progress):
         gallery = open_gallery(
             run,

@@ -23,6 +23,7 @@ from tmssl.data.lettering.store import (
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.pack.reader import Pack
 from tmssl.data.sources.catalogue import read_catalogue
+from tmssl.errors import PackError
 
 MARKS = PER_PART + 6
 ACME = [Line("ACME", 3, 20, 30, 28, 0.99), Line("since 1932", 3, 29, 30, 32, 0.9)]
@@ -48,7 +49,7 @@ def folder(pack: Pack) -> Path:
 
 def test_what_was_read_is_looked_up(pack: Pack, folder: Path) -> None:
     lettering = PackLettering(pack.folder, pack.info)
-    assert (lettering.any_read(), lettering.begun()) == (True, False)
+    assert (lettering.any_read(), lettering.begun(), lettering.complete()) == (True, False, True)
     assert lettering.unread() == []
     assert lettering.texts() == ["ACME since 1932" if row == 65 else "" for row in range(MARKS)]
     assert lettering.lines([65, 0, 65]) == [ACME, [], ACME]
@@ -62,6 +63,9 @@ def test_what_was_not_read_has_no_words(pack: Pack, folder: Path) -> None:
     lettering = PackLettering(pack.folder, pack.info)
     assert (lettering.unread(), lettering.begun()) == ([1], True)
     assert (lettering.lines([65]), lettering.texts()) == ([[]], [""] * MARKS)
+    assert not lettering.complete()
+    with pytest.raises(PackError, match=r"the lettering of .* is damaged"):
+        lettering_boxes(pack.folder, pack.info, [3, 65])
     shutil.rmtree(folder)
     lettering = PackLettering(pack.folder, pack.info)
     assert not lettering.any_read()

@@ -13,8 +13,10 @@ from tmssl.retrieval.index.faiss_index import build_index, save_index
 from tmssl.retrieval.index.regional import (
     Penalties,
     as_bytes,
+    kept_regions,
     open_regional,
     regional_files,
+    wanted_files,
     write_regional,
 )
 from tmssl.retrieval.index.regional_rows import regional_mate_ranks, search_regional_rows
@@ -106,6 +108,22 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert np.array_equal(index.bits, memory.bits)
     assert np.array_equal(index.codes, memory.codes)
     assert index.regions == 4
+
+
+def test_the_files_say_whether_regions_were_cut_by_lettering(tmp_path: Path) -> None:
+    path, vectors = written(tmp_path)
+    plain, lettered = regional_files(path, 4), regional_files(path, 4, lettered=True)
+    assert kept_regions(path) == [plain]
+    assert wanted_files(path, 4, lettering_read=True) == plain  # which is there
+    assert wanted_files(path, 5, lettering_read=True) == regional_files(path, 5, lettered=True)
+    assert wanted_files(path, 5, lettering_read=False) == regional_files(path, 5)
+    whole = build_index(vectors[:, 0])
+    write_regional(lettered, whole, [(np.arange(30), as_bytes(vectors[:, 1:]))])
+    assert open_regional(lettered, whole).lettered
+    assert not open_regional(plain, whole).lettered
+    assert {*kept_regions(path)} == {plain, lettered}
+    assert wanted_files(path, 4, lettering_read=True) == lettered
+    assert wanted_files(path, 4, lettering_read=False) == plain
 
 
 @pytest.mark.parametrize("what", ["bits", "codes"])

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from tests.helpers.full_disk import full_disk
+from tests.helpers.given_lettering import give_lettering
 from tests.helpers.marks import draw_marks
 from tests.helpers.tiny_run import tiny_run
 from tests.helpers.training import history_of
 from tmssl.config import changed, read_config, write_config
+from tmssl.data.lettering.line import Line
+from tmssl.data.lettering.pack_lettering import PackLettering
 from tmssl.data.pack.builder import build_pack
 from tmssl.data.pack.edits import addition, removal
 from tmssl.data.pack.reader import open_pack
@@ -176,6 +179,29 @@ def test_the_regions_of_marks_are_those_of_a_rebuilt_gallery_and_only_new_ones_a
         assert other.index.regional is not None
         assert np.array_equal(one.index.regional.codes, other.index.regional.codes)
         assert np.array_equal(one.index.regional.bits, other.index.regional.bits)
+
+
+@pytest.mark.slow
+def test_regions_that_were_cut_by_lettering_are_so_after_an_addition(
+    trained: Run, run: Run, tmp_path: Path
+) -> None:
+    pack = open_pack(shutil.copytree(searched_pack(run), tmp_path / "pack"))  # others use its own
+    write_config(changed(read_config(run.config), {"data.pack": str(pack.folder)}), run.config)
+    line = Line("VELMORA", pack.size // 8, pack.size // 2, pack.size, pack.size * 5 // 8, 1.0)
+    open_gallery(run, views=3)
+    give_lettering(pack, {7: [line]})
+    open_gallery(run, views=4)
+    phases: list[str] = []
+    seen: list[tuple[str, int]] = []
+    add(run, trained.path.parents[1] / "more", seen, phases)
+    assert {total for phase, total in seen if "regions" in phase} == {37}
+    assert "reading lettering" in phases
+    three, four = (open_gallery(run, views=views).index.regional for views in (3, 4))
+    assert three is not None
+    assert four is not None
+    assert (three.lettered, four.lettered) == (False, True)
+    after = open_pack(searched_pack(run))
+    assert PackLettering(after.folder, after.info).lines([7, 8]) == [[line], []]
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Several vectors a mark: what stands apart in a mark, and its parts, are found and told."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,20 +10,25 @@ import torch
 from PIL import Image
 
 from cli.output.search import match_lines
+from tests.helpers.given_lettering import give_lettering
 from tests.helpers.in_process import tmssl_in_process
 from tests.helpers.marks import draw_marks
 from tests.helpers.tiny_run import tiny_run
+from tmssl.data.lettering.line import Line
+from tmssl.data.lettering.store import lettering_folder
 from tmssl.errors import InputError
 from tmssl.retrieval.evaluation.evaluate import evaluate
 from tmssl.retrieval.evaluation.robustness import CHANGES
 from tmssl.retrieval.html import data_uri
-from tmssl.retrieval.index.regional import Penalties, regional_files
+from tmssl.retrieval.index.regional import Penalties, RegionalIndex, regional_files
 from tmssl.retrieval.index.regional_search import compare_rows, region_vectors
+from tmssl.retrieval.search.compared import mark_regions
 from tmssl.retrieval.search.frames import framed_region
 from tmssl.retrieval.search.gallery import Gallery, open_gallery
 from tmssl.retrieval.search.logos import read_logo
 from tmssl.retrieval.search.page import search_page
 from tmssl.retrieval.search.search import find_matches, new_record
+from tmssl.retrieval.vectors.regions import find_regions
 from tmssl.runs.eval_event import manner
 from tmssl.runs.folder import Run
 
@@ -115,6 +121,39 @@ def test_an_evaluation_by_views_says_so_and_compares_with_one_vector(run: Run) -
     assert event.matches == "eval/epoch-0001-views3.matches.jsonl"
     assert len(event.robustness) == len(CHANGES)
     assert all("one vector" in score.references for score in event.robustness)
+
+
+def regional_of(gallery: Gallery) -> RegionalIndex:
+    assert gallery.index.regional is not None
+    return gallery.index.regional
+
+
+def test_lines_that_were_read_cut_the_regions_that_are_compared_and_told(
+    run: Run, gallery: Gallery
+) -> None:
+    pack, count, images = gallery.images, 5, Path(gallery.pack.source_root) / "images"
+    row = next(
+        row
+        for row, pixels in enumerate(pack.read(range(MARKS)))
+        if "figure" not in [region.kind for region in find_regions(pixels, count)]
+    )
+    side = pack.size
+    line = Line("VELMORA", side // 8, side // 2, side * 7 // 8, side * 5 // 8, 1.0)
+    give_lettering(pack, {row: [line]})
+    try:
+        kept, cut = (open_gallery(run, views=views) for views in (VIEWS, count))
+        (regions,) = mark_regions(regional_of(cut), pack, [row])
+        told = find_matches(cut, read_logo(images / f"{row:04d}.png", pack.size), 1).matches[0]
+    finally:
+        shutil.rmtree(lettering_folder(pack.folder, pack.info).parent)
+    uncut = open_gallery(run, views=count)
+    lettered = [regional_of(one).lettered for one in (kept, cut, uncut)]
+    assert lettered == [False, True, False]  # what is kept is used as it is
+    assert (told.row, told.lettering) == (row, "VELMORA")
+    assert regions[1].kind == "figure"
+    assert regions[1].read
+    changed = (regional_of(cut).codes != regional_of(uncut).codes).any((1, 2))
+    assert np.flatnonzero(changed).tolist() == [row]
 
 
 def test_any_index_of_faiss_gives_the_candidates(run: Run) -> None:

@@ -13,8 +13,10 @@ from tmssl.data.lettering.store import (
     read_part,
 )
 from tmssl.data.pack.info import PackInfo
+from tmssl.errors import PackError
+from tmssl.text import safe
 
-_NO_LINES: list[list[Line]] = [[]] * PER_PART
+_UNREAD: list[list[Line] | None] = [None] * PER_PART
 
 
 class PackLettering:
@@ -44,6 +46,10 @@ class PackLettering:
         """Whether the lettering of any mark was read."""
         return self.parts_there() > 0
 
+    def complete(self) -> bool:
+        """Whether the lettering of every mark was read, as far as names of files tell."""
+        return self.parts_there() == part_count(self._info)
+
     def begun(self) -> bool:
         """Whether the lettering of some marks was read, and that of others was not."""
         return 0 < self.parts_there() < part_count(self._info)
@@ -61,9 +67,13 @@ class PackLettering:
 
         A mark whose lettering was not read has none.
         """
+        return [lines or [] for lines in self.lines_read(rows)]
+
+    def lines_read(self, rows: Sequence[int]) -> list[list[Line] | None]:
+        """The same, with None for a mark whose lettering was not read."""
         parts = {row // PER_PART for row in rows}
         read = {number: self._part(number) for number in parts}
-        return [(read[row // PER_PART] or _NO_LINES)[row % PER_PART] for row in rows]
+        return [(read[row // PER_PART] or _UNREAD)[row % PER_PART] for row in rows]
 
     def _part(self, number: int) -> list[list[Line]] | None:
         return read_part(self._folder, self._info, number)
@@ -72,7 +82,7 @@ class PackLettering:
 def lettering_boxes(
     folder: Path, info: PackInfo, rows: Sequence[int]
 ) -> list[list[tuple[int, int, int, int]]]:
-    """The boxes of the lines of lettering of some marks, as far as it was read.
+    """The boxes of the lines of lettering of some marks.
 
     Args:
         folder: of the pack.
@@ -81,9 +91,17 @@ def lettering_boxes(
 
     Returns:
         For each mark (left, top, right, bottom) of each line in pixels of the packed image, right and bottom
-        exclusive; none for a mark without lettering, or whose lettering was not read.
+        exclusive; none for a mark without lettering.
+
+    Raises:
+        PackError: the lettering of one of them was not read, or is damaged.
     """
-    return [
-        [(line.left, line.top, line.right, line.bottom) for line in lines]
-        for lines in PackLettering(folder, info).lines(rows)
-    ]
+    boxes = []
+    for lines in PackLettering(folder, info).lines_read(rows):
+        if lines is None:
+            raise PackError(
+                f"the lettering of {safe(folder)} is damaged; `tmssl pack SOURCE --lettering` or "
+                "`tmssl search --text WORDS --lettering` reads what is missing"
+            )
+        boxes.append([(line.left, line.top, line.right, line.bottom) for line in lines])
+    return boxes

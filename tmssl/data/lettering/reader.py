@@ -25,13 +25,18 @@ Reader = Callable[[Pixels], list[Line]]
 """From a picture, uint8 (h, w, 3), to its lines from top to bottom."""
 
 
+def reader_installed() -> bool:
+    """Whether the packages that read lettering are installed."""
+    return find_spec("rapidocr") is not None and find_spec("onnxruntime") is not None
+
+
 def check_reader() -> None:
     """Refuse to read lettering without the packages that do it.
 
     Raises:
         InputError: they are not installed, or the models are missing.
     """
-    if find_spec("rapidocr") is None or find_spec("onnxruntime") is None:
+    if not reader_installed():
         raise InputError("to read lettering needs the extra text: pip install 'tmssl[text]'")
     _model("det")
     _model("rec")

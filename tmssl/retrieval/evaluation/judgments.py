@@ -9,8 +9,7 @@ from tmssl.retrieval.evaluation.matches import Match, QueryMatches
 from tmssl.retrieval.evaluation.relevance import Relevance
 from tmssl.retrieval.index.regional import RegionalIndex
 from tmssl.retrieval.index.regional_search import region_vectors
-from tmssl.retrieval.search.compared import compared_regions
-from tmssl.retrieval.vectors.regions import find_regions
+from tmssl.retrieval.search.compared import compared_regions, mark_regions
 from tmssl.types import Indices, Vectors
 
 _STORED = 20  # matches of a query in the file
@@ -86,7 +85,7 @@ def with_regions(
     """
     told = []
     for query in judged:
-        regions = find_regions(pack.read([query.row])[0], regional.regions)
+        (regions,) = mark_regions(regional, pack, [query.row])
         vectors, rows = region_vectors(regional, query.row), [one.row for one in query.matches]
         pairs = compared_regions(regional, pack, regions, vectors, rows)
         matches = [

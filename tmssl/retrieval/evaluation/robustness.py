@@ -16,6 +16,7 @@ from tmssl.retrieval.index.regional import RegionalIndex
 from tmssl.retrieval.index.regional_search import search_regions
 from tmssl.retrieval.vectors.descriptor import Descriptor
 from tmssl.retrieval.vectors.regions import DETAIL, QUERY_REGIONS, cut_regions
+from tmssl.retrieval.vectors.word_lines import logo_lines
 from tmssl.runs.events import Score
 from tmssl.types import Indices
 
@@ -137,7 +138,8 @@ def _found_by_regions(
 ) -> Indices:
     """The rows that the regions of an image find, (1, length)."""
     square, detail = fit_square(image, size), fit_square(image, DETAIL * size)
-    images = cut_regions(square, detail, QUERY_REGIONS * regional.regions)[1]
+    lines = logo_lines(square) if regional.lettered else []
+    images = cut_regions(square, detail, QUERY_REGIONS * regional.regions, lines)[1]
     vectors = descriptor.embed_images(torch.from_numpy(images))
     return search_regions(regional, vectors, length)[1][None]
 

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import mmap
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from tmssl.data.lettering.store import FORMAT as LETTERING
 from tmssl.errors import InputError
 from tmssl.files import atomic_path, cannot_write, open_plain
 from tmssl.retrieval.index.digests import check_digest, forget_digest, record_digest
@@ -55,6 +57,8 @@ class RegionalIndex:
     """the other regions, (marks, regions - 1, f), of any norm; zeros where a mark has fewer"""
     approximate: faiss.Index | None = None
     """of every region of every mark, those of a mark in a row; gives candidates in place of the signs"""
+    lettered: bool = False
+    """whether lines of words were taken from the lettering that was read in the marks too"""
 
     @functools.cached_property
     def penalties(self) -> "Penalties":
@@ -97,28 +101,57 @@ class RegionalFiles(NamedTuple):
     """folder of the parts that they are joined from"""
     regions: int
     """vectors of each mark, the whole one among them"""
+    lettered: bool
+    """whether lines of words were taken from the lettering that was read in the marks too"""
 
     def exist(self) -> bool:
         """Whether both are there."""
         return self.bits.exists() and self.codes.exists()
 
 
-def regional_files(whole: Path, regions: int) -> RegionalFiles:
+def regions_name(regions: int, *, lettered: bool) -> str:
+    """What tells the vectors of so many regions, cut by the lettering or without it, from others of a mark."""
+    return f"regions{VERSION}x{regions}" + (f"-lettering{LETTERING}" if lettered else "")
+
+
+def regional_files(whole: Path, regions: int, *, lettered: bool = False) -> RegionalFiles:
     """The files beside the index of the whole marks, for so many vectors of each mark."""
-    stem = f"{whole.stem}-regions{VERSION}x{regions}"
+    stem = f"{whole.stem}-{regions_name(regions, lettered=lettered)}"
     return RegionalFiles(
         bits=whole.with_name(f"{stem}-bits.ann"),
         codes=whole.with_name(f"{stem}-codes.ann"),
         parts=whole.with_name(f"{stem}.parts"),
         regions=regions,
+        lettered=lettered,
     )
 
 
-def kept_regions(whole: Path) -> list[int]:
-    """For how many vectors of each mark there are files beside the index of the whole marks."""
-    names = (file.stem for file in whole.parent.glob(f"{whole.stem}-regions{VERSION}x*-bits.ann"))
-    counts = (name.removesuffix("-bits").rpartition("x")[2] for name in names)
-    return sorted(int(count) for count in counts if count.isdecimal())
+def wanted_files(whole: Path, regions: int, *, lettering_read: bool) -> RegionalFiles:
+    """The files that a search is to use, which may have to be made.
+
+    Those of regions that were cut before the lettering was read are used as they are: to embed all of them
+    again takes long, and is not what reading the lettering asks for.
+
+    Args:
+        whole: file of the index of the whole marks.
+        regions: vectors of each mark.
+        lettering_read: whether the lettering of every mark was.
+    """
+    cut_by_it = regional_files(whole, regions, lettered=True)
+    cut_without = regional_files(whole, regions)
+    wanted = lettering_read and (cut_by_it.exist() or not cut_without.exist())
+    return cut_by_it if wanted else cut_without
+
+
+def kept_regions(whole: Path) -> list[RegionalFiles]:
+    """The files that are beside the index of the whole marks."""
+    found = []
+    for file in sorted(whole.parent.glob(f"{whole.stem}-regions*-bits.ann")):
+        name = re.search(r"x(\d{1,4})(-lettering\d+)?-bits$", file.stem)
+        if name:
+            files = regional_files(whole, int(name[1]), lettered=bool(name[2]))
+            found += [files] if files.bits == file and files.exist() else []
+    return found
 
 
 def write_regional(
@@ -170,7 +203,7 @@ def open_regional(files: RegionalFiles, whole: faiss.Index) -> RegionalIndex:
     bits = _mapped(files.bits, (files.regions, whole.ntotal, width), np.uint8)
     check_digest(files.bits)
     codes = _mapped(files.codes, (whole.ntotal, files.regions - 1, whole.d), np.int8)
-    return RegionalIndex(whole, bits, codes)
+    return RegionalIndex(whole, bits, codes, lettered=files.lettered)
 
 
 def _mapped(path: Path, shape: tuple[int, ...], kind: type[np.generic]) -> npt.NDArray[Any]:

@@ -1,8 +1,10 @@
 """Marks that join a run's gallery or leave it: a new pack, its index, and then the switch to both."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from tmssl.data.lettering.reader import reader_installed
+from tmssl.data.lettering.reading import read_lettering
 from tmssl.data.pack.derived import Edit, derive_pack
 from tmssl.data.pack.info import PackInfo
 from tmssl.data.pack.parts import BuildOptions
@@ -77,7 +79,7 @@ def change_gallery(
             made, left_out = derive_pack(before, edit, folder, options)
             after = made or before
         if after is not before:
-            _index_like(before, after, run, checkpoint, device, phase, progress)
+            _index_like(before, after, run, checkpoint, device, workers, phase, progress)
             search_from_now(run, after.folder)
         remove_unused(run)
     return Changed(before.info, after.info, left_out)
@@ -89,10 +91,14 @@ def _index_like(
     run: Run,
     checkpoint: str,
     device: str,
+    workers: int,
     phase: Callable[[str], None],
     progress: Progress | None,
 ) -> None:
-    """Make the index of a pack by a checkpoint, and what is kept beside that of the pack before."""
+    """Make the index of a pack by a checkpoint, and what is kept beside that of the pack before.
+
+    Regions that were cut by lettering need that of the new marks; they are left out where it cannot be read.
+    """
 
     def start_phase(name: str) -> Progress | None:
         phase(name)
@@ -107,13 +113,24 @@ def _index_like(
     path = run.index / manifest.index
     for width in widths:
         whitened_index(open_index(path), path, width, start_phase("whitening"))
-    for count in views:
-        build_missing_regional(
-            open_index(path),
-            path,
-            count,
-            weights,
-            after,
-            device=choose_device(device),
-            start_phase=start_phase,
+
+    def make(counts: Iterable[int]) -> None:
+        for count in sorted(counts):
+            build_missing_regional(
+                open_index(path),
+                path,
+                count,
+                weights,
+                after,
+                device=choose_device(device),
+                start_phase=start_phase,
+            )
+
+    by_lettering = {files.regions for files in views if files.lettered}
+    make({files.regions for files in views} - by_lettering)  # while that of the pack is unread
+    if by_lettering and reader_installed():
+        known = [before.folder]
+        read_lettering(
+            after, workers=workers, known=known, progress=start_phase("reading lettering")
         )
+        make(by_lettering)

@@ -16,17 +16,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tmssl.data.lettering.pack_lettering import PackLettering
 from tmssl.data.pack.info import PackInfo, open_marks, read_info
 from tmssl.data.pack.searched import searched_pack
 from tmssl.data.sources.marks import MarkTable
 from tmssl.data.views.augment import plain_view
 from tmssl.errors import InputError
-from tmssl.retrieval.index.regional import RegionalIndex, open_regional, regional_files
+from tmssl.retrieval.index.regional import RegionalIndex, open_regional, wanted_files
 from tmssl.retrieval.search.logos import Logo
 from tmssl.retrieval.search.manifest import IndexManifest, find_manifest
 from tmssl.retrieval.search.search_index import SearchIndex, open_search_index, with_regions
 from tmssl.retrieval.search.traced_encoder import load_traced_encoder
 from tmssl.retrieval.vectors.regions import QUERY_REGIONS, Region, cut_regions
+from tmssl.retrieval.vectors.word_lines import logo_lines
 from tmssl.runs.folder import Run
 from tmssl.text import safe
 from tmssl.types import Pixels, Progress, Vectors
@@ -108,7 +110,13 @@ def open_gallery(
         factory=factory if views == 1 else "",
     )
     if views > 1:
-        regional = _open_regional(run, manifest, index.exact, folder, views, device, start_phase)
+        read = PackLettering(folder, pack).complete()
+        files = wanted_files(run.index / manifest.index, views, lettering_read=read)
+        regional = (
+            open_regional(files, index.exact)
+            if files.exist()
+            else _build_regional(run, manifest, index.exact, folder, views, device, start_phase)
+        )
         index = with_regions(index, regional, start_phase, factory)
     return Gallery(
         run=run,
@@ -121,7 +129,7 @@ def open_gallery(
     )
 
 
-def _open_regional(
+def _build_regional(
     run: Run,
     manifest: IndexManifest,
     whole: faiss.Index,
@@ -130,11 +138,7 @@ def _open_regional(
     device: str,
     start_phase: Callable[[str], Progress | None],
 ) -> RegionalIndex:
-    """The vectors of the marks' regions, which are embedded first where they are not kept."""
-    path = run.index / manifest.index
-    files = regional_files(path, views)
-    if files.exist():
-        return open_regional(files, whole)
+    """The vectors of the marks' regions, after embedding them."""
     from tmssl.data.pack.reader import open_pack
     from tmssl.retrieval.search.region_indexing import build_missing_regional
     from tmssl.training.checkpoints.store import load_weights
@@ -142,7 +146,7 @@ def _open_regional(
 
     return build_missing_regional(
         whole,
-        path,
+        run.index / manifest.index,
         views,
         load_weights(_checkpoint_of(run, manifest)),
         open_pack(folder),
@@ -196,7 +200,8 @@ def embed_query_regions(gallery: Gallery, logo: Logo) -> tuple[list[Region], Vec
     regional = gallery.index.regional
     detail = logo.pixels if logo.detail is None else logo.detail
     count = QUERY_REGIONS * regional.regions if regional else 1
-    regions, images = cut_regions(logo.pixels, detail, count)
+    lines = logo_lines(logo.pixels) if regional and regional.lettered else []
+    regions, images = cut_regions(logo.pixels, detail, count, lines)
     vectors = [embed_query(gallery, logo.pixels)]
     vectors += [_embed(gallery, image) for image in images[1:]]
     return regions, np.concatenate(vectors)

@@ -55,7 +55,14 @@ def index_together(
             weights = load_weights(find_checkpoint(run, checkpoint))
             pack = open_pack(searched_pack(run))
             parts = index_parts(run, weights, pack)
-            ranks.check_same({"encoder or pack": parts.index.name, "--views": views})
+            regional = regional_parts(parts.index, views, pack)
+            ranks.check_same(
+                {
+                    "encoder or pack": parts.index.name,
+                    "--views": views,
+                    "lettering of the pack": views > 1 and regional.files.lettered,
+                }
+            )
             embed_missing(
                 parts,
                 weights,
@@ -66,7 +73,6 @@ def index_together(
                 ranks=ranks,
             )
             if views > 1:
-                regional = regional_parts(parts.index, views, pack)
                 embed_missing_regions(
                     regional, weights, pack, device=where, start_phase=start_phase, ranks=ranks
                 )

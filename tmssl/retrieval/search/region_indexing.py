@@ -7,14 +7,17 @@ import faiss
 import numpy as np
 import torch
 
+from tmssl.data.lettering.pack_lettering import PackLettering
 from tmssl.data.pack.reader import Pack
 from tmssl.retrieval.index.known_vectors import KnownVectors
 from tmssl.retrieval.index.regional import (
     Bytes,
+    RegionalFiles,
     RegionalIndex,
     as_bytes,
     open_regional,
     regional_files,
+    wanted_files,
 )
 from tmssl.retrieval.index.regional_parts import RegionalParts
 from tmssl.retrieval.index.regional_search import BLOCK, decode
@@ -57,6 +60,7 @@ def build_missing_regional(
 
     Raises:
         InputError: what is kept is damaged, or the disk is full.
+        PackError: the pack or its lettering is damaged.
     """
     parts = regional_parts(path, views, pack)
     embed_missing_regions(parts, weights, pack, device=device, start_phase=start_phase)
@@ -65,8 +69,12 @@ def build_missing_regional(
 
 
 def regional_parts(path: Path, views: int, pack: Pack) -> RegionalParts:
-    """The parts of so many vectors of each mark of a pack, beside the index of the whole marks."""
-    return RegionalParts(regional_files(path, views), pack.count)
+    """The parts of so many vectors of each mark of a pack, beside the index of the whole marks.
+
+    Where the lettering of the pack was read, they are of regions that are cut by it.
+    """
+    read = PackLettering(pack.folder, pack.info).complete()
+    return RegionalParts(wanted_files(path, views, lettering_read=read), pack.count)
 
 
 def embed_missing_regions(
@@ -93,22 +101,24 @@ def embed_missing_regions(
 
     Raises:
         InputError: what is kept is damaged or of another encoder or pack, or the disk is full.
+        PackError: the pack or its lettering is damaged.
     """
-    missing, views = missing_parts(parts, ranks), parts.files.regions
+    missing, files = missing_parts(parts, ranks), parts.files
     if not missing:
         return
     own = own_parts(missing, ranks)
-    old, known = _of_parent(parts.files.codes.parent, views, weights, pack)
+    old, known = _of_parent(files, weights, pack)
     new = [known.rest(rows) for rows in missing]
-    phase = f"embedding {views - 1} regions of each mark"
+    phase = f"embedding {files.regions - 1} regions of each mark"
     progress = start_phase(phase) if ranks.is_first and any(new) else None
     embedded = embed_regions(
         trained_encoder(weights),
         pack,
         [known.rest(rows) for rows in own],
-        views,
+        files.regions,
         image_size=weights.config.data.image_size,
         device=device,
+        lettered=files.lettered,
         progress=of_all(progress, new),
     )
     codes = (np.concatenate(list(_of_part(rows, old, known, embedded))) for rows in own)
@@ -116,12 +126,15 @@ def embed_missing_regions(
 
 
 def _of_parent(
-    folder: Path, views: int, weights: Weights, pack: Pack
+    wanted: RegionalFiles, weights: Weights, pack: Pack
 ) -> tuple[RegionalIndex | None, KnownVectors]:
-    """The regions' vectors of a pack's parent, and which of them are those of its first marks; none if not kept."""
-    known = KnownVectors.find(folder, weights, pack)
+    """The regions' vectors of a pack's parent, and which of them are those of its first marks; none if not kept.
+
+    `wanted` are the files of the pack itself.
+    """
+    known = KnownVectors.find(wanted.codes.parent, weights, pack)
     if known.path is not None and known.index is not None:
-        files = regional_files(known.path, views)
+        files = regional_files(known.path, wanted.regions, lettered=wanted.lettered)
         if files.exist():
             return open_regional(files, known.index), known
     return None, KnownVectors(None, np.empty(0, np.int64))

@@ -130,7 +130,7 @@ def with_regions(
     """
     if not factory:
         return dataclasses.replace(index, regional=regional)
-    path = regional_files(index.path, regional.regions).bits
+    path = regional_files(index.path, regional.regions, lettered=regional.lettered).bits
     progress = start_phase(f"building {safe(factory, 40)}")
     approximate = factory_index(RegionRows(regional), path, factory, progress)
     regional = dataclasses.replace(regional, approximate=approximate)

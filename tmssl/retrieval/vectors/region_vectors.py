@@ -12,7 +12,8 @@ from tmssl.data.pack.reader import Pack
 from tmssl.data.views.augment import plain_view
 from tmssl.errors import CheckpointError
 from tmssl.retrieval.vectors.embed import embed_views, inference_copy
-from tmssl.retrieval.vectors.regions import cut_regions
+from tmssl.retrieval.vectors.regions import Box, cut_regions
+from tmssl.retrieval.vectors.word_lines import mark_lines
 from tmssl.training.encoder.backbone import feature_count
 from tmssl.types import Indices, Pixels, Progress, Vectors
 
@@ -29,6 +30,7 @@ def embed_regions(
     *,
     image_size: int,
     device: torch.device,
+    lettered: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[tuple[Indices, Vectors]]:
     """Unit vectors of the regions of each mark of some ranges of rows but its whole, in order.
@@ -44,6 +46,7 @@ def embed_regions(
         count: regions of a mark, with the whole, 2 or more.
         image_size: s, the side the encoder was trained at.
         device: where to run it.
+        lettered: whether lines of words are taken from the lettering of the pack too, all of which was read.
         progress: called with (marks done, marks that are embedded).
 
     Yields:
@@ -51,6 +54,7 @@ def embed_regions(
 
     Raises:
         CheckpointError: the encoder's features are not finite.
+        PackError: the pack or its lettering is damaged.
     """
     width, done, total = feature_count(encoder), 0, sum(map(len, ranges))
     encoder = inference_copy(encoder, device)
@@ -61,7 +65,11 @@ def embed_regions(
     ]
 
     def cut(rows: Indices) -> tuple[list[int], Pixels]:
-        parts = [cut_regions(square, square, count)[1][1:] for square in pack.read(rows)]
+        lines: list[list[Box]] = mark_lines(pack, rows.tolist()) if lettered else [[] for _ in rows]
+        parts = [
+            cut_regions(square, square, count, of_mark)[1][1:]
+            for square, of_mark in zip(pack.read(rows), lines, strict=True)
+        ]
         return [len(part) for part in parts], np.concatenate(parts)
 
     with ThreadPoolExecutor(_CUTTERS, thread_name_prefix="regions") as cutters:

@@ -2,8 +2,8 @@
 
 Whether a mark is known of which a part is shown, or that stands beside a word, one vector of the whole
 cannot tell. Where blank strips cross a mark it is cut into blocks (recursive X-Y cuts, Nagy and Seth 1984);
-a low block of several letters is a line of words. Which regions are taken, and in which order, was measured:
-docs/experiments.md.
+a low block of several letters is a line of words, and so is what was read as lettering. Which regions are
+taken, and in which order, was measured without lettering: docs/experiments.md.
 """
 
 import math
@@ -60,48 +60,57 @@ class Region(NamedTuple):
     """`whole`, `figure` (without its lines of words), `block` (which stands apart) or `part`"""
     box: Box
     hidden: tuple[Box, ...] = ()
-    """lines of words that are painted over"""
+    """lines of words that are painted over in the colour of the ground"""
+    read: tuple[Box, ...] = ()
+    """lines of words that were read, which are painted over in the colour around them"""
 
 
 WHOLE = Region("whole", Box(0.0, 0.0, 1.0, 1.0))
 
 
-def find_regions(pixels: Pixels, count: int) -> list[Region]:
-    """At most so many regions of a mark, the whole first; the same for the same pixels.
+def find_regions(pixels: Pixels, count: int, lines: Sequence[Box] = ()) -> list[Region]:
+    """At most so many regions of a mark, the whole first; the same for the same pixels and lines.
 
     Args:
         pixels: uint8 (s, s, 3), as the pack holds a mark.
         count: how many, from 1.
+        lines: of words that were read in it; further ones are looked for in the rest.
     """
     if count == 1:
         return [WHOLE]
     ink = ink_mask(pixels)
-    whole_ink = int(ink.sum())
+    read = _low_lines(ink, lines)
+    rest = _without(ink, read)
     side = len(ink)
-    blocks = [
+    apart = [
         Box(*(length / side for length in block))
-        for block in _blocks(ink, (0, 0, side, side), _DEPTH)
-        if _ink_of(ink, block) >= _DOT * whole_ink
+        for block in _blocks(rest, (0, 0, side, side), _DEPTH)
+        if _ink_of(rest, block) >= _DOT * int(ink.sum())
     ]
-    chosen = [Region("whole", _around(blocks))] if blocks else []
-    for region in _candidates(ink, blocks, round(_BLOCKS * count)) if blocks else ():
+    outer = _around([*apart, *read]) if apart or read else None
+    chosen = [Region("whole", outer)] if outer else []
+    candidates = _candidates(ink, rest, apart, read, round(_BLOCKS * count)) if outer else ()
+    for region in candidates:
         if len(chosen) < count and all(_overlap(region, one) < _SAME for one in chosen):
             chosen.append(region)
     return [WHOLE, *chosen[1:]]
 
 
-def cut_regions(square: Pixels, detail: Pixels, count: int) -> tuple[list[Region], Pixels]:
+def cut_regions(
+    square: Pixels, detail: Pixels, count: int, lines: Sequence[Box] = ()
+) -> tuple[list[Region], Pixels]:
     """At most so many regions of a mark, and each fitted into a square as the mark itself is.
 
     Args:
         square: of the mark, uint8 (s, s, 3).
         detail: the same square in any resolution, from which the regions are cut.
         count: how many, from 1.
+        lines: of words that were read in it.
 
     Returns:
         The regions, and their images, uint8 (n, s, s, 3).
     """
-    regions = find_regions(square, count)
+    regions = find_regions(square, count, lines)
     return regions, np.stack(
         [square, *(_cut(detail, region, len(square)) for region in regions[1:])]
     )
@@ -110,11 +119,14 @@ def cut_regions(square: Pixels, detail: Pixels, count: int) -> tuple[list[Region
 def _cut(pixels: Pixels, region: Region, size: int) -> Pixels:
     """A region of a square image as a square of another size."""
     side = len(pixels)
-    if region.hidden:
-        pixels, ground = pixels.copy(), ground_colour(pixels)
+    if region.hidden or region.read:
+        ground = ground_colour(pixels)
+        colours = [ground_colour(_within(pixels, box, _MARGIN)) for box in region.read]
+        pixels = pixels.copy()
         for box in region.hidden:
-            left, top, right, bottom = _pixels(box, side, 0.0)
-            pixels[top:bottom, left:right] = ground
+            _within(pixels, box)[:] = ground
+        for box, colour in zip(region.read, colours, strict=True):
+            _within(pixels, box)[:] = colour
     return fit_square(Image.fromarray(pixels).crop(_pixels(region.box, side, _MARGIN)), size)
 
 
@@ -128,18 +140,69 @@ def _pixels(box: Box, side: int, margin: float) -> tuple[int, int, int, int]:
     )
 
 
-def _candidates(ink: Mask, blocks: Sequence[Box], most_blocks: int) -> Iterator[Region]:
-    """Regions of a mark, the most telling first."""
+def _within(pixels: Pixels, box: Box, margin: float = 0.0) -> Pixels:
+    """What lies in a box of a square, with a margin; a view of the same memory."""
+    left, top, right, bottom = _pixels(box, len(pixels), margin)
+    return pixels[top:bottom, left:right]
+
+
+def _low_lines(ink: Mask, lines: Sequence[Box]) -> list[Box]:
+    """The lines that are low, as lines of words are, each the box of the ink in it.
+
+    That of a slanted word is not: it holds much besides.
+    """
+    side = len(ink)
+    outer = _ink_box(ink, (0, 0, side, side))
+    boxes = [_ink_box(ink, _pixels(line, side, _MARGIN)) for line in lines]
+    if outer is None:
+        return []
+    longer = max(outer.right - outer.left, outer.bottom - outer.top)
+    return [box for box in boxes if box and box.bottom - box.top <= _WORDS_HEIGHT * longer]
+
+
+def _ink_box(ink: Mask, block: tuple[int, int, int, int]) -> Box | None:
+    """The box around the ink in a block; None where there is none."""
+    left, top, right, bottom = block
+    part = ink[top:bottom, left:right]
+    rows, columns = np.flatnonzero(part.any(1)).tolist(), np.flatnonzero(part.any(0)).tolist()
+    if not rows:
+        return None
+    sides = (left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1)
+    return Box(*(length / len(ink) for length in sides))
+
+
+def _without(ink: Mask, lines: Sequence[Box]) -> Mask:
+    """The ink beside some lines."""
+    rest = ink.copy() if lines else ink
+    for line in lines:
+        left, top, right, bottom = _pixels(line, len(ink), 0.0)
+        rest[top:bottom, left:right] = False
+    return rest
+
+
+def _candidates(
+    ink: Mask, rest: Mask, apart: Sequence[Box], read: Sequence[Box], most_blocks: int
+) -> Iterator[Region]:
+    """Regions of a mark, the most telling first.
+
+    Args:
+        ink: of the mark.
+        rest: the same without the lines that were read.
+        apart: blocks of the rest.
+        read: these lines.
+        most_blocks: of the regions.
+    """
+    blocks = [*apart, *read]
     outer, side = _around(blocks), len(ink)
     longer = max(outer.right - outer.left, outer.bottom - outer.top)
     words = tuple(
         box
-        for box in blocks
-        if box.bottom - box.top <= _WORDS_HEIGHT * longer and _is_line(ink, box)
+        for box in apart
+        if box.bottom - box.top <= _WORDS_HEIGHT * longer and _is_line(rest, box)
     )
-    figures = [box for box in blocks if box not in words]
-    if words and figures:
-        yield Region("figure", _around(figures), words)
+    figures = [box for box in apart if box not in words]
+    if (words or read) and figures:
+        yield Region("figure", _around(figures), words, tuple(read))
     largest = sorted(blocks, key=lambda box: -_ink_of(ink, _pixels(box, side, 0.0)))
     yield from (Region("block", box) for box in largest[:most_blocks])
     yield from (Region("part", box) for scale in _SCALES for box in _squares(outer, scale))
@@ -172,7 +235,7 @@ def _around(boxes: Sequence[Box]) -> Box:
 
 def _overlap(region: Region, other: Region) -> float:
     """The share of two regions' area together that lies in both; 0 where they hide different words."""
-    if region.hidden != other.hidden:
+    if (region.hidden, region.read) != (other.hidden, other.read):
         return 0.0
     one, two = region.box, other.box
     both = Box(
