@@ -21,7 +21,7 @@ class HelpCommand(TyperCommand):
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The usage line with a required argument as `LOGO...`, which typer writes as `{LOGO}...`."""
         pieces = super().collect_usage_pieces(ctx)
-        return [re.sub(r"^\{([A-Z]+)\}", r"\1", piece) for piece in pieces]
+        return [re.sub(r"^\{([A-Z]+)[.]*\}", r"\1", piece) for piece in pieces]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write one section per heading; a single heading is not worth a section."""
