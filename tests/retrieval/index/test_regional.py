@@ -77,6 +77,17 @@ def test_signs_find_the_marks_that_share_a_region() -> None:
     assert {5, 77, 88} <= set(nearest_signs(in_memory(vectors), query, 20).tolist())
 
 
+def test_marks_near_by_their_wholes_are_not_crowded_out_by_parts() -> None:
+    vectors = drawn(0, 500, 3, 128)
+    query = vectors[5, :1]
+    noise = np.random.default_rng(1).standard_normal(128).astype(np.float32)
+    vectors[7, 0] = query[0] + 0.08 * noise
+    vectors[100:200, 1] = query[0]  # the parts of a hundred others are the query
+    index = in_memory(vectors)
+    assert len(nearest_signs(index, query, 40)) > 40
+    assert {5, 7} <= set(nearest_signs(index, query, 40).tolist())
+
+
 def test_rows_as_queries_leave_themselves_out_and_mates_are_ranked_as_by_hand() -> None:
     vectors = drawn(3, 60, 3, 64)
     index, queries = in_memory(vectors), np.array([4, 9, 30])

@@ -32,7 +32,7 @@ Bits = npt.NDArray[np.uint8]
 VERSION = 1
 """raise it when regions are chosen, cut or embedded differently"""
 _SAMPLE = 256  # whole marks
-_PART_PENALTY, _PARTS_PENALTY = 1.2, 6.0  # in standard deviations of the cosines of whole marks
+_PART_PENALTY, _PARTS_PENALTY = 2.4, 14.0  # in standard deviations of the cosines of whole marks
 _WORD = 64  # features whose signs are compared together
 
 

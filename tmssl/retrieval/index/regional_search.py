@@ -20,6 +20,7 @@ BLOCK = 1 << 11
 """marks whose vectors are in memory; with 9 regions of 1,024 features 75 MiB"""
 _WHOLE_SHARE = 1e-4  # of the cosine of the wholes, which orders marks that share the same part
 _SHORTLIST = 400  # marks that are ranked by cosines, at least
+_WHOLES = 4  # for each so many of them, one mark that is near by the wholes alone
 _OVERLAP_QUERIES = 50
 _PER_REGION = 100  # vectors that an approximate index gives for each region of a query, at least
 _PER_MATCH = 10  # the same for each mark that is wanted
@@ -131,12 +132,13 @@ def nearest_signs(
     """The marks of the least Hamming distance between signs of features, ascending rows.
 
     The whole query is compared with every region of a mark, and every region of the query with the
-    whole mark: parts with parts would take several times as long.
+    whole mark: parts with parts would take several times as long. The nearest by the wholes alone are
+    among them in any case: of many regions some are alike by chance, and would crowd these out.
 
     Args:
         index: of the gallery.
         query: unit vectors of the query's regions, (q, f), that of the whole first.
-        count: how many marks; all where there are no more.
+        count: how many marks, and at most a quarter more for those by the wholes; all where there are no more.
         mask: the marks that are compared, bool (marks,); None compares all.
     """
     rows = np.arange(index.whole.ntotal) if mask is None else np.flatnonzero(mask)
@@ -145,13 +147,16 @@ def nearest_signs(
     signs = sign_bits(query)
 
     def scan(begin: int, end: int) -> npt.NDArray[np.int32]:
-        least = _hamming(signs, index.bits[0, begin:end]).min(0)
+        to_wholes = _hamming(signs, index.bits[0, begin:end])
+        least = to_wholes.min(0)
         for region in index.bits[1:]:
             np.minimum(least, _hamming(signs[:1], region[begin:end])[0], out=least)
-        return least
+        return np.stack([to_wholes[0], least])
 
-    distance = np.concatenate(map_ranges(scan, index.whole.ntotal))[rows]
-    return np.sort(rows[np.argpartition(distance, count)[:count]])
+    by_whole, by_least = np.concatenate(map_ranges(scan, index.whole.ntotal), axis=1)[:, rows]
+    nearest = np.argpartition(by_least, count)[:count]
+    by_wholes = np.argpartition(by_whole, count // _WHOLES)[: count // _WHOLES]
+    return rows[np.union1d(nearest, by_wholes)]
 
 
 def _hamming(signs: Bits, others: Bits) -> npt.NDArray[np.int32]:
