@@ -170,6 +170,17 @@ def test_any_index_of_faiss_gives_the_candidates(run: Run) -> None:
     assert coarse.overlap > 0.9
 
 
+@pytest.mark.parametrize("factory", ["IVF0,Flat", f"IVF{7 * MARKS + 1},Flat"])
+def test_an_index_that_faiss_cannot_build_is_refused_before_views_are_embedded(
+    run: Run, gallery: Gallery, factory: str
+) -> None:
+    phases: list[str] = []
+    with pytest.raises(InputError, match="IVF"):
+        open_gallery(run, views=7, factory=factory, phase=phases.append)
+    assert phases == []
+    assert not regional_files(gallery.index.path, 7).exist()
+
+
 @pytest.mark.parametrize("words", [["--whiten", "8"]])
 def test_what_says_otherwise_which_vectors_are_compared_is_refused(
     run: Run, gallery: Gallery, words: list[str]

@@ -59,7 +59,7 @@ def encoder_index(
     encoder = trained_encoder(weights)
     path = build_missing_index(run, weights, encoder, pack, task.device, start_phase)
     index = open_search_index(
-        path, pack.count, start_phase, whiten=whiten, factory=factory if views == 1 else ""
+        path, pack.count, start_phase, whiten=whiten, factory=factory, views=views
     )
     image_size = weights.config.data.image_size
     descriptor = encoder_descriptor("this", path.stem, encoder, image_size, task.device)

@@ -107,7 +107,8 @@ def open_gallery(
         pack.count,
         start_phase,
         whiten=whiten,
-        factory=factory if views == 1 else "",
+        factory=factory,
+        views=views,
     )
     if views > 1:
         read = PackLettering(folder, pack).complete()

@@ -10,6 +10,7 @@ import numpy as np
 from tmssl.data.whitening import Whitening
 from tmssl.errors import InputError
 from tmssl.retrieval.index.approximate import (
+    check_factory,
     factory_index,
     overlap_at_10,
     search_approximate,
@@ -82,6 +83,7 @@ def open_search_index(
     *,
     whiten: int = 0,
     factory: str = "",
+    views: int = 1,
 ) -> SearchIndex:
     """Open a run's index; whitened vectors and approximate indexes are made once and kept.
 
@@ -91,6 +93,8 @@ def open_search_index(
         start_phase: takes the name of a phase that begins, returns the callback for its progress.
         whiten: features kept by PCA-whitening; 0 does not whiten.
         factory: faiss's factory string of an approximate index; empty searches exactly.
+        views: vectors of each mark; with more than one the factory is only checked here, before they are
+            embedded, and `with_regions` makes its index.
 
     Raises:
         InputError: a kept index is damaged or of other marks, faiss does not know the factory, or the
@@ -104,7 +108,9 @@ def open_search_index(
     whitening = approximate = overlap = None
     if whiten:
         exact, whitening, path = whitened_index(exact, path, whiten, start_phase("whitening"))
-    if factory:
+    if factory and views > 1:
+        check_factory(factory, exact.d, views * exact.ntotal)
+    elif factory:
         progress = start_phase(f"building {safe(factory, 40)}")
         approximate = factory_index(exact, path, factory, progress)
         overlap = overlap_at_10(exact, approximate)
