@@ -31,6 +31,7 @@ from tmssl.retrieval.evaluation.robustness import changed_ranks, changed_rows, r
 from tmssl.retrieval.evaluation.scoring import Ranking, is_division, measure, summarize
 from tmssl.retrieval.evaluation.stability import stability
 from tmssl.retrieval.evaluation.task import EvaluationTask, prepare_task
+from tmssl.retrieval.phases import phase_starter
 from tmssl.retrieval.vectors.baselines import (
     HOG,
     HOG_WHITENED,
@@ -103,10 +104,7 @@ def evaluate(
     weights = load_weights(find_checkpoint(run, checkpoint))
     pack = open_pack(gallery or searched_pack(run))
 
-    def start_phase(name: str) -> Progress | None:
-        if phase:
-            phase(name)
-        return progress
+    start_phase = phase_starter(phase, progress)
 
     on = choose_device(device)
     descriptors = _reference_descriptors(weights, pack.count, compare, on, whiten, warn)

@@ -30,6 +30,7 @@ from tmssl.retrieval.evaluation.scoring import (
 )
 from tmssl.retrieval.evaluation.task import EvaluationTask, choose_queries
 from tmssl.retrieval.index.faiss_index import build_index
+from tmssl.retrieval.phases import phase_starter
 from tmssl.retrieval.vectors.baselines import hog_descriptor
 from tmssl.retrieval.vectors.embed import break_ties, hash_images
 from tmssl.retrieval.vectors.stages import StageSource, compared_sources, trained_source
@@ -149,10 +150,7 @@ def compare_features(
     pack, model = open_pack(searched_pack(run)), weights.config.model
     sources = [trained_source(run.path.name, weights, warn), *compared_sources(compare, model)]
 
-    def start_phase(name: str) -> Progress | None:
-        if phase:
-            phase(name)
-        return progress
+    start_phase = phase_starter(phase, progress)
 
     widest = max(source.width for source in sources)
     marks = min(_MOST_MARKS, max(2, _MOST_BYTES // (2 * widest)))

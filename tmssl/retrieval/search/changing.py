@@ -18,6 +18,7 @@ from tmssl.data.pack.searched import (
 from tmssl.doctor.machine import worker_count
 from tmssl.retrieval.index.faiss_index import index_path, open_index
 from tmssl.retrieval.index.regional import kept_regions
+from tmssl.retrieval.phases import phase_starter
 from tmssl.retrieval.search.indexing import index_run
 from tmssl.retrieval.search.region_indexing import build_missing_regional
 from tmssl.retrieval.vectors.whitening import kept_widths, whitened_index
@@ -99,10 +100,7 @@ def _index_like(
 
     Regions that were cut by lettering need that of the new marks; they are left out where it cannot be read.
     """
-
-    def start_phase(name: str) -> Progress | None:
-        phase(name)
-        return progress
+    start_phase = phase_starter(phase, progress)
 
     weights = load_weights(find_checkpoint(run, checkpoint))
     old = index_path(run.index, weights, before.identity)

@@ -23,6 +23,7 @@ from tmssl.data.sources.marks import MarkTable
 from tmssl.data.views.augment import plain_view
 from tmssl.errors import InputError
 from tmssl.retrieval.index.regional import RegionalIndex, open_regional, wanted_files
+from tmssl.retrieval.phases import phase_starter
 from tmssl.retrieval.search.logos import Logo
 from tmssl.retrieval.search.manifest import IndexManifest, find_manifest
 from tmssl.retrieval.search.search_index import SearchIndex, open_search_index, with_regions
@@ -98,9 +99,7 @@ def open_gallery(
             run, checkpoint, pack, folder, device=device, phase=phase, progress=progress
         )
 
-    def start_phase(name: str) -> Progress | None:
-        phase(name)
-        return progress
+    start_phase = phase_starter(phase, progress)
 
     index = open_search_index(
         run.index / manifest.index,

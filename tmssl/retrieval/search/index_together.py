@@ -6,6 +6,7 @@ from tmssl.data.pack.reader import open_pack
 from tmssl.data.pack.searched import searched_pack
 from tmssl.errors import TrainingError
 from tmssl.retrieval.index.faiss_index import open_index
+from tmssl.retrieval.phases import phase_starter
 from tmssl.retrieval.search.divided import PATIENCE_S, join_parts
 from tmssl.retrieval.search.indexing import embed_missing, index_parts
 from tmssl.retrieval.search.region_indexing import embed_missing_regions, regional_parts
@@ -46,9 +47,7 @@ def index_together(
     """
     where = choose_device(device)
 
-    def start_phase(name: str) -> Progress | None:
-        phase(name)
-        return progress
+    start_phase = phase_starter(phase, progress)
 
     try:
         with join_ranks(where) as ranks:

@@ -14,6 +14,7 @@ from tmssl.retrieval.index.digests import write_recorded
 from tmssl.retrieval.index.faiss_index import index_path
 from tmssl.retrieval.index.index_parts import IndexParts
 from tmssl.retrieval.index.known_vectors import KnownVectors
+from tmssl.retrieval.phases import phase_starter
 from tmssl.retrieval.search.divided import (
     join_parts,
     missing_parts,
@@ -57,10 +58,7 @@ def index_run(
     Raises:
         InputError: the checkpoint cannot be loaded, or the disk is full.
     """
-
-    def start_phase(name: str) -> Progress | None:
-        phase(name)
-        return progress
+    start_phase = phase_starter(phase, progress)
 
     path = find_checkpoint(run, checkpoint)
     sha256, weights = load_with_digest(path)
